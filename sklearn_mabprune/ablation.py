@@ -1,0 +1,152 @@
+"""What a removal takes away, and what the rest of the layer does about it.
+
+Three ways to remove neuron j with activation a: take it as zero, as its mean, or as what
+the other neurons of its layer predict (least squares with ridge and intercept).  A pull
+measures exactly what the surgery will do, because both come from the same statistics,
+frozen for the round: the mean and P = (G + ridge I)^-1, with G the weighted covariance of
+the layer's activations.  The residual of neuron j alone is (a - mean) P[:, j] / P[j, j];
+of a set S removed together (a - mean) P[:, S] P[S, S]^-1; after S is gone P is down-dated
+to P[R, R] - P[R, S] P[S, S]^-1 P[S, R].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+ABLATIONS = ("least_squares", "mean", "zero")
+
+# A layer whose units are all dead has a Gram matrix of zeros: any ridge will do there.
+_RIDGE_FLOOR = 1e-10
+
+
+class ZeroAblation:
+    """A removed neuron's activation is taken as zero.  Also the base of the others.
+
+    Parameters
+    ----------
+    activations : Tensor of shape (n_rows, width)
+        Of one layer, on the rows that the statistics come from.
+    weights : Tensor of shape (n_rows,)
+        Row weights, summing to 1, float64.
+    ridge : float
+        Only least squares reads it.
+    """
+
+    def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
+        self.width = activations.shape[1]
+
+    def residual(self, activations: Tensor, units: Tensor) -> Tensor:
+        """Ablated part of each unit's activation, each removed alone, (n_rows, n_units)."""
+        return activations[:, units]
+
+    def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
+        """Ablated part of these units' activations, removed together, (n_rows, n_units)."""
+        return activations[:, units]
+
+    def fold(self, units: Tensor) -> tuple[Tensor | None, Tensor] | None:
+        """Slopes (n_kept, n_removed) and constants (n_removed,) that predict the removed."""
+        return None
+
+    def remove(self, units: Tensor) -> None:
+        """These units are gone; the statistics of the others are kept up to date."""
+        self.width -= len(units)
+
+
+class MeanAblation(ZeroAblation):
+    """A removed neuron's activation is taken as its mean, which goes into the next bias."""
+
+    def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
+        super().__init__(activations, weights)
+        self.mean = weights @ activations.double()
+
+    def residual(self, activations: Tensor, units: Tensor) -> Tensor:
+        """Activation minus its mean."""
+        return activations[:, units] - self.mean[units].to(activations.dtype)
+
+    def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
+        """Activation minus its mean."""
+        return self.residual(activations, units)
+
+    def fold(self, units: Tensor) -> tuple[Tensor | None, Tensor] | None:
+        """No slopes; the constants are the means."""
+        return None, self.mean[units]
+
+    def remove(self, units: Tensor) -> None:
+        """Forget their means."""
+        super().remove(units)
+        self.mean = self.mean[kept(units, len(self.mean))]
+
+
+class LeastSquaresAblation(MeanAblation):
+    """A removed neuron's activation is predicted from the rest of its layer."""
+
+    def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
+        super().__init__(activations, weights)
+        centred = activations.double() - self.mean
+        gram = centred.T @ (centred * weights[:, None])
+        strength = max(ridge * float(gram.diagonal().mean()), _RIDGE_FLOOR)
+        gram.diagonal().add_(strength)
+        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+
+    def residual(self, activations: Tensor, units: Tensor) -> Tensor:
+        """Activation minus its prediction from all other neurons of the layer."""
+        columns = self.inverse[:, units] / self.inverse.diagonal()[units]
+        return self._centred(activations) @ columns.to(activations.dtype)
+
+    def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
+        """Activations minus their predictions from the neurons outside the set."""
+        return self._centred(activations) @ self._together(units).to(activations.dtype)
+
+    def fold(self, units: Tensor) -> tuple[Tensor | None, Tensor] | None:
+        """Regression of the removed units on the kept ones."""
+        keep = kept(units, len(self.mean))
+        slopes = -self._together(units)[keep]
+        return slopes, self.mean[units] - slopes.T @ self.mean[keep]
+
+    def remove(self, units: Tensor) -> None:
+        """Down-date the inverse, without a new factorisation."""
+        keep = kept(units, len(self.mean))
+        correction = self._together(units)[keep] @ self.inverse[units][:, keep]
+        inverse = self.inverse[keep][:, keep] - correction
+        # Rounding must not make it drift from symmetry over hundreds of removals.
+        self.inverse = (inverse + inverse.T) / 2
+        super().remove(units)
+
+    def _centred(self, activations: Tensor) -> Tensor:
+        return activations - self.mean.to(activations.dtype)
+
+    def _together(self, units: Tensor) -> Tensor:
+        """P[:, S] P[S, S]^-1, shape (width, n_units)."""
+        block = self.inverse[units][:, units]
+        return torch.linalg.solve(block, self.inverse[units]).T
+
+
+def kept(units: Tensor, width: int) -> Tensor:
+    """Mask of the units that are not in the list, (width,)."""
+    mask = torch.ones(width, dtype=torch.bool, device=units.device)
+    mask[units] = False
+    return mask
+
+
+_CLASSES = dict(
+    zip(ABLATIONS, (LeastSquaresAblation, MeanAblation, ZeroAblation), strict=True)
+)
+
+
+def make_ablation(
+    name: str, activations: Tensor, weights: Tensor, ridge: float
+) -> ZeroAblation:
+    """The named ablation of one layer, its statistics taken from these rows.
+
+    Parameters
+    ----------
+    name : {"least_squares", "mean", "zero"}
+    activations : Tensor of shape (n_rows, width)
+    weights : Tensor of shape (n_rows,)
+        Row weights of any scale.
+    ridge : float
+        Share of the mean variance of the layer's activations.
+    """
+    normalised = weights.double() / weights.double().sum()
+    return _CLASSES[name](activations, normalised, ridge)

@@ -1,0 +1,276 @@
+"""What both estimators share: fit as a short story, and prediction on tensors."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    check_memory,
+    validate_data,
+)
+
+from .exceptions import PruningWarning
+from .fitting import Pruned, PruningPlan, Task, prune
+from .parameters import CONSTRAINTS, check_nested, resolve_net, resolve_policy
+from .path import PathOptions
+from .predicting import network_outputs
+from .progress import Progress
+from .randomness import draw_seeds
+from .splitting import Split, content_split
+from .training import Data, FineTuning, check_fits, check_weights, rows_of, train
+
+_DTYPES = [np.float64, np.float32]
+
+
+class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
+    """Trains a skorch net, prunes it with a bandit, fine-tunes what is left."""
+
+    _parameter_constraints = CONSTRAINTS
+    _default_net: type
+    _net_base: type
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters; nested ones need an object to be set on."""
+        check_nested(self, self._default_net, params)
+        return super().set_params(**params)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Any:
+        """Train, prune, fine-tune.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows; scale them first (StandardScaler).
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Rows of weight 0 are left out; only ratios matter.
+        X_val : array-like of shape (n_validation, n_features), optional
+            Validation rows; without them a share of X is set apart.
+        y_val : array-like, optional
+            Their targets.
+
+        Returns
+        -------
+        object
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data cannot be used; the message names it.
+        UnsupportedModuleError
+            If the net's module is not a chain of layers.
+
+        Warns
+        -----
+        PruningWarning
+            If the budget costs more than `tolerance`, if there are too few rows to set
+            some apart, or if Ctrl-C ended the pruning.
+        """
+        self._forget()
+        chooser = resolve_policy(self.policy)
+        net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
+        seeds = draw_seeds(self.random_state, 5)
+        try:
+            task, share = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
+            started = time.perf_counter()
+            net = self._thaw(net, task) if frozen else self._train(net, task, seeds[1])
+            seconds = 0.0 if frozen else time.perf_counter() - started
+            plan = self._plan(chooser, net, tuple(seeds[2:]))
+            pruned = prune(net, task, plan, seconds)
+        except BaseException:
+            self._forget()
+            raise
+        self._remember(pruned, chooser, share)
+        return self
+
+    # ---------------------------------------------------------------------- the story
+
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, seed: int
+    ) -> tuple[Task, float]:
+        """Validate the data and set validation rows apart."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together: pass both or neither.")
+        X, y = self._validate_training(X, y)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+            counted = weights > 0
+            if not counted.any():
+                raise ValueError("sample_weight is zero for all rows.")
+            X, y, weights = X[counted], y[counted], weights[counted]
+        codes = self._encode(y)
+        weights = self._weigh(codes, weights)
+        if X_val is None:
+            stratify = codes if codes.ndim == 1 else None
+            split = content_split(X, stratify, self.validation_fraction, seed)
+        else:
+            X_val = validate_data(self, X_val, dtype=_DTYPES, reset=False)
+            y_val = self._encode_validation(y_val, len(X_val))
+            X, codes = np.concatenate([X, X_val.astype(X.dtype)]), np.concatenate([codes, y_val])
+            if weights is not None:
+                weights = np.concatenate([weights, np.ones(len(X_val))])
+            first = len(X) - len(X_val)
+            split = Split(np.arange(first), np.arange(first, len(X)), 0.0)
+
+        def side(index: NDArray[np.intp]) -> Data:
+            rows = X[index], codes[index], _unit_mean(weights, index)
+            return Data(*rows, n_outputs=self._count_outputs(codes))
+
+        return self._make_task(side(split.train), side(split.validation)), split.share
+
+    def _train(self, net: Any, task: Task, seed: int) -> Any:
+        """The initial training, from the cache if there is one."""
+        total = getattr(net, "max_epochs", 0)
+        with Progress("training", total, "epochs", self.verbose) as progress:
+
+            def on_epoch(trained: Any) -> None:
+                progress.advance(1, loss=f"{trained.history[-1].get('valid_loss', np.nan):.4f}")
+
+            cached = check_memory(self.memory).cache(train, ignore=["on_epoch"])
+            return cached(
+                net,
+                task.data,
+                task.validation,
+                seed,
+                on_epoch=on_epoch if self.verbose else None,
+            )
+
+    def _thaw(self, net: Any, task: Task) -> Any:
+        """A copy of a net that is trained already, checked against the data."""
+        check_weights(net, task.data)
+        net = copy.deepcopy(net)
+        check_fits(net.module_, rows_of(net, task.data).x[:64], task.data.n_outputs)
+        self._check_frozen(net)
+        warnings.warn(
+            "The net came trained: rows that now serve for validation may have been trained on, "
+            "and then validation scores are optimistic. Pass X_val and y_val that it has not "
+            "seen.",
+            PruningWarning,
+            stacklevel=3,
+        )
+        return net
+
+    def _plan(self, chooser: Any, net: Any, seeds: tuple[int, ...]) -> PruningPlan:
+        """What the parameters say about pruning."""
+        epochs = self.fine_tune_epochs
+        if epochs == "auto":
+            epochs = math.ceil((len(net.history or []) or net.max_epochs) / 4)
+        return PruningPlan(
+            chooser=chooser,
+            budget=self.pruning_budget,
+            budget_unit=self.budget_unit,
+            options=PathOptions(
+                pulls_per_neuron=self.pulls_per_neuron,
+                pull_batch_size=self.pull_batch_size,
+                arms_per_pull=self.arms_per_pull,
+                discount=self.discount,
+                rank_by=self.rank_by,
+                ablation=self.ablation,
+                ridge=self.ridge,
+                step=self.step,
+                scope=self.scope,
+                min_neurons=self.min_neurons,
+            ),
+            fine_tuning=FineTuning(int(epochs), self.distillation, self.temperature),
+            tolerance=self.tolerance,
+            max_pruning_rows=self.max_pruning_rows,
+            seeds=(seeds[0], seeds[1], seeds[2]),
+            keep_path=self.keep_path,
+            verbose=self.verbose,
+        )
+
+    def _remember(self, pruned: Pruned, chooser: Any, share: float) -> None:
+        """Set the fitted attributes, all at once."""
+        path, report = pruned.path, pruned.report
+        original = path.layer_sizes[0]
+        ranking = np.ones(sum(original), dtype=np.intp)
+        gone = [arm for arms in path.removed[: pruned.chosen + 1] for arm in arms]
+        ranking[gone] = np.arange(len(gone) + 1, 1, -1)
+        bounds = np.cumsum(original)[:-1]
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None:
+            unused = tuple(str(names[k]) for k in report.unused_features)
+            report = replace(report, unused_features=unused)
+        self.estimator_ = pruned.net
+        self.policy_ = chooser
+        self.neuron_ranking_ = np.split(ranking, bounds)
+        self.neuron_support_ = [part == 1 for part in self.neuron_ranking_]
+        self.hidden_layer_sizes_ = path.layer_sizes[pruned.chosen]
+        self.pruning_path_ = path
+        self.pruning_report_ = report
+        self.n_pulls_ = report.n_pulls
+        self.validation_share_ = share
+
+    def _forget(self) -> None:
+        """Clear what an earlier fit left behind."""
+        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
+            delattr(self, name)
+
+    # ----------------------------------------------------------------- prediction
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """What the pruned network predicts for validated rows, (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=_DTYPES, reset=False)
+        module = self.estimator_.module_
+        if module.training:
+            module.eval()
+        return network_outputs(self.estimator_, module, X)
+
+    # ------------------------------------------------- what the two kinds fill in
+
+    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        raise NotImplementedError
+
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _encode_validation(self, y: Any, n_rows: int) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _weigh(
+        self, codes: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        return weights
+
+    def _make_task(self, data: Data, validation: Data) -> Task:
+        raise NotImplementedError
+
+    def _count_outputs(self, codes: NDArray[Any]) -> int:
+        raise NotImplementedError
+
+    def _check_frozen(self, net: Any) -> None:
+        """Refuse a trained net that knows other targets; nothing by default."""
+
+
+def _unit_mean(
+    weights: NDArray[np.float64] | None, index: NDArray[np.intp]
+) -> NDArray[np.float64] | None:
+    """Weights of these rows, scaled once to mean 1; None where all are the same."""
+    if weights is None:
+        return None
+    some = weights[index]
+    return None if np.ptp(some) == 0 else some / some.mean()

@@ -1,0 +1,354 @@
+"""A network as a chain of layers: recovered from any module that is one, and checked.
+
+``modules()`` shows which layers a module has, not how its ``forward`` uses them.  So the
+module is run once on real rows while hooks note which layer is called when, with what;
+the recovered chain is then run beside the module, and must give the same outputs.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .exceptions import UnsupportedModuleError
+from .layers import BEHIND, BETWEEN, STATELESS, Description, build, describe
+
+_WAY_OUT = (
+    "Supported is a chain of Linear, element-wise activations, Dropout and BatchNorm1d, ending "
+    "in an optional Flatten, Softmax, LogSoftmax or Sigmoid, every layer a module of its own "
+    "(nn.ReLU() rather than torch.relu)."
+)
+
+
+@dataclass
+class Stage:
+    """A Linear layer and what follows it, up to the next one."""
+
+    linear: nn.Linear
+    after: list[nn.Module] = field(default_factory=list)
+
+
+class Chain:
+    """Head layers, then stages; the stages but the last hold the hidden neurons.
+
+    Parameters
+    ----------
+    head : list of nn.Module
+        What stands before the first Linear (BatchNorm1d, Dropout, ...).
+    stages : list of Stage
+        At least two: one hidden layer and the output.
+
+    Notes
+    -----
+    A neuron's *activation* is what the next Linear reads: behind activation function,
+    BatchNorm and Dropout.  All of it is evaluation mode.
+    """
+
+    def __init__(self, head: list[nn.Module], stages: list[Stage]):
+        self.head = head
+        self.stages = stages
+
+    # ---------------------------------------------------------------------- numbers
+
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer."""
+        return tuple(stage.linear.out_features for stage in self.stages[:-1])
+
+    @property
+    def n_inputs(self) -> int:
+        """Input features."""
+        return self.stages[0].linear.in_features
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the last Linear."""
+        return self.stages[-1].linear.out_features
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.stages[0].linear.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are."""
+        return self.stages[0].linear.weight.dtype
+
+    def layers(self) -> list[nn.Module]:
+        """All layers in order."""
+        return self.head + [m for stage in self.stages for m in (stage.linear, *stage.after)]
+
+    def cost(self, sizes: tuple[int, ...] | None = None) -> tuple[int, int]:
+        """Trainable parameters and multiply-adds a row, for these hidden sizes.
+
+        Parameters
+        ----------
+        sizes : tuple of int, optional
+            Neurons of each hidden layer, the chain's own when not given.
+        """
+        widths = [self.n_inputs, *(self.hidden_sizes if sizes is None else sizes), self.n_outputs]
+        macs = sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        parameters = macs + sum(p.numel() for layer in self.head for p in layer.parameters())
+        for stage, width in zip(self.stages, widths[1:], strict=True):
+            parameters += width * int(stage.linear.bias is not None)
+            for layer in stage.after:
+                if type(layer) in BETWEEN:
+                    each = BETWEEN[type(layer)].parameters_per_neuron(layer)
+                    shared = sum(p.numel() for p in layer.parameters()) if each == 0 else 0
+                    parameters += each * width + shared
+        return parameters, macs
+
+    # ------------------------------------------------------------------------ running
+
+    def enter(self, x: Tensor) -> Tensor:
+        """Pre-activations of the first Linear, (n_rows, width)."""
+        return self.stages[0].linear(run(self.head, x))
+
+    def activations(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Every hidden layer's activations and every Linear's pre-activations.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_features)
+
+        Returns
+        -------
+        activations : list of Tensor of shape (n_rows, width), one a hidden layer
+        pre_activations : list of Tensor of shape (n_rows, width), one a Linear
+        """
+        pre = [self.enter(x)]
+        hidden = []
+        for stage, following in zip(self.stages[:-1], self.stages[1:], strict=True):
+            hidden.append(run(stage.after, pre[-1]))
+            pre.append(following.linear(hidden[-1]))
+        return hidden, pre
+
+    def finish(self, pre_activation: Tensor, stage: int) -> Tensor:
+        """Outputs from the pre-activations of a stage's Linear, (n_rows, width)."""
+        z = run(self.stages[stage].after, pre_activation)
+        for following in self.stages[stage + 1 :]:
+            z = run(following.after, following.linear(z))
+        return z
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The network's outputs, evaluation mode."""
+        return self.finish(self.enter(x), 0)
+
+    # ------------------------------------------------------------------------ copies
+
+    def descriptions(self) -> tuple[Description, ...]:
+        """The layers as plain data, without their weights."""
+        return tuple(describe(layer) for layer in self.layers())
+
+    def copy_to(self, module: nn.Sequential) -> None:
+        """Copy the weights into a module of the same layers."""
+        for new, old in zip(module, self.layers(), strict=True):
+            new.load_state_dict(old.state_dict())
+
+    def to_module(self) -> PrunedChain:
+        """A module of its own that computes the same, in training mode."""
+        dtype = str(self.dtype).removeprefix("torch.")
+        module = PrunedChain(layers=self.descriptions(), dtype=dtype).to(self.device)
+        self.copy_to(module)
+        return module
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Layers, dtype and weights as plain data and NumPy arrays."""
+        return {
+            "layers": self.descriptions(),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "state": [
+                {name: value.cpu().numpy().copy() for name, value in layer.state_dict().items()}
+                for layer in self.layers()
+            ],
+        }
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all weights and statistics."""
+        return sum(v.nbytes for layer in self.layers() for v in layer.state_dict().values())
+
+    @classmethod
+    def from_layers(cls, layers: list[nn.Module]) -> Chain:
+        """A chain of these layers, put into evaluation mode."""
+        head: list[nn.Module] = []
+        stages: list[Stage] = []
+        for layer in layers:
+            layer.eval()
+            if hasattr(layer, "inplace"):
+                # Pre-activations are kept and used again.
+                layer.inplace = False
+            if isinstance(layer, nn.Linear):
+                stages.append(Stage(layer))
+            elif stages:
+                stages[-1].after.append(layer)
+            else:
+                head.append(layer)
+        return cls(head, stages)
+
+
+class PrunedChain(nn.Sequential):
+    """A network written down as data: what a pruned network of any user is built from.
+
+    Parameters
+    ----------
+    layers : sequence of (str, dict)
+        Class name in ``torch.nn`` and constructor arguments of each layer.
+    dtype : str, default="float32"
+        Of the weights.
+
+    Examples
+    --------
+    >>> from sklearn_mabprune.chain import PrunedChain
+    >>> PrunedChain(layers=(("Linear", {"in_features": 2, "out_features": 3}), ("ReLU", {})))
+    PrunedChain(
+      (0): Linear(in_features=2, out_features=3, bias=True)
+      (1): ReLU()
+    )
+    """
+
+    def __init__(self, layers: tuple[Description, ...] = (), dtype: str = "float32"):
+        super().__init__(*(build(description) for description in layers))
+        self.to(getattr(torch, dtype))
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                layer.reset_parameters()
+
+
+def run(layers: list[nn.Module], x: Tensor) -> Tensor:
+    """Pass rows through layers."""
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """The module inside ``torch.compile``'s wrapper, if there is one."""
+    return getattr(module, "_orig_mod", module)
+
+
+def recover_chain(module: nn.Module, x: Tensor) -> Chain:
+    """The chain that a module computes; the module itself is left alone.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Any module that runs layers one after the other.
+    x : Tensor of shape (n_rows, n_features)
+        Real rows, on the module's device and in its dtype.
+
+    Returns
+    -------
+    Chain
+        Over copies of the layers, in evaluation mode.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If a layer is of an unknown kind, has state and is used twice, or if ``forward``
+        does anything that is not a layer.
+    """
+    module = copy.deepcopy(unwrap(module)).eval()
+    calls, outputs = _trace(module, x)
+    if not isinstance(outputs, Tensor):
+        raise UnsupportedModuleError(
+            f"{type(module).__name__}.forward must return one tensor, got "
+            f"{type(outputs).__name__}. {_WAY_OUT}"
+        )
+    _check_order(calls)
+    previous_name, previous = "the input", x
+    for name, _, given, returned in calls:
+        _check_handed_over(previous_name, previous, name, given)
+        previous_name, previous = name, returned
+    _check_handed_over(previous_name, previous, "the output", outputs)
+
+    linears = [k for k, call in enumerate(calls) if isinstance(call[1], nn.Linear)]
+    chain = Chain.from_layers(
+        [
+            copy.deepcopy(layer)
+            for k, (_, layer, _, _) in enumerate(calls)
+            # A Flatten of two-dimensional rows does nothing before the last Linear.
+            if not (isinstance(layer, nn.Flatten) and k < linears[-1])
+        ]
+    )
+    with torch.no_grad():
+        found = chain.forward(x)
+    if found.shape != outputs.shape or not torch.allclose(found, outputs, rtol=1e-4, atol=1e-5):
+        raise UnsupportedModuleError(
+            f"Run as a chain of its layers, {type(module).__name__} gives other outputs than its "
+            f"forward does. {_WAY_OUT}"
+        )
+    return chain
+
+
+_Call = tuple[str, nn.Module, Tensor, Tensor]
+
+
+def _trace(module: nn.Module, x: Tensor) -> tuple[list[_Call], object]:
+    """Which layers are called, in order: name, layer, input, output."""
+    calls: list[_Call] = []
+    known = (nn.Linear, *BETWEEN, *BEHIND)
+    hooks = []
+    names: dict[nn.Module, str] = {}
+
+    def before(layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        calls.append((names[layer], layer, args[0].clone(), args[0]))
+        # The layer gets a copy: an in-place activation would overwrite what was handed over.
+        return tuple(arg.clone() for arg in args)
+
+    def after(layer: nn.Module, args: tuple[Tensor, ...], returned: Tensor) -> None:
+        calls[-1] = (*calls[-1][:3], returned.clone())
+
+    for name, layer in module.named_modules():
+        if type(layer) in known or not list(layer.children()):
+            if type(layer) not in known:
+                raise UnsupportedModuleError(
+                    f"Layer {name or 'module'!r} ({type(layer).__name__}) of "
+                    f"{type(module).__name__} cannot be pruned around. {_WAY_OUT}"
+                )
+            names[layer] = name or "module"
+            hooks += [layer.register_forward_pre_hook(before), layer.register_forward_hook(after)]
+    try:
+        with torch.no_grad():
+            outputs = module(x.clone())
+    finally:
+        for handle in hooks:
+            handle.remove()
+    return calls, outputs
+
+
+def _check_order(calls: list[_Call]) -> None:
+    linears = [k for k, call in enumerate(calls) if isinstance(call[1], nn.Linear)]
+    if len(linears) < 2:
+        raise UnsupportedModuleError(
+            f"The network has {len(linears)} Linear layers; pruning needs a hidden layer and an "
+            "output layer."
+        )
+    used: set[int] = set()
+    for k, (name, layer, _, _) in enumerate(calls):
+        if id(layer) in used and not isinstance(layer, STATELESS):
+            raise UnsupportedModuleError(
+                f"Layer {name!r} ({type(layer).__name__}) is used more than once. {_WAY_OUT}"
+            )
+        used.add(id(layer))
+        misplaced = isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and k < linears[-1]
+        if misplaced or (isinstance(layer, nn.BatchNorm1d) and layer.running_mean is None):
+            raise UnsupportedModuleError(
+                f"Layer {name!r} ({type(layer).__name__}) mixes neurons or rows and stands before "
+                f"the last Linear. {_WAY_OUT}"
+            )
+
+
+def _check_handed_over(from_name: str, handed: Tensor, to_name: str, received: Tensor) -> None:
+    """What a layer reads must be what the layer before it returned."""
+    if handed.shape == received.shape and torch.equal(handed, received):
+        return
+    raise UnsupportedModuleError(
+        f"Between {from_name!r} and {to_name!r}, forward does something that is not a layer: a "
+        f"functional activation, a skip connection or a reshape. {_WAY_OUT}"
+    )

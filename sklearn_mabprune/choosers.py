@@ -1,0 +1,180 @@
+"""Who goes next: a policy that pulls, or a criterion that does not, behind one face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .ablation import ZeroAblation
+from .chain import Chain
+from .criteria import Criterion, LayerView
+from .evaluation import Rows
+from .neurons import NeuronTable
+from .policies.base import Policy
+from .pulls import RoundPulls
+from .search import Search
+
+Arms = NDArray[np.intp]
+Floats = NDArray[np.float64]
+
+# Small data is exact: one block of all rows.
+_AUTO_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class ChooserOptions:
+    """What a chooser has to know; see the estimators for what each option means."""
+
+    pulls_per_neuron: float = 10
+    pull_batch_size: int | str = "auto"
+    arms_per_pull: int | str = "auto"
+    discount: float = 0.9
+    rank_by: str = "loss"
+    chunk: int | None = None
+
+
+class PolicyChooser:
+    """Rounds of pulls.
+
+    Parameters
+    ----------
+    policy : Policy
+        Started here.
+    table : NeuronTable
+        Only its number of neurons is read.
+    rows : Rows
+        Pruning rows.
+    options : ChooserOptions
+    seed : int
+        Of the blocks' rows and of the policy's draws, apart from each other.
+    """
+
+    def __init__(
+        self, policy: Policy, table: NeuronTable, rows: Rows, options: ChooserOptions, seed: int
+    ):
+        blocks, draws = np.random.SeedSequence(seed).spawn(2)
+        self.block_rng = np.random.default_rng(blocks)
+        self.rows, self.options = rows, options
+        size = options.pull_batch_size
+        self.block_rows = min(len(rows), _AUTO_BLOCK if isinstance(size, str) else size)
+        self.search = Search(
+            policy, np.arange(len(table)), np.random.default_rng(draws), options.arms_per_pull
+        )
+        self._pulls: RoundPulls | None = None
+        self._worth = np.ones(len(table))
+
+    def round_size(self, step: int) -> int:
+        """Neurons a round: more than `step` where its pulls would be too few for the policy."""
+        needed = self.search.policy.min_round_budget()
+        return max(step, int(np.ceil(needed / self.options.pulls_per_neuron)))
+
+    def order(
+        self,
+        chain: Chain,
+        table: NeuronTable,
+        ablations: list[ZeroAblation],
+        n_remove: int,
+        step: int,
+    ) -> Arms:
+        """Spend the pulls of a round that removes `step`; live arms, safest first."""
+        self._pulls = RoundPulls(
+            chain, table, self.rows, ablations, self.block_rows, self.block_rng, self.options.chunk
+        )
+        self._worth = worth(chain, table, self.options.rank_by)
+        budget = int(self.options.pulls_per_neuron * step)
+        return self.search.run_round(self._pulls, n_remove, budget, self._worth)
+
+    def record(self, arms: Arms) -> dict[str, Any]:
+        """What the round spent, and what it thought of the arms that go."""
+        pulls, scale = self._pulls, self.search.scale
+        assert pulls is not None
+        return {
+            "n_pulls": pulls.n_pulls,
+            "n_evaluations": pulls.n_evaluations,
+            "loss_increase": self.search.estimates(arms, self._worth),
+            "reward_scale": (np.nan, np.nan) if scale is None else (scale.safest, scale.doubtful),
+        }
+
+    def gone(self, arms: Arms) -> None:
+        """Arms were removed, or may not be: the others' statistics get older."""
+        self.search.policy.remove(arms, self.options.discount)
+
+
+class CriterionChooser:
+    """Scores from weights: nothing is pulled.  Parameters as for :class:`PolicyChooser`."""
+
+    def __init__(
+        self,
+        criterion: Criterion,
+        table: NeuronTable,
+        rows: Rows,
+        options: ChooserOptions,
+        seed: int,
+    ):
+        self.criterion, self.options = criterion, options
+        self.rng = np.random.default_rng(seed)
+
+    def round_size(self, step: int) -> int:
+        """Any step will do."""
+        return step
+
+    def order(
+        self,
+        chain: Chain,
+        table: NeuronTable,
+        ablations: list[ZeroAblation],
+        n_remove: int,
+        step: int,
+    ) -> Arms:
+        """Live arms, least important first; ties go to the lower id."""
+        importance = np.concatenate(
+            [self.criterion.importance(view, self.rng) for view in layer_views(chain)]
+        )
+        arms = table.live_arms()
+        order = np.argsort(importance * worth(chain, table, self.options.rank_by)[arms], kind="stable")
+        return arms[order]
+
+    def record(self, arms: Arms) -> dict[str, Any]:
+        """Nothing was pulled."""
+        return {}
+
+    def gone(self, arms: Arms) -> None:
+        """Scores are made anew in every round."""
+
+
+def worth(chain: Chain, table: NeuronTable, rank_by: str) -> Floats:
+    """Factor on every arm's loss increase, (n_ids,).
+
+    1 for "loss".  For "loss_per_mac" the mean number of multiply-adds that removing a
+    live neuron saves, over those that removing this one saves.
+    """
+    if rank_by == "loss":
+        return np.ones(len(table))
+    saved = np.array(
+        [
+            before.linear.in_features + after.linear.out_features
+            for before, after in zip(chain.stages[:-1], chain.stages[1:], strict=True)
+        ],
+        dtype=np.float64,
+    )
+    mean = np.average(saved, weights=table.sizes)
+    return (mean / saved)[table.layer(np.arange(len(table)))]
+
+
+def layer_views(chain: Chain) -> list[LayerView]:
+    """Every hidden layer as criteria see it."""
+    views = []
+    for before, after in zip(chain.stages[:-1], chain.stages[1:], strict=True):
+        weight = before.linear.weight.detach().cpu().double().numpy()
+        bias = before.linear.bias
+        views.append(
+            LayerView(
+                weight,
+                np.zeros(len(weight)) if bias is None else bias.detach().cpu().double().numpy(),
+                after.linear.weight.detach().cpu().double().numpy(),
+            )
+        )
+    return views

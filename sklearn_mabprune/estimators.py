@@ -1,0 +1,389 @@
+"""The estimators: a network trained, pruned by a bandit and fine-tuned in one fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import (
+    accuracy_score,
+    get_scorer,
+    log_loss,
+    r2_score,
+    root_mean_squared_error,
+)
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+from skorch import NeuralNetClassifier, NeuralNetRegressor
+
+from .base import _DTYPES, BaseMABPruned
+from .chain import Chain
+from .criteria import CRITERIA
+from .fitting import Task
+from .networks import MLPNetClassifier, MLPNetRegressor
+from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS
+from .policies import POLICIES
+from .predicting import ClassifierView, RegressorView
+from .training import Data
+
+_NAMES = {"policies": ", ".join(POLICIES), "criteria": ", ".join(CRITERIA)}
+
+_CLASS_WEIGHT = """
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied into the sample weights."""
+
+
+class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
+    __doc__ = f"""A neural network classifier that multi-armed bandits make small.
+
+    ``fit`` trains the network, then removes neurons round by round: a bandit measures on
+    batches of rows what masking each neuron would do to the loss, the safest neurons are
+    cut out and the rest of their layer takes over what they did.  The smaller network is
+    fine-tuned on labels and on the unpruned network's outputs.
+    {
+        PARAMETERS.format(
+            net="MLPNetClassifier",
+            base="NeuralNetClassifier",
+            score="accuracy",
+            class_weight=_CLASS_WEIGHT,
+            **_NAMES,
+        )
+    }
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.{ATTRIBUTES}
+    References
+    ----------
+    S. A. Ameen, S. Vadera, "Structured Neuron Pruning in Deep Neural Networks Using
+    Multi-Armed Bandits", arXiv 2606.07615, 2026.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_mabprune import MABPrunedClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = make_pipeline(
+    ...     StandardScaler(), MABPrunedClassifier(pruning_budget=0.75, random_state=0)
+    ... ).fit(X, y)
+    >>> sum(model[-1].hidden_layer_sizes_)
+    48
+    >>> bool(model.score(X, y) > 0.97)
+    True
+    """
+
+    _parameter_constraints = {**CONSTRAINTS, "class_weight": [dict, str, None]}
+    _default_net = MLPNetClassifier
+    _net_base = NeuralNetClassifier
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        policy: Any = "ucb1",
+        pruning_budget: Any = 0.5,
+        budget_unit: str = "neurons",
+        pulls_per_neuron: float = 10,
+        pull_batch_size: Any = "auto",
+        arms_per_pull: Any = "auto",
+        ablation: str = "least_squares",
+        ridge: float = 0.001,
+        step: Any = 0.02,
+        discount: float = 0.9,
+        rank_by: str = "loss",
+        scope: str = "global",
+        min_neurons: int = 1,
+        fine_tune_epochs: Any = "auto",
+        distillation: float = 0.5,
+        temperature: float = 2.0,
+        validation_fraction: float = 0.1,
+        scoring: Any = None,
+        tolerance: float = 0.02,
+        max_pruning_rows: int = 4096,
+        class_weight: Any = None,
+        keep_path: bool = True,
+        memory: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.policy = policy
+        self.pruning_budget = pruning_budget
+        self.budget_unit = budget_unit
+        self.pulls_per_neuron = pulls_per_neuron
+        self.pull_batch_size = pull_batch_size
+        self.arms_per_pull = arms_per_pull
+        self.ablation = ablation
+        self.ridge = ridge
+        self.step = step
+        self.discount = discount
+        self.rank_by = rank_by
+        self.scope = scope
+        self.min_neurons = min_neurons
+        self.fine_tune_epochs = fine_tune_epochs
+        self.distillation = distillation
+        self.temperature = temperature
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.tolerance = tolerance
+        self.max_pruning_rows = max_pruning_rows
+        self.class_weight = class_weight
+        self.keep_path = keep_path
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return self._outputs(X)
+
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Logarithms of class probabilities, (n_samples, n_classes)."""
+        return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Class labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        codes = self._outputs(X).argmax(axis=1)
+        return self.classes_[codes]
+
+    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        X, y = validate_data(self, X, y, dtype=_DTYPES, ensure_min_samples=2)
+        check_classification_targets(y)
+        return X, column_or_1d(y, warn=True)
+
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes, the data has 1 class: "
+                f"{self.classes_[0]!r}."
+            )
+        return codes.astype(np.int64)
+
+    def _encode_validation(self, y: Any, n_rows: int) -> NDArray[Any]:
+        y = column_or_1d(y)
+        check_consistent_length(np.empty(n_rows), y)
+        unknown = np.setdiff1d(y, self.classes_)
+        if unknown.size:
+            raise ValueError(f"y_val has classes that y has not: {unknown[:5].tolist()}.")
+        return np.searchsorted(self.classes_, y).astype(np.int64)
+
+    def _weigh(
+        self, codes: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        if self.class_weight is None:
+            return weights
+        each = compute_sample_weight(self.class_weight, self.classes_[codes])
+        each = each if weights is None else each * weights
+        if not (each > 0).any():
+            raise ValueError(f"class_weight={self.class_weight!r} leaves no row with a weight.")
+        return each
+
+    def _make_task(self, data: Data, validation: Data) -> Task:
+        classes = self.classes_
+        labels, weights = classes[validation.y], validation.weights
+        scorer = None if self.scoring is None else get_scorer(self.scoring)
+        kwargs = {} if weights is None else {"sample_weight": weights}
+
+        def score(net: Any, chain: Chain) -> float:
+            view = ClassifierView(net, chain, classes)
+            if scorer is None:
+                return float(accuracy_score(labels, view.predict(validation.x), **kwargs))
+            return float(scorer(view, validation.x, labels, **kwargs))
+
+        def loss(net: Any, chain: Chain) -> float:
+            proba = ClassifierView(net, chain, classes).predict_proba(validation.x)
+            proba = proba.astype(np.float64)
+            proba /= proba.sum(axis=1, keepdims=True)
+            return float(log_loss(labels, proba, labels=classes, **kwargs))
+
+        return Task(data, validation, score, loss, _score_name(self.scoring, "accuracy"), "log-loss")
+
+    def _count_outputs(self, codes: NDArray[Any]) -> int:
+        return len(self.classes_)
+
+    def _check_frozen(self, net: Any) -> None:
+        known, n_classes = np.asarray(net.classes_), len(self.classes_)
+        if not (
+            np.array_equal(known, np.arange(n_classes)) or np.array_equal(known, self.classes_)
+        ):
+            raise ValueError(
+                f"The net was trained on classes {known.tolist()}, y has {self.classes_.tolist()}."
+            )
+
+
+class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
+    __doc__ = f"""A neural network regressor that multi-armed bandits make small.
+
+    As :class:`MABPrunedClassifier`, for one or more real targets.  The default network
+    standardises the targets inside and predicts in original units.
+    {
+        PARAMETERS.format(
+            net="MLPNetRegressor",
+            base="NeuralNetRegressor",
+            score="R2",
+            class_weight="",
+            **_NAMES,
+        )
+    }
+    Attributes
+    ----------{ATTRIBUTES}
+    References
+    ----------
+    S. A. Ameen, S. Vadera, "Structured Neuron Pruning in Deep Neural Networks Using
+    Multi-Armed Bandits", arXiv 2606.07615, 2026.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_mabprune import MABPrunedRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = make_pipeline(
+    ...     StandardScaler(), MABPrunedRegressor(pruning_budget=0.75, random_state=0)
+    ... ).fit(X, y)
+    >>> sum(model[-1].hidden_layer_sizes_)
+    48
+    """
+
+    _default_net = MLPNetRegressor
+    _net_base = NeuralNetRegressor
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        policy: Any = "ucb1",
+        pruning_budget: Any = 0.5,
+        budget_unit: str = "neurons",
+        pulls_per_neuron: float = 10,
+        pull_batch_size: Any = "auto",
+        arms_per_pull: Any = "auto",
+        ablation: str = "least_squares",
+        ridge: float = 0.001,
+        step: Any = 0.02,
+        discount: float = 0.9,
+        rank_by: str = "loss",
+        scope: str = "global",
+        min_neurons: int = 1,
+        fine_tune_epochs: Any = "auto",
+        distillation: float = 0.5,
+        temperature: float = 2.0,
+        validation_fraction: float = 0.1,
+        scoring: Any = None,
+        tolerance: float = 0.02,
+        max_pruning_rows: int = 4096,
+        keep_path: bool = True,
+        memory: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.policy = policy
+        self.pruning_budget = pruning_budget
+        self.budget_unit = budget_unit
+        self.pulls_per_neuron = pulls_per_neuron
+        self.pull_batch_size = pull_batch_size
+        self.arms_per_pull = arms_per_pull
+        self.ablation = ablation
+        self.ridge = ridge
+        self.step = step
+        self.discount = discount
+        self.rank_by = rank_by
+        self.scope = scope
+        self.min_neurons = min_neurons
+        self.fine_tune_epochs = fine_tune_epochs
+        self.distillation = distillation
+        self.temperature = temperature
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.tolerance = tolerance
+        self.max_pruning_rows = max_pruning_rows
+        self.keep_path = keep_path
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Values in original units.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            As y was in fit.
+        """
+        outputs = self._outputs(X)
+        return outputs[:, 0] if self.y_ndim_ == 1 else outputs
+
+    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        return validate_data(
+            self, X, y, dtype=_DTYPES, multi_output=True, y_numeric=True, ensure_min_samples=2
+        )
+
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        self.y_ndim_ = y.ndim
+        return y.reshape(len(y), -1).astype(np.float64)
+
+    def _encode_validation(self, y: Any, n_rows: int) -> NDArray[Any]:
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y_val")
+        check_consistent_length(np.empty(n_rows), y)
+        return y.reshape(n_rows, -1)
+
+    def _make_task(self, data: Data, validation: Data) -> Task:
+        truth = validation.y[:, 0] if validation.y.shape[1] == 1 else validation.y
+        scorer = None if self.scoring is None else get_scorer(self.scoring)
+        kwargs = {} if validation.weights is None else {"sample_weight": validation.weights}
+
+        def score(net: Any, chain: Chain) -> float:
+            view = RegressorView(net, chain)
+            if scorer is None:
+                return float(r2_score(truth, view.predict(validation.x), **kwargs))
+            return float(scorer(view, validation.x, truth, **kwargs))
+
+        def loss(net: Any, chain: Chain) -> float:
+            predicted = RegressorView(net, chain).predict(validation.x)
+            return float(root_mean_squared_error(truth, predicted, **kwargs))
+
+        return Task(data, validation, score, loss, _score_name(self.scoring, "R2"), "RMSE")
+
+    def _count_outputs(self, codes: NDArray[Any]) -> int:
+        return int(codes.shape[1])
+
+
+def _score_name(scoring: Any, default: str) -> str:
+    if scoring is None:
+        return default
+    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")

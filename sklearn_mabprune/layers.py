@@ -1,0 +1,207 @@
+"""What is known about each kind of layer, in one place a kind.
+
+A *kind* knows how a layer is narrowed to the neurons that stay and how it is written
+down as plain data, so that a pruned network can be built again without pickled code.
+:class:`LinearKind` also knows what a neuron is and how its ablation enters the next
+layer; a convolution would be a second class with the same methods.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class PointwiseKind:
+    """A layer that treats every neuron by itself and has nothing of its own per neuron."""
+
+    @staticmethod
+    def narrow(module: nn.Module, keep: Tensor) -> nn.Module:
+        """The layer for the kept neurons, a copy that shares nothing with `module`."""
+        return build(describe(module)).train(module.training)
+
+    @staticmethod
+    def parameters_per_neuron(module: nn.Module) -> int:
+        """Trainable numbers that go with a neuron."""
+        return 0
+
+
+class PReLUKind(PointwiseKind):
+    """A PReLU has one slope for all neurons or one for each."""
+
+    @staticmethod
+    def narrow(module: nn.Module, keep: Tensor) -> nn.Module:
+        """Keep the slopes of the kept neurons."""
+        weight = module.weight.detach()
+        weight = weight[keep] if len(weight) > 1 else weight
+        new = nn.PReLU(len(weight), device=weight.device, dtype=weight.dtype)
+        new.weight.data.copy_(weight)
+        return new.train(module.training)
+
+    @staticmethod
+    def parameters_per_neuron(module: nn.Module) -> int:
+        """One slope, unless it is shared."""
+        return int(len(module.weight) > 1)
+
+
+class BatchNormKind(PointwiseKind):
+    """Batch normalisation: sliced and kept."""
+
+    @staticmethod
+    def narrow(module: nn.Module, keep: Tensor) -> nn.Module:
+        """Keep scale, shift and running statistics of the kept neurons."""
+        kwargs = describe(module)[1] | {"num_features": int(keep.sum())}
+        new = nn.BatchNorm1d(**kwargs, device=keep.device)
+        reference = module.weight if module.affine else module.running_mean
+        new = new.to(reference.dtype)
+        for name, value in module.state_dict().items():
+            target = new.state_dict()[name]
+            target.copy_(value[keep] if value.dim() else value)
+        return new.train(module.training)
+
+    @staticmethod
+    def parameters_per_neuron(module: nn.Module) -> int:
+        """Scale and shift."""
+        return 2 if module.affine else 0
+
+
+class LinearKind:
+    """A fully connected layer: a neuron is an output, and an input of the next one."""
+
+    @staticmethod
+    def sizes(module: nn.Linear) -> tuple[int, int]:
+        """Inputs and neurons."""
+        return module.in_features, module.out_features
+
+    @staticmethod
+    def enter(module: nn.Linear, residual: Tensor, units: Tensor) -> Tensor:
+        """How ablating each of these inputs alone moves the layer's outputs.
+
+        Parameters
+        ----------
+        module : nn.Linear
+            The next layer.
+        residual : Tensor of shape (n_rows, n_units)
+            Ablated part of each unit's activation.
+        units : Tensor of int, shape (n_units,)
+            Which inputs they are.
+
+        Returns
+        -------
+        Tensor of shape (n_units, n_rows, n_outputs)
+            What is to be subtracted from the outputs: a rank-1 term a unit.
+        """
+        columns = module.weight[:, units].T
+        return residual.T[:, :, None] * columns[:, None, :]
+
+    @staticmethod
+    def enter_together(module: nn.Linear, residual: Tensor, units: Tensor) -> Tensor:
+        """How ablating these inputs together moves the outputs, (n_rows, n_outputs)."""
+        return residual @ module.weight[:, units].T
+
+    @staticmethod
+    def cut(
+        module: nn.Linear,
+        keep_inputs: Tensor | None,
+        keep_neurons: Tensor | None,
+        fold: tuple[Tensor | None, Tensor] | None,
+    ) -> nn.Linear:
+        """A smaller copy, whose kept inputs took over what the removed ones did.
+
+        Parameters
+        ----------
+        module : nn.Linear
+            Left as it is.
+        keep_inputs, keep_neurons : Tensor of bool or None
+            What stays; None keeps everything.
+        fold : (Tensor of shape (n_kept, n_removed) or None, Tensor of shape (n_removed,))
+            Removed activations as predicted from the kept ones: slopes and constants.
+            None: the removed activations are taken as zero.
+
+        Returns
+        -------
+        nn.Linear
+            With a bias, if `module` had one or a constant has to be taken over.
+        """
+        weight = module.weight.detach()
+        bias = None if module.bias is None else module.bias.detach()
+        if keep_inputs is not None and not bool(keep_inputs.all()):
+            removed = weight[:, ~keep_inputs].double()
+            kept = weight[:, keep_inputs]
+            if fold is not None:
+                slopes, constants = fold
+                if slopes is not None:
+                    kept = (kept.double() + removed @ slopes.T).to(weight.dtype)
+                moved = removed @ constants
+                old = torch.zeros_like(moved) if bias is None else bias.double()
+                bias = (old + moved).to(weight.dtype)
+            weight = kept
+        if keep_neurons is not None:
+            weight = weight[keep_neurons]
+            bias = None if bias is None else bias[keep_neurons]
+        new = nn.utils.skip_init(
+            nn.Linear,
+            weight.shape[1],
+            weight.shape[0],
+            bias=bias is not None,
+            device=weight.device,
+            dtype=weight.dtype,
+        )
+        with torch.no_grad():
+            new.weight.copy_(weight)
+            if bias is not None:
+                new.bias.copy_(bias)
+        return new.train(module.training)
+
+
+_POINTWISE = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish,
+    nn.Tanh, nn.Sigmoid, nn.LogSigmoid, nn.Softplus, nn.Softsign, nn.Tanhshrink, nn.Softshrink,
+    nn.Hardshrink, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Threshold, nn.Identity,
+    nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout,
+)  # fmt: skip
+
+#: Kinds that may stand between two Linear layers, by exact class.
+BETWEEN: dict[type[nn.Module], type[PointwiseKind]] = {
+    **dict.fromkeys(_POINTWISE, PointwiseKind),
+    nn.PReLU: PReLUKind,
+    nn.BatchNorm1d: BatchNormKind,
+}
+
+#: Layers that may also stand behind the last Linear, where nothing is pruned.
+BEHIND: tuple[type[nn.Module], ...] = (nn.Flatten, nn.Softmax, nn.LogSoftmax)
+
+#: Layers without state: used twice, they are two layers.
+STATELESS = (*_POINTWISE, *BEHIND)
+
+#: What a layer is called in a written-down network.
+BY_NAME: dict[str, type[nn.Module]] = {
+    kind.__name__: kind for kind in (nn.Linear, *BETWEEN, *BEHIND)
+}
+
+Description = tuple[str, dict[str, Any]]
+
+
+def describe(module: nn.Module) -> Description:
+    """A layer's class name and constructor arguments, as plain data."""
+    kwargs: dict[str, Any] = {}
+    for name in inspect.signature(type(module).__init__).parameters:
+        if name in ("self", "inplace", "device", "dtype", "init"):
+            continue
+        if name == "bias" and isinstance(module, nn.Linear):
+            kwargs[name] = module.bias is not None
+        elif hasattr(module, name):
+            value = getattr(module, name)
+            # Newer BatchNorm has a `bias` argument and a `bias` parameter.
+            kwargs[name] = value is not None if isinstance(value, Tensor) else value
+    return type(module).__name__, kwargs
+
+
+def build(description: Description) -> nn.Module:
+    """The layer that :func:`describe` wrote down, its weights not initialised."""
+    name, kwargs = description
+    kind = BY_NAME[name]
+    return nn.utils.skip_init(kind, **kwargs) if kind is nn.Linear else kind(**kwargs)

@@ -1,0 +1,205 @@
+"""The pruning path: rounds of choosing, removal and surgery, from large to small."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .ablation import ZeroAblation
+from .chain import Chain
+from .choosers import ChooserOptions, CriterionChooser, PolicyChooser
+from .criteria import Criterion
+from .evaluation import LayerStatistics, Rows
+from .neurons import NeuronTable
+from .policies.base import Policy
+from .schedules import Budget, choose_removals, layer_quotas, step_size
+from .surgery import cut
+
+#: So many networks of a path are kept at most.
+MAX_KEPT = 12
+
+
+@dataclass(frozen=True)
+class PathOptions(ChooserOptions):
+    """How a path is walked; see the estimators for what each option means."""
+
+    ablation: str = "least_squares"
+    ridge: float = 1e-3
+    step: float | int = 0.02
+    scope: str = "global"
+    min_neurons: int = 1
+
+
+@dataclass
+class Step:
+    """One point of a path: the network after a round (the first: before any).
+
+    ``chain`` is None where the network was not kept.
+    """
+
+    chain: Chain | None
+    sizes: tuple[int, ...]
+    n_parameters: int
+    n_macs: int
+    loss: float
+    score: float
+    seconds: float = 0.0
+    removed: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    n_pulls: int = 0
+    n_evaluations: int = 0
+    loss_increase: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    reward_scale: tuple[float, float] = (np.nan, np.nan)
+
+
+@dataclass
+class Walk:
+    """Steps of a path, the last one with its network; whether Ctrl-C ended it."""
+
+    steps: list[Step]
+    interrupted: bool = False
+    n_factorisations: list[int] = field(default_factory=list)
+
+
+def pruning_path(
+    chain: Chain,
+    rows: Rows,
+    chooser: Policy | Criterion,
+    budget: Budget,
+    options: PathOptions,
+    *,
+    score: Callable[[Chain], float],
+    seed: int,
+    on_step: Callable[[Step], Any] = lambda step: None,
+) -> Walk:
+    """Remove neurons round by round until the budget is reached.
+
+    Parameters
+    ----------
+    chain : Chain
+        The trained network; left as it is.
+    rows : Rows
+        Pruning rows: pulls and statistics come from them.
+    chooser : Policy or Criterion
+        Says who goes; a policy is started here.
+    budget : Budget
+        When to stop.  It does not change the path on the way there, except that a step
+        as large as the whole budget tells the policy how many will go.
+    options : PathOptions
+    score : callable
+        Validation score of a network.
+    seed : int
+        Of all draws.
+    on_step : callable
+        Told every step, for progress.
+
+    Returns
+    -------
+    Walk
+        Interrupted by Ctrl-C it ends with the last finished round.
+    """
+    table = NeuronTable(chain.hidden_sizes)
+    make = PolicyChooser if isinstance(chooser, Policy) else CriterionChooser
+    choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
+    step = choose.round_size(step_size(options.step, len(table)))
+    statistics = LayerStatistics(options.ablation, options.ridge)
+    walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
+    try:
+        while not budget.reached(table.sizes):
+            started = time.perf_counter()
+            ablations = statistics.update(chain, rows)
+            n_told = min(step, budget.target) if budget.unit == "neurons" else step
+            order = choose.order(chain, table, ablations, min(n_told, len(table)), step)
+            arms = choose_removals(
+                order,
+                table.layer(order),
+                table.sizes,
+                step,
+                _quotas(table, step, options),
+                budget,
+            )
+            chain = remove_together(chain, table, arms, ablations)
+            done = _measure(chain, rows, score)
+            for name, value in choose.record(arms).items():
+                setattr(done, name, value)
+            done.removed = arms
+            done.seconds = time.perf_counter() - started
+            # One append: Ctrl-C finds the round either finished or not there.
+            walk.steps.append(done)
+            table.remove(arms)
+            choose.gone(np.concatenate([arms, _protected(table, options.min_neurons)]))
+            _thin(walk, budget)
+            on_step(done)
+    except KeyboardInterrupt:
+        walk.interrupted = True
+    return walk
+
+
+def remove_together(
+    chain: Chain, table: NeuronTable, arms: NDArray[np.intp], ablations: list[ZeroAblation]
+) -> Chain:
+    """The network without these live neurons; the ablations are brought up to date.
+
+    Parameters
+    ----------
+    chain : Chain
+        Left as it is.
+    table : NeuronTable
+        With the arms still alive.
+    arms : ndarray of int
+        Who goes.
+    ablations : list of ZeroAblation
+        One a hidden layer; they say what the next layer takes over.
+    """
+    layers, positions = table.layer(arms), table.position(arms)
+    keep: list[torch.Tensor | None] = []
+    folds: list[Any] = []
+    for layer, size in enumerate(chain.hidden_sizes):
+        units = np.sort(positions[layers == layer])
+        if units.size == 0:
+            keep.append(None)
+            folds.append(None)
+            continue
+        mask = torch.ones(size, dtype=torch.bool)
+        mask[torch.as_tensor(units)] = False
+        gone = torch.as_tensor(units, device=chain.device)
+        keep.append(mask.to(chain.device))
+        folds.append(ablations[layer].fold(gone))
+        ablations[layer].remove(gone)
+    return cut(chain, keep, folds)
+
+
+def _measure(chain: Chain, rows: Rows, score: Callable[[Chain], float]) -> Step:
+    parameters, macs = chain.cost()
+    loss = rows.mean_loss(chain)
+    return Step(chain, chain.hidden_sizes, parameters, macs, loss, score(chain))
+
+
+def _quotas(table: NeuronTable, step: int, options: PathOptions) -> list[int]:
+    """How many neurons each layer may lose this round."""
+    if options.scope == "layer":
+        return layer_quotas(table.original_sizes, table.sizes, step, options.min_neurons)
+    return [max(0, size - options.min_neurons) for size in table.sizes]
+
+
+def _protected(table: NeuronTable, min_neurons: int) -> NDArray[np.intp]:
+    """Live neurons of layers that may lose no more: nobody should pull them."""
+    arms = table.live_arms()
+    full = np.asarray(table.sizes) <= min_neurons
+    return arms[full[table.layer(arms)]]
+
+
+def _thin(walk: Walk, budget: Budget) -> None:
+    """Keep the first and the last network, and those that cross an eleventh of the way."""
+    if len(walk.steps) < 3:
+        return
+    before, middle = walk.steps[-3], walk.steps[-2]
+    parts = MAX_KEPT - 1
+    then, now = (parts * budget.gone(s.sizes) // max(1, budget.target) for s in (before, middle))
+    if now == then:
+        middle.chain = None

@@ -1,0 +1,73 @@
+"""From validated rows to predictions: one module call, no DataLoader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from torch import Tensor
+
+from .batches import as_tensor
+from .chain import Chain
+
+# Rows a call: bounds the memory of hidden activations, not worth a parameter.
+_ROWS = 2**16
+
+
+def network_outputs(net: Any, forward: Callable[[Tensor], Tensor], x: NDArray[Any]) -> NDArray[Any]:
+    """What the net predicts: class probabilities, or values in original units.
+
+    Parameters
+    ----------
+    net : skorch net
+        Says how raw outputs become predictions.
+    forward : callable
+        Rows to raw outputs, in evaluation mode: the net's module or a chain.
+    x : ndarray of shape (n_rows, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_outputs)
+    """
+    nonlinearity = net._get_predict_nonlinearity()
+    dtype = next(net.module_.parameters()).dtype
+    parts = []
+    with torch.inference_mode():
+        for first in range(0, len(x), _ROWS):
+            rows = as_tensor(x[first : first + _ROWS], net.device, dtype)
+            parts.append(nonlinearity(forward(rows)).cpu().numpy())
+    outputs = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if hasattr(net, "target_scale_"):
+        outputs = outputs * net.target_scale_ + net.target_mean_
+    return outputs.reshape(len(x), -1)
+
+
+class ClassifierView(ClassifierMixin, BaseEstimator):
+    """A chain as a fitted classifier, for scorers."""
+
+    def __init__(self, net: Any, chain: Chain, classes: NDArray[Any]):
+        self.net, self.chain, self.classes_ = net, chain, classes
+
+    def predict_proba(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Class probabilities, (n_rows, n_classes)."""
+        return network_outputs(self.net, self.chain.forward, X)
+
+    def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Labels, (n_rows,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+class RegressorView(RegressorMixin, BaseEstimator):
+    """A chain as a fitted regressor, for scorers."""
+
+    def __init__(self, net: Any, chain: Chain):
+        self.net, self.chain = net, chain
+
+    def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Values, (n_rows,) or (n_rows, n_outputs)."""
+        outputs = network_outputs(self.net, self.chain.forward, X)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs

@@ -1,0 +1,49 @@
+"""Progress while a fit is at work: a bar, or a log line a round."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+
+from tqdm.auto import tqdm
+
+logger = logging.getLogger("sklearn_mabprune")
+
+
+class Progress:
+    """A bar over one stage (``verbose=1``), log lines (``verbose=2``), or nothing.
+
+    Parameters
+    ----------
+    stage : str
+        What is going on.
+    total : int
+        Of what `unit` counts.
+    unit : str
+    verbose : int
+    """
+
+    def __init__(self, stage: str, total: int, unit: str, verbose: int):
+        self.stage, self.unit, self.verbose, self.done = stage, unit, verbose, 0
+        self.bar = tqdm(total=total, desc=stage, unit=unit, disable=verbose < 1, leave=False)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.close()
+
+    def advance(self, n: int, **facts: object) -> None:
+        """`n` more are done; facts are shown beside the bar or logged."""
+        self.done += n
+        if self.verbose >= 1:
+            self.bar.set_postfix(facts, refresh=False)
+            self.bar.update(n)
+        if self.verbose >= 2:
+            told = ", ".join(f"{name} {value}" for name, value in facts.items())
+            logger.info("%s: %d of %d %s; %s", self.stage, self.done, self.bar.total, self.unit, told)

@@ -1,0 +1,125 @@
+"""Pulls: arms measured on blocks of rows that they share.
+
+Each round permutes the pruning rows into blocks; an arm's i-th pull of the round uses
+block i, so that arms are compared on common rows and no arm sees a row twice.  After all
+blocks an arm is exact for the network as it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .ablation import ZeroAblation
+from .chain import Chain
+from .evaluation import Block, Rows
+from .neurons import NeuronTable
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What pulls of some arms showed.
+
+    Parameters
+    ----------
+    increase : ndarray of shape (n_arms,)
+        Loss increase of each.
+    weight : ndarray of shape (n_arms,)
+        Total row weight of the block behind each, 1 for an average block.
+    exact : ndarray of bool, shape (n_arms,)
+        Measured on every row by now.
+    """
+
+    increase: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    exact: NDArray[np.bool_]
+
+
+class RoundPulls:
+    """The pulls of one round.
+
+    Parameters
+    ----------
+    chain : Chain
+        The network as it stands.
+    table : NeuronTable
+        Which arm is which of its neurons.
+    rows : Rows
+        All pruning rows.
+    ablations : list of ZeroAblation
+        Frozen for the round.
+    block_rows : int
+        Rows a block.
+    rng : numpy.random.Generator
+        Permutes the rows.
+    chunk : int, optional
+        Largest temporary, in numbers.
+
+    Attributes
+    ----------
+    n_pulls : int
+        Pulls made.
+    n_evaluations : int
+        (neuron, row) pairs evaluated.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        table: NeuronTable,
+        rows: Rows,
+        ablations: list[ZeroAblation],
+        block_rows: int,
+        rng: np.random.Generator,
+        chunk: int | None = None,
+    ):
+        self.chain, self.table, self.rows, self.ablations = chain, table, rows, ablations
+        self.chunk = chunk
+        n_rows = len(rows)
+        order = rng.permutation(n_rows)
+        n_blocks = -(-n_rows // block_rows)
+        self._index = [order[k * block_rows : (k + 1) * block_rows] for k in range(n_blocks)]
+        self._mean_weight = float(rows.weights.sum()) / n_blocks
+        self._blocks: dict[int, Block] = {}
+        self._done = np.zeros(len(table), dtype=np.intp)
+        self.n_pulls = 0
+        self.n_evaluations = 0
+
+    @property
+    def n_blocks(self) -> int:
+        """Pulls after which an arm is exact."""
+        return len(self._index)
+
+    def pull(self, arms: NDArray[np.intp]) -> Pulled:
+        """Measure each of these distinct live arms on its next block."""
+        if (self._done[arms] >= self.n_blocks).any():
+            raise ValueError("An arm that is exact was pulled again.")
+        increase = np.empty(len(arms))
+        weight = np.empty(len(arms))
+        layers, positions = self.table.layer(arms), self.table.position(arms)
+        for number in np.unique(self._done[arms]):
+            block = self._block(int(number))
+            for layer in np.unique(layers):
+                where = np.flatnonzero((self._done[arms] == number) & (layers == layer))
+                if where.size:
+                    units = torch.as_tensor(positions[where], device=self.chain.device)
+                    found = block.loss_increase(int(layer), units)
+                    increase[where] = found.cpu().numpy()
+                    weight[where] = block.weight / self._mean_weight
+                    self.n_evaluations += len(where) * len(block.rows)
+        self._done[arms] += 1
+        self.n_pulls += len(arms)
+        return Pulled(increase, weight, self._done[arms] == self.n_blocks)
+
+    def _block(self, number: int) -> Block:
+        """Rows run through the network once, when the block is first needed."""
+        if number not in self._blocks:
+            whole = self.n_blocks == 1
+            index: Any = torch.as_tensor(self._index[number], device=self.chain.device)
+            rows = self.rows if whole else self.rows.at(index)
+            self._blocks[number] = Block(self.chain, rows, self.ablations, self.chunk)
+        return self._blocks[number]

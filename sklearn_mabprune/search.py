@@ -1,0 +1,135 @@
+"""The only loop between a policy and what measures its pulls."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .policies.base import Policy
+from .rewards import RewardScale
+
+
+class _Pulled(Protocol):
+    increase: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    exact: NDArray[np.bool_]
+
+
+class Pulls(Protocol):
+    """What measures arms: anything with this method."""
+
+    def pull(self, arms: NDArray[np.intp]) -> _Pulled:
+        """Measure these distinct arms once."""
+
+
+class Search:
+    """A policy at work over the rounds of one path.
+
+    Parameters
+    ----------
+    policy : Policy
+        Not started yet.
+    arms : ndarray of int
+        All arm ids.
+    rng : numpy.random.Generator
+        For the policy's own draws.
+    arms_per_pull : int or "auto"
+        Arms that the policy names before it sees their rewards.  "auto": a quarter of
+        the round's pulls.
+
+    Attributes
+    ----------
+    scale : RewardScale or None
+        Of the present round.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        arms: NDArray[np.intp],
+        rng: np.random.Generator,
+        arms_per_pull: int | str = "auto",
+    ):
+        self.policy = policy
+        self.policy.start(arms, rng)
+        self.arms_per_pull = arms_per_pull
+        self.scale: RewardScale | None = None
+
+    def run_round(
+        self, pulls: Pulls, n_remove: int, budget: int, worth: NDArray[np.float64]
+    ) -> NDArray[np.intp]:
+        """Spend a round's pulls and return the live arms, safest first.
+
+        Parameters
+        ----------
+        pulls : Pulls
+            Measures arms on the network as it stands.
+        n_remove : int
+            Arms that will go.
+        budget : int
+            Pulls to spend; what a policy needs before it can start comes on top.
+        worth : ndarray of shape (n_ids,)
+            Factor on each arm's loss increase: 1, or less where a removal saves more.
+
+        Returns
+        -------
+        ndarray of int, shape (n_live,)
+        """
+        policy = self.policy
+        policy.begin_round(n_remove, budget)
+        self._rescale()
+        fresh = policy.unready()
+        while fresh.size:
+            self._pull(pulls, fresh, worth)
+            fresh = policy.unready()
+        spent = 0
+        while spent < budget or not policy.budgeted:
+            wanted = self._batch(budget, budget - spent)
+            arms = policy.select(wanted)
+            if arms.size == 0:
+                break
+            spent += self._pull(pulls, arms, worth)
+        safest = policy.recommend(n_remove)
+        rest = policy.recommend(int(policy.live_.sum()))
+        return np.concatenate([safest, rest[~np.isin(rest, safest)]])
+
+    def estimates(self, arms: NDArray[np.intp], worth: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Estimated loss increase of arms; NaN where nothing was seen."""
+        if self.scale is None:
+            return np.full(len(arms), np.nan)
+        mean = self.policy.mean(arms)
+        return np.where(np.isfinite(mean), self.scale.increase(mean) / worth[arms], np.nan)
+
+    def _batch(self, budget: int, left: int) -> int:
+        if not self.policy.budgeted or self.policy.full_information:
+            return int(self.policy.live_.sum())
+        size = self.arms_per_pull
+        wanted = max(1, budget // 4) if isinstance(size, str) else size
+        return min(wanted, left)
+
+    def _pull(self, pulls: Pulls, arms: NDArray[np.intp], worth: NDArray[np.float64]) -> int:
+        """Measure, reward, tell the policy; a repeated arm is measured once."""
+        distinct, where = np.unique(arms, return_inverse=True)
+        pulled = pulls.pull(distinct)
+        increase = pulled.increase * worth[distinct]
+        if self.scale is None:
+            self.scale = RewardScale.of(increase)
+        rewards = self.scale.reward(increase)
+        self.policy.update(arms, rewards[where], pulled.weight[where])
+        self.policy.settle(distinct[pulled.exact])
+        return len(distinct)
+
+    def _rescale(self) -> None:
+        """One scale a round, from what is known of the live arms at its start."""
+        if self.scale is None:
+            return
+        mean = self.policy.mean(self.policy.live_arms())
+        known = mean[np.isfinite(mean)]
+        if known.size == 0:
+            self.scale = None
+            return
+        new = RewardScale.of(self.scale.increase(known))
+        self.policy.rescale(*self.scale.change_to(new))
+        self.scale = new

@@ -1,0 +1,61 @@
+"""A skorch net around a smaller network: same class, same parameters, same training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import clone
+
+from .chain import Chain, PrunedChain, unwrap
+from .networks import MLP
+from .randomness import global_generators
+
+# What a fit left on the net that a net around a smaller module needs as well.
+_FITTED = (
+    "classes_inferred_",
+    "target_mean_",
+    "target_scale_",
+    "n_features_in_",
+    "n_outputs_",
+    "auto_dtype_",
+)
+
+
+def net_around(net: Any, chain: Chain) -> Any:
+    """A new net whose module computes what the chain computes.
+
+    Its module is built from explicit sizes, so that ``clone``, ``initialize`` and
+    ``load_params`` work, and ``partial_fit`` trains the small network on.
+
+    Parameters
+    ----------
+    net : skorch net
+        Fitted; left as it is.
+    chain : Chain
+        Left as it is; the new module shares no tensor with it.
+    """
+    new = clone(net)
+    dtype = str(chain.dtype).removeprefix("torch.")
+    if net.module is MLP:
+        sizes: dict[str, Any] = {
+            "module__n_features": chain.n_inputs,
+            "module__n_outputs": chain.n_outputs,
+            "module__hidden_layer_sizes": chain.hidden_sizes,
+            "module__dtype": dtype,
+        }
+    else:
+        # The old module's parameters mean nothing to the new one.
+        for name in [name for name in vars(new) if name.startswith("module__")]:
+            delattr(new, name)
+            new._params_to_validate.discard(name)
+        sizes = {"module": PrunedChain, "module__layers": chain.descriptions(), "module__dtype": dtype}
+    new.set_params(**sizes)
+    for name in _FITTED:
+        if hasattr(net, name):
+            setattr(new, name, getattr(net, name))
+    with global_generators(0, net.device):
+        new.initialize()
+    chain.copy_to(unwrap(new.module_))
+    new.module_.eval()
+    new.history_ = net.history_
+    return new

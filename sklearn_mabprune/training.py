@@ -1,0 +1,281 @@
+"""Initial training and fine-tuning of a skorch net."""
+
+from __future__ import annotations
+
+import copy
+import linecache
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+from sklearn.base import clone
+from torch import Tensor, nn
+
+from .batches import as_tensor, epoch
+from .chain import recover_chain, unwrap
+from .evaluation import Rows
+from .losses import RowLoss
+from .networks import MLP
+from .randomness import global_generators
+from .self_sizing import SelfSizing, WeightedLossMixin
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows as NumPy arrays: features, targets as a net wants them, weights of mean 1.
+
+    ``weights`` is None where all rows count the same; ``n_outputs`` is the number of
+    classes or targets.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+    n_outputs: int
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def train(
+    net: Any, data: Data, validation: Data, seed: int, on_epoch: Callable[[Any], None] | None = None
+) -> Any:
+    """Train a copy of a net from scratch.
+
+    Parameters
+    ----------
+    net : skorch net
+        Left as it is.
+    data, validation : Data
+        The validation rows take the place of the net's own split.
+    seed : int
+        Of everything drawn.
+    on_epoch : callable, optional
+        Told the net after each epoch, for progress.
+
+    Returns
+    -------
+    skorch net
+        Initialised and trained, its optimizer without state.
+
+    Raises
+    ------
+    ValueError
+        If the loss stops being finite, or if weights are given to a net without
+        :class:`WeightedLossMixin`.
+    """
+    net = clone(net)
+    check_weights(net, data)
+    ours = isinstance(net, SelfSizing)
+    if ours:
+        net.set_params(random_state=seed)
+        net.size_from(_features(data), data.y)
+    # A net of ours without Dropout draws from its own generators alone.
+    alone = ours and net.module is MLP and not getattr(net, "module__dropout", 0)
+    with nullcontext() if alone else global_generators(seed, net.device):
+        net.initialize()
+        dtype = next(net.module_.parameters()).dtype
+        x, y = _features(data, dtype), _targets(data.y, dtype)
+        held_out = Dataset(_features(validation, dtype), _targets(validation.y, dtype))
+        first = as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device)
+        check_fits(net.module_, first, data.n_outputs)
+        own_split, net.train_split = net.train_split, predefined_split(held_out)
+        watch = _Watch(on_epoch)
+        net.callbacks_.append(("watch", watch))
+        try:
+            net.notify("on_train_begin", X=x, y=y)
+            net.fit_loop(x, y)
+        except KeyboardInterrupt as stop:
+            if not _raised_by_callback(stop):
+                raise
+        net.notify("on_train_end", X=x, y=y)
+    net.callbacks_.remove(("watch", watch))
+    net.train_split = own_split
+    return lighten(net)
+
+
+def check_weights(net: Any, data: Data) -> None:
+    """Weights need a net that can use them."""
+    if data.weights is not None and not isinstance(net, WeightedLossMixin):
+        raise ValueError(
+            f"sample_weight or class_weight was given, but {type(net).__name__} cannot use "
+            "weights. Derive your net from WeightedLossMixin: class WeightedNet("
+            f"WeightedLossMixin, {type(net).__name__}): ..."
+        )
+
+
+def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> None:
+    """Refuse, before any training, a module that cannot be pruned or that does not fit the data."""
+    linears = [m for m in unwrap(module).modules() if isinstance(m, nn.Linear)]
+    if linears and linears[0].in_features != x.shape[1]:
+        raise ValueError(
+            f"The net's module reads {linears[0].in_features} features, X has {x.shape[1]}."
+        )
+    mode = module.training
+    chain = recover_chain(module, x)
+    module.train(mode)
+    if chain.n_outputs != n_outputs:
+        raise ValueError(
+            f"The net's module has {chain.n_outputs} outputs, y needs {n_outputs}: one for each "
+            "class, or one for each target."
+        )
+
+
+def lighten(net: Any) -> Any:
+    """Drop what prediction and further training do not need."""
+    for row in net.history or []:
+        row.pop("batches", None)
+    net.initialize_optimizer()
+    return net
+
+
+class _Watch(Callback):
+    """Ends a training that went wrong, and reports epochs."""
+
+    def __init__(self, on_epoch: Callable[[Any], None] | None):
+        self.on_epoch = on_epoch
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        loss = net.history[-1].get("train_loss", 0.0)
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The training loss became {loss} in epoch {len(net.history)}: with lr={net.lr} "
+                "the training diverges. Lower the net's lr, and scale the features "
+                "(StandardScaler)."
+            )
+        if self.on_epoch is not None:
+            self.on_epoch(net)
+
+
+def _raised_by_callback(stop: BaseException) -> bool:
+    """Whether a callback ended the training, as skorch's do, and not a person's Ctrl-C."""
+    trace = stop.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or not isinstance(trace.tb_frame.f_locals.get("self"), Callback):
+        return False
+    return "raise" in linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+
+
+def _features(data: Data, dtype: torch.dtype | None = None) -> Any:
+    """Features as the net takes them: with weights in a dict."""
+    x = data.x
+    if dtype is not None:
+        x = x.astype(str(dtype).removeprefix("torch."), copy=False)
+    return x if data.weights is None else {"X": x, "sample_weight": data.weights}
+
+
+def _targets(y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+    """Class indices as they are; regression targets in the module's precision."""
+    return y if y.dtype.kind == "i" else y.astype(str(dtype).removeprefix("torch."))
+
+
+def rows_of(net: Any, data: Data) -> Rows:
+    """Rows on the net's device, targets and losses in the units it is trained in."""
+    parameter = next(net.module_.parameters())
+    x = as_tensor(data.x, net.device, parameter.dtype)
+    y = as_tensor(_targets(data.y, parameter.dtype), net.device)
+    if hasattr(net, "standardise"):
+        y = net.standardise(y)
+    weights = np.ones(len(data)) if data.weights is None else data.weights
+    return Rows(x, y, as_tensor(weights, net.device).double(), RowLoss(net.criterion_))
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a pruned network is trained on.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the training rows.
+    distillation : float in [0, 1]
+        Share of the loss on the unpruned network's outputs.
+    temperature : float
+        Softens class probabilities of both networks.
+    """
+
+    epochs: int
+    distillation: float
+    temperature: float
+
+
+def fine_tune(
+    net: Any,
+    rows: Rows,
+    validation: Rows,
+    teacher: Tensor | None,
+    options: FineTuning,
+    seed: int,
+    on_epoch: Callable[[int], Any] = lambda number: None,
+) -> float:
+    """Train a pruned net on, in place; the weights with the lowest validation loss stay.
+
+    The learning rate falls from the net's ``lr`` along a cosine (Loshchilov & Hutter 2017).
+    Part of the loss is the distance to the unpruned network's softened outputs (Hinton et
+    al. 2015).  The untouched weights are among the candidates, so that the validation loss
+    never rises.
+
+    Parameters
+    ----------
+    net : skorch net
+        Its optimizer's class and parameters are used, its callbacks are not.
+    rows, validation : Rows
+    teacher : Tensor of shape (n_rows, n_outputs) or None
+        Outputs of the unpruned network on `rows`; None: labels only.
+    options : FineTuning
+    seed : int
+        Of the batch order and Dropout.
+    on_epoch : callable
+        Told the number of each finished epoch.
+
+    Returns
+    -------
+    float
+        Lowest validation loss.
+    """
+    module = unwrap(net.module_)
+    net.initialize_optimizer()
+    optimizer = net.optimizer_
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, options.epochs))
+    generator = torch.Generator().manual_seed(seed)
+    weights = rows.weights.to(rows.x.dtype)
+    batch_size = len(rows) if net.batch_size == -1 else net.batch_size
+    best, kept = _validation_loss(module, validation), copy.deepcopy(module.state_dict())
+    draws = any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p for m in module.modules())
+    with global_generators(seed, net.device) if draws else nullcontext():
+        for number in range(options.epochs):
+            module.train()
+            for index in epoch(len(rows), batch_size, generator):
+                where = index if isinstance(index, slice) else index.to(rows.x.device)
+                outputs = module(rows.x[where])
+                losses = rows.loss(outputs, rows.targets[where])
+                if teacher is not None and options.distillation:
+                    towards = rows.loss.distance(outputs, teacher[where], options.temperature)
+                    losses = (1 - options.distillation) * losses + options.distillation * towards
+                optimizer.zero_grad(set_to_none=True)
+                (losses * weights[where]).mean().backward()
+                optimizer.step()
+            schedule.step()
+            loss = _validation_loss(module, validation)
+            if loss < best:
+                best, kept = loss, copy.deepcopy(module.state_dict())
+            on_epoch(number + 1)
+    module.load_state_dict(kept)
+    module.eval()
+    net.initialize_optimizer()
+    return best
+
+
+def _validation_loss(module: nn.Module, rows: Rows) -> float:
+    module.eval()
+    with torch.inference_mode():
+        losses = rows.loss(module(rows.x), rows.targets).double()
+        return float(losses @ rows.weights / rows.weights.sum())
