@@ -1,0 +1,67 @@
+# `make demo` and `make test` need nothing but Python (3.11 or newer) and make: each creates
+# .venv and installs what it needs, once, with the versions in constraints.txt.
+
+PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python3)
+# More arguments for pip. On Linux the default PyTorch wheel brings CUDA libraries; the smaller
+# CPU build: make test PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_ARGS ?=
+# Passed on to the demo: make demo DEMO_ARGS="--data FOLDER --sets NAME ..."
+DEMO_ARGS ?=
+# Passed on to pytest: make test PYTEST_ARGS="-k policies"
+PYTEST_ARGS ?=
+WORKERS ?= 2
+
+BIN := .venv/bin
+# Test workers share the cores, and results depend on the number of threads.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# scikit-learn's array API check runs only with SCIPY_ARRAY_API=1.
+TEST_ENV := SCIPY_ARRAY_API=1 $(ONE_THREAD)
+
+.NOTPARALLEL:
+.PHONY: help demo test check format docs coverage clean
+
+help:
+	@echo "make demo      train and prune on real data, print tables, save a plot"
+	@echo "make test      all tests and doctests, with coverage"
+	@echo "make check     formatting, lint, types and import rules"
+	@echo "make format    reformat the code and apply safe lint fixes"
+	@echo "make docs      build the documentation, warnings are errors"
+	@echo "make coverage  the tests, with an HTML coverage report"
+	@echo "make clean     remove what the other targets made, except .venv"
+
+demo: .venv/.installed-demo
+	$(BIN)/python -m benchmarks.demo $(DEMO_ARGS)
+
+test: .venv/.installed-test
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --cov=sklearn_mabprune $(PYTEST_ARGS)
+
+check: .venv/.installed-dev .venv/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy sklearn_mabprune
+	$(TEST_ENV) $(BIN)/python -m pytest -qq tests/test_imports.py
+
+format: .venv/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/.installed-docs
+	$(ONE_THREAD) $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+coverage: .venv/.installed-test
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --cov=sklearn_mabprune --cov-report=term --cov-report=html $(PYTEST_ARGS)
+
+clean:
+	rm -rf build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf docs/_build docs/auto_examples docs/generated docs/sg_execution_times.rst
+	find sklearn_mabprune tests benchmarks examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=...')"
+	$(PYTHON) -m venv .venv
+
+# One stamp for each extra: installed once, and again when the metadata or the pins change.
+.venv/.installed-%: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt $(PIP_ARGS) -e ".[$*]"
+	touch $@
