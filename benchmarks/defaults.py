@@ -1,0 +1,221 @@
+"""Where the defaults come from: one parameter changed at a time, on networks trained once.
+
+Only training rows are used: of the three quarters that the demo trains on, a third scores
+here, so that no default was chosen on the rows that the demo scores.
+
+    python -m benchmarks.defaults --data FOLDER --sets vehicle segment phoneme
+    python -m benchmarks.defaults --data FOLDER --sets vehicle segment --fine-tuning
+
+The first compares ways of pruning, without fine-tuning, so that only the pruning shows; the
+second compares ways of fine-tuning after pruning with default parameters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
+
+from benchmarks.data import DataSet, load
+from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
+from sklearn_mabprune.chain import Chain, recover_chain
+from sklearn_mabprune.parameters import resolve_policy
+from sklearn_mabprune.path import PathOptions, Step, pruning_path
+from sklearn_mabprune.policies import UCB1
+from sklearn_mabprune.predicting import network_outputs
+from sklearn_mabprune.schedules import Budget
+from sklearn_mabprune.shrinking import net_around
+from sklearn_mabprune.splitting import content_split
+from sklearn_mabprune.training import Data, FineTuning, fine_tune, rows_of, train
+
+SHARES = (0.5, 0.75, 0.9)
+
+#: name: (options changed, policy, pruning rows)
+VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
+    "default": ({}, "ucb1", 4096),
+    "exhaustive": ({}, "exhaustive", 4096),
+    "uniform": ({}, "uniform", 4096),
+    "thompson": ({}, "thompson", 4096),
+    "random": ({}, "random", 4096),
+    "magnitude": ({}, "magnitude", 4096),
+    "ablation mean": ({"ablation": "mean"}, "ucb1", 4096),
+    "ablation zero": ({"ablation": "zero"}, "ucb1", 4096),
+    "ridge 1e-4": ({"ridge": 1e-4}, "ucb1", 4096),
+    "ridge 1e-2": ({"ridge": 1e-2}, "ucb1", 4096),
+    "step 0.01": ({"step": 0.01}, "ucb1", 4096),
+    "step 0.05": ({"step": 0.05}, "ucb1", 4096),
+    "pulls 5": ({"pulls_per_neuron": 5}, "ucb1", 4096),
+    "pulls 20": ({"pulls_per_neuron": 20}, "ucb1", 4096),
+    "block 128": ({"pull_batch_size": 128}, "ucb1", 4096),
+    "block 2048": ({"pull_batch_size": 2048}, "ucb1", 4096),
+    "arms 1": ({"arms_per_pull": 1}, "ucb1", 4096),
+    "discount 0.5": ({"discount": 0.5}, "ucb1", 4096),
+    "discount 0.8": ({"discount": 0.8}, "ucb1", 4096),
+    "discount 0.95": ({"discount": 0.95}, "ucb1", 4096),
+    "discount 1": ({"discount": 1.0}, "ucb1", 4096),
+    "exploration 0": ({}, UCB1(exploration=0.0), 4096),
+    "exploration 0.02": ({}, UCB1(exploration=0.02), 4096),
+    "exploration 0.5": ({}, UCB1(exploration=0.5), 4096),
+    "exploration 1": ({}, UCB1(exploration=1.0), 4096),
+    "rows 1024": ({}, "ucb1", 1024),
+    "rows 16384": ({}, "ucb1", 16384),
+    "loss_per_mac": ({"rank_by": "loss_per_mac"}, "ucb1", 4096),
+    "scope layer": ({"scope": "layer"}, "ucb1", 4096),
+}
+
+
+#: name: (learning rate, distillation, temperature), fine-tuning for a quarter of the epochs
+TUNINGS: dict[str, tuple[float | str, float, float]] = {
+    "default": ("auto", 0.7, 2.0),
+    "lr 0.001": (0.001, 0.7, 2.0),
+    "lr 0.005": (0.005, 0.7, 2.0),
+    "lr 0.02": (0.02, 0.7, 2.0),
+    "distillation 0": ("auto", 0.0, 2.0),
+    "distillation 0.5": ("auto", 0.5, 2.0),
+    "distillation 0.9": ("auto", 0.9, 2.0),
+    "temperature 1": ("auto", 0.7, 1.0),
+    "temperature 4": ("auto", 0.7, 4.0),
+}
+
+
+@dataclass
+class Prepared:
+    """A trained network, its training and validation rows, and inner rows to score on."""
+
+    net: Any
+    fitted: Data
+    validation: Data
+    scored: Data
+
+    @classmethod
+    def of(cls, data: DataSet, seed: int, sizes: tuple[int, ...]) -> Prepared:
+        """Split, scale, train."""
+        X, _, y, _ = data.split(seed)
+        classify = data.task == "classification"
+        fit_X, score_X, fit_y, score_y = train_test_split(
+            X, y, test_size=1 / 3, random_state=seed, stratify=y if classify else None
+        )
+        prepare = data.preprocessing()
+        fit_X = prepare.fit_transform(fit_X).astype(np.float32)
+        score_X = prepare.transform(score_X).astype(np.float32)
+        if classify:
+            classes, fit_y = np.unique(fit_y, return_inverse=True)
+            score_y, n_outputs = np.searchsorted(classes, score_y), len(classes)
+            net: Any = MLPNetClassifier(module__hidden_layer_sizes=sizes)
+        else:
+            fit_y, score_y, n_outputs = fit_y.reshape(-1, 1), score_y.reshape(-1, 1), 1
+            net = MLPNetRegressor(module__hidden_layer_sizes=sizes)
+        split = content_split(fit_X, fit_y if classify else None, 0.1, seed)
+        fitted, validation = (
+            Data(fit_X[index], fit_y[index], None, n_outputs)
+            for index in (split.train, split.validation)
+        )
+        net = train(net, fitted, validation, seed)
+        return cls(net, fitted, validation, Data(score_X, score_y, None, n_outputs))
+
+
+def points(net: Any, chain: Any, data: Data) -> float:
+    """Accuracy or R2, in points."""
+    outputs = network_outputs(net, chain.forward, data.x)
+    if data.y.ndim == 1:
+        return 100 * float(np.mean(outputs.argmax(axis=1) == data.y))
+    return 100 * float(1 - np.mean((outputs - data.y) ** 2) / np.var(data.y))
+
+
+def walk(ready: Prepared, variant: str, seed: int) -> tuple[list[Chain], list[float]]:
+    """Networks at 0, 50, 75 and 90 %; million (neuron, row) evaluations and seconds."""
+    changed, policy, n_rows = VARIANTS[variant]
+    rows = rows_of(ready.net, ready.fitted)
+    index = np.random.default_rng(seed).permutation(len(rows))[:n_rows]
+    chain = recover_chain(ready.net.module_, rows.x[:64])
+    rows = rows.at(torch.as_tensor(np.sort(index)))
+    n_neurons = sum(chain.hidden_sizes)
+    # The last network that has not lost more than wanted.
+    wanted = [int(share * n_neurons) for share in SHARES]
+    found = [chain] * len(wanted)
+
+    def note(step: Step) -> None:
+        for k, most in enumerate(wanted):
+            if n_neurons - sum(step.sizes) <= most and step.chain is not None:
+                found[k] = step.chain
+
+    budget = Budget.of(SHARES[-1], "neurons", chain.hidden_sizes, chain.cost, 1)
+    started = time.perf_counter()
+    path = pruning_path(
+        chain,
+        rows,
+        resolve_policy(policy),
+        budget,
+        replace(PathOptions(), **changed),
+        score=lambda pruned: 0.0,
+        seed=seed,
+        on_step=note,
+    )
+    seconds = time.perf_counter() - started
+    evaluations = sum(step.n_evaluations for step in path.steps)
+    return [chain, *found], [evaluations / 1e6, seconds]
+
+
+def pruned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float], list[float]]:
+    """Points of the networks of a walk, and its cost."""
+    chains, cost = walk(ready, variant, seed)
+    return [points(ready.net, chain, ready.scored) for chain in chains], cost
+
+
+def tuned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float], list[float]]:
+    """Points of the networks of the default walk after fine-tuning, epochs and seconds."""
+    original, *chains = walk(ready, "default", seed)[0]
+    rows, validation = rows_of(ready.net, ready.fitted), rows_of(ready.net, ready.validation)
+    epochs = -(-len(ready.net.history) // 4)
+    with torch.no_grad():
+        teacher = original.forward(rows.x)
+    found = [points(ready.net, original, ready.scored)]
+    started = time.perf_counter()
+    for chain in chains:
+        net = net_around(ready.net, chain)
+        fine_tune(net, rows, validation, teacher, FineTuning(epochs, *TUNINGS[variant]), seed)
+        found.append(points(net, recover_chain(net.module_, rows.x[:64]), ready.scored))
+    return found, [float(epochs), (time.perf_counter() - started) / len(chains)]
+
+
+def main() -> None:
+    """Print one line a variant: mean points lost, what it cost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of data sets")
+    parser.add_argument("--sets", nargs="+", default=["digits"])
+    parser.add_argument("--fine-tuning", action="store_true")
+    parser.add_argument("--variants", nargs="+")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 64])
+    args = parser.parse_args()
+    measure = tuned_points if args.fine_tuning else pruned_points
+    variants = args.variants or list(TUNINGS if args.fine_tuning else VARIANTS)
+    found: dict[str, list[list[float]]] = {name: [] for name in variants}
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        for name in args.sets:
+            data = load(name, args.data)
+            for seed in range(args.seeds):
+                ready = Prepared.of(data, seed, tuple(args.sizes))
+                for variant in variants:
+                    score, cost = measure(ready, variant, seed)
+                    lost = [after - score[0] for after in score[1:]]
+                    found[variant].append([*lost, *cost])
+                print(f"{name}, split {seed}: unpruned {score[0]:.2f} points", flush=True)
+    cost = "epochs" if args.fine_tuning else "M eval."
+    print(
+        f"{'points lost at':18s}" + "".join(f"{s:9.0%}" for s in SHARES) + f" {cost:>8s}  seconds"
+    )
+    for variant in variants:
+        print(f"{variant:18s}" + "".join(f"{x:9.2f}" for x in np.mean(found[variant], axis=0)))
+
+
+if __name__ == "__main__":
+    main()
