@@ -19,10 +19,9 @@ Floats = NDArray[np.float64]
 
 # Rewards closer than this count as equal, and ties go to the lower arm id: without it
 # the last bits of a sum, which depend on the order of the rows, would choose neurons.
-_RESOLUTION = 1e-10
+_RESOLUTION = 1e-8
 
-# An effective count below this is a memory of rounds long gone: sums divided by it would
-# be rounding errors, so the arm counts as never seen.
+# Below this an effective count is no memory any more: sums divided by it are rounding errors.
 _FORGOTTEN = 1e-6
 
 # Expected noise of a pull, in rewards, until arms have been pulled twice.
@@ -30,21 +29,11 @@ _PRIOR_NOISE = 0.05
 
 
 class Allowed(NamedTuple):
-    """Values that a hyper-parameter may take: numbers between two ends, and words.
+    """Values that a hyper-parameter may take: finite numbers in an interval, and words."""
 
-    Parameters
-    ----------
-    low, high : float
-        Ends of the interval; infinity itself is never allowed.
-    closed : {"both", "left", "right", "neither"}
-        Which ends are in it.
-    words : tuple
-        Further values: strings, or None.
-    """
-
-    low: float = -np.inf
+    low: float = np.inf
     high: float = np.inf
-    closed: str = "both"
+    ends: str = "[)"
     words: tuple[str | None, ...] = ()
 
     def permits(self, value: object) -> bool:
@@ -54,27 +43,18 @@ class Allowed(NamedTuple):
         if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
             return False
         number = float(value)
-        above = number >= self.low if self.closed in ("both", "left") else number > self.low
-        below = number <= self.high if self.closed in ("both", "right") else number < self.high
-        return above and below
+        if number in (self.low, self.high):
+            return self.ends[0 if number == self.low else 1] in "[]"
+        return self.low < number < self.high
 
     def __str__(self) -> str:
-        """What is allowed, in words."""
-        parts = [repr(word) for word in self.words]
-        if self.low < self.high:
-            left = "[" if self.closed in ("both", "left") and np.isfinite(self.low) else "("
-            right = "]" if self.closed in ("both", "right") and np.isfinite(self.high) else ")"
-            parts.insert(0, f"a number in {left}{self.low:g}, {self.high:g}{right}")
-        return " or ".join(parts)
-
-
-def words(*values: str | None) -> Allowed:
-    """Only these words, no number."""
-    return Allowed(np.inf, -np.inf, "neither", values)
+        """What is allowed, for an error's message."""
+        interval = f"a number in {self.ends[0]}{self.low:g}, {self.high:g}{self.ends[1]}"
+        return " or ".join([interval] * (self.low < self.high) + [repr(w) for w in self.words])
 
 
 def ordered(arms: Arms, keys: Floats) -> Arms:
-    """Arms by decreasing key; keys within 1e-10 are ties, which go to the lower id.
+    """Arms by decreasing key; keys within 1e-8 are ties, which go to the lower id.
 
     Parameters
     ----------
@@ -88,7 +68,7 @@ def ordered(arms: Arms, keys: Floats) -> Arms:
     ndarray of int, shape (n_arms,)
     """
     # Absolute for keys of the usual size (rewards live around [0, 1]), relative beyond,
-    # where 1e-10 is below the resolution of a float.
+    # where 1e-8 is below the resolution of a float.
     scale = np.maximum(1.0, np.abs(keys))
     with np.errstate(invalid="ignore"):
         rounded = np.where(
@@ -117,8 +97,7 @@ class Policy(BaseEstimator):
         Pulls that every arm gets before the policy can start; they come on top of the
         budget and are reported.
     ``extra_sums``
-        How many further sums an arm :meth:`observe` keeps in ``seen_[3:]``; they are aged
-        and settled like counts and rewards.
+        How many further sums an arm :meth:`observe` keeps in ``seen_[3:]``.
     ``allowed``
         What every hyper-parameter may be; checked by :meth:`start`.
 
@@ -164,17 +143,20 @@ class Policy(BaseEstimator):
         self.live_ = np.zeros(n_ids, dtype=bool)
         self.live_[ids] = True
         self.settled_ = np.zeros(n_ids, dtype=bool)
-        # rows: effective count, sum of rewards, sum of squared rewards, a policy's own sums;
-        # of this round, and of earlier rounds
+        # rows: effective count, sums of rewards and of their squares, a policy's own sums
         self.seen_ = np.zeros((3 + self.extra_sums, n_ids))
         self.carried_ = np.zeros_like(self.seen_)
         self.begin_round(1, 0)
         return self
 
     def begin_round(self, n_remove: int, budget: int) -> None:
-        """Say what this round is for: `n_remove` arms will go, `budget` pulls may be spent."""
+        """Say what this round is for: `n_remove` arms will go, `budget` pulls may be spent.
+
+        Sets `horizon_`: the pulls known and to come, initial ones included.
+        """
         self.n_remove_ = int(n_remove)
         self.budget_ = int(budget)
+        self.horizon_ = self.time_ + self.unready().size + self.budget_
 
     def select(self, n: int) -> Arms:
         """Arms to pull next.
@@ -204,13 +186,11 @@ class Policy(BaseEstimator):
         Parameters
         ----------
         arms : array-like of int, shape (n,)
-            As they were selected.  An arm named twice was drawn twice but measured once,
-            so that it counts as one pull: a block taken twice into a mean would not be
-            the mean of all rows in the end.  :meth:`observe` is told of every draw, for
-            the estimators that divide by the probability of a draw.
+            As selected.  An arm named twice was drawn twice but measured once, and
+            counts as one pull, or the mean over all blocks would not be that over all
+            rows; :meth:`observe` is told of every draw, for the estimators that need it.
         rewards : array-like of float, shape (n,)
-            High = safe to remove; affine in the loss increase, not clipped.  The same
-            for every naming of an arm.
+            High = safe to remove; affine in the loss increase, not clipped.
         weights : array-like of float, shape (n,), optional
             Total row weight of the block behind each pull, 1 for an average block.
 
@@ -225,8 +205,8 @@ class Policy(BaseEstimator):
         pulled, first, where = np.unique(ids, return_index=True, return_inverse=True)
         if pulled.size < ids.size and (values != values[first][where]).any():
             raise ValueError(
-                "An arm was named twice with different rewards. One update is for what one "
-                "selection measured; pass the second pull in another update."
+                "An arm was named twice with different rewards: pass its second pull in "
+                "another update."
             )
         count, reward = scale[first], values[first]
         self.seen_[0, pulled] += count
@@ -268,6 +248,15 @@ class Policy(BaseEstimator):
         self.seen_ = np.zeros_like(self.seen_)
         self.settled_[:] = False
 
+    def expect(self, arms: ArrayLike, rewards: ArrayLike, count: float = 1.0) -> None:
+        """Estimated rewards replace what earlier rounds saw; each is worth `count` pulls."""
+        ids = np.asarray(arms, dtype=np.intp)
+        values = np.asarray(rewards, dtype=np.float64)
+        further = self.further_sums(np.clip(values, 0.0, 1.0) if self.bounded_rewards else values)
+        self.carried_[:, ids] = count * np.stack(
+            [np.ones_like(values), values, values**2, *further]
+        )
+
     def rescale(self, slope: float, intercept: float) -> None:
         """Express what is known in new units: reward <- slope * reward + intercept."""
         for seen in (self.seen_, self.carried_):
@@ -288,8 +277,8 @@ class Policy(BaseEstimator):
     def observe(self, arms: Arms, rewards: Floats, weights: Floats) -> None:
         """Keep what a policy needs beyond counts, means and variances; nothing by default.
 
-        Sums an arm belong in ``self.seen_[3:]`` (see ``extra_sums``); :meth:`rescale` must
-        then say what they are in new units.
+        Sums belong in ``self.seen_[3:]`` (see ``extra_sums``); :meth:`rescale` and
+        :meth:`further_sums` must then know them too.
 
         Parameters
         ----------
@@ -299,6 +288,10 @@ class Policy(BaseEstimator):
             Clipped to [0, 1] if the policy has ``bounded_rewards``.
         weights : ndarray of float, shape (n_draws,)
         """
+
+    def further_sums(self, rewards: Floats) -> list[Floats]:
+        """What these rewards, were they certain, add to each of ``seen_[3:]`` a pull."""
+        return []
 
     # ------------------------------------------------------------ what a subclass reads
 
@@ -341,10 +334,9 @@ class Policy(BaseEstimator):
     def noise(self) -> float:
         """Standard deviation of a pull around its arm's mean, in the safer half of the arms.
 
-        Pooled over the live arms with at least the median mean: rewards of neurons that
-        matter lie far below 0 and scatter accordingly, which says nothing about those
-        that are candidates.  A prior of one degree of freedom and standard deviation
-        0.05 stands in until arms have been pulled twice.
+        Pooled; neurons that matter scatter more, which says nothing about the candidates.
+        A prior of one degree of freedom and standard deviation 0.05 stands in until arms
+        have been pulled twice.
         """
         arms = self.live_arms()
         mean = self.mean(arms)
@@ -355,26 +347,19 @@ class Policy(BaseEstimator):
         spread = np.where(freedom > 0, counts * self.variance(arms), 0.0)
         return float(np.sqrt((_PRIOR_NOISE**2 + spread.sum()) / (1.0 + freedom.sum())))
 
-    def reward_range(self, exploration: float | str) -> float:
-        """Width of the interval that bonuses take a pull's noise to fill.
+    def reward_range(self, exploration: float | str, deviations: float) -> float:
+        """Factor on bonuses, whose formulas are made for rewards that fill [0, 1].
 
-        Formulas of bonuses are made for rewards in [0, 1], whose standard deviation is at
-        most 1/2; they are multiplied by this.
-
-        Parameters
-        ----------
-        exploration : float or "noise"
-            A width, or twice the noise that was measured.
+        A number stands for itself, "noise" for so many measured standard deviations of a
+        pull; 2 is what guarantees ask for, since in [0, 1] it is at most 1/2.
         """
-        return 2.0 * self.noise() if isinstance(exploration, str) else float(exploration)
+        return deviations * self.noise() if isinstance(exploration, str) else float(exploration)
 
     def _check_parameters(self) -> None:
         for name, allowed in self.allowed.items():
             value = getattr(self, name)
             if not allowed.permits(value):
-                raise ValueError(
-                    f"{name}={value!r} of {type(self).__name__} must be {allowed}."
-                )
+                raise ValueError(f"{name}={value!r} of {type(self).__name__} must be {allowed}.")
 
 
 class IndexPolicy(Policy):
@@ -396,6 +381,13 @@ class ProbabilityPolicy(Policy):
         """One probability an arm, summing to 1.  All arms have been seen."""
         raise NotImplementedError(f"{type(self).__name__} has no probabilities.")
 
+    def begin_round(self, n_remove: int, budget: int) -> None:
+        """Initial pulls, which come first, are not drawn but certain: probability 1."""
+        super().begin_round(n_remove, budget)
+        self.drawn_with_ = np.ones(self.live_.size)
+
     def choose(self, arms: Arms, n: int) -> Arms:
-        """Draw `n` arms with replacement."""
-        return self.rng_.choice(arms, size=n, p=self.probabilities(arms))
+        """Draw `n` arms with replacement; `drawn_with_` keeps the probabilities."""
+        p = self.probabilities(arms)
+        self.drawn_with_[arms] = p
+        return self.rng_.choice(arms, size=n, p=p)

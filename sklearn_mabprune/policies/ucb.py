@@ -22,11 +22,11 @@ class UCB1(IndexPolicy):
 
     Parameters
     ----------
-    exploration : float or "noise", default=0.1
+    exploration : float or "noise", default="noise"
         Factor on the bonus.  1 is the formula of the source, made for rewards that
-        fill [0, 1] with their noise; the noise of paired pulls is far smaller, and a
-        bonus far larger than the noise pulls every arm equally often.  0 is greedy.
-        "noise" takes twice the standard deviation of a pull, measured.
+        fill [0, 1] with their noise; the noise of paired pulls is smaller, and a bonus
+        far larger than the noise pulls every arm equally often.  0 is greedy.  "noise"
+        is half the standard deviation of a pull, measured.
 
     References
     ----------
@@ -47,13 +47,13 @@ class UCB1(IndexPolicy):
 
     allowed = {"exploration": _EXPLORATION}
 
-    def __init__(self, *, exploration: float | str = 0.1):
+    def __init__(self, *, exploration: float | str = "noise"):
         self.exploration = exploration
 
     def index(self, arms: Arms) -> Floats:
         """Mean plus bonus, shape (n_arms,)."""
         bonus = np.sqrt(2.0 * np.log(max(self.time_, 1.0)) / self.counts_[arms])
-        return self.mean(arms) + self.reward_range(self.exploration) * bonus
+        return self.mean(arms) + self.reward_range(self.exploration, 0.5) * bonus
 
 
 class UCB1Tuned(IndexPolicy):
@@ -70,7 +70,7 @@ class UCB1Tuned(IndexPolicy):
     Parameters
     ----------
     exploration : float or "noise", default="noise"
-        The range R.  "noise" takes twice the standard deviation of a pull, measured.
+        The range R.  "noise" is the standard deviation of a pull, measured.
 
     References
     ----------
@@ -95,7 +95,7 @@ class UCB1Tuned(IndexPolicy):
 
     def index(self, arms: Arms) -> Floats:
         """Mean plus bonus, shape (n_arms,)."""
-        square = self.reward_range(self.exploration) ** 2
+        square = self.reward_range(self.exploration, 1.0) ** 2
         ratio = np.log(max(self.time_, 1.0)) / self.counts_[arms]
         bound = self.variance(arms) + square * np.sqrt(2.0 * ratio)
         return self.mean(arms) + np.sqrt(ratio * np.minimum(square / 4.0, bound))

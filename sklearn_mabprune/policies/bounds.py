@@ -1,0 +1,187 @@
+"""Upper bounds sharper than UCB1's: MOSS, KL-UCB and Bayes-UCB."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+
+from .base import Allowed, Arms, Floats, IndexPolicy
+
+_EXPLORATION = Allowed(0.0, words=("noise",))
+
+
+class MOSS(IndexPolicy):
+    """A bonus only for arms with less than their share of the horizon.
+
+    The index is ``mean + R sqrt(max(0, ln(T / (K n))) / n)`` with n pulls of the arm, K
+    live arms, the horizon T, that is, the pulls known at the round's start and those to
+    come, and a range R of the noise.  R = 1 is the formula of the source.
+
+    When to use it: instead of UCB1 when rounds are short: it stops exploring an arm that
+    has had T / K pulls.
+
+    Parameters
+    ----------
+    exploration : float or "noise", default="noise"
+        The range R.  "noise" is the standard deviation of a pull, measured.
+
+    References
+    ----------
+    J.-Y. Audibert, S. Bubeck, "Minimax policies for adversarial and stochastic bandits",
+    COLT 2009.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mabprune.policies import MOSS
+    >>> policy = MOSS(exploration=1.0).start(np.arange(2), rng=0)
+    >>> policy.begin_round(n_remove=1, budget=6)
+    >>> policy.update([0, 1], [0.2, 0.6])
+    >>> policy.index(np.arange(2))  # ln(8 / (2 * 1)) is 1.386
+    array([1.3774, 1.7774])
+    """
+
+    allowed = {"exploration": _EXPLORATION}
+
+    def __init__(self, *, exploration: float | str = "noise"):
+        self.exploration = exploration
+
+    def index(self, arms: Arms) -> Floats:
+        """Mean plus bonus, shape (n_arms,)."""
+        n = self.counts_[arms]
+        share = max(self.horizon_, self.time_) / self.live_arms().size
+        bonus = np.sqrt(np.maximum(0.0, np.log(share / n)) / n)
+        return self.mean(arms) + self.reward_range(self.exploration, 1.0) * bonus
+
+
+class KLUCB(IndexPolicy):
+    """The largest mean that an arm's rewards do not contradict.
+
+    The index is the largest q with ``n kl(mean, q) <= R^2 (ln t + c ln ln t)``, kl being the
+    divergence of Bernoulli distributions, n the arm's and t all pulls, and R a range of the
+    noise; R = 1 is the formula of the source.  kl needs a mean in [0, 1]: the bonus is that
+    of the clipped mean, added to the mean itself.
+
+    When to use it: instead of UCB1, whose bonus is the same for all means; here arms near
+    the top of the scale get less of one.
+
+    Parameters
+    ----------
+    exploration : float or "noise", default="noise"
+        The range R.  "noise" is the standard deviation of a pull, measured.
+    c : float, default=0.0
+        Factor on ln ln t: 3 in the source's theorem, 0 in its advice for practice.
+
+    References
+    ----------
+    A. Garivier, O. Cappe, "The KL-UCB algorithm for bounded stochastic bandits and
+    beyond", COLT 2011, arXiv 1102.2490.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mabprune.policies import KLUCB
+    >>> policy = KLUCB(exploration=1.0).start(np.arange(2), rng=0)
+    >>> for _ in range(4):
+    ...     policy.update([0, 1], [0.5, 0.9])
+    >>> q = policy.index(np.arange(2))
+    >>> q
+    array([0.9020, 0.9998])
+    >>> float(4 * (0.5 * np.log(0.5 / q[0]) + 0.5 * np.log(0.5 / (1 - q[0])))), float(np.log(8))
+    (2.0794..., 2.0794...)
+    """
+
+    allowed = {"exploration": _EXPLORATION, "c": Allowed(0.0)}
+
+    def __init__(self, *, exploration: float | str = "noise", c: float = 0.0):
+        self.exploration = exploration
+        self.c = c
+
+    def index(self, arms: Arms) -> Floats:
+        """Mean plus bonus, shape (n_arms,)."""
+        log_t = np.log(max(self.time_, 1.0))
+        level = log_t + self.c * np.log(max(log_t, 1.0))
+        mean = self.mean(arms)
+        inside = np.clip(mean, 0.0, 1.0)
+        square = self.reward_range(self.exploration, 1.0) ** 2
+        return mean + _largest_within(inside, square * level / self.counts_[arms]) - inside
+
+
+def _largest_within(p: Floats, level: Floats) -> Floats:
+    """Largest q with kl(p, q) <= level, by Newton steps from above.
+
+    kl(p, .) is convex and increasing above p, so that steps from an upper bound fall to
+    the solution without passing it.
+    """
+    room = np.maximum(1.0 - p, 1e-15)
+    entropy = p * np.log(np.maximum(p, np.finfo(float).tiny))
+    # kl >= 2 (q - p)^2, and kl >= p ln p + (1 - p) ln((1 - p) / (1 - q))
+    far = 1.0 - room * np.exp(-np.minimum((level - entropy) / room, 700.0))
+    q = np.minimum(np.minimum(p + np.sqrt(level / 2.0), far), 1.0 - 1e-15)
+    moving = (p < 1.0 - 1e-15) & (level > 0)
+    q = np.where(moving, np.maximum(q, p), p)
+    for _ in range(60):
+        if not moving.any():
+            break
+        a, b = p[moving], q[moving]
+        log_ratio = np.log(np.maximum(a, np.finfo(float).tiny) / b)
+        divergence = np.where(a > 0, a * log_ratio, 0.0) + (1 - a) * np.log((1 - a) / (1 - b))
+        slope = (b - a) / (b * (1 - b))
+        step = np.where(slope > 0, (divergence - level[moving]) / np.where(slope > 0, slope, 1), 0)
+        q[moving] = np.maximum(b - np.maximum(step, 0.0), a)
+        moving[moving] = step > 1e-13
+    return q
+
+
+class BayesUCB(IndexPolicy):
+    """A quantile of every arm's posterior, higher as time goes on.
+
+    The index is the quantile at ``1 - 1 / (t (ln T)^c)`` of the mean's posterior, t
+    counting the pull to come and T the pulls known at the round's start and those to come.
+    Rewards are Gaussian with a common standard deviation s and a flat prior, so that the
+    quantile is ``mean + z s / sqrt(n)`` with the same quantile z of the standard normal
+    distribution for all arms.
+
+    When to use it: between UCB1 and Thompson sampling: the posterior decides how wide, but
+    nothing is drawn, so that pulls do not depend on a seed.
+
+    Parameters
+    ----------
+    exploration : float or "noise", default="noise"
+        Twice the standard deviation s, so that 1 stands for rewards that fill [0, 1], as
+        in the other policies.  "noise" is the standard deviation of a pull, measured:
+        half of what a Bayesian would take, which explores less.
+    c : float, default=0.0
+        Exponent of ln T: 5 in the source's theorem, 0 in its advice for practice.
+
+    References
+    ----------
+    E. Kaufmann, O. Cappe, A. Garivier, "On Bayesian upper confidence bounds for bandit
+    problems", AISTATS 2012.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mabprune.policies import BayesUCB
+    >>> policy = BayesUCB(exploration=1.0).start(np.arange(2), rng=0)
+    >>> for _ in range(4):
+    ...     policy.update([0, 1], [0.5, 0.9])
+    >>> policy.index(np.arange(2))  # 0.25 times the normal quantile of 8/9
+    array([0.8052, 1.2052])
+    """
+
+    allowed = {"exploration": _EXPLORATION, "c": Allowed(0.0)}
+
+    def __init__(self, *, exploration: float | str = "noise", c: float = 0.0):
+        self.exploration = exploration
+        self.c = c
+
+    def index(self, arms: Arms) -> Floats:
+        """Posterior quantiles, shape (n_arms,)."""
+        log_horizon = max(1.0, np.log(max(self.horizon_, 1.0)))
+        tail = 1.0 / ((1.0 + self.time_) * log_horizon**self.c)
+        # the lower quantile, negated: 1 - tail would lose its digits
+        z = -NormalDist().inv_cdf(min(tail, 0.5))
+        deviation = self.reward_range(self.exploration, 1.0) / 2.0
+        return self.mean(arms) + z * deviation / np.sqrt(self.counts_[arms])
