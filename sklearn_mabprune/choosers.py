@@ -33,6 +33,7 @@ class ChooserOptions:
     arms_per_pull: int | str = "auto"
     discount: float = 0.9
     rank_by: str = "loss"
+    control_variate: str | None = None
     chunk: int | None = None
 
 
@@ -64,7 +65,6 @@ class PolicyChooser:
             policy, np.arange(len(table)), np.random.default_rng(draws), options.arms_per_pull
         )
         self._pulls: RoundPulls | None = None
-        self._worth = np.ones(len(table))
 
     def round_size(self, step: int) -> int:
         """Neurons a round: more than `step` where its pulls would be too few for the policy."""
@@ -81,11 +81,18 @@ class PolicyChooser:
     ) -> Arms:
         """Spend the pulls of a round that removes `step`; live arms, safest first."""
         self._pulls = RoundPulls(
-            chain, table, self.rows, ablations, self.block_rows, self.block_rng, self.options.chunk
+            chain,
+            table,
+            self.rows,
+            ablations,
+            self.block_rows,
+            self.block_rng,
+            self.options.chunk,
+            self.options.control_variate,
         )
-        self._worth = worth(chain, table, self.options.rank_by)
         budget = int(self.options.pulls_per_neuron * step)
-        return self.search.run_round(self._pulls, n_remove, budget, self._worth)
+        factors = worth(chain, table, self.options.rank_by)
+        return self.search.run_round(self._pulls, n_remove, budget, factors)
 
     def record(self, arms: Arms) -> dict[str, Any]:
         """What the round spent, and what it thought of the arms that go."""
@@ -94,7 +101,8 @@ class PolicyChooser:
         return {
             "n_pulls": pulls.n_pulls,
             "n_evaluations": pulls.n_evaluations,
-            "loss_increase": self.search.estimates(arms, self._worth),
+            "n_backward": pulls.n_backward,
+            "loss_increase": self.search.estimates(arms),
             "reward_scale": (np.nan, np.nan) if scale is None else (scale.safest, scale.doubtful),
         }
 
@@ -134,7 +142,9 @@ class CriterionChooser:
             [self.criterion.importance(view, self.rng) for view in layer_views(chain)]
         )
         arms = table.live_arms()
-        order = np.argsort(importance * worth(chain, table, self.options.rank_by)[arms], kind="stable")
+        order = np.argsort(
+            importance * worth(chain, table, self.options.rank_by)[arms], kind="stable"
+        )
         return arms[order]
 
     def record(self, arms: Arms) -> dict[str, Any]:

@@ -18,6 +18,11 @@ from .ablation import ZeroAblation
 from .chain import Chain
 from .evaluation import Block, Rows
 from .neurons import NeuronTable
+from .surrogate import estimate, passes
+
+# Loss increases count in multiples of this, for losses up to 1: far above rounding errors
+# of the sums, far below what matters to anybody.
+_RESOLUTION = {torch.float64: 1e-10, torch.float32: 1e-7}
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class RoundPulls:
         Permutes the rows.
     chunk : int, optional
         Largest temporary, in numbers.
+    control_variate : {"linear", "fisher"} or None, default=None
+        Estimate every neuron on every block before the first pull, and correct pulls by it.
 
     Attributes
     ----------
@@ -65,6 +72,10 @@ class RoundPulls:
         Pulls made.
     n_evaluations : int
         (neuron, row) pairs evaluated.
+    n_backward : int
+        Rows times backward passes that estimates took.
+    expected : ndarray of shape (n_ids,) or None
+        Estimated loss increase of every arm on all pruning rows; NaN for dead arms.
     """
 
     def __init__(
@@ -76,18 +87,24 @@ class RoundPulls:
         block_rows: int,
         rng: np.random.Generator,
         chunk: int | None = None,
+        control_variate: str | None = None,
     ):
         self.chain, self.table, self.rows, self.ablations = chain, table, rows, ablations
         self.chunk = chunk
-        n_rows = len(rows)
-        order = rng.permutation(n_rows)
-        n_blocks = -(-n_rows // block_rows)
+        # Rows without weight say nothing, and a block of them alone has no mean loss.
+        counted = np.flatnonzero(rows.weights.cpu().numpy() > 0)
+        order = rng.permutation(counted)
+        n_blocks = -(-len(counted) // block_rows)
         self._index = [order[k * block_rows : (k + 1) * block_rows] for k in range(n_blocks)]
         self._mean_weight = float(rows.weights.sum()) / n_blocks
         self._blocks: dict[int, Block] = {}
         self._done = np.zeros(len(table), dtype=np.intp)
         self.n_pulls = 0
         self.n_evaluations = 0
+        self.n_backward = 0
+        self.expected: NDArray[np.float64] | None = None
+        if control_variate is not None:
+            self._estimate(control_variate, int(rng.integers(2**31)))
 
     @property
     def n_blocks(self) -> int:
@@ -108,12 +125,43 @@ class RoundPulls:
                 if where.size:
                     units = torch.as_tensor(positions[where], device=self.chain.device)
                     found = block.loss_increase(int(layer), units)
-                    increase[where] = found.cpu().numpy()
+                    measured = found.cpu().numpy()
+                    if self.expected is not None:
+                        # What this block's rows have of their own cancels.
+                        seen = self._estimates[number, arms[where]]
+                        measured = measured - seen + self.expected[arms[where]]
+                    increase[where] = self._round(measured, block)
                     weight[where] = block.weight / self._mean_weight
                     self.n_evaluations += len(where) * len(block.rows)
         self._done[arms] += 1
         self.n_pulls += len(arms)
         return Pulled(increase, weight, self._done[arms] == self.n_blocks)
+
+    def _estimate(self, kind: str, seed: int) -> None:
+        """Estimates of all live arms, a row a block, and their mean over all rows."""
+        live = self.table.live_arms()
+        generator = torch.Generator().manual_seed(seed)
+        self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
+        weights = np.empty(self.n_blocks)
+        for number in range(self.n_blocks):
+            block = self._block(number)
+            found = torch.cat(estimate(block, kind, generator)).cpu().numpy()
+            self._estimates[number, live] = found
+            weights[number] = block.weight
+            self.n_backward += len(block.rows) * passes(kind, self.chain.n_outputs)
+        expected = weights @ self._estimates / weights.sum()
+        self.expected = self._round(expected, self._block(0))
+
+    def _round(self, increase: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
+        """Loss increases without the digits that the order of a sum decides.
+
+        Neurons that change nothing (dead units) come out as exact ties, and equal rows in
+        another order, or in other chunks, choose the same neurons.
+        """
+        # A power of two: the loss itself has such digits, which must not come in with it.
+        scale = np.exp2(np.ceil(np.log2(max(1.0, block.mean_loss))))
+        unit = _RESOLUTION[self.chain.dtype] * scale
+        return np.round(increase / unit) * unit
 
     def _block(self, number: int) -> Block:
         """Rows run through the network once, when the block is first needed."""

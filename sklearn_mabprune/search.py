@@ -10,18 +10,30 @@ from numpy.typing import NDArray
 from .policies.base import Policy
 from .rewards import RewardScale
 
+# Estimates closer than this, in rewards, are ties.
+_RESOLUTION = 1e-8
+
 
 class _Pulled(Protocol):
-    increase: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    exact: NDArray[np.bool_]
+    @property
+    def increase(self) -> NDArray[np.float64]: ...
+    @property
+    def weight(self) -> NDArray[np.float64]: ...
+    @property
+    def exact(self) -> NDArray[np.bool_]: ...
 
 
 class Pulls(Protocol):
-    """What measures arms: anything with this method."""
+    """What measures arms: anything with these two."""
+
+    @property
+    def expected(self) -> NDArray[np.float64] | None:
+        """Estimated loss increase of every arm id before any pull, or None."""
+        ...
 
     def pull(self, arms: NDArray[np.intp]) -> _Pulled:
         """Measure these distinct arms once."""
+        ...
 
 
 class Search:
@@ -37,7 +49,7 @@ class Search:
         For the policy's own draws.
     arms_per_pull : int or "auto"
         Arms that the policy names before it sees their rewards.  "auto": a quarter of
-        the round's pulls.
+        the round's pulls, and of the live arms at most.
 
     Attributes
     ----------
@@ -71,7 +83,8 @@ class Search:
         budget : int
             Pulls to spend; what a policy needs before it can start comes on top.
         worth : ndarray of shape (n_ids,)
-            Factor on each arm's loss increase: 1, or less where a removal saves more.
+            Factor on each arm's loss increase: 1, or less where a removal saves more.  It
+            reorders what was learnt; policies and their statistics know losses only.
 
         Returns
         -------
@@ -80,46 +93,71 @@ class Search:
         policy = self.policy
         policy.begin_round(n_remove, budget)
         self._rescale()
+        self._expect(pulls)
         fresh = policy.unready()
         while fresh.size:
-            self._pull(pulls, fresh, worth)
+            self._pull(pulls, fresh)
             fresh = policy.unready()
         spent = 0
         while spent < budget or not policy.budgeted:
             wanted = self._batch(budget, budget - spent)
+            if policy.budgeted and wanted > budget - spent:
+                break  # full information wants a whole block or nothing
             arms = policy.select(wanted)
             if arms.size == 0:
                 break
-            spent += self._pull(pulls, arms, worth)
+            spent += self._pull(pulls, arms)
         safest = policy.recommend(n_remove)
         rest = policy.recommend(int(policy.live_.sum()))
-        return np.concatenate([safest, rest[~np.isin(rest, safest)]])
+        return self._by_worth(np.concatenate([safest, rest[~np.isin(rest, safest)]]), worth)
 
-    def estimates(self, arms: NDArray[np.intp], worth: NDArray[np.float64]) -> NDArray[np.float64]:
+    def estimates(self, arms: NDArray[np.intp]) -> NDArray[np.float64]:
         """Estimated loss increase of arms; NaN where nothing was seen."""
         if self.scale is None:
             return np.full(len(arms), np.nan)
         mean = self.policy.mean(arms)
-        return np.where(np.isfinite(mean), self.scale.increase(mean) / worth[arms], np.nan)
+        return np.where(np.isfinite(mean), self.scale.increase(mean), np.nan)
+
+    def _by_worth(self, order: NDArray[np.intp], worth: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Order by loss increase times worth; among equals those that save more come first."""
+        factor = worth[order]
+        if self.scale is None or np.ptp(factor) == 0:
+            return order
+        increase = self.estimates(order)
+        # Where a removal lowers the loss, saving more must not make it look worse.
+        increase = np.where(increase < 0, increase / factor, increase * factor)
+        ties = np.round(increase / (_RESOLUTION * self.scale.width))
+        return order[np.lexsort((factor, ties))]
 
     def _batch(self, budget: int, left: int) -> int:
         if not self.policy.budgeted or self.policy.full_information:
             return int(self.policy.live_.sum())
-        size = self.arms_per_pull
-        wanted = max(1, budget // 4) if isinstance(size, str) else size
-        return min(wanted, left)
+        if isinstance(self.arms_per_pull, str):
+            # Naming all arms at once would make every policy a uniform one.
+            size = max(1, min(budget, int(self.policy.live_.sum())) // 4)
+        else:
+            size = self.arms_per_pull
+        return min(size, left)
 
-    def _pull(self, pulls: Pulls, arms: NDArray[np.intp], worth: NDArray[np.float64]) -> int:
+    def _pull(self, pulls: Pulls, arms: NDArray[np.intp]) -> int:
         """Measure, reward, tell the policy; a repeated arm is measured once."""
         distinct, where = np.unique(arms, return_inverse=True)
         pulled = pulls.pull(distinct)
-        increase = pulled.increase * worth[distinct]
         if self.scale is None:
-            self.scale = RewardScale.of(increase)
-        rewards = self.scale.reward(increase)
+            self.scale = RewardScale.of(pulled.increase)
+        rewards = self.scale.reward(pulled.increase)
         self.policy.update(arms, rewards[where], pulled.weight[where])
         self.policy.settle(distinct[pulled.exact])
         return len(distinct)
+
+    def _expect(self, pulls: Pulls) -> None:
+        """Estimates, where there are any, take the place of what earlier rounds saw."""
+        if pulls.expected is None:
+            return
+        arms = self.policy.live_arms()
+        if self.scale is None:
+            self.scale = RewardScale.of(pulls.expected[arms])
+        self.policy.expect(arms, self.scale.reward(pulls.expected[arms]))
 
     def _rescale(self) -> None:
         """One scale a round, from what is known of the live arms at its start."""
