@@ -68,6 +68,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
     "rows 16384": ({}, "ucb1", 16384),
     "loss_per_mac": ({"rank_by": "loss_per_mac"}, "ucb1", 4096),
     "scope layer": ({"scope": "layer"}, "ucb1", 4096),
+    "estimates linear": ({"control_variate": "linear"}, "ucb1", 4096),
+    "estimates fisher": ({"control_variate": "fisher"}, "ucb1", 4096),
+    "linear, 1 pull": ({"control_variate": "linear", "pulls_per_neuron": 1}, "ucb1", 4096),
+    "fisher, 1 pull": ({"control_variate": "fisher", "pulls_per_neuron": 1}, "ucb1", 4096),
 }
 
 

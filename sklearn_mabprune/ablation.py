@@ -16,7 +16,8 @@ from torch import Tensor
 
 ABLATIONS = ("least_squares", "mean", "zero")
 
-# A layer whose units are all dead has a Gram matrix of zeros: any ridge will do there.
+# The least ridge, as a share and outright: without the first a layer wider than its rows
+# are many could not be factorised, without the second one whose units are all dead.
 _RIDGE_FLOOR = 1e-10
 
 
@@ -85,7 +86,8 @@ class LeastSquaresAblation(MeanAblation):
         super().__init__(activations, weights)
         centred = activations.double() - self.mean
         gram = centred.T @ (centred * weights[:, None])
-        strength = max(ridge * float(gram.diagonal().mean()), _RIDGE_FLOOR)
+        share = max(ridge, _RIDGE_FLOOR)
+        strength = max(share * float(gram.diagonal().mean()), _RIDGE_FLOOR)
         gram.diagonal().add_(strength)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
 
@@ -129,14 +131,10 @@ def kept(units: Tensor, width: int) -> Tensor:
     return mask
 
 
-_CLASSES = dict(
-    zip(ABLATIONS, (LeastSquaresAblation, MeanAblation, ZeroAblation), strict=True)
-)
+_CLASSES = dict(zip(ABLATIONS, (LeastSquaresAblation, MeanAblation, ZeroAblation), strict=True))
 
 
-def make_ablation(
-    name: str, activations: Tensor, weights: Tensor, ridge: float
-) -> ZeroAblation:
+def make_ablation(name: str, activations: Tensor, weights: Tensor, ridge: float) -> ZeroAblation:
     """The named ablation of one layer, its statistics taken from these rows.
 
     Parameters

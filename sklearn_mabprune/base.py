@@ -93,7 +93,9 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
         try:
             task, share = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
             started = time.perf_counter()
-            net = self._thaw(net, task) if frozen else self._train(net, task, seeds[1])
+            net = (
+                self._thaw(net, task, X_val is None) if frozen else self._train(net, task, seeds[1])
+            )
             seconds = 0.0 if frozen else time.perf_counter() - started
             plan = self._plan(chooser, net, tuple(seeds[2:]))
             pruned = prune(net, task, plan, seconds)
@@ -129,6 +131,8 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
         else:
             X_val = validate_data(self, X_val, dtype=_DTYPES, reset=False)
             y_val = self._encode_validation(y_val, len(X_val))
+            if y_val.shape[1:] != codes.shape[1:]:
+                raise ValueError(f"y_val has {y_val.shape[1]} targets, y has {codes.shape[1]}.")
             X, codes = np.concatenate([X, X_val.astype(X.dtype)]), np.concatenate([codes, y_val])
             if weights is not None:
                 weights = np.concatenate([weights, np.ones(len(X_val))])
@@ -158,19 +162,20 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
                 on_epoch=on_epoch if self.verbose else None,
             )
 
-    def _thaw(self, net: Any, task: Task) -> Any:
+    def _thaw(self, net: Any, task: Task, own_rows: bool) -> Any:
         """A copy of a net that is trained already, checked against the data."""
-        check_weights(net, task.data)
+        check_weights(net, task.data, task.validation)
         net = copy.deepcopy(net)
         check_fits(net.module_, rows_of(net, task.data).x[:64], task.data.n_outputs)
         self._check_frozen(net)
-        warnings.warn(
-            "The net came trained: rows that now serve for validation may have been trained on, "
-            "and then validation scores are optimistic. Pass X_val and y_val that it has not "
-            "seen.",
-            PruningWarning,
-            stacklevel=3,
-        )
+        if own_rows:
+            warnings.warn(
+                "The net came trained: rows that now serve for validation may have been trained "
+                "on, and then validation scores are optimistic. Pass X_val and y_val that it has "
+                "not seen.",
+                PruningWarning,
+                stacklevel=3,
+            )
         return net
 
     def _plan(self, chooser: Any, net: Any, seeds: tuple[int, ...]) -> PruningPlan:
@@ -188,13 +193,16 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
                 arms_per_pull=self.arms_per_pull,
                 discount=self.discount,
                 rank_by=self.rank_by,
+                control_variate=self.control_variate,
                 ablation=self.ablation,
                 ridge=self.ridge,
                 step=self.step,
                 scope=self.scope,
                 min_neurons=self.min_neurons,
             ),
-            fine_tuning=FineTuning(int(epochs), self.distillation, self.temperature),
+            fine_tuning=FineTuning(
+                int(epochs), self.fine_tune_lr, self.distillation, self.temperature
+            ),
             tolerance=self.tolerance,
             max_pruning_rows=self.max_pruning_rows,
             seeds=(seeds[0], seeds[1], seeds[2]),

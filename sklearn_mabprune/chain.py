@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -89,13 +90,15 @@ class Chain:
         Parameters
         ----------
         sizes : tuple of int, optional
-            Neurons of each hidden layer, the chain's own when not given.
+            Neurons of each hidden layer, the chain's own when not given.  Where a layer
+            shrinks, the next Linear counts with a bias: most ablations leave it one.
         """
         widths = [self.n_inputs, *(self.hidden_sizes if sizes is None else sizes), self.n_outputs]
-        macs = sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        macs = sum(inputs * neurons for inputs, neurons in pairwise(widths))
         parameters = macs + sum(p.numel() for layer in self.head for p in layer.parameters())
-        for stage, width in zip(self.stages, widths[1:], strict=True):
-            parameters += width * int(stage.linear.bias is not None)
+        for stage, inputs, width in zip(self.stages, widths[:-1], widths[1:], strict=True):
+            shrunk = inputs < stage.linear.in_features
+            parameters += width * int(shrunk or stage.linear.bias is not None)
             for layer in stage.after:
                 if type(layer) in BETWEEN:
                     each = BETWEEN[type(layer)].parameters_per_neuron(layer)
@@ -182,7 +185,7 @@ class Chain:
             layer.eval()
             if hasattr(layer, "inplace"):
                 # Pre-activations are kept and used again.
-                layer.inplace = False
+                setattr(layer, "inplace", False)  # noqa: B010 - not an attribute of Module
             if isinstance(layer, nn.Linear):
                 stages.append(Stage(layer))
             elif stages:
@@ -255,10 +258,13 @@ def recover_chain(module: nn.Module, x: Tensor) -> Chain:
     """
     module = copy.deepcopy(unwrap(module)).eval()
     calls, outputs = _trace(module, x)
-    if not isinstance(outputs, Tensor):
+    if not isinstance(outputs, Tensor) or outputs.shape[:1] != x.shape[:1]:
+        got = type(outputs).__name__
+        if isinstance(outputs, Tensor):
+            got = f"shape {tuple(outputs.shape)} for {len(x)} rows"
         raise UnsupportedModuleError(
-            f"{type(module).__name__}.forward must return one tensor, got "
-            f"{type(outputs).__name__}. {_WAY_OUT}"
+            f"{type(module).__name__}.forward must return one tensor with a row for each row of "
+            f"X, got {got}. {_WAY_OUT}"
         )
     _check_order(calls)
     previous_name, previous = "the input", x
@@ -296,10 +302,10 @@ def _trace(module: nn.Module, x: Tensor) -> tuple[list[_Call], object]:
     hooks = []
     names: dict[nn.Module, str] = {}
 
-    def before(layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        calls.append((names[layer], layer, args[0].clone(), args[0]))
-        # The layer gets a copy: an in-place activation would overwrite what was handed over.
-        return tuple(arg.clone() for arg in args)
+    def before(layer: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+        given = args[0] if args else kwargs["input"]
+        # Copies: an in-place activation overwrites what it is given.
+        calls.append((names[layer], layer, given.clone(), given))
 
     def after(layer: nn.Module, args: tuple[Tensor, ...], returned: Tensor) -> None:
         calls[-1] = (*calls[-1][:3], returned.clone())
@@ -312,7 +318,8 @@ def _trace(module: nn.Module, x: Tensor) -> tuple[list[_Call], object]:
                     f"{type(module).__name__} cannot be pruned around. {_WAY_OUT}"
                 )
             names[layer] = name or "module"
-            hooks += [layer.register_forward_pre_hook(before), layer.register_forward_hook(after)]
+            hooks.append(layer.register_forward_pre_hook(before, with_kwargs=True))
+            hooks.append(layer.register_forward_hook(after))
     try:
         with torch.no_grad():
             outputs = module(x.clone())
@@ -336,11 +343,16 @@ def _check_order(calls: list[_Call]) -> None:
                 f"Layer {name!r} ({type(layer).__name__}) is used more than once. {_WAY_OUT}"
             )
         used.add(id(layer))
-        misplaced = isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and k < linears[-1]
-        if misplaced or (isinstance(layer, nn.BatchNorm1d) and layer.running_mean is None):
+        if isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and k < linears[-1]:
             raise UnsupportedModuleError(
-                f"Layer {name!r} ({type(layer).__name__}) mixes neurons or rows and stands before "
-                f"the last Linear. {_WAY_OUT}"
+                f"Layer {name!r} ({type(layer).__name__}) mixes neurons and stands before the "
+                f"last Linear. {_WAY_OUT}"
+            )
+        over_rows = isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and layer.dim in (0, -2)
+        if over_rows or (isinstance(layer, nn.BatchNorm1d) and layer.running_mean is None):
+            raise UnsupportedModuleError(
+                f"Layer {name!r} ({type(layer).__name__}) mixes rows: what it gives for a row "
+                f"depends on the others. {_WAY_OUT}"
             )
 
 

@@ -7,26 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.metrics import (
-    accuracy_score,
-    get_scorer,
-    log_loss,
-    r2_score,
-    root_mean_squared_error,
-)
 from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
 from .base import _DTYPES, BaseMABPruned
-from .chain import Chain
 from .criteria import CRITERIA
 from .fitting import Task
 from .networks import MLPNetClassifier, MLPNetRegressor
 from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS
 from .policies import POLICIES
-from .predicting import ClassifierView, RegressorView
+from .scoring import classification_scores, regression_scores
 from .training import Data
 
 _NAMES = {"policies": ", ".join(POLICIES), "criteria": ", ".join(CRITERIA)}
@@ -77,7 +70,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     True
     """
 
-    _parameter_constraints = {**CONSTRAINTS, "class_weight": [dict, str, None]}
+    _parameter_constraints = {**CONSTRAINTS, "class_weight": [dict, StrOptions({"balanced"}), None]}
     _default_net = MLPNetClassifier
     _net_base = NeuralNetClassifier
 
@@ -96,10 +89,12 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         step: Any = 0.02,
         discount: float = 0.9,
         rank_by: str = "loss",
+        control_variate: Any = None,
         scope: str = "global",
         min_neurons: int = 1,
         fine_tune_epochs: Any = "auto",
-        distillation: float = 0.5,
+        fine_tune_lr: Any = "auto",
+        distillation: float = 0.7,
         temperature: float = 2.0,
         validation_fraction: float = 0.1,
         scoring: Any = None,
@@ -123,9 +118,11 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         self.step = step
         self.discount = discount
         self.rank_by = rank_by
+        self.control_variate = control_variate
         self.scope = scope
         self.min_neurons = min_neurons
         self.fine_tune_epochs = fine_tune_epochs
+        self.fine_tune_lr = fine_tune_lr
         self.distillation = distillation
         self.temperature = temperature
         self.validation_fraction = validation_fraction
@@ -179,7 +176,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes, the data has 1 class: "
-                f"{self.classes_[0]!r}."
+                f"{self.classes_.tolist()[0]!r}."
             )
         return codes.astype(np.int64)
 
@@ -203,30 +200,15 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         return each
 
     def _make_task(self, data: Data, validation: Data) -> Task:
-        classes = self.classes_
-        labels, weights = classes[validation.y], validation.weights
-        scorer = None if self.scoring is None else get_scorer(self.scoring)
-        kwargs = {} if weights is None else {"sample_weight": weights}
-
-        def score(net: Any, chain: Chain) -> float:
-            view = ClassifierView(net, chain, classes)
-            if scorer is None:
-                return float(accuracy_score(labels, view.predict(validation.x), **kwargs))
-            return float(scorer(view, validation.x, labels, **kwargs))
-
-        def loss(net: Any, chain: Chain) -> float:
-            proba = ClassifierView(net, chain, classes).predict_proba(validation.x)
-            proba = proba.astype(np.float64)
-            proba /= proba.sum(axis=1, keepdims=True)
-            return float(log_loss(labels, proba, labels=classes, **kwargs))
-
-        return Task(data, validation, score, loss, _score_name(self.scoring, "accuracy"), "log-loss")
+        scores = classification_scores(self.scoring, validation, self.classes_)
+        return Task(data, validation, *scores)
 
     def _count_outputs(self, codes: NDArray[Any]) -> int:
         return len(self.classes_)
 
     def _check_frozen(self, net: Any) -> None:
-        known, n_classes = np.asarray(net.classes_), len(self.classes_)
+        # A net whose weights were loaded from a file has seen no labels.
+        known, n_classes = np.asarray(getattr(net, "classes_", self.classes_)), len(self.classes_)
         if not (
             np.array_equal(known, np.arange(n_classes)) or np.array_equal(known, self.classes_)
         ):
@@ -288,10 +270,12 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         step: Any = 0.02,
         discount: float = 0.9,
         rank_by: str = "loss",
+        control_variate: Any = None,
         scope: str = "global",
         min_neurons: int = 1,
         fine_tune_epochs: Any = "auto",
-        distillation: float = 0.5,
+        fine_tune_lr: Any = "auto",
+        distillation: float = 0.7,
         temperature: float = 2.0,
         validation_fraction: float = 0.1,
         scoring: Any = None,
@@ -314,9 +298,11 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         self.step = step
         self.discount = discount
         self.rank_by = rank_by
+        self.control_variate = control_variate
         self.scope = scope
         self.min_neurons = min_neurons
         self.fine_tune_epochs = fine_tune_epochs
+        self.fine_tune_lr = fine_tune_lr
         self.distillation = distillation
         self.temperature = temperature
         self.validation_fraction = validation_fraction
@@ -363,27 +349,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         return y.reshape(n_rows, -1)
 
     def _make_task(self, data: Data, validation: Data) -> Task:
-        truth = validation.y[:, 0] if validation.y.shape[1] == 1 else validation.y
-        scorer = None if self.scoring is None else get_scorer(self.scoring)
-        kwargs = {} if validation.weights is None else {"sample_weight": validation.weights}
-
-        def score(net: Any, chain: Chain) -> float:
-            view = RegressorView(net, chain)
-            if scorer is None:
-                return float(r2_score(truth, view.predict(validation.x), **kwargs))
-            return float(scorer(view, validation.x, truth, **kwargs))
-
-        def loss(net: Any, chain: Chain) -> float:
-            predicted = RegressorView(net, chain).predict(validation.x)
-            return float(root_mean_squared_error(truth, predicted, **kwargs))
-
-        return Task(data, validation, score, loss, _score_name(self.scoring, "R2"), "RMSE")
+        return Task(data, validation, *regression_scores(self.scoring, validation))
 
     def _count_outputs(self, codes: NDArray[Any]) -> int:
         return int(codes.shape[1])
-
-
-def _score_name(scoring: Any, default: str) -> str:
-    if scoring is None:
-        return default
-    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")

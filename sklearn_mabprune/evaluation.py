@@ -66,7 +66,13 @@ class Block:
     ablations : list of ZeroAblation
         One a hidden layer, frozen.
     chunk : int, optional
-        Largest temporary, in numbers.  It changes speed and memory, not the result.
+        Largest temporary, in numbers, but at least one row of the widest layer.  It
+        changes speed and memory, not the result.
+
+    Notes
+    -----
+    On top of temporaries come the block's own activations (its rows times the sum of the
+    layers' widths), and while a layer is measured a matrix of the size of its `P`.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class Block:
             outputs = run(chain.stages[-1].after, self.pre[-1])
             self.base = rows.loss(outputs, rows.targets).double()
             self.weight = float(rows.weights.sum())
+            self.mean_loss = float(self.base @ rows.weights) / self.weight
 
     def loss_increase(self, layer: int, units: Tensor) -> Tensor:
         """Rise of the mean loss when each of these neurons alone is ablated.
@@ -99,19 +106,21 @@ class Block:
         """
         chain = self.chain
         n_rows = len(self.rows)
-        widths = [stage.linear.out_features for stage in chain.stages[layer + 1 :]]
+        here, *behind = (stage.linear.out_features for stage in chain.stages[layer:])
+        rows_at_once = max(1, min(n_rows, self.chunk // max(here, *behind)))
+        units_at_once = max(1, self.chunk // (max(behind) * rows_at_once))
+        increase = torch.zeros(len(units), dtype=torch.float64, device=chain.device)
         with torch.inference_mode():
-            residual = self.ablations[layer].residual(self.hidden[layer], units)
-            rows_at_once = max(1, min(n_rows, self.chunk // max(widths)))
-            units_at_once = max(1, self.chunk // (max(widths) * rows_at_once))
-            increase = torch.zeros(len(units), dtype=torch.float64, device=chain.device)
             for first in range(0, n_rows, rows_at_once):
                 part = slice(first, first + rows_at_once)
+                residual = self.ablations[layer].residual(self.hidden[layer][part], units)
                 start = 0
                 while start < len(units):
                     some = slice(start, start + units_at_once)
                     try:
-                        increase[some] += self._increase(layer, units[some], residual, part, some)
+                        increase[some] += self._increase(
+                            layer, units[some], residual[:, some], part
+                        )
                     except torch.OutOfMemoryError:  # pragma: no cuda cover
                         if units_at_once == 1:
                             raise
@@ -120,12 +129,10 @@ class Block:
                     start += units_at_once
         return increase / self.weight
 
-    def _increase(
-        self, layer: int, units: Tensor, residual: Tensor, part: slice, some: slice
-    ) -> Tensor:
+    def _increase(self, layer: int, units: Tensor, residual: Tensor, part: slice) -> Tensor:
         """Weighted sum of the rise over some rows, for some units."""
         following = self.chain.stages[layer + 1].linear
-        moved = LinearKind.enter(following, residual[part, some], units)
+        moved = LinearKind.enter(following, residual, units)
         masked = (self.pre[layer + 1][part] - moved).flatten(0, 1)
         outputs = self.chain.finish(masked, layer + 1)
         targets = self.rows.targets[part]
@@ -189,7 +196,8 @@ class LayerStatistics:
         """Statistics for the network as it stands, made anew where they are stale."""
         sizes = chain.hidden_sizes
         if not self.ablations:
-            self.n_factorisations = [0] * len(sizes)
+            # The list stays the same object: others hold it.
+            self.n_factorisations[:] = [0] * len(sizes)
             self._made_at = [()] * len(sizes)
         stale = [layer for layer in range(len(sizes)) if self._is_stale(layer, sizes)]
         if stale:

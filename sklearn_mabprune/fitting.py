@@ -97,12 +97,17 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     rows = rows_of(net, task.data)
     original = recover_chain(net.module_, rows.x[:64])
     budget = Budget.of(
-        plan.budget, plan.budget_unit, original.hidden_sizes, original.cost, plan.options.min_neurons
+        plan.budget,
+        plan.budget_unit,
+        original.hidden_sizes,
+        original.cost,
+        plan.options.min_neurons,
     )
     path_seed, rows_seed, tuning_seed = plan.seeds
 
     started = time.perf_counter()
-    with Progress("pruning", sum(original.hidden_sizes), "neurons", plan.verbose) as progress:
+    n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
+    with Progress("pruning", n_going, "neurons", plan.verbose) as progress:
         walk = pruning_path(
             original,
             _some(rows, plan.max_pruning_rows, rows_seed),
@@ -126,7 +131,7 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     pruned = tuner.tuned(chosen)
     seconds_tuning = time.perf_counter() - started
 
-    found = _complaints(walk, walk.steps[chosen], tuner.scores[chosen], plan)
+    found = _complaints(walk, walk.steps[chosen], tuner, chosen, plan)
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
     final = recover_chain(pruned.module_, rows.x[:64])
@@ -154,7 +159,8 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
         unused_features=_unused_features(final, rows.x),
         warnings=tuple(found),
     )
-    path = PruningPath.of(walk.steps, tuner.scores, plan.keep_path)
+    fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
+    path = PruningPath.of(walk.steps, fine_tuned, plan.keep_path)
     return Pruned(pruned, path, report, chosen)
 
 
@@ -174,7 +180,9 @@ class _Tuner:
         self.net, self.task, self.plan, self.walk, self.seed = net, task, plan, walk, seed
         self.rows, self.validation = rows, rows_of(net, task.validation)
         self.epochs = 0
+        self.interrupted = walk.interrupted
         self.scores: dict[int, float] = {}
+        self.fine_tuned: set[int] = set()
         self._nets: dict[int, Any] = {}
         self._teacher: torch.Tensor | None = None
         self._original = original
@@ -186,8 +194,10 @@ class _Tuner:
             assert step.chain is not None
             net = net_around(self.net, step.chain)
             chain = step.chain
-            if number and self.plan.fine_tuning.epochs and not self.walk.interrupted:
+            if number and self.plan.fine_tuning.epochs and not self.interrupted:
                 self._fine_tune(net)
+                if not self.interrupted:
+                    self.fine_tuned.add(number)
                 chain = recover_chain(net.module_, self.rows.x[:64])
             self._nets[number] = net
             self.scores[number] = self.task.score(self.net, chain)
@@ -199,7 +209,7 @@ class _Tuner:
         good, bad = 0, len(kept)
         # Scores fall along the path, but for noise: the last one is tried first.
         probe = len(kept) - 1
-        while bad - good > 1:
+        while bad - good > 1 and not self.interrupted:
             self.tuned(kept[probe])
             if self.scores[kept[probe]] >= least:
                 good = probe
@@ -214,16 +224,20 @@ class _Tuner:
             with torch.no_grad():
                 self._teacher = self._original.forward(self.rows.x)
         with Progress("fine-tuning", options.epochs, "epochs", self.plan.verbose) as progress:
-            fine_tune(
-                net,
-                self.rows,
-                self.validation,
-                self._teacher,
-                options,
-                self.seed,
-                on_epoch=lambda number: progress.advance(1),
-            )
-        self.epochs += options.epochs
+            try:
+                fine_tune(
+                    net,
+                    self.rows,
+                    self.validation,
+                    self._teacher,
+                    options,
+                    self.seed,
+                    on_epoch=lambda number: progress.advance(1),
+                )
+            except KeyboardInterrupt:
+                # The network is trained and pruned: it stays as it was before fine-tuning.
+                self.interrupted = True
+        self.epochs += progress.done
 
 
 def _some(rows: Rows, most: int, seed: int) -> Rows:
@@ -234,17 +248,26 @@ def _some(rows: Rows, most: int, seed: int) -> Rows:
     return rows.at(torch.as_tensor(index, device=rows.x.device))
 
 
-def _complaints(walk: Walk, step: Step, score: float, plan: PruningPlan) -> list[str]:
+def _complaints(walk: Walk, step: Step, tuner: _Tuner, chosen: int, plan: PruningPlan) -> list[str]:
     """What did not go as asked."""
     found = []
-    unpruned = walk.steps[0].score
+    score, unpruned = tuner.scores[chosen], walk.steps[0].score
     if walk.interrupted:
         found.append(
             f"Pruning was interrupted: the network of the last finished round is kept, "
             f"{sum(walk.steps[0].sizes) - sum(step.sizes)} of {sum(walk.steps[0].sizes)} neurons "
             "are gone, and it was not fine-tuned."
         )
-    elif plan.budget != "auto" and score < unpruned - plan.tolerance:
+        return found
+    if tuner.interrupted:
+        found.append(
+            f"Fine-tuning was interrupted after {tuner.epochs} epochs: the smallest network that "
+            "was good enough by then is kept."
+            if plan.budget == "auto"
+            else f"Fine-tuning was interrupted after {tuner.epochs} epochs: the pruned network is "
+            "kept as it was before."
+        )
+    if plan.budget != "auto" and score < unpruned - plan.tolerance:
         found.append(
             f"pruning_budget={plan.budget!r} costs more than tolerance={plan.tolerance}: the "
             f"validation score fell from {unpruned:.4f} to {score:.4f}. Lower pruning_budget, "

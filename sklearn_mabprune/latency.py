@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,9 +12,7 @@ _REPEATS = 15
 _SECONDS = 0.25
 
 
-def milliseconds(
-    networks: list[Callable[[Tensor], Tensor]], x: Tensor
-) -> list[float]:
+def milliseconds(networks: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> list[float]:
     """Best time of each network on these rows, in milliseconds.
 
     The networks take turns, so that a slow moment of the machine hits all of them; the

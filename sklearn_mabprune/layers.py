@@ -33,7 +33,7 @@ class PReLUKind(PointwiseKind):
     """A PReLU has one slope for all neurons or one for each."""
 
     @staticmethod
-    def narrow(module: nn.Module, keep: Tensor) -> nn.Module:
+    def narrow(module: Any, keep: Tensor) -> nn.Module:
         """Keep the slopes of the kept neurons."""
         weight = module.weight.detach()
         weight = weight[keep] if len(weight) > 1 else weight
@@ -42,7 +42,7 @@ class PReLUKind(PointwiseKind):
         return new.train(module.training)
 
     @staticmethod
-    def parameters_per_neuron(module: nn.Module) -> int:
+    def parameters_per_neuron(module: Any) -> int:
         """One slope, unless it is shared."""
         return int(len(module.weight) > 1)
 
@@ -51,7 +51,7 @@ class BatchNormKind(PointwiseKind):
     """Batch normalisation: sliced and kept."""
 
     @staticmethod
-    def narrow(module: nn.Module, keep: Tensor) -> nn.Module:
+    def narrow(module: Any, keep: Tensor) -> nn.Module:
         """Keep scale, shift and running statistics of the kept neurons."""
         kwargs = describe(module)[1] | {"num_features": int(keep.sum())}
         new = nn.BatchNorm1d(**kwargs, device=keep.device)
@@ -63,9 +63,9 @@ class BatchNormKind(PointwiseKind):
         return new.train(module.training)
 
     @staticmethod
-    def parameters_per_neuron(module: nn.Module) -> int:
-        """Scale and shift."""
-        return 2 if module.affine else 0
+    def parameters_per_neuron(module: Any) -> int:
+        """Scale and shift, as far as there are any."""
+        return sum(part is not None for part in (module.weight, module.bias))
 
 
 class LinearKind:
@@ -157,7 +157,7 @@ class LinearKind:
         return new.train(module.training)
 
 
-_POINTWISE = (
+_POINTWISE: tuple[type[nn.Module], ...] = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish,
     nn.Tanh, nn.Sigmoid, nn.LogSigmoid, nn.Softplus, nn.Softsign, nn.Tanhshrink, nn.Softshrink,
     nn.Hardshrink, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Threshold, nn.Identity,
@@ -178,9 +178,8 @@ BEHIND: tuple[type[nn.Module], ...] = (nn.Flatten, nn.Softmax, nn.LogSoftmax)
 STATELESS = (*_POINTWISE, *BEHIND)
 
 #: What a layer is called in a written-down network.
-BY_NAME: dict[str, type[nn.Module]] = {
-    kind.__name__: kind for kind in (nn.Linear, *BETWEEN, *BEHIND)
-}
+_KINDS: tuple[type[nn.Module], ...] = (nn.Linear, *BETWEEN, *BEHIND)
+BY_NAME = {kind.__name__: kind for kind in _KINDS}
 
 Description = tuple[str, dict[str, Any]]
 
@@ -191,12 +190,11 @@ def describe(module: nn.Module) -> Description:
     for name in inspect.signature(type(module).__init__).parameters:
         if name in ("self", "inplace", "device", "dtype", "init"):
             continue
-        if name == "bias" and isinstance(module, nn.Linear):
+        if name == "bias":
+            # Of Linear, and of newer BatchNorm: the argument says whether there is one.
             kwargs[name] = module.bias is not None
         elif hasattr(module, name):
-            value = getattr(module, name)
-            # Newer BatchNorm has a `bias` argument and a `bias` parameter.
-            kwargs[name] = value is not None if isinstance(value, Tensor) else value
+            kwargs[name] = getattr(module, name)
     return type(module).__name__, kwargs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +31,9 @@ class RowLoss:
                 "a loss for each row. Use a loss of torch.nn, or give yours a `reduction` "
                 "parameter that understands 'none'."
             )
-        self.criterion = copy.deepcopy(criterion).eval()
-        self.criterion.reduction = "none"
+        own: Any = copy.deepcopy(criterion).eval()
+        own.reduction = "none"
+        self.criterion: nn.Module = own
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses of shape (n_rows,); several outputs are averaged."""

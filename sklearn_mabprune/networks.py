@@ -89,7 +89,7 @@ class MLP(nn.Sequential):
         self._initialise(random_state)
 
     def _initialise(self, random_state: int | None) -> None:
-        """torch's own initialisation of Linear, drawn from one generator."""
+        """Torch's own initialisation of Linear, drawn from one generator."""
         generator = None
         if random_state is not None:
             generator = torch.Generator().manual_seed(random_state)
@@ -196,7 +196,11 @@ class MLPNetRegressor(SelfSizing, NeuralNetRegressor):
 
     def _targets(self, y: Any) -> Any:
         """(n, n_outputs): a flat y against an (n, 1) output would broadcast in the loss."""
-        return None if y is None else np.asarray(y).reshape(len(y), -1)
+        if y is None:
+            return None
+        y = np.asarray(y).reshape(len(y), -1)
+        # Standardised, integers would be rounded.
+        return y if y.dtype.kind == "f" else y.astype(np.float64)
 
     def _count_outputs(self, y: Any) -> int:
         return int(self._targets(y).shape[1])
@@ -211,6 +215,23 @@ class MLPNetRegressor(SelfSizing, NeuralNetRegressor):
         # A constant target (up to rounding) is centred only.
         tiny = 10 * np.finfo(float).eps * np.abs(self.target_mean_)
         self.target_scale_ = np.where(np.sqrt(variance) > tiny, np.sqrt(variance), 1.0)
+
+    def initialize_module(self) -> Any:
+        """As in skorch; mean and scale of the targets go with the weights into files."""
+        super().initialize_module()
+        if not hasattr(self, "target_mean_"):
+            linears = [m for m in self.module_.modules() if isinstance(m, nn.Linear)]
+            n_outputs = linears[-1].out_features if linears else 1
+            self.target_mean_, self.target_scale_ = np.zeros(n_outputs), np.ones(n_outputs)
+        for name in ("target_mean", "target_scale"):
+            self.module_.register_buffer(name, torch.tensor(getattr(self, f"{name}_")))
+        return self
+
+    def load_params(self, *args: Any, **kwargs: Any) -> None:
+        """As in skorch; predictions are in the units of the net that was saved."""
+        super().load_params(*args, **kwargs)
+        for name in ("target_mean", "target_scale"):
+            setattr(self, f"{name}_", getattr(self.module_, name).cpu().numpy().copy())
 
     def standardise(self, y_true: Tensor) -> Tensor:
         """Targets in the units that the module is trained in."""

@@ -14,6 +14,7 @@ from .ablation import ABLATIONS
 from .criteria import CRITERIA, Criterion
 from .policies import POLICIES, Policy
 from .schedules import UNITS
+from .surrogate import CONTROL_VARIATES
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "predict"]), None],
@@ -35,9 +36,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     ],
     "discount": [Interval(Real, 0, 1, closed="both")],
     "rank_by": [StrOptions({"loss", "loss_per_mac"})],
+    "control_variate": [StrOptions(set(CONTROL_VARIATES)), None],
     "scope": [StrOptions({"global", "layer"})],
     "min_neurons": [Interval(Integral, 1, None, closed="left")],
     "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+    "fine_tune_lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
     "distillation": [Interval(Real, 0, 1, closed="both")],
     "temperature": [Interval(Real, 0, None, closed="neither")],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -79,7 +82,8 @@ PARAMETERS = """
         pull is exact.
     arms_per_pull : int or "auto", default="auto"
         Neurons that the policy names before it sees their rewards.  "auto" is a quarter of
-        a round's pulls.  1 is the textbook bandit: slower, rarely better.
+        a round's pulls, and of the live neurons at most.  1 is the textbook bandit: slower,
+        rarely better.
     ablation : {{"least_squares", "mean", "zero"}}, default="least_squares"
         What replaces a removed neuron: what the rest of its layer predicts, its mean, or
         nothing.  Pulls measure exactly the removal that surgery will make.
@@ -95,6 +99,11 @@ PARAMETERS = """
     rank_by : {{"loss", "loss_per_mac"}}, default="loss"
         Rank neurons by their loss increase, or by it for each multiply-add that their
         removal saves.  The second makes networks faster at the same number of neurons.
+    control_variate : {{"linear", "fisher"}} or None, default=None
+        Estimate every neuron from backward passes before each round's pulls.  Estimates
+        replace what earlier rounds saw and cut the noise of pulls, whatever the policy.
+        "linear" takes a pass an output and is nearly exact; "fisher" takes two.  None is
+        the plain pull.  Criteria take no notice.
     scope : {{"global", "layer"}}, default="global"
         Compare all hidden neurons, or take the same share from every hidden layer.
     min_neurons : int, default=1
@@ -102,7 +111,11 @@ PARAMETERS = """
     fine_tune_epochs : int or "auto", default="auto"
         Epochs of training after pruning.  "auto" is a quarter of those that the initial
         training took, rounded up.
-    distillation : float in [0, 1], default=0.5
+    fine_tune_lr : float or "auto", default="auto"
+        Learning rate at the start of fine-tuning; it falls to 0 along a cosine.  "auto" is
+        ten times the net's ``lr`` for Adam and its kin, since small networks bear larger
+        steps and need them to get far in few epochs, and ``lr`` itself for other optimizers.
+    distillation : float in [0, 1], default=0.7
         Share of the fine-tuning loss on the unpruned network's outputs; 0 learns from the
         labels alone.
     temperature : float, default=2.0
@@ -190,7 +203,7 @@ def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
             f"estimator must be a skorch {kind}, FrozenEstimator of one, or None, got "
             f"{type(net).__name__}.{hint}"
         )
-    if frozen and not net.initialized_:
+    if frozen and not getattr(net, "initialized_", False):
         raise ValueError(
             "FrozenEstimator was given a net that is not fitted. Fit it first, or pass the net "
             "itself to have it trained."

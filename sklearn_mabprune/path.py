@@ -18,7 +18,7 @@ from .criteria import Criterion
 from .evaluation import LayerStatistics, Rows
 from .neurons import NeuronTable
 from .policies.base import Policy
-from .schedules import Budget, choose_removals, layer_quotas, step_size
+from .schedules import Budget, choose_removals, share_evenly, step_size
 from .surgery import cut
 
 #: So many networks of a path are kept at most.
@@ -53,6 +53,7 @@ class Step:
     removed: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     n_pulls: int = 0
     n_evaluations: int = 0
+    n_backward: int = 0
     loss_increase: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     reward_scale: tuple[float, float] = (np.nan, np.nan)
 
@@ -115,13 +116,10 @@ def pruning_path(
             ablations = statistics.update(chain, rows)
             n_told = min(step, budget.target) if budget.unit == "neurons" else step
             order = choose.order(chain, table, ablations, min(n_told, len(table)), step)
+            if options.scope == "layer":
+                order = share_evenly(order, table.layer(order), table.original_sizes, table.sizes)
             arms = choose_removals(
-                order,
-                table.layer(order),
-                table.sizes,
-                step,
-                _quotas(table, step, options),
-                budget,
+                order, table.layer(order), table.sizes, step, options.min_neurons, budget
             )
             chain = remove_together(chain, table, arms, ablations)
             done = _measure(chain, rows, score)
@@ -178,13 +176,6 @@ def _measure(chain: Chain, rows: Rows, score: Callable[[Chain], float]) -> Step:
     parameters, macs = chain.cost()
     loss = rows.mean_loss(chain)
     return Step(chain, chain.hidden_sizes, parameters, macs, loss, score(chain))
-
-
-def _quotas(table: NeuronTable, step: int, options: PathOptions) -> list[int]:
-    """How many neurons each layer may lose this round."""
-    if options.scope == "layer":
-        return layer_quotas(table.original_sizes, table.sizes, step, options.min_neurons)
-    return [max(0, size - options.min_neurons) for size in table.sizes]
 
 
 def _protected(table: NeuronTable, min_neurons: int) -> NDArray[np.intp]:

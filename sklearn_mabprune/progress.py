@@ -24,7 +24,8 @@ class Progress:
     """
 
     def __init__(self, stage: str, total: int, unit: str, verbose: int):
-        self.stage, self.unit, self.verbose, self.done = stage, unit, verbose, 0
+        self.stage, self.total, self.unit, self.verbose = stage, total, unit, verbose
+        self.done = 0
         self.bar = tqdm(total=total, desc=stage, unit=unit, disable=verbose < 1, leave=False)
 
     def __enter__(self) -> Progress:
@@ -45,5 +46,5 @@ class Progress:
             self.bar.set_postfix(facts, refresh=False)
             self.bar.update(n)
         if self.verbose >= 2:
-            told = ", ".join(f"{name} {value}" for name, value in facts.items())
-            logger.info("%s: %d of %d %s; %s", self.stage, self.done, self.bar.total, self.unit, told)
+            told = "".join(f", {name} {value}" for name, value in facts.items())
+            logger.info("%s: %d of %d %s%s", self.stage, self.done, self.total, self.unit, told)

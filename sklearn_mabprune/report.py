@@ -30,8 +30,9 @@ class PruningPath:
         Validation score before fine-tuning.
     score_fine_tuned : ndarray of float, shape (n_steps,)
         Validation score after fine-tuning; NaN for steps that were not fine-tuned.
-    n_pulls, n_evaluations : ndarray of int, shape (n_steps,)
-        Pulls and (neuron, row) pairs evaluated in the round that led here.
+    n_pulls, n_evaluations, n_backward : ndarray of int, shape (n_steps,)
+        Pulls, (neuron, row) pairs evaluated in them, and rows times backward passes of
+        estimates, in the round that led here.
     seconds : ndarray of float, shape (n_steps,)
         Of that round.
     removed : list of ndarray of int
@@ -55,6 +56,7 @@ class PruningPath:
     score_fine_tuned: Floats
     n_pulls: Ints
     n_evaluations: Ints
+    n_backward: Ints
     seconds: Floats
     removed: list[Ints]
     loss_increase: list[Floats]
@@ -81,6 +83,7 @@ class PruningPath:
             score_fine_tuned=tuned,
             n_pulls=column("n_pulls", np.intp),
             n_evaluations=column("n_evaluations", np.intp),
+            n_backward=column("n_backward", np.intp),
             seconds=column("seconds", float),
             removed=[step.removed for step in steps],
             loss_increase=[step.loss_increase for step in steps],
@@ -201,9 +204,10 @@ class PruningReport:
         widths = [max(len(row[k]) for row in rows) for k in range(4)]
         lines = [f"{old - new} of {old} hidden neurons removed ({(old - new) / old:.1%})", ""]
         lines += [
-            "  ".join(cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(
-                zip(row, widths, strict=True)
-            )).rstrip()
+            "  ".join(
+                cell.ljust(w) if k == 0 else cell.rjust(w)
+                for k, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
             for row in rows
         ]
         lines += [

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_LEAST_WIDTH = 1e-6
+
 
 @dataclass(frozen=True)
 class RewardScale:
@@ -39,8 +41,9 @@ class RewardScale:
         """
         values = np.asarray(increases, dtype=np.float64)
         low, high = float(values.min()), float(np.median(values))
-        # Neurons that all matter equally: any positive width will do.
-        return cls(low, high if high - low > 1e-12 else low + 1.0)
+        # Neurons that all matter equally, or hardly at all: a width that rounding errors,
+        # blown up when units change, cannot fill.
+        return cls(low, max(high, low + _LEAST_WIDTH))
 
     @property
     def width(self) -> float:

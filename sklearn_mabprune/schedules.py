@@ -81,8 +81,8 @@ class Budget:
         target = most if budget == "auto" else share_of(budget, everything.total)  # type: ignore[arg-type]
         if target > most:
             raise ValueError(
-                f"pruning_budget={budget!r} of {everything.total} {unit} would leave a hidden layer "
-                f"with fewer than min_neurons={min_neurons}: at most {most} {unit} "
+                f"pruning_budget={budget!r} of {everything.total} {unit} would leave a hidden "
+                f"layer with fewer than min_neurons={min_neurons}: at most {most} {unit} "
                 f"({np.floor(1000 * most / everything.total) / 1000:.3g}) can go. Lower "
                 "pruning_budget or min_neurons, or train a wider network."
             )
@@ -108,24 +108,40 @@ class Budget:
         return parameters if self.unit == "parameters" else macs
 
 
-def layer_quotas(original: Sizes, sizes: Sizes, n_remove: int, min_neurons: int) -> list[int]:
-    """How many neurons of each layer a round removes when all layers lose the same share.
+def share_evenly(
+    order: NDArray[np.intp], layers: NDArray[np.intp], original: Sizes, sizes: Sizes
+) -> NDArray[np.intp]:
+    """Arms in an order whose every beginning takes the same share from every layer.
 
-    Largest remainders, so that rounding evens out over rounds.
+    Parameters
+    ----------
+    order : ndarray of int, shape (n_arms,)
+        Arms, safest first.
+    layers : ndarray of int, shape (n_arms,)
+        Hidden layer of each.
+    original, sizes : tuple of int
+        Neurons of each hidden layer, at first and now.
+
+    Returns
+    -------
+    ndarray of int, shape (n_arms,)
+        Within a layer still safest first.
 
     Examples
     --------
-    >>> from sklearn_mabprune.schedules import layer_quotas
-    >>> layer_quotas((100, 50), (100, 50), 3, 1), layer_quotas((100, 50), (98, 49), 3, 1)
-    ([2, 1], [2, 1])
+    >>> import numpy as np
+    >>> from sklearn_mabprune.schedules import share_evenly
+    >>> arms = np.arange(6)  # the first four of one layer, the others of another
+    >>> share_evenly(arms, arms // 4, (4, 2), (4, 2))
+    array([0, 4, 1, 2, 5, 3])
     """
-    removed = np.subtract(original, sizes)
-    wanted = np.asarray(original) * (int(removed.sum()) + n_remove) / sum(original)
-    whole = np.floor(wanted).astype(int)
-    missing = int(round(wanted.sum())) - int(whole.sum())
-    whole[np.argsort(-(wanted - whole), kind="stable")[:missing]] += 1
-    room = np.asarray(sizes) - np.minimum(sizes, min_neurons)
-    return [int(n) for n in np.clip(whole - removed, 0, room)]
+    share = np.empty(len(order))
+    for layer, (before, now) in enumerate(zip(original, sizes, strict=True)):
+        where = np.flatnonzero(layers == layer)
+        # As much as the layer will have lost, counting half of the neuron itself, so that
+        # rounding favours neither wide nor narrow layers.
+        share[where] = (before - now + np.arange(where.size) + 0.5) / before
+    return order[np.argsort(share, kind="stable")]
 
 
 def choose_removals(
@@ -133,7 +149,7 @@ def choose_removals(
     layers: NDArray[np.intp],
     sizes: Sizes,
     n_remove: int,
-    quotas: list[int],
+    min_neurons: int,
     budget: Budget,
 ) -> NDArray[np.intp]:
     """The safest neurons that may go this round, safest first.
@@ -148,8 +164,8 @@ def choose_removals(
         Live neurons of each hidden layer.
     n_remove : int
         At most so many.
-    quotas : list of int
-        At most so many of each layer.
+    min_neurons : int
+        Every layer keeps so many.
     budget : Budget
         No more than are needed to reach it: a prefix of what a larger budget removes.
 
@@ -157,12 +173,12 @@ def choose_removals(
     -------
     ndarray of int
     """
-    left, now, chosen = list(quotas), list(sizes), []
+    now = list(sizes)
+    chosen: list[np.intp] = []
     for arm, layer in zip(order, layers, strict=True):
         if len(chosen) == n_remove or budget.reached(tuple(now)):
             break
-        if left[layer] > 0:
-            left[layer] -= 1
+        if now[layer] > min_neurons:
             now[layer] -= 1
             chosen.append(arm)
     return np.asarray(chosen, dtype=np.intp)

@@ -66,6 +66,11 @@ class StopEarly(EarlyStopping):
         self.monitor = "valid_loss" if "valid_loss" in net.history[-1] else "train_loss"
         super().on_epoch_end(net, **kwargs)
 
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Put the best weights back, if there was an epoch at all."""
+        if net.history:
+            super().on_train_end(net, **kwargs)
+
 
 class SelfSizing(WeightedLossMixin):
     """What our classifier and regressor share: sizes, precision, batches, a lean loop."""
@@ -147,7 +152,8 @@ class SelfSizing(WeightedLossMixin):
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
         """As in skorch; one fused kernel does the step where the optimizer has one."""
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)  # type: ignore[misc]
-        if self.optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+        fusible = self.optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+        if fusible and not kwargs.get("foreach"):
             kwargs.setdefault("fused", True)
         return args, kwargs
 

@@ -48,14 +48,19 @@ def net_around(net: Any, chain: Chain) -> Any:
         for name in [name for name in vars(new) if name.startswith("module__")]:
             delattr(new, name)
             new._params_to_validate.discard(name)
-        sizes = {"module": PrunedChain, "module__layers": chain.descriptions(), "module__dtype": dtype}
+        sizes = {
+            "module": PrunedChain,
+            "module__layers": chain.descriptions(),
+            "module__dtype": dtype,
+        }
     new.set_params(**sizes)
     for name in _FITTED:
         if hasattr(net, name):
             setattr(new, name, getattr(net, name))
     with global_generators(0, net.device):
         new.initialize()
-    chain.copy_to(unwrap(new.module_))
+    module: Any = unwrap(new.module_)
+    chain.copy_to(module)
     new.module_.eval()
     new.history_ = net.history_
     return new

@@ -127,7 +127,7 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
     chosen = np.zeros(len(unique), dtype=bool)
     for each in np.unique(label):
         members = np.flatnonzero(label == each)  # in increasing order of hash
-        wanted = max(int(round(fraction * len(members))), 1 if y is not None else 2)
+        wanted = max(round(fraction * len(members)), 1 if y is not None else 2)
         # A class with a single distinct row stays in training.
         chosen[members[: min(wanted, len(members) - 1)]] = True
     valid = chosen[where]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import linecache
 import math
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
-from sklearn.base import clone
 from torch import Tensor, nn
 
 from .batches import as_tensor, epoch
@@ -72,7 +73,7 @@ def train(
         :class:`WeightedLossMixin`.
     """
     net = clone(net)
-    check_weights(net, data)
+    check_weights(net, data, validation)
     ours = isinstance(net, SelfSizing)
     if ours:
         net.set_params(random_state=seed)
@@ -86,6 +87,8 @@ def train(
         held_out = Dataset(_features(validation, dtype), _targets(validation.y, dtype))
         first = as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device)
         check_fits(net.module_, first, data.n_outputs)
+        # Refused now rather than after the training.
+        RowLoss(unwrap(net.criterion_))
         own_split, net.train_split = net.train_split, predefined_split(held_out)
         watch = _Watch(on_epoch)
         net.callbacks_.append(("watch", watch))
@@ -96,14 +99,18 @@ def train(
             if not _raised_by_callback(stop):
                 raise
         net.notify("on_train_end", X=x, y=y)
+    # The last step may have been the one too far.
+    if not all(bool(torch.isfinite(p).all()) for p in net.module_.parameters()):
+        raise _diverged(net, "The weights are no longer finite")
     net.callbacks_.remove(("watch", watch))
     net.train_split = own_split
     return lighten(net)
 
 
-def check_weights(net: Any, data: Data) -> None:
+def check_weights(net: Any, *sides: Data) -> None:
     """Weights need a net that can use them."""
-    if data.weights is not None and not isinstance(net, WeightedLossMixin):
+    weighted = any(side.weights is not None for side in sides)
+    if weighted and not isinstance(net, WeightedLossMixin):
         raise ValueError(
             f"sample_weight or class_weight was given, but {type(net).__name__} cannot use "
             "weights. Derive your net from WeightedLossMixin: class WeightedNet("
@@ -126,6 +133,14 @@ def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> None:
             f"The net's module has {chain.n_outputs} outputs, y needs {n_outputs}: one for each "
             "class, or one for each target."
         )
+    with torch.no_grad():
+        shape = tuple(chain.forward(x).shape)
+    if shape != (len(x), n_outputs):
+        # Flat outputs against a column of targets would broadcast in the loss.
+        raise ValueError(
+            f"The net's module returns shape {shape} for {len(x)} rows, which must be "
+            f"{(len(x), n_outputs)}: leave out what flattens its output."
+        )
 
 
 def lighten(net: Any) -> Any:
@@ -145,13 +160,16 @@ class _Watch(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         loss = net.history[-1].get("train_loss", 0.0)
         if not math.isfinite(loss):
-            raise ValueError(
-                f"The training loss became {loss} in epoch {len(net.history)}: with lr={net.lr} "
-                "the training diverges. Lower the net's lr, and scale the features "
-                "(StandardScaler)."
-            )
+            raise _diverged(net, f"The training loss became {loss}")
         if self.on_epoch is not None:
             self.on_epoch(net)
+
+
+def _diverged(net: Any, what: str) -> ValueError:
+    return ValueError(
+        f"{what} in epoch {len(net.history)}: with lr={net.lr} the training diverges. Lower the "
+        "net's lr, and scale the features (StandardScaler)."
+    )
 
 
 def _raised_by_callback(stop: BaseException) -> bool:
@@ -161,7 +179,8 @@ def _raised_by_callback(stop: BaseException) -> bool:
         trace = trace.tb_next
     if trace is None or not isinstance(trace.tb_frame.f_locals.get("self"), Callback):
         return False
-    return "raise" in linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+    return re.search(r"\braise\b", line) is not None
 
 
 def _features(data: Data, dtype: torch.dtype | None = None) -> Any:
@@ -185,7 +204,9 @@ def rows_of(net: Any, data: Data) -> Rows:
     if hasattr(net, "standardise"):
         y = net.standardise(y)
     weights = np.ones(len(data)) if data.weights is None else data.weights
-    return Rows(x, y, as_tensor(weights, net.device).double(), RowLoss(net.criterion_))
+    # A compiled criterion hides its kind.
+    loss = RowLoss(unwrap(net.criterion_))
+    return Rows(x, y, as_tensor(weights, net.device).double(), loss)
 
 
 @dataclass(frozen=True)
@@ -196,6 +217,8 @@ class FineTuning:
     ----------
     epochs : int
         Passes over the training rows.
+    lr : float or "auto"
+        Learning rate at the start.
     distillation : float in [0, 1]
         Share of the loss on the unpruned network's outputs.
     temperature : float
@@ -203,6 +226,7 @@ class FineTuning:
     """
 
     epochs: int
+    lr: float | str
     distillation: float
     temperature: float
 
@@ -216,12 +240,12 @@ def fine_tune(
     seed: int,
     on_epoch: Callable[[int], Any] = lambda number: None,
 ) -> float:
-    """Train a pruned net on, in place; the weights with the lowest validation loss stay.
+    """Train a pruned net on, in place; its old weights stay if validation prefers them.
 
-    The learning rate falls from the net's ``lr`` along a cosine (Loshchilov & Hutter 2017).
-    Part of the loss is the distance to the unpruned network's softened outputs (Hinton et
-    al. 2015).  The untouched weights are among the candidates, so that the validation loss
-    never rises.
+    The learning rate falls to 0 along a cosine (Loshchilov & Hutter 2017).  Part of the loss
+    is the distance to the unpruned network's softened outputs (Hinton et al. 2015).  Only the
+    last epoch, at rest, competes with the untouched weights: choosing among all epochs by
+    the loss on a few validation rows would pick noise.
 
     Parameters
     ----------
@@ -239,39 +263,58 @@ def fine_tune(
     Returns
     -------
     float
-        Lowest validation loss.
+        Validation loss of the weights that stay, never above that of the untouched ones.
     """
     module = unwrap(net.module_)
     net.initialize_optimizer()
     optimizer = net.optimizer_
+    for group in optimizer.param_groups:
+        group["lr"] = starting_rate(net, options.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, options.epochs))
     generator = torch.Generator().manual_seed(seed)
     weights = rows.weights.to(rows.x.dtype)
     batch_size = len(rows) if net.batch_size == -1 else net.batch_size
-    best, kept = _validation_loss(module, validation), copy.deepcopy(module.state_dict())
+    untouched, old = _validation_loss(module, validation), copy.deepcopy(module.state_dict())
     draws = any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p for m in module.modules())
-    with global_generators(seed, net.device) if draws else nullcontext():
-        for number in range(options.epochs):
-            module.train()
-            for index in epoch(len(rows), batch_size, generator):
-                where = index if isinstance(index, slice) else index.to(rows.x.device)
-                outputs = module(rows.x[where])
-                losses = rows.loss(outputs, rows.targets[where])
-                if teacher is not None and options.distillation:
-                    towards = rows.loss.distance(outputs, teacher[where], options.temperature)
-                    losses = (1 - options.distillation) * losses + options.distillation * towards
-                optimizer.zero_grad(set_to_none=True)
-                (losses * weights[where]).mean().backward()
-                optimizer.step()
-            schedule.step()
-            loss = _validation_loss(module, validation)
-            if loss < best:
-                best, kept = loss, copy.deepcopy(module.state_dict())
-            on_epoch(number + 1)
-    module.load_state_dict(kept)
-    module.eval()
-    net.initialize_optimizer()
-    return best
+    loss = math.nan
+    try:
+        with global_generators(seed, net.device) if draws else nullcontext():
+            for number in range(options.epochs):
+                module.train()
+                for index in epoch(len(rows), batch_size, generator):
+                    where = index if isinstance(index, slice) else index.to(rows.x.device)
+                    outputs = module(rows.x[where])
+                    losses = rows.loss(outputs, rows.targets[where])
+                    if teacher is not None and options.distillation:
+                        towards = rows.loss.distance(outputs, teacher[where], options.temperature)
+                        share = options.distillation
+                        losses = (1 - share) * losses + share * towards
+                    optimizer.zero_grad(set_to_none=True)
+                    (losses * weights[where]).mean().backward()
+                    optimizer.step()
+                schedule.step()
+                on_epoch(number + 1)
+        loss = _validation_loss(module, validation)
+    finally:
+        # Written so that Ctrl-C and a loss that is not a number keep the old weights.
+        if not loss <= untouched:
+            loss = untouched
+            module.load_state_dict(old)
+        module.eval()
+        net.initialize_optimizer()
+    return loss
+
+
+def starting_rate(net: Any, lr: float | str) -> float:
+    """Learning rate at the start of fine-tuning.
+
+    "auto": a small network bears larger steps than the one that it came from.  Adam's steps
+    do not grow with the gradients, so ten times its rate is safe; others keep theirs.
+    """
+    if not isinstance(lr, str):
+        return lr
+    adaptive = isinstance(net.optimizer_, (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam))
+    return net.lr * (10.0 if adaptive else 1.0)
 
 
 def _validation_loss(module: nn.Module, rows: Rows) -> float:

@@ -1,0 +1,82 @@
+"""Validation scores and losses of a network while it shrinks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    accuracy_score,
+    get_scorer,
+    log_loss,
+    r2_score,
+    root_mean_squared_error,
+)
+
+from .chain import Chain
+from .predicting import ClassifierView, RegressorView
+from .training import Data
+
+Score = Callable[[Any, Chain], float]
+
+
+def classification_scores(
+    scoring: Any, validation: Data, classes: NDArray[Any]
+) -> tuple[Score, Score, str, str]:
+    """Score and log-loss of a net's chain on validation rows, and their names.
+
+    Parameters
+    ----------
+    scoring : str, callable or None
+        As everywhere in scikit-learn; None: accuracy.
+    validation : Data
+    classes : ndarray of shape (n_classes,)
+        Labels of the class indices.
+    """
+    labels, weights = classes[validation.y], _weights(validation)
+    scorer = None if scoring is None else get_scorer(scoring)
+
+    def score(net: Any, chain: Chain) -> float:
+        view = ClassifierView(net, chain, classes)
+        if scorer is None:
+            return float(accuracy_score(labels, view.predict(validation.x), **weights))
+        return float(scorer(view, validation.x, labels, **weights))
+
+    def loss(net: Any, chain: Chain) -> float:
+        proba = ClassifierView(net, chain, classes).predict_proba(validation.x).astype(np.float64)
+        proba /= proba.sum(axis=1, keepdims=True)
+        return float(log_loss(labels, proba, labels=classes, **weights))
+
+    return score, loss, _name(scoring, "accuracy"), "log-loss"
+
+
+def regression_scores(scoring: Any, validation: Data) -> tuple[Score, Score, str, str]:
+    """Score (None: R2) and root mean squared error of a net's chain, and their names."""
+    truth = validation.y[:, 0] if validation.y.shape[1] == 1 else validation.y
+    weights = _weights(validation)
+    scorer = None if scoring is None else get_scorer(scoring)
+
+    def score(net: Any, chain: Chain) -> float:
+        view = RegressorView(net, chain)
+        if scorer is None:
+            return float(r2_score(truth, view.predict(validation.x), **weights))
+        return float(scorer(view, validation.x, truth, **weights))
+
+    def loss(net: Any, chain: Chain) -> float:
+        predicted = RegressorView(net, chain).predict(validation.x)
+        return float(root_mean_squared_error(truth, predicted, **weights))
+
+    return score, loss, _name(scoring, "R2"), "RMSE"
+
+
+def _weights(validation: Data) -> dict[str, Any]:
+    """Keyword for a metric; scorers without weights need not know of them."""
+    return {} if validation.weights is None else {"sample_weight": validation.weights}
+
+
+def _name(scoring: Any, default: str) -> str:
+    if scoring is None:
+        return default
+    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
