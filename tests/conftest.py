@@ -1,0 +1,24 @@
+"""What all tests share: the environment, one thread, and which tests can run here."""
+
+from __future__ import annotations
+
+import os
+
+# Before anything imports SciPy: without it scikit-learn leaves out its array API check.
+os.environ["SCIPY_ARRAY_API"] = "1"
+
+import torch
+
+# Results depend on the number of threads: processes of a test must agree on it, and workers
+# of the test run share the cores.
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests marked `gpu` are left out, not skipped, where there is no CUDA device."""
+    if torch.cuda.is_available():
+        return
+    left_out = [item for item in items if item.get_closest_marker("gpu")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

@@ -1,0 +1,60 @@
+"""scikit-learn's own checks of estimators, all of them, none expected to fail."""
+
+from __future__ import annotations
+
+from unittest import SkipTest
+
+import pytest
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from sklearn_mabprune import (
+    MABPrunedClassifier,
+    MABPrunedRegressor,
+    MLPNetClassifier,
+    MLPNetRegressor,
+)
+
+# A green run does not tell how many checks there were: with other tags there are fewer.
+N_CLASSIFIER, N_REGRESSOR = 63, 60
+
+SMALL = {"module__hidden_layer_sizes": (16,), "max_epochs": 40, "lr": 0.01}
+
+CASES = {
+    "classifier": (MABPrunedClassifier(), N_CLASSIFIER),
+    "regressor": (MABPrunedRegressor(), N_REGRESSOR),
+    "nested classifier": (MABPrunedClassifier(MLPNetClassifier(**SMALL)), N_CLASSIFIER),
+    "nested regressor": (MABPrunedRegressor(MLPNetRegressor(**SMALL)), N_REGRESSOR),
+}
+CHECKS = {
+    name: list(estimator_checks_generator(estimator, mark=None))
+    for name, (estimator, _) in CASES.items()
+}
+
+
+def _name(check):
+    """A check's name, with its arguments: some checks run twice, with others."""
+    arguments = [f"{key}={value}" for key, value in sorted(check.keywords.items())]
+    return " ".join([check.func.__name__, *arguments])
+
+
+PARAMETERS = [
+    pytest.param(estimator, check, id=f"{name}: {_name(check)}")
+    for name, checks in CHECKS.items()
+    for estimator, check in checks
+]
+
+
+# The checks' tables have a few dozen rows: budgets cost more than they may, and sometimes
+# there are too few rows to set some apart. Both is said in a warning, as it should be.
+@pytest.mark.filterwarnings("ignore::sklearn_mabprune.PruningWarning")
+@pytest.mark.parametrize(("estimator", "check"), PARAMETERS)
+def test_check(estimator, check):
+    try:
+        check(estimator)
+    except SkipTest as reason:
+        pytest.fail(f"no check may be left out: {reason}")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_number_of_checks(name):
+    assert len(CHECKS[name]) == CASES[name][1]

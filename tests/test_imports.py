@@ -1,0 +1,235 @@
+"""Who may import whom: the flow through the package has one direction.
+
+The rules are checked on the source, without importing it, over every file of the package.
+Names of modules are relative to the package: ``policies.ucb`` is
+``sklearn_mabprune/policies/ucb.py``; the package's own ``__init__`` is the empty name.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "sklearn_mabprune"
+ROOT = Path(__file__).resolve().parents[1] / PACKAGE
+
+# Which modules of the package a module may import, from the leaves to the estimators.
+# "policies.*" stands for every file of that folder. A module that is not here may not exist.
+ALLOWED: dict[str, set[str]] = {
+    # leaves: they know nothing of the rest
+    "exceptions": set(),
+    "randomness": set(),
+    "progress": set(),
+    "latency": set(),
+    "batches": set(),
+    "losses": set(),
+    "layers": set(),
+    "ablation": set(),
+    "neurons": set(),
+    "rewards": set(),
+    "schedules": set(),
+    # who is pulled next: NumPy only
+    "policies": {"policies.*"},
+    "policies.base": set(),
+    "policies.*": {"policies.base"},
+    "criteria": set(),
+    "search": {"policies.base", "rewards"},
+    # networks and their training
+    "splitting": {"exceptions"},
+    "self_sizing": {"batches", "randomness"},
+    "networks": {"self_sizing"},
+    "training": {
+        "batches", "chain", "evaluation", "losses", "networks", "randomness", "self_sizing",
+    },
+    # what a removal takes away, how it is measured, how it is done
+    "chain": {"exceptions", "layers"},
+    "evaluation": {"ablation", "chain", "layers", "losses"},
+    "surrogate": {"chain", "evaluation"},
+    "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
+    "surgery": {"chain", "layers"},
+    "shrinking": {"chain", "networks", "randomness"},
+    # rounds of choosing, removal and surgery
+    "choosers": {
+        "ablation", "chain", "criteria", "evaluation", "neurons", "policies.base", "pulls",
+        "search",
+    },
+    "path": {
+        "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
+        "schedules", "surgery",
+    },
+    "report": {"path"},
+    # one fit as a story, and the estimators around it
+    "fitting": {
+        "chain", "criteria", "evaluation", "exceptions", "latency", "path", "policies.base",
+        "progress", "report", "schedules", "shrinking", "training",
+    },
+    "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
+    "predicting": {"batches", "chain"},
+    "scoring": {"chain", "predicting", "training"},
+    "base": {
+        "exceptions", "fitting", "parameters", "path", "predicting", "progress", "randomness",
+        "splitting", "training",
+    },
+    "estimators": {
+        "base", "criteria", "fitting", "networks", "parameters", "policies", "scoring",
+        "training",
+    },
+}  # fmt: skip
+
+# Whatever these import, directly or through others, is neither torch nor skorch.
+WITHOUT_TORCH = ("policies", "policies.*", "criteria", "rewards", "schedules")
+
+MAX_LINES = 400
+
+
+# ------------------------------------------------------------------- reading the package
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text("utf-8"), str(path)) for name, path in FILES.items()}
+
+
+def _only_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def _nodes(tree: ast.AST, with_types: bool) -> Iterator[ast.AST]:
+    """All nodes, those inside functions too; without ``if TYPE_CHECKING:`` unless asked."""
+    for child in ast.iter_child_nodes(tree):
+        if with_types or not _only_for_types(child):
+            yield child
+            yield from _nodes(child, with_types)
+
+
+def _imports(name: str, with_types: bool = False) -> tuple[set[str], set[str]]:
+    """What a module imports: modules of the package, and top-level names from outside."""
+    inside: set[str] = set()
+    outside: set[str] = set()
+    is_folder = FILES[name].name == "__init__.py"
+    here = [PACKAGE, *name.split(".")] if name else [PACKAGE]
+    here = here if is_folder else here[:-1]
+    for node in _nodes(TREES[name], with_types):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else []
+            source = ".".join([*base, *filter(None, [node.module])])
+            targets = [f"{source}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for target in targets:
+            first, *rest = target.split(".")
+            if first != PACKAGE:
+                outside.add(first)
+                continue
+            # the longest beginning that is a module; what follows is a name inside it
+            while rest and ".".join(rest) not in FILES:
+                rest.pop()
+            inside.add(".".join(rest))
+    return inside, outside
+
+
+def _allowed(name: str) -> set[str] | None:
+    """The table's answer for a module, None where it has none."""
+    if name in ALLOWED:
+        return ALLOWED[name]
+    return ALLOWED.get(f"{name.rpartition('.')[0]}.*")
+
+
+def _matches(name: str, patterns: set[str] | tuple[str, ...]) -> bool:
+    return name in patterns or f"{name.rpartition('.')[0]}.*" in patterns
+
+
+# ----------------------------------------------------------------------------- the rules
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name])
+def test_modules_import_what_the_table_allows(name: str) -> None:
+    allowed = _allowed(name)
+    assert allowed is not None, f"{name} is new: give it a line in ALLOWED"
+    inside, _ = _imports(name)
+    wrong = sorted(target for target in inside if not _matches(target, allowed))
+    assert not wrong, f"{name} may not import {wrong}"
+
+
+def test_the_table_has_one_direction() -> None:
+    try:
+        TopologicalSorter(ALLOWED).prepare()
+    except CycleError as error:
+        pytest.fail(f"the table allows a cycle: {' -> '.join(error.args[1])}")
+
+
+def test_no_cycles() -> None:
+    graph = {name: _imports(name)[0] for name in FILES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' -> '.join(name or PACKAGE for name in error.args[1])}")
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if _matches(name, WITHOUT_TORCH)])
+def test_policies_and_their_like_never_reach_torch(name: str) -> None:
+    seen: set[str] = set()
+    open_ = [name]
+    while open_:
+        current = open_.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        inside, outside = _imports(current, with_types=True)
+        assert not outside & {"torch", "skorch"}, f"{name} reaches torch through {current}"
+        open_ += inside
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_the_library_does_not_print(name: str) -> None:
+    lines = [
+        node.lineno
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    ]
+    assert not lines, f"{FILES[name].name} prints on lines {lines}"
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_files_stay_short(name: str) -> None:
+    n_lines = len(FILES[name].read_text("utf-8").splitlines())
+    assert n_lines <= MAX_LINES, f"{FILES[name].name} has {n_lines} lines"
+
+
+def test_the_checks_see_the_package() -> None:
+    assert {"", "policies", "policies.base"} <= set(FILES)
+    assert _imports("policies")[0] >= {"policies.base"}
+    assert "numpy" in _imports("policies.base")[1]
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    # pandas is not in this list: skorch imports it where it is installed.
+    heavy = ["matplotlib", "onnx", "onnxruntime", "onnxscript", "skl2onnx", "torch_pruning"]
+    code = (
+        f"import sys, {PACKAGE}\n"
+        f"sys.stdout.write(' '.join(name for name in {heavy} if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""

@@ -1,0 +1,387 @@
+"""Bad input, and what is said about it: what is wrong, which value, and a way out."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+from torch import nn
+from user_nets import (
+    Plain,
+    classes_table,
+    classifier,
+    fitted,
+    plain_classifier,
+    quick_start,
+    regressor,
+    small_classifier,
+    small_regressor,
+    values_table,
+)
+
+from sklearn_mabprune import (
+    MABPrunedClassifier,
+    MABPrunedRegressor,
+    MLPNetClassifier,
+    PruningWarning,
+    UnsupportedModuleError,
+)
+from sklearn_mabprune.criteria import CRITERIA
+from sklearn_mabprune.policies import POLICIES, UCB1
+
+
+def refused(model, message, *data, error=ValueError, **kwargs):
+    """Fit is refused with this message, and leaves nothing behind."""
+    with pytest.raises(error, match=message):
+        model.fit(*(data or classes_table()), **kwargs)
+    assert not [name for name in vars(model) if name.endswith("_")]
+
+
+# ------------------------------------------------------------------------------- parameters
+
+
+def test_unknown_policy_lists_the_names():
+    with pytest.raises(ValueError, match="policy='ucb9' is unknown") as caught:
+        classifier(policy="ucb9").fit(*classes_table())
+    for name in (*POLICIES, *CRITERIA):
+        assert name in str(caught.value)
+    assert "pass an object of sklearn_mabprune.policies" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "message"),
+    [
+        (classifier(), {"policy__exploration": 1},
+         r"policy__exploration .* policy='ucb1' is a name. Pass an object: policy=UCB1\(\)"),
+        (classifier(policy="magnitude"), {"policy__p": 1}, r"Pass an object: policy=Magnitude\(\)"),
+        (classifier(policy="typo"), {"policy__p": 1}, r"Pass an object: policy=UCB1\(\)"),
+        (MABPrunedClassifier(), {"estimator__lr": 0.1},
+         r"estimator=None. Pass a net: MABPrunedClassifier\(MLPNetClassifier\(\)\)"),
+        (MABPrunedRegressor(), {"estimator__module__hidden_layer_sizes": (3,)},
+         r"Pass a net: MABPrunedRegressor\(MLPNetRegressor\(\)\)"),
+        (classifier(), {"no_such": 1}, "Invalid parameter 'no_such'"),
+        (classifier(policy=UCB1()), {"policy__no_such": 1}, "Invalid parameter 'no_such'"),
+    ],
+)  # fmt: skip
+def test_nested_parameters_need_an_object(model, params, message):
+    with pytest.raises(ValueError, match=message):
+        model.set_params(**params)
+
+
+def test_nested_parameters_of_an_object_given_along():
+    model = MABPrunedClassifier()
+    model.set_params(estimator=MLPNetClassifier(), estimator__lr=0.5)
+    model.set_params(policy=UCB1(), policy__exploration=0.5)
+    assert (model.estimator.lr, model.policy.exploration) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("budget", [-0.1, -3, 1.0, 1.5, "x", None, [0.5]])
+def test_budget_out_of_range(budget):
+    allowed = "int in the range [0, inf), a float in the range [0.0, 1.0) or a str among {'auto'}"
+    message = rf"'pruning_budget' .*{re.escape(allowed)}. Got {re.escape(repr(budget))} instead"
+    refused(classifier(pruning_budget=budget), message)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"pruning_budget": 0.95},
+            r"pruning_budget=0.95 of 20 neurons .* at most 18 neurons \(0.9\)",
+        ),
+        ({"pruning_budget": 19}, "pruning_budget=19 of 20 neurons .* fewer than min_neurons=1"),
+        ({"pruning_budget": 0.9, "min_neurons": 5}, r"min_neurons=5: at most 10 neurons \(0.5\)"),
+        ({"pruning_budget": 0.99, "budget_unit": "macs"}, "pruning_budget=0.99 of 192 macs"),
+    ],
+)
+def test_budget_that_empties_a_layer(params, message):
+    refused(
+        classifier(**params), message + ".*Lower pruning_budget or min_neurons, or train a wider"
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "allowed"),
+    [
+        ({"pulls_per_neuron": 0.5}, r"float in the range \[1.0, inf\)"),
+        ({"pulls_per_neuron": 0}, r"float in the range \[1.0, inf\)"),
+        ({"pull_batch_size": 0}, r"int in the range \[1, inf\) or a str among \{'auto'\}"),
+        ({"arms_per_pull": 0}, r"int in the range \[1, inf\) or a str among \{'auto'\}"),
+        ({"policy": 3}, "instance of 'str', an instance of 'sklearn_mabprune.policies"),
+        ({"budget_unit": "bytes"}, "'neurons'"),
+        ({"ablation": "best"}, "'least_squares'"),
+        ({"ridge": -1.0}, r"\[0.0, inf\)"),
+        ({"step": 0}, r"int in the range \[1, inf\) or a float in the range \(0.0, 1.0\]"),
+        ({"step": 1.5}, r"int in the range \[1, inf\) or a float in the range \(0.0, 1.0\]"),
+        ({"discount": 1.1}, r"\[0.0, 1.0\]"),
+        ({"rank_by": "size"}, "'loss_per_mac'"),
+        ({"scope": "all"}, "'global'"),
+        ({"min_neurons": 0}, r"\[1, inf\)"),
+        ({"fine_tune_epochs": -1}, r"\[0, inf\) or a str among \{'auto'\}"),
+        ({"fine_tune_lr": 0.0}, r"\(0.0, inf\) or a str among \{'auto'\}"),
+        ({"distillation": 1.5}, r"\[0.0, 1.0\]"),
+        ({"temperature": 0.0}, r"\(0.0, inf\)"),
+        ({"validation_fraction": 1.0}, r"\(0.0, 1.0\)"),
+        ({"tolerance": -0.1}, r"\[0.0, inf\)"),
+        ({"max_pruning_rows": 1}, r"\[2, inf\)"),
+        ({"class_weight": "even"}, "a str among {'balanced'}"),
+        ({"keep_path": "yes"}, "bool"),
+        ({"memory": 3}, "an object implementing 'cache'"),
+        ({"random_state": "seed"}, "an instance of 'numpy.random.mtrand.RandomState'"),
+        ({"estimator": 3}, "an object implementing 'fit' and 'predict'"),
+    ],
+    ids=str,
+)
+def test_parameters_out_of_range(params, allowed):
+    ((name, value),) = params.items()
+    message = rf"'{name}' parameter of MABPrunedClassifier must be .*{allowed}.*"
+    message += f"Got {re.escape(repr(value))} instead"
+    refused(MABPrunedClassifier(**{"estimator": small_classifier(), **params}), message)
+
+
+def test_unknown_scoring_is_said_before_training():
+    refused(classifier(scoring="acuracy"), "'acuracy' is not a valid scoring value")
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (UCB1(exploration=-1.0), r"exploration=-1.0 of UCB1 must be a number in \[0, inf\)"),
+        (UCB1(exploration="loud"), "exploration='loud' of UCB1 must be .* 'noise'"),
+    ],
+)
+def test_parameters_of_a_policy(policy, message):
+    refused(classifier(policy=policy), message)
+
+
+# ------------------------------------------------------------------------------------- nets
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (classifier(LogisticRegression()), "skorch NeuralNetClassifier, .* got LogisticRegression"),
+        (classifier(small_regressor()), "skorch NeuralNetClassifier, .* got MLPNetRegressor"),
+        (regressor(small_classifier()), "skorch NeuralNetRegressor, .* got MLPNetClassifier"),
+        (classifier(FrozenEstimator(LogisticRegression())), "got LogisticRegression"),
+        (classifier(NeuralNetBinaryClassifier(Plain)),
+         "got NeuralNetBinaryClassifier. For two classes use two outputs and CrossEntropyLoss"),
+    ],
+)  # fmt: skip
+def test_estimator_of_the_wrong_kind(model, message):
+    refused(model, message, error=TypeError)
+
+
+def test_frozen_net_that_is_not_fitted():
+    model = classifier(FrozenEstimator(small_classifier()))
+    refused(model, "a net that is not fitted. Fit it first, or pass the net itself")
+
+
+def test_frozen_net_of_other_features_or_classes():
+    X, y = classes_table()
+    net = small_classifier().fit(X[:, :5], y)
+    refused(classifier(FrozenEstimator(net)), "module reads 5 features, X has 6", X, y)
+    net = small_classifier().fit(X, (y > 0).astype(int))
+    refused(classifier(FrozenEstimator(net)), "has 2 outputs, y needs 3", X, y)
+    net = plain_classifier(classes=["a", "b", "c"]).initialize()
+    message = r"trained on classes \['a', 'b', 'c'\], y has \[0, 1, 2\]"
+    refused(classifier(FrozenEstimator(net)), message, X, y)
+
+
+@pytest.mark.parametrize("given", ["sample_weight", "class_weight"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_net_that_cannot_use_weights(given, frozen):
+    X, y = classes_table()
+    net = quick_start()
+    net = FrozenEstimator(net.fit(X.astype(np.float32), y)) if frozen else net
+    model = classifier(net)
+    weights = {"sample_weight": np.linspace(0.5, 1.5, len(X))}
+    if given == "class_weight":
+        model.set_params(class_weight={0: 1, 1: 2, 2: 3})
+        weights = {}
+    message = (
+        r"sample_weight or class_weight was given, but NeuralNetClassifier cannot use weights. "
+        r"Derive your net from WeightedLossMixin: class WeightedNet\(WeightedLossMixin, Neural"
+    )
+    refused(model, message, X, y, **weights)
+
+
+class Forward(nn.Module):
+    """Three layers, and a way through them that is not a chain."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+        self.first, self.second, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.act = nn.ReLU()
+
+    def forward(self, X):
+        h = self.act(self.first(X))
+        if self.way == "functional":
+            return self.last(torch.tanh(self.second(h)))
+        if self.way == "skip":
+            return self.last(self.act(self.second(h)) + h)
+        if self.way == "reuse":
+            return self.last(self.act(self.second(self.act(self.second(h)))))
+        return self.last(h), h
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Forward("functional"), "Between 'second' and 'last', forward does something that is not"),
+        (Forward("skip"), "Between 'act' and 'last', .* a skip connection"),
+        (Forward("reuse"), r"Layer 'second' \(Linear\) is used more than once"),
+        (Forward("two outputs"), "Forward.forward must return one tensor .*got tuple"),
+        (nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 3)),
+         r"Layer '1' \(LayerNorm\) of Sequential cannot be pruned around"),
+        (nn.Sequential(nn.Linear(6, 8), nn.Bilinear(8, 8, 8), nn.Linear(8, 3)),
+         r"Layer '1' \(Bilinear\) of Sequential cannot be pruned around"),
+        (nn.Sequential(nn.Linear(6, 8), nn.Softmax(dim=1), nn.Linear(8, 3)),
+         r"Layer '1' \(Softmax\) mixes neurons"),
+    ],
+    ids=["functional", "skip", "reuse", "two outputs", "LayerNorm", "Bilinear", "Softmax"],
+)  # fmt: skip
+@pytest.mark.parametrize("frozen", [False, True])
+def test_modules_that_are_not_a_chain(module, message, frozen):
+    net = NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, verbose=0, max_epochs=1)
+    model = classifier(FrozenEstimator(net.initialize()) if frozen else net)
+    refused(model, f"{message}.* Supported is a chain of Linear", error=UnsupportedModuleError)
+
+
+def test_criterion_without_a_loss_for_each_row():
+    class Own(nn.Module):
+        def forward(self, outputs, targets):
+            raise AssertionError("it was trained with")
+
+    refused(classifier(plain_classifier(criterion=Own)), "criterion Own has no `reduction`")
+
+
+def test_divergence_names_the_rate_and_the_way_out():
+    net = small_classifier(lr=1e30, optimizer=torch.optim.SGD, dtype="float32")
+    message = (
+        r"training loss became (nan|inf) in epoch \d+: with lr=1e\+30 the training diverges. "
+        r"Lower the net's lr, and scale the features \(StandardScaler\)"
+    )
+    refused(classifier(net), message)
+
+
+# ------------------------------------------------------------------------------------- data
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "inf")]
+)
+def test_values_that_are_no_numbers(value, word):
+    X, y = classes_table()
+    wrong = X.copy()
+    wrong[3, 2] = value
+    refused(classifier(), f"Input X contains {word}", wrong, y)
+    refused(classifier(), f"Input X contains {word}", X, y, X_val=wrong, y_val=y)
+    model, _, _ = fitted("classifier")
+    with pytest.raises(ValueError, match=f"Input X contains {word}"):
+        model.predict(wrong)
+    w = np.ones(len(y))
+    w[5] = value
+    refused(classifier(), f"Input sample_weight contains {word}", X, y, sample_weight=w)
+    X, y = values_table()
+    wrong = y.copy()
+    wrong[7] = value
+    refused(regressor(), f"Input y contains {word}", X, wrong)
+    refused(regressor(), f"Input y_val contains {word}", X, y, X_val=X, y_val=wrong)
+
+
+X, Y = classes_table()
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "error"),
+    [
+        ((X, np.zeros(120, int)), "needs at least 2 classes, the data has 1 class: 0", ValueError),
+        ((X, np.full(120, "yes")), "the data has 1 class: 'yes'", ValueError),
+        ((X, X[:, 0]), "Unknown label type: continuous", ValueError),
+        ((X, Y[:7]), r"inconsistent numbers of samples: \[120, 7\]", ValueError),
+        ((X[:, 0], Y), "Expected 2D array, got 1D array instead", ValueError),
+        ((X[:1], Y[:1]), "minimum of 2 is required", ValueError),
+        ((X[:, :0], Y), r"0 feature\(s\)", ValueError),
+        ((np.full((120, 2), "red"), Y), "could not convert string to float: .*'red'", ValueError),
+        ((pd.DataFrame({"a": X[:, 0], "b": "red"}), Y), "could not convert string", ValueError),
+        ((sparse.csr_array(X), Y), r"Sparse data was passed for X, .* '.toarray\(\)'", TypeError),
+        ((X + 1j, Y), "Complex data not supported", ValueError),
+    ],
+)
+def test_tables_that_cannot_be_used(data, message, error):
+    refused(classifier(), message, *data, error=error)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (-np.ones(120), "Negative values in data passed to `sample_weight`"),
+        (np.zeros(120), "at least one non-zero"),
+        (np.ones(7), r"sample_weight.shape == \(7,\), expected \(120,\)"),
+        ((Y == 0) * 1.0, "the data has 1 class: 0"),
+    ],
+)
+def test_weights_that_cannot_be_used(weights, message):
+    refused(classifier(), message, X, Y, sample_weight=weights)
+
+
+def test_class_weights_that_cannot_be_used():
+    refused(classifier(class_weight={0: 0, 1: 0, 2: 0}), "leaves no row with a weight")
+    refused(classifier(class_weight={0: 1, "b": 1}), "are not in class_weight")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"X_val": X}, "X_val and y_val go together: pass both or neither"),
+        ({"y_val": Y}, "X_val and y_val go together: pass both or neither"),
+        ({"X_val": X, "y_val": Y + 1}, r"y_val has classes that y has not: \[3\]"),
+        ({"X_val": X, "y_val": Y[:5]}, r"inconsistent numbers of samples: \[120, 5\]"),
+        (
+            {"X_val": X[:, :4], "y_val": Y},
+            "X has 4 features, but MABPrunedClassifier is expecting 6",
+        ),
+    ],
+)
+def test_validation_rows_that_cannot_be_used(table, message):
+    refused(classifier(), message, X, Y, **table)
+
+
+def test_validation_targets_of_another_number():
+    rows, y = values_table(n_targets=2)
+    refused(regressor(), "y_val has 1 targets, y has 2", rows, y, X_val=rows, y_val=y[:, 0])
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_prediction_on_other_features(kind):
+    model, rows, y = fitted(kind)
+    name = type(model).__name__
+    with pytest.raises(ValueError, match=f"X has 3 features, but {name} is expecting 6 features"):
+        model.predict(rows[:, :3])
+    model.fit(pd.DataFrame(rows, columns=list("abcdef")), y)
+    with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- z"):
+        model.predict(pd.DataFrame(rows, columns=list("abcdez")))
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_too_few_rows_for_a_split(kind):
+    rows, y = (X[:6], np.array([0, 0, 0, 1, 2, 1])) if kind == "classifier" else values_table(3)
+    make = classifier if kind == "classifier" else regressor
+    if kind == "classifier":
+        rows, y = rows[:3], y[2:5]
+    model = make()
+    message = r"rows are too few to set validation rows apart \(validation_fraction=0.1\).*X_val"
+    with pytest.warns(PruningWarning, match=message):
+        model.fit(rows, y)
+    assert model.validation_share_ == 1.0
+    assert model.pruning_report_.n_validation == 3
+    assert len(model.predict(rows)) == 3

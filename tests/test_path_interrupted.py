@@ -1,0 +1,95 @@
+"""Ctrl-C while a path is walked: the rounds finished until then are whole."""
+
+from __future__ import annotations
+
+import pytest
+from builders import assert_consistent, example, removed, walk
+
+from sklearn_mabprune.policies import Uniform
+
+
+class Countdown:
+    """Raises KeyboardInterrupt when called for the n-th time."""
+
+    def __init__(self, n, answer=0.0):
+        self.left, self.answer = n, answer
+
+    def __call__(self, *args):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return self.answer
+
+
+class Interrupted(Uniform):
+    """Ctrl-C comes while the policy works."""
+
+    def __init__(self, *, method="select", n=1):
+        self.method, self.n = method, n
+
+    def _count(self, method):
+        if method == self.method:
+            self.n -= 1
+            if self.n == 0:
+                raise KeyboardInterrupt
+
+    def select(self, n):
+        self._count("select")
+        return super().select(n)
+
+    def update(self, arms, rewards, weights=None):
+        self._count("update")
+        super().update(arms, rewards, weights)
+
+    def recommend(self, m):
+        self._count("recommend")
+        return super().recommend(m)
+
+    def remove(self, arms, discount=1.0):
+        self._count("remove")
+        super().remove(arms, discount)
+
+
+def assert_stopped_after(found, whole, rounds):
+    assert found.interrupted
+    assert len(found.steps) == 1 + rounds
+    assert removed(found) == removed(whole)[: len(removed(found))]
+    last = found.steps[-1]
+    assert last.chain is not None
+    assert last.chain.hidden_sizes == last.sizes == whole.steps[rounds].sizes
+    assert last.loss == whole.steps[rounds].loss
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 5])
+def test_ctrl_c_while_a_step_is_told(rounds):
+    found = walk(Uniform(), 0.75, on_step=Countdown(rounds))
+    assert_stopped_after(found, walk(Uniform(), 0.75), rounds)
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 4])
+def test_ctrl_c_while_a_score_is_taken(rounds):
+    # The unpruned network is scored first.
+    found = walk(Uniform(), 0.75, score=Countdown(rounds + 2))
+    assert_stopped_after(found, walk(Uniform(), 0.75), rounds)
+
+
+@pytest.mark.parametrize("method", ["select", "update", "recommend", "remove"])
+@pytest.mark.parametrize("n", [1, 2, 5, 11])
+def test_ctrl_c_while_the_policy_works(method, n):
+    chain, rows = example()
+    found = walk(Interrupted(method=method, n=n), "auto", chain=chain, rows=rows, step=2)
+    whole = walk(Uniform(), "auto", chain=chain, rows=rows, step=2)
+    assert found.interrupted
+    assert_stopped_after(found, whole, len(found.steps) - 1)
+    assert_consistent(found, chain)
+    if method == "remove":
+        # Ctrl-C after the surgery: that round is finished.
+        assert len(found.steps) - 1 == n
+
+
+def test_other_errors_are_not_swallowed():
+    def fail(step):
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        walk(Uniform(), 0.5, on_step=fail)

@@ -1,0 +1,139 @@
+"""Estimates before pulls: against a direct Jacobian, exact cases, unbiasedness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from builders import generator, make_chain, make_rows
+from torch import nn
+
+from sklearn_mabprune.chain import run
+from sklearn_mabprune.evaluation import Block, LayerStatistics
+from sklearn_mabprune.surrogate import draw_targets, estimate, passes
+
+
+def block_of(task="classes", ablation="least_squares", chunk=None, seed=0, **options):
+    chain = make_chain(task=task, seed=seed, **options)
+    rows = make_rows(task=task, weighted=True, seed=seed + 1)
+    ablations = LayerStatistics(ablation, 1e-3).update(chain, rows)
+    return Block(chain, rows, ablations, chunk)
+
+
+def direct_linear(block, layer):
+    """The same estimate, row by row, from torch.func's Jacobian."""
+    chain, rows = block.chain, block.rows
+    weight = chain.stages[layer + 1].linear.weight.detach()
+    tail = chain.stages[-1].after
+
+    def raw(z):
+        for stage, following in zip(
+            chain.stages[layer + 1 : -1], chain.stages[layer + 2 :], strict=True
+        ):
+            z = following.linear(run(stage.after, z[None])[0])
+        return z
+
+    units = torch.arange(weight.shape[1])
+    residual = block.ablations[layer].residual(block.hidden[layer], units)
+    rise = torch.zeros(len(units), dtype=torch.float64)
+    for n in range(len(rows)):
+        z = block.pre[layer + 1][n].clone()
+        jacobian = torch.func.jacrev(raw)(z).detach()
+        before = rows.loss(run(tail, raw(z)[None]), rows.targets[n : n + 1])
+        for unit in range(len(units)):
+            moved = raw(z).detach() - residual[n, unit] * (jacobian @ weight[:, unit])
+            after = rows.loss(run(tail, moved[None]), rows.targets[n : n + 1])
+            rise[unit] += rows.weights[n] * (after - before)[0].detach()
+    return rise / rows.weights.sum()
+
+
+@pytest.mark.parametrize("task", ["classes", "probabilities", "target", "targets"])
+@pytest.mark.parametrize("ablation", ["zero", "mean", "least_squares"])
+def test_linear_estimates_equal_a_direct_jacobian(task, ablation):
+    block = block_of(task, ablation)
+    for layer, found in enumerate(estimate(block, "linear", generator(0))):
+        np.testing.assert_allclose(found, direct_linear(block, layer), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["linear", "fisher"])
+def test_estimates_do_not_depend_on_chunks(kind):
+    small, large = block_of(chunk=1), block_of(chunk=2**20)
+    pairs = zip(
+        estimate(small, kind, generator(0)), estimate(large, kind, generator(0)), strict=True
+    )
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+
+
+def test_linear_estimates_are_exact_for_the_last_hidden_layer():
+    block = block_of("classes")
+    layer = len(block.ablations) - 1
+    units = torch.arange(block.chain.hidden_sizes[layer])
+    exact = block.loss_increase(layer, units)
+    np.testing.assert_allclose(estimate(block, "linear", generator(0))[layer], exact, atol=1e-12)
+
+
+@pytest.mark.parametrize("task", ["target", "targets"])
+def test_linear_estimates_are_exact_for_squared_error_on_a_linear_network(task):
+    block = block_of(task, activation="identity")
+    for layer, found in enumerate(estimate(block, "linear", generator(0))):
+        units = torch.arange(block.chain.hidden_sizes[layer])
+        np.testing.assert_allclose(found, block.loss_increase(layer, units), atol=1e-11)
+
+
+@pytest.mark.parametrize("task", ["target", "targets"])
+def test_fisher_estimates_are_unbiased_for_squared_error_on_a_linear_network(task):
+    block = block_of(task, activation="identity")
+    source = generator(0)
+    draws = [estimate(block, "fisher", source) for _ in range(400)]
+    for layer, width in enumerate(block.chain.hidden_sizes):
+        found = np.array([draw[layer].numpy() for draw in draws])
+        exact = block.loss_increase(layer, torch.arange(width)).numpy()
+        error = found.std(axis=0) / len(found) ** 0.5
+        assert (abs(found.mean(axis=0) - exact) < 5 * error + 1e-12).all()
+
+
+def test_fisher_curvature_is_the_gauss_newton_one_in_the_mean():
+    block = block_of("classes")
+    layer = 0
+    chain, rows = block.chain, block.rows
+    weight = chain.stages[layer + 1].linear.weight.detach()
+    units = torch.arange(weight.shape[1])
+    residual = block.ablations[layer].residual(block.hidden[layer], units)
+
+    def raw(z):
+        return chain.stages[2].linear(run(chain.stages[1].after, z[None])[0])
+
+    expected = torch.zeros(len(units), dtype=torch.float64)
+    for n in range(len(rows)):
+        z = block.pre[layer + 1][n].clone()
+        reach = torch.func.jacrev(raw)(z).detach() @ weight * residual[n]
+        outputs = raw(z).detach()
+        p = outputs.softmax(-1)
+        truth = torch.nn.functional.one_hot(rows.targets[n], len(p))
+        first = -((p - truth) @ reach)
+        curvature = torch.diag(p) - torch.outer(p, p)
+        second = torch.einsum("cu,cd,du->u", reach, curvature, reach) / 2
+        expected += rows.weights[n] * (first + second)
+    expected /= rows.weights.sum()
+    source = generator(1)
+    found = np.array([estimate(block, "fisher", source)[layer].numpy() for _ in range(400)])
+    error = found.std(axis=0) / len(found) ** 0.5
+    assert (abs(found.mean(axis=0) - expected.numpy()) < 5 * error + 1e-12).all()
+
+
+def test_drawn_classes_have_the_networks_probabilities():
+    outputs = torch.tensor([[0.0, 1.0, -1.0]], dtype=torch.float64).repeat(20_000, 1)
+    drawn = draw_targets(nn.CrossEntropyLoss(), outputs, [], generator(0))
+    shares = torch.bincount(drawn, minlength=3) / len(drawn)
+    assert torch.allclose(shares.double(), outputs[0].softmax(-1), atol=0.015)
+
+
+def test_an_unknown_loss_is_refused_by_name():
+    with pytest.raises(ValueError, match="L1Loss"):
+        draw_targets(nn.L1Loss(), torch.zeros(2, 1), [], generator(0))
+
+
+def test_backward_passes_are_counted():
+    assert passes("linear", 7) == 7
+    assert passes("fisher", 7) == 2
