@@ -69,21 +69,24 @@ class TensorBatches:
             yield {name: values[where] for name, values in self.x.items()}, self.y[where]
 
     def __len__(self) -> int:
-        return -(-self.n_rows // self.batch_size)
+        return len(_starts(self.n_rows, self.batch_size))
 
 
 def epoch(
     n_rows: int, batch_size: int, generator: torch.Generator | None
 ) -> Iterator[Tensor | slice]:
-    """Row indices of each batch; a single row left over joins the batch before it.
-
-    BatchNorm cannot train on a batch of one row.
-    """
-    starts = list(range(0, n_rows, batch_size))
-    if len(starts) > 1 and n_rows - starts[-1] == 1:
-        starts.pop()
+    """Row indices of each batch; a single row left over joins the batch before it."""
+    starts = _starts(n_rows, batch_size)
     order = None
     if generator is not None and len(starts) > 1:
         order = torch.randperm(n_rows, generator=generator)
     for start, stop in zip(starts, [*starts[1:], n_rows], strict=True):
         yield slice(start, stop) if order is None else order[start:stop]
+
+
+def _starts(n_rows: int, batch_size: int) -> list[int]:
+    """First row of each batch; BatchNorm cannot train on a batch of one row."""
+    starts = list(range(0, n_rows, batch_size))
+    if len(starts) > 1 and n_rows - starts[-1] == 1:
+        starts.pop()
+    return starts

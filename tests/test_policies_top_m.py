@@ -108,6 +108,16 @@ def test_sar_trace_by_hand():
     assert policy.recommend(2).tolist() == [0, 1]
 
 
+def test_sar_with_a_small_budget_starts_at_the_boundary():
+    # a budget for 2 of 6 arms: the four clearest are settled by the initial pulls
+    policy = SAR()
+    assert pulls_of(policy, [9.0, 0.5, 0.4, 0.3, 0.2, 0.1], 2, 4).tolist() == [0, 1, 1, 0, 0, 0]
+    assert policy.recommend(2).tolist() == [0, 1]
+    # of equal arms one is rejected, and with it all is said
+    assert pulls_of(policy, np.ones(6), 5, 4).sum() == 0
+    assert policy.recommend(5).tolist() == [0, 1, 2, 3, 4]
+
+
 def test_sar_recommends_what_it_accepted():
     policy = SAR().start(np.arange(4), rng=0)
     policy.begin_round(2, 40)

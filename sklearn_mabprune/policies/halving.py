@@ -172,14 +172,11 @@ class SAR(Policy):
         first, last = 0, order.size  # of those still active, the means fall
         wanted = self._wanted()
         for _ in range(min(n_phases, order.size)):
+            if wanted in (0, last - first):
+                break  # all of them will go, or none
             # The farthest arm is the best or the worst of the active ones.
             boundary = first + wanted
-            if wanted == 0:
-                accept = False
-            elif boundary == last:
-                accept = True
-            else:
-                accept = mean[first] - mean[boundary] > mean[boundary - 1] - mean[last - 1]
+            accept = mean[first] - mean[boundary] > mean[boundary - 1] - mean[last - 1]
             if accept:
                 self.standing_[order[first]] = 1
                 first, wanted = first + 1, wanted - 1
