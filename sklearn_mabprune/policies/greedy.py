@@ -92,8 +92,8 @@ class Softmax(IndexPolicy):
 
     References
     ----------
-    R. Sutton, A. Barto, "Reinforcement Learning", 2nd edition, 2018, section 2.8;
-    S. Singh, T. Jaakkola, M. Littman, C. Szepesvari, "Convergence results for single-step
+    R. Sutton, A. Barto, "Reinforcement Learning", 2nd edition, 2018, section 2.8; and
+    Satinder Singh, T. Jaakkola, M. Littman, C. Szepesvari, "Convergence results for single-step
     on-policy reinforcement-learning algorithms", Machine Learning 38, 2000, for the
     logarithmic cooling.
 
