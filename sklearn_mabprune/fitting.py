@@ -151,6 +151,7 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
         batch_rows=batch_rows,
         n_pulls=sum(step.n_pulls for step in walk.steps),
         n_evaluations=sum(step.n_evaluations for step in walk.steps),
+        n_backward=sum(step.n_backward for step in walk.steps),
         n_rounds=len(walk.steps) - 1,
         n_fine_tune_epochs=tuner.epochs,
         seconds_training=seconds_training,

@@ -140,8 +140,9 @@ class PruningReport:
         Validation rows.
     batch_rows : int
         Rows of the batch that was timed.
-    n_pulls, n_evaluations : int
-        Pulls of the whole path, and (neuron, row) pairs evaluated in them.
+    n_pulls, n_evaluations, n_backward : int
+        Pulls of the whole path, (neuron, row) pairs evaluated in them, and rows times
+        backward passes of estimates.
     n_rounds, n_fine_tune_epochs : int
     seconds_training, seconds_pruning, seconds_fine_tuning : float
         Training is 0 for a net that came trained; with ``memory`` it may be the time it
@@ -160,6 +161,7 @@ class PruningReport:
     batch_rows: int
     n_pulls: int
     n_evaluations: int
+    n_backward: int
     n_rounds: int
     n_fine_tune_epochs: int
     seconds_training: float
@@ -218,6 +220,8 @@ class PruningReport:
             f"seconds: training {self.seconds_training:.2f}, pruning {self.seconds_pruning:.2f}, "
             f"fine-tuning {self.seconds_fine_tuning:.2f}",
         ]
+        if self.n_backward:
+            lines.append(f"estimates: {self.n_backward:,} backward passes of a row")
         if self.unused_features:
             lines.append("features that nothing uses: " + ", ".join(map(str, self.unused_features)))
         lines += [f"Warning: {text}" for text in self.warnings]

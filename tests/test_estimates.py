@@ -1,0 +1,106 @@
+"""Estimates at work: corrected pulls, priors in a search, the estimators' parameter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from builders import example
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
+from sklearn_mabprune.evaluation import Block, LayerStatistics
+from sklearn_mabprune.neurons import NeuronTable
+from sklearn_mabprune.policies import POLICIES
+from sklearn_mabprune.pulls import RoundPulls
+from sklearn_mabprune.search import Search
+
+KINDS = ["linear", "fisher"]
+
+
+def pulls_of(chain, rows, kind, block_rows=15, seed=0):
+    ablations = LayerStatistics("least_squares", 1e-3).update(chain, rows)
+    table = NeuronTable(chain.hidden_sizes)
+    rng = np.random.default_rng(seed)
+    return RoundPulls(chain, table, rows, ablations, block_rows, rng, control_variate=kind)
+
+
+def exact_increases(chain, rows):
+    ablations = LayerStatistics("least_squares", 1e-3).update(chain, rows)
+    block = Block(chain, rows, ablations)
+    found = [
+        block.loss_increase(layer, torch.arange(width))
+        for layer, width in enumerate(chain.hidden_sizes)
+    ]
+    return torch.cat(found).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_corrected_pulls_are_unbiased(kind):
+    """The mean over all blocks, by weight, is the exact loss increase."""
+    chain, rows = example()
+    pulls = pulls_of(chain, rows, kind)
+    arms = np.arange(sum(chain.hidden_sizes))
+    found = [pulls.pull(arms) for _ in range(pulls.n_blocks)]
+    mean = np.average([p.increase for p in found], axis=0, weights=[p.weight[0] for p in found])
+    np.testing.assert_allclose(mean, exact_increases(chain, rows), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_corrected_pulls_vary_less(kind):
+    chain, rows = example()
+    arms = np.arange(sum(chain.hidden_sizes))
+    spread = {}
+    for variate in (None, kind):
+        pulls = pulls_of(chain, rows, variate)
+        found = [pulls.pull(arms).increase for _ in range(pulls.n_blocks)]
+        spread[variate] = np.std(found, axis=0).mean()
+    assert spread[kind] < spread[None] / 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_estimates_stand_in_for_first_pulls(kind):
+    chain, rows = example()
+    pulls = pulls_of(chain, rows, kind)
+    arms = np.arange(sum(chain.hidden_sizes))
+    search = Search(POLICIES["ucb1"](), arms, np.random.default_rng(0))
+    order = search.run_round(pulls, 3, 0, np.ones(len(arms)))
+    assert pulls.n_pulls == 0
+    assert pulls.n_backward > 0
+    np.testing.assert_array_equal(order, np.argsort(pulls.expected, kind="stable"))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_policy_takes_estimates(policy):
+    chain, rows = example()
+    arms = np.arange(sum(chain.hidden_sizes))
+    search = Search(POLICIES[policy](), arms, np.random.default_rng(0))
+    for _ in range(3):
+        pulls = pulls_of(chain, rows, "linear")
+        order = search.run_round(pulls, 3, 12, np.ones(len(arms)))
+        assert sorted(order) == list(arms)
+        search.policy.remove([], 0.9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_estimators_count_passes_apart_from_pulls(kind):
+    X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    model = MABPrunedClassifier(
+        MLPNetClassifier(module__hidden_layer_sizes=(12, 8), max_epochs=5),
+        control_variate=kind,
+        pulls_per_neuron=1,
+        pruning_budget=0.5,
+        tolerance=1.0,
+        random_state=0,
+    ).fit(X, y)
+    path, report = model.pruning_path_, model.pruning_report_
+    assert sum(model.hidden_layer_sizes_) == 10
+    # One pull a removed neuron and no pull to start with.
+    assert model.n_pulls_ == 10
+    # Two classes and a sampled Fisher both take two passes a row, in every round.
+    n_rows = len(X) - report.n_validation
+    assert (path.n_backward[1:] == 2 * n_rows).all()
+    assert report.n_backward == path.n_backward.sum()
+    assert "backward passes" in str(report)
