@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .chain import Chain
 from .exceptions import PruningWarning
 from .fitting import Pruned, PruningPlan, Task, prune
 from .parameters import CONSTRAINTS, check_nested, resolve_net, resolve_policy
@@ -26,6 +27,7 @@ from .path import PathOptions
 from .predicting import network_outputs
 from .progress import Progress
 from .randomness import draw_seeds
+from .schedules import Budget
 from .splitting import Split, content_split
 from .training import Data, FineTuning, check_fits, check_weights, rows_of, train
 
@@ -212,12 +214,18 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
             def on_epoch(trained: Any) -> None:
                 progress.advance(1, loss=f"{trained.history[-1].get('valid_loss', np.nan):.4f}")
 
-            cached = check_memory(self.memory).cache(train, ignore=["on_epoch"])
+            def on_start(chain: Chain) -> None:
+                # A budget that cannot be met is refused before the training.
+                sizes, least = chain.hidden_sizes, self.min_neurons
+                Budget.of(self.pruning_budget, self.budget_unit, sizes, chain.cost, least)
+
+            cached = check_memory(self.memory).cache(train, ignore=["on_start", "on_epoch"])
             return cached(
                 net,
                 task.data,
                 task.validation,
                 seed,
+                on_start=on_start,
                 on_epoch=on_epoch if self.verbose else None,
             )
 

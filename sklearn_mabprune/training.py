@@ -20,7 +20,7 @@ from skorch.helper import predefined_split
 from torch import Tensor, nn
 
 from .batches import as_tensor, epoch
-from .chain import recover_chain, unwrap
+from .chain import Chain, recover_chain, unwrap
 from .evaluation import Rows
 from .losses import RowLoss
 from .networks import MLP
@@ -46,7 +46,12 @@ class Data:
 
 
 def train(
-    net: Any, data: Data, validation: Data, seed: int, on_epoch: Callable[[Any], None] | None = None
+    net: Any,
+    data: Data,
+    validation: Data,
+    seed: int,
+    on_start: Callable[[Chain], Any] = lambda chain: None,
+    on_epoch: Callable[[Any], None] | None = None,
 ) -> Any:
     """Train a copy of a net from scratch.
 
@@ -58,6 +63,8 @@ def train(
         The validation rows take the place of the net's own split.
     seed : int
         Of everything drawn.
+    on_start : callable
+        Told the untrained network, to refuse it before time is spent on it.
     on_epoch : callable, optional
         Told the net after each epoch, for progress.
 
@@ -86,7 +93,7 @@ def train(
         x, y = _features(data, dtype), _targets(data.y, dtype)
         held_out = Dataset(_features(validation, dtype), _targets(validation.y, dtype))
         first = as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device)
-        check_fits(net.module_, first, data.n_outputs)
+        on_start(check_fits(net.module_, first, data.n_outputs))
         # Refused now rather than after the training.
         RowLoss(unwrap(net.criterion_))
         own_split, net.train_split = net.train_split, predefined_split(held_out)
@@ -118,8 +125,8 @@ def check_weights(net: Any, *sides: Data) -> None:
         )
 
 
-def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> None:
-    """Refuse, before any training, a module that cannot be pruned or that does not fit the data."""
+def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Chain:
+    """The module's chain; refuses what cannot be pruned or does not fit the data."""
     linears = [m for m in unwrap(module).modules() if isinstance(m, nn.Linear)]
     if linears and linears[0].in_features != x.shape[1]:
         raise ValueError(
@@ -141,6 +148,7 @@ def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> None:
             f"The net's module returns shape {shape} for {len(x)} rows, which must be "
             f"{(len(x), n_outputs)}: leave out what flattens its output."
         )
+    return chain
 
 
 def lighten(net: Any) -> Any:

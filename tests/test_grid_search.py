@@ -136,10 +136,10 @@ def trainings(monkeypatch, tmp_path):
     log.write_text("")
     original = sklearn_mabprune.base.train
 
-    def train(net, data, validation, seed, on_epoch=None):
+    def train(net, data, validation, seed, on_start=None, on_epoch=None):
         with open(log, "a") as file:
             file.write(f"{len(data)}\n")
-        return original(net, data, validation, seed, on_epoch)
+        return original(net, data, validation, seed, on_start, on_epoch)
 
     monkeypatch.setattr(sklearn_mabprune.base, "train", train)
     return lambda: [int(line) for line in log.read_text().split()]

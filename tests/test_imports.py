@@ -73,8 +73,8 @@ ALLOWED: dict[str, set[str]] = {
     "predicting": {"batches", "chain"},
     "scoring": {"chain", "predicting", "training"},
     "base": {
-        "exceptions", "fitting", "parameters", "path", "predicting", "progress", "randomness",
-        "splitting", "training",
+        "chain", "exceptions", "fitting", "parameters", "path", "predicting", "progress",
+        "randomness", "schedules", "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "networks", "parameters", "policies", "scoring",

@@ -385,3 +385,16 @@ def test_too_few_rows_for_a_split(kind):
     assert model.validation_share_ == 1.0
     assert model.pruning_report_.n_validation == 3
     assert len(model.predict(rows)) == 3
+
+
+def test_a_budget_that_cannot_be_met_is_refused_before_the_training():
+    epochs = []
+
+    class Counting(MLPNetClassifier):
+        def run_single_epoch(self, *args, **kwargs):
+            epochs.append(1)
+            super().run_single_epoch(*args, **kwargs)
+
+    net = Counting(module__hidden_layer_sizes=(12, 8))
+    refused(MABPrunedClassifier(net, pruning_budget=0.95), "pruning_budget=0.95")
+    assert not epochs

@@ -177,6 +177,9 @@ def test_frozen_net_is_pruned_and_never_changed(case):
     with pytest.warns(PruningWarning, match="came trained"):
         model = make(FrozenEstimator(net), pruning_budget=0.5).fit(X, y)
     assert sum(model.hidden_layer_sizes_) < sum(model.pruning_report_.before.hidden_layer_sizes)
+    n_epochs = len(net.history)
+    model.estimator_.partial_fit(*as_net_wants(net, X, y))
+    assert len(net.history) == n_epochs < len(model.estimator_.history)
     assert same_state(state(net), before)
     assert outputs(net, as_net_wants(net, X, y)[0]).tolist() == expected.tolist()
 
