@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from .ablation import ZeroAblation
 from .chain import Chain
-from .criteria import Criterion, LayerView
+from .criteria import Criterion
 from .evaluation import Rows
 from .neurons import NeuronTable
 from .policies.base import Policy
 from .pulls import RoundPulls
 from .search import Search
+from .views import layer_views
 
 Arms = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -34,6 +35,7 @@ class ChooserOptions:
     discount: float = 0.9
     rank_by: str = "loss"
     control_variate: str | None = None
+    ridge: float = 1e-3
     chunk: int | None = None
 
 
@@ -122,7 +124,7 @@ class CriterionChooser:
         options: ChooserOptions,
         seed: int,
     ):
-        self.criterion, self.options = criterion, options
+        self.criterion, self.rows, self.options = criterion, rows, options
         self.rng = np.random.default_rng(seed)
 
     def round_size(self, step: int) -> int:
@@ -138,9 +140,8 @@ class CriterionChooser:
         step: int,
     ) -> Arms:
         """Live arms, least important first; ties go to the lower id."""
-        importance = np.concatenate(
-            [self.criterion.importance(view, self.rng) for view in layer_views(chain)]
-        )
+        views = layer_views(chain, self.rows, self.criterion.needs, self.options.ridge)
+        importance = np.concatenate([self.criterion.importance(view, self.rng) for view in views])
         arms = table.live_arms()
         order = np.argsort(
             importance * worth(chain, table, self.options.rank_by)[arms], kind="stable"
@@ -172,19 +173,3 @@ def worth(chain: Chain, table: NeuronTable, rank_by: str) -> Floats:
     )
     mean = np.average(saved, weights=table.sizes)
     return (mean / saved)[table.layer(np.arange(len(table)))]
-
-
-def layer_views(chain: Chain) -> list[LayerView]:
-    """Every hidden layer as criteria see it."""
-    views = []
-    for before, after in zip(chain.stages[:-1], chain.stages[1:], strict=True):
-        weight = before.linear.weight.detach().cpu().double().numpy()
-        bias = before.linear.bias
-        views.append(
-            LayerView(
-                weight,
-                np.zeros(len(weight)) if bias is None else bias.detach().cpu().double().numpy(),
-                after.linear.weight.detach().cpu().double().numpy(),
-            )
-        )
-    return views

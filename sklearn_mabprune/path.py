@@ -30,7 +30,6 @@ class PathOptions(ChooserOptions):
     """How a path is walked; see the estimators for what each option means."""
 
     ablation: str = "least_squares"
-    ridge: float = 1e-3
     step: float | int = 0.02
     scope: str = "global"
     min_neurons: int = 1

@@ -51,13 +51,14 @@ ALLOWED: dict[str, set[str]] = {
     "chain": {"exceptions", "layers"},
     "evaluation": {"ablation", "chain", "layers", "losses"},
     "surrogate": {"chain", "evaluation"},
+    "views": {"ablation", "chain", "criteria", "evaluation"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
     "surgery": {"chain", "layers"},
     "shrinking": {"chain", "networks", "randomness"},
     # rounds of choosing, removal and surgery
     "choosers": {
         "ablation", "chain", "criteria", "evaluation", "neurons", "policies.base", "pulls",
-        "search",
+        "search", "views",
     },
     "path": {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
