@@ -7,7 +7,7 @@ PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python
 PIP_ARGS ?=
 # Passed on to the demo: make demo DEMO_ARGS="--data FOLDER --sets NAME ..."
 DEMO_ARGS ?=
-# Passed on to pytest: make test PYTEST_ARGS="-k policies"
+# Passed on to pytest: make test PYTEST_ARGS="-k policies". Coverage is for the whole suite.
 PYTEST_ARGS ?=
 WORKERS ?= 2
 
@@ -33,7 +33,7 @@ demo: .venv/.installed-demo
 	$(BIN)/python -m benchmarks.demo $(DEMO_ARGS)
 
 test: .venv/.installed-test
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --cov=sklearn_mabprune $(PYTEST_ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--cov=sklearn_mabprune)
 
 check: .venv/.installed-dev .venv/.installed-test
 	$(BIN)/ruff format --check .

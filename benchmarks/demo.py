@@ -188,7 +188,7 @@ def plot(found: dict[str, tuple[DataSet, Results]], file: Path) -> None:
         kept = 1 - np.array([0.0, *SHARES])
         for path in results.paths:
             ax.plot(path.n_neurons, path.score, color="0.8", lw=0.8, zorder=1)
-        ax.plot([], [], color="0.8", label="validation score along each path")
+        ax.plot([], [], color="0.8", label="validation rows (few, others than unseen), each path")
         styles = {
             "fine-tuned": ("#0072B2", "o-"),
             "without fine-tuning": ("#E69F00", "s--"),
@@ -209,6 +209,12 @@ def plot(found: dict[str, tuple[DataSet, Results]], file: Path) -> None:
             )
         ax.axhline(float(np.mean(results.unpruned)), color="#009E73", lw=1, label="unpruned")
         ax.set(title=name, xlabel="hidden neurons", xlim=(total * 1.03, 0))
+        # Random removal may leave the frame: the others must be told apart.
+        shown = [results.scores[v, s] for v in list(VARIANTS)[:2] for s in SHARES]
+        shown.append(results.unpruned)
+        lowest = min(float(np.mean(each) - np.std(each)) for each in shown)
+        highest = max(float(np.mean(each) + np.std(each)) for each in shown)
+        ax.set_ylim(lowest - 0.6 * (highest - lowest), highest + 0.3 * (highest - lowest))
         ax.set_ylabel("accuracy" if data.task == "classification" else "R2")
         ax.spines[["top", "right"]].set_visible(False)
     handles, labels = axes[0][0].get_legend_handles_labels()

@@ -214,10 +214,13 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
             def on_epoch(trained: Any) -> None:
                 progress.advance(1, loss=f"{trained.history[-1].get('valid_loss', np.nan):.4f}")
 
-            def on_start(chain: Chain) -> None:
-                # A budget that cannot be met is refused before the training.
+            def on_start(untrained: Any, chain: Chain) -> None:
+                # What cannot work is refused before the training: budget and scoring.
                 sizes, least = chain.hidden_sizes, self.min_neurons
                 Budget.of(self.pruning_budget, self.budget_unit, sizes, chain.cost, least)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    task.score(untrained, chain)
 
             cached = check_memory(self.memory).cache(train, ignore=["on_start", "on_epoch"])
             return cached(

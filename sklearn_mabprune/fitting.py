@@ -17,7 +17,7 @@ from .criteria import Criterion
 from .evaluation import Rows
 from .exceptions import PruningWarning
 from .latency import milliseconds
-from .path import PathOptions, Step, Walk, pruning_path
+from .path import PathOptions, Walk, pruning_path
 from .policies.base import Policy
 from .progress import Progress
 from .report import Measured, PruningPath, PruningReport
@@ -131,7 +131,7 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     pruned = tuner.tuned(chosen)
     seconds_tuning = time.perf_counter() - started
 
-    found = _complaints(walk, walk.steps[chosen], tuner, chosen, plan)
+    found = _complaints(walk, chosen, tuner, plan, len(task.validation))
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
     final = recover_chain(pruned.module_, rows.x[:64])
@@ -141,6 +141,11 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
             f"the smaller network is not faster: {before.ms_batch:.3f} ms before, "
             f"{after.ms_batch:.3f} ms after for {batch_rows:,} rows. At this size the cost of a "
             "call outweighs the arithmetic."
+        )
+    if getattr(net, "early_stopping", False) and len(net.history or []) >= net.max_epochs:
+        found.append(
+            f"the training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
+            "may give a better network. Are the features scaled?"
         )
     report = PruningReport(
         before=before,
@@ -249,9 +254,12 @@ def _some(rows: Rows, most: int, seed: int) -> Rows:
     return rows.at(torch.as_tensor(index, device=rows.x.device))
 
 
-def _complaints(walk: Walk, step: Step, tuner: _Tuner, chosen: int, plan: PruningPlan) -> list[str]:
+def _complaints(
+    walk: Walk, chosen: int, tuner: _Tuner, plan: PruningPlan, n_validation: int
+) -> list[str]:
     """What did not go as asked."""
     found = []
+    step = walk.steps[chosen]
     score, unpruned = tuner.scores[chosen], walk.steps[0].score
     if walk.interrupted:
         found.append(
@@ -268,12 +276,14 @@ def _complaints(walk: Walk, step: Step, tuner: _Tuner, chosen: int, plan: Prunin
             else f"Fine-tuning was interrupted after {tuner.epochs} epochs: the pruned network is "
             "kept as it was before."
         )
-    if plan.budget != "auto" and score < unpruned - plan.tolerance:
+    # A single validation row more or less is no news.
+    allowed = max(plan.tolerance, 1.0001 / n_validation)
+    if plan.budget != "auto" and score < unpruned - allowed:
         found.append(
             f"pruning_budget={plan.budget!r} costs more than tolerance={plan.tolerance}: the "
-            f"validation score fell from {unpruned:.4f} to {score:.4f}. Lower pruning_budget, "
-            "raise fine_tune_epochs, or let pruning_budget='auto' find the smallest network "
-            "within tolerance."
+            f"score on {n_validation:,} validation rows fell from {unpruned:.4f} to {score:.4f}. "
+            "Lower pruning_budget, raise fine_tune_epochs, or let pruning_budget='auto' find the "
+            "smallest network within tolerance."
         )
     return found
 

@@ -88,6 +88,12 @@ class MLP(nn.Sequential):
         super().__init__(*layers)
         self._initialise(random_state)
 
+    def __getitem__(self, index: Any) -> Any:
+        """A layer, or a part of the network: torch would build that from layers alone."""
+        if isinstance(index, slice):
+            return nn.Sequential(*list(self)[index])
+        return super().__getitem__(index)
+
     def _initialise(self, random_state: int | None) -> None:
         """Torch's own initialisation of Linear, drawn from one generator."""
         generator = None

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch import NeuralNetClassifier
+from torch import nn
 
 from .ablation import ABLATIONS
 from .criteria import CRITERIA, Criterion
@@ -16,8 +17,9 @@ from .policies import POLICIES, Policy
 from .schedules import UNITS
 from .surrogate import CONTROL_VARIATES
 
-CONSTRAINTS: dict[str, list[Any]] = {
-    "estimator": [HasMethods(["fit", "predict"]), None],
+CONSTRAINTS: dict[str, Any] = {
+    # resolve_net says more.
+    "estimator": "no_validation",
     "policy": [str, Policy, Criterion],
     "pruning_budget": [
         Interval(Integral, 0, None, closed="left"),
@@ -140,7 +142,8 @@ PARAMETERS = """
         All randomness comes from here; global states are left alone.  The same seed gives
         the same neurons for a given number of torch threads.
     verbose : int, default=0
-        1 shows progress bars, 2 also logs a line a round (logger "sklearn_mabprune").
+        1 shows progress bars; 2 also logs a line a round at level INFO, which
+        ``logging.basicConfig(level="INFO")`` makes visible.
 """
 
 ATTRIBUTES = """
@@ -194,14 +197,17 @@ def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
     net = default() if estimator is None else estimator.estimator if frozen else estimator
     if not isinstance(net, base):
         kind = "NeuralNetClassifier" if base is NeuralNetClassifier else "NeuralNetRegressor"
-        hint = (
-            " For two classes use two outputs and CrossEntropyLoss."
-            if type(net).__name__ == "NeuralNetBinaryClassifier"
-            else ""
-        )
+        got = net.__name__ if isinstance(net, type) else type(net).__name__
+        hint = f"Pass a {default.__name__}, or your module in a skorch {kind}."
+        if isinstance(net, type) and issubclass(net, base):
+            hint = f"Pass an object: {got}(...)."
+        elif isinstance(net, nn.Module) or (isinstance(net, type) and issubclass(net, nn.Module)):
+            hint = f"Wrap the module: {kind}({got}, ...)."
+        elif got == "NeuralNetBinaryClassifier":
+            hint = "For two classes use two outputs and CrossEntropyLoss."
         raise TypeError(
             f"estimator must be a skorch {kind}, FrozenEstimator of one, or None, got "
-            f"{type(net).__name__}.{hint}"
+            f"{'the class ' if isinstance(net, type) else ''}{got}. {hint}"
         )
     if frozen and not getattr(net, "initialized_", False):
         raise ValueError(

@@ -189,14 +189,14 @@ class PruningReport:
                 )
             ),
             *(
-                (name, f"{a:.3f}", f"{b:.3f}", f"{a / b:.1f}x faster" if b else "")
+                (name, f"{a:.3f}", f"{b:.3f}", _faster(a, b))
                 for name, a, b in (
                     ("ms a row", before.ms_row, after.ms_row),
                     (f"ms for {self.batch_rows:,} rows", before.ms_batch, after.ms_batch),
                 )
             ),
             *(
-                (f"{name} (validation)", f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}")
+                (f"{name} (validation)", _number(a), _number(b), _number(b - a, "+"))
                 for name, a, b in (
                     (self.score_name, before.score, after.score),
                     (self.loss_name, before.loss, after.loss),
@@ -232,6 +232,18 @@ class PruningReport:
 
 def _sizes(network: Measured) -> str:
     return "-".join(str(size) for size in network.hidden_layer_sizes)
+
+
+def _number(value: float, sign: str = "") -> str:
+    """Four decimals, or four digits where those say nothing."""
+    plain = value == 0 or 1e-3 <= abs(value) < 1e5 or (sign and 5e-5 <= abs(value) < 1)
+    return f"{value:{sign}.4f}" if plain else f"{value:{sign}.4g}"
+
+
+def _faster(before: float, after: float) -> str:
+    if after <= 0 or 0.95 < before / after < 1.05:
+        return "the same"
+    return f"{before / after:.1f}x faster" if before > after else f"{after / before:.1f}x slower"
 
 
 def _less(before: int, after: int) -> str:

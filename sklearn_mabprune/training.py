@@ -6,8 +6,8 @@ import copy
 import linecache
 import math
 import re
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from skorch.callbacks import Callback
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from .batches import as_tensor, epoch
 from .chain import Chain, recover_chain, unwrap
@@ -50,7 +51,7 @@ def train(
     data: Data,
     validation: Data,
     seed: int,
-    on_start: Callable[[Chain], Any] = lambda chain: None,
+    on_start: Callable[[Any, Chain], Any] = lambda net, chain: None,
     on_epoch: Callable[[Any], None] | None = None,
 ) -> Any:
     """Train a copy of a net from scratch.
@@ -64,7 +65,7 @@ def train(
     seed : int
         Of everything drawn.
     on_start : callable
-        Told the untrained network, to refuse it before time is spent on it.
+        Told the untrained net and its chain, to refuse them before time is spent.
     on_epoch : callable, optional
         Told the net after each epoch, for progress.
 
@@ -93,7 +94,7 @@ def train(
         x, y = _features(data, dtype), _targets(data.y, dtype)
         held_out = Dataset(_features(validation, dtype), _targets(validation.y, dtype))
         first = as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device)
-        on_start(check_fits(net.module_, first, data.n_outputs))
+        on_start(net, check_fits(net.module_, first, data.n_outputs))
         # Refused now rather than after the training.
         RowLoss(unwrap(net.criterion_))
         own_split, net.train_split = net.train_split, predefined_split(held_out)
@@ -101,7 +102,8 @@ def train(
         net.callbacks_.append(("watch", watch))
         try:
             net.notify("on_train_begin", X=x, y=y)
-            net.fit_loop(x, y)
+            with _whole_batches(net, len(data)):
+                net.fit_loop(x, y)
         except KeyboardInterrupt as stop:
             if not _raised_by_callback(stop):
                 raise
@@ -112,6 +114,25 @@ def train(
     net.callbacks_.remove(("watch", watch))
     net.train_split = own_split
     return lighten(net)
+
+
+@contextmanager
+def _whole_batches(net: Any, n_rows: int) -> Iterator[None]:
+    """Keep a batch of one row from a user's net with BatchNorm, which cannot train on it.
+
+    How many rows are left for training is not the user's choice.  Our own batches see to
+    it themselves.
+    """
+    norms = any(isinstance(m, nn.BatchNorm1d) for m in net.module_.modules())
+    name = "iterator_train__drop_last"
+    if not (norms and net.iterator_train is DataLoader and not hasattr(net, name)):
+        yield
+        return
+    setattr(net, name, net.batch_size > 1 and n_rows % net.batch_size == 1)
+    try:
+        yield
+    finally:
+        delattr(net, name)
 
 
 def check_weights(net: Any, *sides: Data) -> None:
@@ -176,7 +197,8 @@ class _Watch(Callback):
 def _diverged(net: Any, what: str) -> ValueError:
     return ValueError(
         f"{what} in epoch {len(net.history)}: with lr={net.lr} the training diverges. Lower the "
-        "net's lr, and scale the features (StandardScaler)."
+        "net's lr, and scale the features (StandardScaler); a regression net of your own needs "
+        "scaled targets too (TransformedTargetRegressor)."
     )
 
 

@@ -288,3 +288,13 @@ def test_a_frame_of_one_column_as_target_warns():
         warnings.simplefilter("always")
         classifier().fit(X, y[:, None])
     assert any("column-vector" in str(each.message) for each in caught)
+
+
+@both
+def test_pulls_draw_on_max_pruning_rows(kind):
+    model, _, _ = fitted(kind, max_pruning_rows=40, policy="uniform", ablation="zero", ridge=0.0)
+    report = model.pruning_report_
+    assert report.n_evaluations == 40 * report.n_pulls > 0
+    whole, _, _ = fitted(kind, policy="uniform", ablation="zero")
+    assert whole.pruning_path_.loss[0] != model.pruning_path_.loss[0]
+    assert whole.pruning_path_.score[0] == model.pruning_path_.score[0]

@@ -135,7 +135,6 @@ def test_budget_that_empties_a_layer(params, message):
         ({"keep_path": "yes"}, "bool"),
         ({"memory": 3}, "an object implementing 'cache'"),
         ({"random_state": "seed"}, "an instance of 'numpy.random.mtrand.RandomState'"),
-        ({"estimator": 3}, "an object implementing 'fit' and 'predict'"),
     ],
     ids=str,
 )
@@ -173,6 +172,12 @@ def test_parameters_of_a_policy(policy, message):
         (classifier(FrozenEstimator(LogisticRegression())), "got LogisticRegression"),
         (classifier(NeuralNetBinaryClassifier(Plain)),
          "got NeuralNetBinaryClassifier. For two classes use two outputs and CrossEntropyLoss"),
+        (classifier(3), "got int. Pass a MLPNetClassifier, or your module in a skorch"),
+        (classifier(LogisticRegression()), "got LogisticRegression. Pass a MLPNetClassifier"),
+        (classifier(NeuralNetClassifier),
+         r"got the class NeuralNetClassifier. Pass an object: NeuralNetClassifier\(...\)"),
+        (classifier(Plain()), r"got Plain. Wrap the module: NeuralNetClassifier\(Plain, ...\)"),
+        (regressor(Plain), r"got the class Plain. Wrap the module: NeuralNetRegressor\(Plain"),
     ],
 )  # fmt: skip
 def test_estimator_of_the_wrong_kind(model, message):

@@ -8,6 +8,7 @@ import torch
 from skorch.callbacks import Callback, EpochScoring, GradientNormClipping, LRScheduler
 from torch import nn
 from torch.optim.lr_scheduler import StepLR
+from torch.utils.data import DataLoader
 from user_nets import (
     classes_table,
     same_state,
@@ -115,6 +116,15 @@ def test_batch_norm_with_one_row_left_over(kind):
     net, X, y = made(kind, module__batch_norm=True, batch_size=7, train_split=None)
     net.fit(X[:50], y[:50])  # 7 * 7 + 1: BatchNorm cannot train on the last row alone
     assert np.isfinite(net.history[:, "train_loss"]).all()
+
+
+def test_another_class_of_iterator():
+    X, y = classes_table()
+    params = {"random_state": 0, "batch_size": -1, "train_split": None}
+    expected = small_classifier(**params).fit(X, y)
+    params |= {"iterator_train": DataLoader, "iterator_valid": DataLoader}
+    found = small_classifier(**params).fit(X, y)
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), rtol=1e-9)
 
 
 def test_another_implementation_of_the_optimizer():

@@ -93,6 +93,16 @@ def test_what_the_module_is_made_of():
     assert [type(layer) for layer in net.module_] == [*hidden, *hidden, nn.Linear]
 
 
+def test_parts_of_the_module():
+    X, y = classes_table()
+    module = small_classifier().fit(X, y).module_
+    x = torch.tensor(X)
+    with torch.no_grad():
+        hidden = module[:-1](x)
+        assert hidden.shape == (120, 8)
+        torch.testing.assert_close(module[-1](hidden), module(x))
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -90,7 +91,31 @@ def test_numbers_of_a_fit():
 
 
 def test_budget_of_nothing_is_not_called_slow():
-    assert not fitted("classifier", pruning_budget=0)[0].pruning_report_.warnings
+    report = fitted("classifier", pruning_budget=0)[0].pruning_report_
+    assert not any("not faster" in text for text in report.warnings)
+
+
+def test_a_training_cut_short_is_said():
+    for max_epochs, said in ((3, True), (300, False)):
+        X, y = classes_table()
+        model = classifier(small_classifier(max_epochs=max_epochs, lr=0.02)).fit(X, y)
+        warnings = model.pruning_report_.warnings
+        assert any(f"max_epochs={max_epochs}" in text for text in warnings) is said
+
+
+def test_numbers_keep_their_digits():
+    tiny = replace(some_report().before, loss=5.02e-13)
+    text = str(some_report(before=tiny, after=replace(tiny, loss=4.0e13)))
+    assert "5.02e-13" in text
+    assert "4e+13" in text
+
+
+def test_equal_times_are_not_called_faster():
+    network = some_report().before
+    slow = replace(network, ms_row=2 * network.ms_row)
+    text = str(some_report(before=network, after=slow))
+    assert "2.0x slower" in text
+    assert "the same" in text
 
 
 def test_the_timing_decides_about_the_warning(monkeypatch):

@@ -131,6 +131,36 @@ def test_a_fitted_net_is_trained_anew_and_left_alone():
     assert same_state(state(net), before)
 
 
+def test_batch_norm_with_a_last_batch_of_one_row():
+    X, y = classes_table(120)
+    module = nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)
+    )  # fmt: skip
+    for batch_size in (16, 20, 33):
+        net = NeuralNetClassifier(
+            module, criterion=nn.CrossEntropyLoss, max_epochs=2, verbose=0, batch_size=batch_size
+        )
+        # One batch and a single row more, in training and in fine-tuning.
+        n_train = 3 * batch_size + 1
+        model = classifier(net).fit(X[:n_train], y[:n_train], X_val=X[n_train:], y_val=y[n_train:])
+        assert np.isfinite(model.predict_proba(X)).all()
+        assert not hasattr(model.estimator_, "iterator_train__drop_last")
+
+
+def test_layers_before_the_first_linear():
+    X, y = classes_table()
+    module = nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.1), nn.Linear(6, 8), nn.ReLU(),
+                           nn.Linear(8, 3))  # fmt: skip
+    net = NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, max_epochs=3, verbose=0)
+    model = classifier(net).fit(X, y)
+    assert [type(layer) for layer in list(model.estimator_.module_)[:2]] == [
+        nn.BatchNorm1d,
+        nn.Dropout,
+    ]
+    assert model.hidden_layer_sizes_ == (4,)
+    assert model.pruning_report_.unused_features == ()
+
+
 # torch.compile's tracer looks at attributes that torch warns about.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 @pytest.mark.parametrize("frozen", [False, True])

@@ -200,3 +200,15 @@ def test_rows_of_weight_zero_are_left_out(kind):
     np.testing.assert_array_equal(
         kind(net, **QUICK).fit(X, y, sample_weight=w).predict(X), expected
     )
+
+
+@pytest.mark.parametrize("case", ["ours", "ours, values"])
+def test_own_validation_rows_weigh_the_same(case):
+    kind, make, table = FITS[case]
+    X, y = table(200)
+    w = np.random.default_rng(0).uniform(0.1, 3.0, 120)
+    rows = {"X_val": X[120:], "y_val": y[120:]}
+    model = kind(make(), **QUICK).fit(X[:120], y[:120], sample_weight=w, **rows)
+    assert model.pruning_report_.after.score == pytest.approx(model.score(X[120:], y[120:]))
+    plain = kind(make(), **QUICK).fit(X[:120], y[:120], **rows)
+    assert not np.array_equal(model.predict(X), plain.predict(X))
