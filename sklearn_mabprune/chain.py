@@ -222,6 +222,12 @@ class PrunedChain(nn.Sequential):
             if isinstance(layer, nn.Linear):
                 layer.reset_parameters()
 
+    def __getitem__(self, index: Any) -> Any:
+        """A layer, or a part of the network: torch would build that from layers alone."""
+        if isinstance(index, slice):
+            return nn.Sequential(*list(self)[index])
+        return super().__getitem__(index)
+
 
 def run(layers: list[nn.Module], x: Tensor) -> Tensor:
     """Pass rows through layers."""

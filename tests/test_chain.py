@@ -304,3 +304,12 @@ def test_cost_foresees_the_bias_that_a_removal_needs():
     assert small.stages[1].linear.bias is not None
     assert chain.cost((5, 5)) == small.cost()
     assert chain.cost((7, 5)) == chain.cost() == (6 * 7 + 7 * 5 + 5 * 3,) * 2
+
+
+def test_a_part_of_a_pruned_chain_is_a_network():
+    chain = make_chain(hidden=(7, 5))
+    module = chain.to_module()
+    part = module[:-1]
+    x = features(4, 6)
+    with torch.no_grad():
+        np.testing.assert_array_equal(module[-1](part(x)), module(x))
