@@ -1,7 +1,8 @@
 """Where the defaults come from: one parameter changed at a time, on networks trained once.
 
-Only training rows are used: of the three quarters that the demo trains on, a third scores
-here, so that no default was chosen on the rows that the demo scores.
+Only training rows are used here: of the three quarters that the demo trains on, a third
+scores.  The initial training (rate, patience, initialisation) was chosen otherwise, see
+docs/defaults.md.
 
     python -m benchmarks.defaults --data FOLDER --sets vehicle segment phoneme
     python -m benchmarks.defaults --data FOLDER --sets vehicle segment --fine-tuning
@@ -45,6 +46,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
     "thompson": ({}, "thompson", 4096),
     "random": ({}, "random", 4096),
     "magnitude": ({}, "magnitude", 4096),
+    "magnitude, layer": ({"scope": "layer"}, "magnitude", 4096),
     "ablation mean": ({"ablation": "mean"}, "ucb1", 4096),
     "ablation zero": ({"ablation": "zero"}, "ucb1", 4096),
     "ridge 1e-4": ({"ridge": 1e-4}, "ucb1", 4096),

@@ -71,10 +71,10 @@ def models(data: DataSet, memory: str, **parameters: Any) -> Any:
     )
 
 
-def run(data: DataSet, splits: int, memory: str, bar: tqdm) -> Results:
+def run(data: DataSet, splits: range, memory: str, bar: tqdm) -> Results:
     """Fit every variant on every split."""
     results = Results()
-    for seed in range(splits):
+    for seed in splits:
         X, X_test, y, y_test = data.split(seed)
         whole = models(data, memory, pruning_budget=0).fit(X, y)
         results.unpruned.append(whole.score(X_test, y_test))
@@ -228,18 +228,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of data sets")
     parser.add_argument("--sets", nargs="+", default=["digits", "breast cancer", "diabetes"])
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--first-split", type=int, default=0)
     parser.add_argument("--plot", type=Path, default=Path("demo.png"))
     args = parser.parse_args()
     torch.set_num_threads(1)
     # A fixed budget may cost more than the tolerance: the tables show what it costs.
     warnings.simplefilter("ignore", PruningWarning)
     total = len(args.sets) * args.splits * (1 + len(VARIANTS) * len(SHARES))
+    splits = range(args.first_split, args.first_split + args.splits)
     found = {}
     with TemporaryDirectory() as memory, tqdm(total=total, unit="fit", desc="demo") as bar:
         for name in args.sets:
             data = load(name, args.data)
             bar.set_postfix_str(name)
-            found[name] = data, run(data, args.splits, memory, bar)
+            found[name] = data, run(data, splits, memory, bar)
             tqdm.write("\n".join([table(*found[name]), *goals(name, found[name][1]), ""]))
     plot(found, args.plot)
     tqdm.write(f"Score against neurons: {args.plot}")

@@ -181,8 +181,6 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
             counted = weights > 0
-            if not counted.any():
-                raise ValueError("sample_weight is zero for all rows.")
             X, y, weights = X[counted], y[counted], weights[counted]
         codes = self._encode(y)
         weights = self._weigh(codes, weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,6 @@ class Pruned:
     path: PruningPath
     report: PruningReport
     chosen: int
-    warnings: list[str] = field(default_factory=list)
 
 
 def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> Pruned:

@@ -104,7 +104,7 @@ def pruning_path(
         Interrupted by Ctrl-C it ends with the last finished round.
     """
     table = NeuronTable(chain.hidden_sizes)
-    make = PolicyChooser if isinstance(chooser, Policy) else CriterionChooser
+    make = PolicyChooser if chooser.needs_pulls else CriterionChooser
     choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
     step = choose.round_size(step_size(options.step, len(table)))
     statistics = LayerStatistics(options.ablation, options.ridge)
