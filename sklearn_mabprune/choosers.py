@@ -47,7 +47,7 @@ class PolicyChooser:
     policy : Policy
         Started here.
     table : NeuronTable
-        Only its number of neurons is read.
+        Of the whole network.
     rows : Rows
         Pruning rows.
     options : ChooserOptions
@@ -63,8 +63,9 @@ class PolicyChooser:
         self.rows, self.options = rows, options
         size = options.pull_batch_size
         self.block_rows = min(len(rows), _AUTO_BLOCK if isinstance(size, str) else size)
+        arms = np.arange(len(table))
         self.search = Search(
-            policy, np.arange(len(table)), np.random.default_rng(draws), options.arms_per_pull
+            policy, arms, np.random.default_rng(draws), options.arms_per_pull, table.layer(arms)
         )
         self._pulls: RoundPulls | None = None
 

@@ -7,6 +7,7 @@ neuron.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.x)
 
-    def at(self, index: Tensor) -> Rows:
+    def at(self, index: Tensor | slice) -> Rows:
         """These rows only, in this order."""
         return Rows(self.x[index], self.targets[index], self.weights[index], self.loss)
 
@@ -88,6 +89,17 @@ class Block:
             self.base = rows.loss(outputs, rows.targets).double()
             self.weight = float(rows.weights.sum())
             self.mean_loss = float(self.base @ rows.weights) / self.weight
+
+    def part(self, some: slice) -> Block:
+        """A block of some of these rows, which are not run again."""
+        block = copy.copy(self)
+        block.rows = self.rows.at(some)
+        block.hidden = [hidden[some] for hidden in self.hidden]
+        block.pre = [pre[some] for pre in self.pre]
+        block.base = self.base[some]
+        block.weight = float(block.rows.weights.sum())
+        block.mean_loss = float(block.base @ block.rows.weights) / block.weight
+        return block
 
     def loss_increase(self, layer: int, units: Tensor) -> Tensor:
         """Rise of the mean loss when each of these neurons alone is ablated.

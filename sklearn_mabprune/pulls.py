@@ -8,7 +8,6 @@ blocks an arm is exact for the network as it stands.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -93,9 +92,9 @@ class RoundPulls:
         self.chunk = chunk
         # Rows without weight say nothing, and a block of them alone has no mean loss.
         counted = np.flatnonzero(rows.weights.cpu().numpy() > 0)
-        order = rng.permutation(counted)
         n_blocks = -(-len(counted) // block_rows)
-        self._index = [order[k * block_rows : (k + 1) * block_rows] for k in range(n_blocks)]
+        self._order = rng.permutation(counted) if n_blocks > 1 else counted
+        self._parts = [slice(k * block_rows, (k + 1) * block_rows) for k in range(n_blocks)]
         self._mean_weight = float(rows.weights.sum()) / n_blocks
         self._blocks: dict[int, Block] = {}
         self._done = np.zeros(len(table), dtype=np.intp)
@@ -109,7 +108,7 @@ class RoundPulls:
     @property
     def n_blocks(self) -> int:
         """Pulls after which an arm is exact."""
-        return len(self._index)
+        return len(self._parts)
 
     def pull(self, arms: NDArray[np.intp]) -> Pulled:
         """Measure each of these distinct live arms on its next block."""
@@ -139,18 +138,16 @@ class RoundPulls:
 
     def _estimate(self, kind: str, seed: int) -> None:
         """Estimates of all live arms, a row a block, and their mean over all rows."""
-        live = self.table.live_arms()
+        whole = Block(self.chain, self._rows(self._order), self.ablations, self.chunk)
         generator = torch.Generator().manual_seed(seed)
+        found = estimate(whole, kind, generator, self._parts).cpu().numpy()
+        self._blocks = {number: whole.part(part) for number, part in enumerate(self._parts)}
+        weights = np.array([block.weight for block in self._blocks.values()])
+        live = self.table.live_arms()
         self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
-        weights = np.empty(self.n_blocks)
-        for number in range(self.n_blocks):
-            block = self._block(number)
-            found = torch.cat(estimate(block, kind, generator)).cpu().numpy()
-            self._estimates[number, live] = found
-            weights[number] = block.weight
-            self.n_backward += len(block.rows) * passes(kind, self.chain.n_outputs)
-        expected = weights @ self._estimates / weights.sum()
-        self.expected = self._round(expected, self._block(0))
+        self._estimates[:, live] = found
+        self.expected = self._round(weights @ self._estimates / weights.sum(), whole)
+        self.n_backward = len(whole.rows) * passes(kind, whole)
 
     def _round(self, increase: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Loss increases without the digits that the order of a sum decides.
@@ -166,8 +163,10 @@ class RoundPulls:
     def _block(self, number: int) -> Block:
         """Rows run through the network once, when the block is first needed."""
         if number not in self._blocks:
-            whole = self.n_blocks == 1
-            index: Any = torch.as_tensor(self._index[number], device=self.chain.device)
-            rows = self.rows if whole else self.rows.at(index)
+            rows = self._rows(self._order[self._parts[number]])
             self._blocks[number] = Block(self.chain, rows, self.ablations, self.chunk)
         return self._blocks[number]
+
+    def _rows(self, order: NDArray[np.intp]) -> Rows:
+        """Some of the pruning rows, in this order."""
+        return self.rows.at(torch.as_tensor(order, device=self.chain.device))

@@ -50,6 +50,8 @@ class Search:
     arms_per_pull : int or "auto"
         Arms that the policy names before it sees their rewards.  "auto": a quarter of
         the round's pulls, and of the live arms at most.
+    groups : ndarray of int, shape (n_ids,), optional
+        Layer of every arm id, for policies that learn about layers.
 
     Attributes
     ----------
@@ -63,9 +65,10 @@ class Search:
         arms: NDArray[np.intp],
         rng: np.random.Generator,
         arms_per_pull: int | str = "auto",
+        groups: NDArray[np.intp] | None = None,
     ):
         self.policy = policy
-        self.policy.start(arms, rng)
+        self.policy.start(arms, rng, groups)
         self.arms_per_pull = arms_per_pull
         self.scale: RewardScale | None = None
 

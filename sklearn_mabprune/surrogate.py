@@ -20,6 +20,9 @@ minus its estimate plus the mean estimate has the same mean and a far smaller va
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -29,8 +32,10 @@ from .evaluation import Block
 CONTROL_VARIATES = ("linear", "fisher")
 
 
-def estimate(block: Block, kind: str, generator: torch.Generator) -> list[Tensor]:
-    """Estimated rise of a block's mean loss when each neuron alone is ablated.
+def estimate(
+    block: Block, kind: str, generator: torch.Generator, parts: Sequence[slice] = (slice(None),)
+) -> Tensor:
+    """Estimated rise of the mean loss when each neuron alone is ablated.
 
     Parameters
     ----------
@@ -39,90 +44,194 @@ def estimate(block: Block, kind: str, generator: torch.Generator) -> list[Tensor
     kind : {"linear", "fisher"}
     generator : torch.Generator
         Draws labels for "fisher".
+    parts : sequence of slice
+        Of the block's rows; all of them when not given.
 
     Returns
     -------
-    list of Tensor of float64, shape (width,), one a hidden layer
+    Tensor of float64, shape (n_parts, n_neurons)
+        Means over the rows of each part; neurons layer by layer.
     """
-    pre, outputs = _run_with_graph(block)
-    if kind == "linear":
-        return _linear(block, pre, outputs)
-    return _fisher(block, pre, outputs, generator)
+    sizes, device = block.chain.hidden_sizes, block.chain.device
+    with torch.inference_mode():
+        rise: Callable[[Tensor, Tensor, slice, Tensor], Tensor]
+        if kind == "linear":
+            rise = moved = _moved_loss_class(block)(block)
+            seeds = moved.directions.unsqueeze(1)
+        else:
+            rise = _SecondOrder()
+            seeds = _gradients(block, generator)
+        # Row weights of each part: one product adds up all parts.
+        weights = torch.zeros(len(parts), len(block.rows), dtype=torch.float64, device=device)
+        for row, part in zip(weights, parts, strict=True):
+            row[part] = block.rows.weights[part]
+        rows_at_once = max(1, block.chunk // (max(sizes) * len(seeds)))
+        found = [torch.zeros(len(parts), n, dtype=torch.float64, device=device) for n in sizes]
+        for start in range(0, len(block.rows), rows_at_once):
+            some = slice(start, start + rows_at_once)
+            for layer, reach in _reaches(block, seeds, some):
+                units = torch.arange(reach.shape[-1], device=device)
+                residual = block.ablations[layer].residual(block.hidden[layer][some], units)
+                found[layer] += rise(residual, reach, some, weights[:, some])
+        return torch.cat(found, dim=1) / weights.sum(dim=1, keepdim=True)
 
 
-def passes(kind: str, n_outputs: int) -> int:
+def passes(kind: str, block: Block) -> int:
     """Backward passes an estimate takes."""
-    return n_outputs if kind == "linear" else 2
+    if kind == "fisher":
+        return 2
+    return block.chain.n_outputs - (_moved_loss_class(block) is _MovedCrossEntropy)
 
 
-def _run_with_graph(block: Block) -> tuple[list[Tensor], Tensor]:
-    """Pre-activations that gradients can be taken of, and the raw outputs."""
-    chain = block.chain
-    # Tensors made in inference mode cannot enter a graph: this is an ordinary copy.
-    z = block.pre[1].clone().requires_grad_()
-    pre = [z]
-    for stage, following in zip(chain.stages[1:-1], chain.stages[2:], strict=True):
-        z = following.linear(run(stage.after, z))
-        pre.append(z)
-    return pre, z
+def _reaches(block: Block, seeds: Tensor, part: slice) -> Iterator[tuple[int, Tensor]]:
+    """What each neuron's activation does to some functions of the outputs, layer by layer.
+
+    Parameters
+    ----------
+    block : Block
+    seeds : Tensor of shape (k, all rows or 1, n_outputs)
+        Gradients of k functions with respect to the raw outputs.
+    part : slice
+        Of the block's rows.
+
+    Yields
+    ------
+    int, Tensor of shape (k, n_rows or 1, width)
+        Hidden layer, from the last to the first, and the gradients with respect to its
+        activations: backward passes without a graph, since layers are element-wise or linear.
+    """
+    stages = block.chain.stages
+    reach = (seeds if seeds.shape[1] == 1 else seeds[:, part]) @ stages[-1].linear.weight
+    for layer in range(len(stages) - 2, -1, -1):
+        yield layer, reach
+        if layer:
+            slope = _slope(stages[layer].after, block.pre[layer][part])
+            reach = (reach * slope) @ stages[layer].linear.weight
 
 
-def _linear(block: Block, pre: list[Tensor], outputs: Tensor) -> list[Tensor]:
-    n_outputs = outputs.shape[1]
-    columns = [
-        torch.autograd.grad(outputs[:, k].sum(), pre, retain_graph=k < n_outputs - 1)
-        for k in range(n_outputs)
-    ]
-    found = []
-    with torch.no_grad():
-        for layer in range(len(pre)):
-            jacobian = torch.stack([gradients[layer] for gradients in columns], dim=1)
-            found.append(_moved(block, layer, jacobian, outputs.detach()))
-    return found
+def _slope(layers: list[nn.Module], z: Tensor) -> Tensor:
+    """Derivative of element-wise layers, the shape of z."""
+    if len(layers) == 1 and type(layers[0]) is nn.ReLU:
+        return (z > 0).to(z.dtype)
+    # Tensors made in inference mode cannot enter a graph: the copy can.
+    with torch.inference_mode(False), torch.enable_grad():
+        z = z.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(run(layers, z).sum(), z)
+    return slope
 
 
-def _moved(block: Block, layer: int, jacobian: Tensor, outputs: Tensor) -> Tensor:
-    """Rise of the true loss at the linearly moved outputs, (width,)."""
-    chain, rows = block.chain, block.rows
-    weight = chain.stages[layer + 1].linear.weight
-    n_rows, n_outputs = outputs.shape
-    width = weight.shape[1]
-    units = torch.arange(width, device=chain.device)
-    rise = torch.zeros(width, dtype=torch.float64, device=chain.device)
-    rows_at_once = max(1, block.chunk // (width * n_outputs))
-    for first in range(0, n_rows, rows_at_once):
-        part = slice(first, first + rows_at_once)
-        residual = block.ablations[layer].residual(block.hidden[layer][part], units)
-        # (rows, outputs, width), then moved outputs of every neuron: (rows, width, outputs)
-        reach = jacobian[part] @ weight
-        moved = outputs[part, :, None] - residual[:, None, :] * reach
-        flat = moved.transpose(1, 2).reshape(-1, n_outputs)
-        targets = rows.targets[part].repeat_interleave(width, dim=0)
-        losses = rows.loss(run(chain.stages[-1].after, flat), targets).double().view(-1, width)
-        rise += rows.weights[part] @ (losses - block.base[part, None])
-    return rise / block.weight
+class _MovedLoss:
+    """The true loss at outputs that are moved: any loss.
+
+    ``directions`` has shape (k, n_outputs); reaches are with respect to ``directions @
+    outputs``.
+    """
+
+    def __init__(self, block: Block):
+        self.block = block
+        n_outputs = block.chain.n_outputs
+        self.directions = torch.eye(n_outputs, dtype=block.chain.dtype, device=block.chain.device)
+
+    def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:
+        """Weighted sums over rows of the loss's rise, float64.
+
+        Parameters
+        ----------
+        residual : Tensor of shape (n_rows, width)
+        reach : Tensor of shape (k, n_rows or 1, width)
+        part : slice
+            Which of the block's rows these are.
+        weights : Tensor of float64, shape (n_sums, n_rows)
+
+        Returns
+        -------
+        Tensor of shape (n_sums, width)
+        """
+        block, rows = self.block, self.block.rows
+        width = residual.shape[1]
+        moved = block.pre[-1][part].T[:, :, None] - residual * reach
+        flat = moved.permute(2, 1, 0).flatten(0, 1)
+        targets = rows.targets[part]
+        repeated = targets.expand(width, *targets.shape).flatten(0, 1)
+        losses = rows.loss(run(block.chain.stages[-1].after, flat), repeated)
+        return weights @ (losses.double().view(width, -1) - block.base[part]).T
 
 
-def _fisher(
-    block: Block, pre: list[Tensor], outputs: Tensor, generator: torch.Generator
-) -> list[Tensor]:
-    chain, rows = block.chain, block.rows
-    tail = chain.stages[-1].after
-    losses = rows.loss(run(tail, outputs), rows.targets)
-    drawn = rows.loss(
-        run(tail, outputs), draw_targets(rows.loss.criterion, outputs, tail, generator)
+class _MovedCrossEntropy(_MovedLoss):
+    """Cross-entropy of logits, which only their differences to the last class decide.
+
+    With p a row's probabilities and m the moves, the loss rises by log(sum p exp m) - m_y,
+    here without the cancellation of two losses that are almost the same.
+    """
+
+    def __init__(self, block: Block):
+        super().__init__(block)
+        logits, targets = block.pre[-1], block.rows.targets
+        self.directions = self.directions[:-1].clone()
+        self.directions[:, -1] = -1
+        self.probabilities = logits.softmax(-1).T[:-1].unsqueeze(-1)
+        labels = torch.arange(logits.shape[1] - 1, device=logits.device)
+        self.own = targets == labels[:, None]
+        limits = torch.finfo(logits.dtype)
+        self.most, self.least = 0.9 * math.log(limits.max), limits.eps - 1
+
+    def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:
+        """As any loss; what exp and log cannot hold is cut there."""
+        moves = residual.neg() * reach
+        own = (weights[:, None] * self.own[:, part]).to(moves.dtype)
+        at_label = own.flatten(1) @ moves.flatten(0, 1)
+        moves.clamp_(max=self.most).expm1_().mul_(self.probabilities[:, part])
+        rise = moves.sum(0).clamp_(min=self.least).log1p_()
+        return (weights.to(rise.dtype) @ rise - at_label).double()
+
+
+class _MovedSquares(_MovedLoss):
+    """Squared error, the mean over outputs: a parabola in the moves."""
+
+    def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:
+        """As any loss."""
+        errors = self.block.pre[-1][part] - self.block.rows.targets[part]
+        moves = residual.neg() * reach
+        rise = moves.mul_(moves + 2 * errors.T[:, :, None]).mean(0)
+        return (weights.to(rise.dtype) @ rise).double()
+
+
+class _SecondOrder:
+    """First order plus half of the squared gradient at drawn targets."""
+
+    def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:
+        """As the moved losses; the reaches are those of the two gradients."""
+        slope, curve = residual.neg() * reach[0], residual * reach[1]
+        return (weights.to(slope.dtype) @ slope.addcmul_(curve, curve, value=0.5)).double()
+
+
+def _moved_loss_class(block: Block) -> type[_MovedLoss]:
+    """The fastest way to the loss at moved outputs."""
+    criterion, tail = block.rows.loss.criterion, block.chain.stages[-1].after
+    if tail:
+        return _MovedLoss
+    if type(criterion) is nn.MSELoss:
+        return _MovedSquares
+    plain = (
+        type(criterion) is nn.CrossEntropyLoss
+        and criterion.weight is None
+        and criterion.label_smoothing == 0
+        and block.rows.targets.dim() == 1
     )
-    slopes = torch.autograd.grad(losses.sum(), pre, retain_graph=True)
-    curves = torch.autograd.grad(drawn.sum(), pre)
-    found = []
-    with torch.no_grad():
-        for layer, (slope, curve) in enumerate(zip(slopes, curves, strict=True)):
-            weight = chain.stages[layer + 1].linear.weight
-            units = torch.arange(weight.shape[1], device=chain.device)
-            residual = block.ablations[layer].residual(block.hidden[layer], units)
-            rise = -residual * (slope @ weight) + (residual * (curve @ weight)) ** 2 / 2
-            found.append(rows.weights @ rise.double() / block.weight)
-    return found
+    return _MovedCrossEntropy if plain else _MovedLoss
+
+
+def _gradients(block: Block, generator: torch.Generator) -> Tensor:
+    """Gradients of the loss and of the loss at drawn targets, (2, n_rows, n_outputs)."""
+    rows, tail = block.rows, block.chain.stages[-1].after
+    with torch.inference_mode(False), torch.enable_grad():
+        outputs = block.pre[-1].clone().requires_grad_()
+        drawn = draw_targets(rows.loss.criterion, outputs, tail, generator)
+        found = [
+            torch.autograd.grad(rows.loss(run(tail, outputs), targets).sum(), outputs)[0]
+            for targets in (rows.targets.clone(), drawn)
+        ]
+    return torch.stack(found)
 
 
 def draw_targets(

@@ -36,8 +36,9 @@ ALLOWED: dict[str, set[str]] = {
     "schedules": set(),
     # who is pulled next: NumPy only
     "policies": {"policies.*"},
-    "policies.base": set(),
-    "policies.*": {"policies.base"},
+    "policies.allowed": set(),
+    "policies.base": {"policies.allowed"},
+    "policies.*": {"policies.allowed", "policies.base"},
     "criteria": set(),
     "search": {"policies.base", "rewards"},
     # networks and their training

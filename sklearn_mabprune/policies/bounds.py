@@ -6,7 +6,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from .base import Allowed, Arms, Floats, IndexPolicy
+from .allowed import Allowed
+from .base import Arms, Floats, IndexPolicy
 
 _EXPLORATION = Allowed(0.0, words=("noise",))
 
