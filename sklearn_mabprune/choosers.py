@@ -34,7 +34,7 @@ class ChooserOptions:
     arms_per_pull: int | str = "auto"
     discount: float = 0.9
     rank_by: str = "loss"
-    control_variate: str | None = None
+    control_variate: str | None = "auto"
     ridge: float = 1e-3
     chunk: int | None = None
 
@@ -67,6 +67,9 @@ class PolicyChooser:
         self.search = Search(
             policy, arms, np.random.default_rng(draws), options.arms_per_pull, table.layer(arms)
         )
+        self.control_variate = options.control_variate
+        if self.control_variate == "auto":
+            self.control_variate = "linear" if policy.uses_estimates else None
         self._pulls: RoundPulls | None = None
 
     def round_size(self, step: int) -> int:
@@ -91,7 +94,7 @@ class PolicyChooser:
             self.block_rows,
             self.block_rng,
             self.options.chunk,
-            self.options.control_variate,
+            self.control_variate,
         )
         budget = int(self.options.pulls_per_neuron * step)
         factors = worth(chain, table, self.options.rank_by)
@@ -106,6 +109,7 @@ class PolicyChooser:
             "n_evaluations": pulls.n_evaluations,
             "n_backward": pulls.n_backward,
             "loss_increase": self.search.estimates(arms),
+            "confidence": self.search.policy.confidence(),
             "reward_scale": (np.nan, np.nan) if scale is None else (scale.safest, scale.doubtful),
         }
 

@@ -17,7 +17,7 @@ from .criteria import Criterion
 from .evaluation import Rows
 from .exceptions import PruningWarning
 from .latency import milliseconds
-from .path import PathOptions, Walk, pruning_path
+from .path import PathOptions, Step, Walk, pruning_path
 from .policies.base import Policy
 from .progress import Progress
 from .report import Measured, PruningPath, PruningReport
@@ -158,6 +158,7 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
         n_backward=sum(step.n_backward for step in walk.steps),
         n_rounds=len(walk.steps) - 1,
         n_fine_tune_epochs=tuner.epochs,
+        confidence=_mean_confidence(walk.steps),
         seconds_training=seconds_training,
         seconds_pruning=seconds_pruning,
         seconds_fine_tuning=seconds_tuning,
@@ -167,6 +168,12 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
     path = PruningPath.of(walk.steps, fine_tuned, plan.keep_path)
     return Pruned(pruned, path, report, chosen)
+
+
+def _mean_confidence(steps: list[Step]) -> float:
+    """Over rounds; NaN where the policy does not say."""
+    said = [step.confidence for step in steps if np.isfinite(step.confidence)]
+    return float(np.mean(said)) if said else np.nan
 
 
 class _Tuner:

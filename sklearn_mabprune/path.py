@@ -55,6 +55,7 @@ class Step:
     n_backward: int = 0
     loss_increase: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     reward_scale: tuple[float, float] = (np.nan, np.nan)
+    confidence: float = np.nan
 
 
 @dataclass

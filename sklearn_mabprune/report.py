@@ -42,6 +42,9 @@ class PruningPath:
         What the round thought of them; empty for criteria.
     reward_scale : ndarray of float, shape (n_steps, 2)
         Loss increases that were worth a reward of 1 and of 0; NaN for criteria.
+    confidence : ndarray of float, shape (n_steps,)
+        Share of a round's choices that the policy expects to be right, as if it had
+        measured every neuron on all pruning rows; NaN where it does not say.
     networks : dict of int to dict
         Networks kept, by step: layers, dtype, and weights as NumPy arrays.  Empty with
         ``keep_path=False``.
@@ -61,6 +64,7 @@ class PruningPath:
     removed: list[Ints]
     loss_increase: list[Floats]
     reward_scale: Floats
+    confidence: Floats
     networks: dict[int, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -88,6 +92,7 @@ class PruningPath:
             removed=[step.removed for step in steps],
             loss_increase=[step.loss_increase for step in steps],
             reward_scale=column("reward_scale", float),
+            confidence=column("confidence", float),
             networks={
                 number: step.chain.to_arrays()
                 for number, step in enumerate(steps)
@@ -144,6 +149,9 @@ class PruningReport:
         Pulls of the whole path, (neuron, row) pairs evaluated in them, and rows times
         backward passes of estimates.
     n_rounds, n_fine_tune_epochs : int
+    confidence : float
+        Expected share of right choices, the mean over rounds; NaN where the policy does
+        not say.
     seconds_training, seconds_pruning, seconds_fine_tuning : float
         Training is 0 for a net that came trained; with ``memory`` it may be the time it
         took to read the cached network.
@@ -164,6 +172,7 @@ class PruningReport:
     n_backward: int
     n_rounds: int
     n_fine_tune_epochs: int
+    confidence: float
     seconds_training: float
     seconds_pruning: float
     seconds_fine_tuning: float
@@ -222,6 +231,8 @@ class PruningReport:
         ]
         if self.n_backward:
             lines.append(f"estimates: {self.n_backward:,} backward passes of a row")
+        if np.isfinite(self.confidence):
+            lines.append(f"choices that the policy expects to be right: {self.confidence:.1%}")
         if self.unused_features:
             lines.append("features that nothing uses: " + ", ".join(map(str, self.unused_features)))
         lines += [f"Warning: {text}" for text in self.warnings]

@@ -89,6 +89,7 @@ def test_estimators_count_passes_apart_from_pulls(kind, n_passes):
     X = StandardScaler().fit_transform(X)
     model = MABPrunedClassifier(
         MLPNetClassifier(module__hidden_layer_sizes=(12, 8), max_epochs=5),
+        policy="ucb1",
         control_variate=kind,
         pulls_per_neuron=1,
         pruning_budget=0.5,

@@ -23,7 +23,8 @@ def some_report(**changes):
         "before": before, "after": after, "score_name": "accuracy", "loss_name": "log-loss",
         "n_validation": 150, "batch_rows": 1000, "n_pulls": 1234, "n_evaluations": 567_890,
         "n_backward": 0,
-        "n_rounds": 48, "n_fine_tune_epochs": 10, "seconds_training": 1.5,
+        "n_rounds": 48, "n_fine_tune_epochs": 10, "confidence": float("nan"),
+        "seconds_training": 1.5,
         "seconds_pruning": 0.75, "seconds_fine_tuning": 0.25,
     }  # fmt: skip
     return PruningReport(**{**values, **changes})

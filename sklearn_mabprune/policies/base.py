@@ -72,6 +72,8 @@ class Policy(BaseEstimator):
         budget and are reported.
     ``extra_sums``
         How many further sums an arm :meth:`observe` keeps in ``seen_[3:]``.
+    ``uses_estimates``
+        ``control_variate="auto"`` gives it estimates before pulls.
     ``allowed``
         What every hyper-parameter may be; checked by :meth:`start`.
 
@@ -89,6 +91,7 @@ class Policy(BaseEstimator):
     needs_pulls = True
     initial_pulls = 1
     extra_sums = 0
+    uses_estimates = False
     allowed: dict[str, Allowed] = {}
 
     # ------------------------------------------------------------------ the contract

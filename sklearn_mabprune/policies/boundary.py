@@ -36,8 +36,8 @@ class Boundary(Policy):
     Without estimates every arm is pulled once to begin with, and beliefs are its own mean and
     the noise of a pull.
 
-    When to use it: always with ``control_variate="linear"``, where few pulls or none are
-    left to make; it is the cheapest way to the choices of `exhaustive`.
+    When to use it: it is the default, and with ``control_variate="linear"``, which "auto"
+    gives it, the cheapest way to the choices of `exhaustive`.
 
     Parameters
     ----------
@@ -69,6 +69,7 @@ class Boundary(Policy):
     True
     """
 
+    uses_estimates = True
     allowed = {"delta": Allowed(0.0, 1.0, "()"), "tolerance": Allowed(0.0)}
 
     def __init__(self, *, delta: float = 0.1, tolerance: float = 0.02):
