@@ -8,50 +8,18 @@ neuron.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .ablation import ZeroAblation, make_ablation
-from .chain import Chain, run
+from .chain import Chain, run_across
 from .layers import LinearKind
-from .losses import RowLoss
+from .rows import Rows
+from .suffix import Suffix, losses_across
 
 #: Largest temporary, in numbers: what fits a processor's cache, and what keeps a GPU busy.
-CHUNK = {"cpu": 2**18, "cuda": 2**25}
-
-
-@dataclass
-class Rows:
-    """The rows that pulls and statistics come from, on the network's device.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n_rows, n_features)
-    targets : Tensor of shape (n_rows,) or (n_rows, n_outputs)
-        As the criterion wants them.
-    weights : Tensor of shape (n_rows,), float64
-    loss : RowLoss
-    """
-
-    x: Tensor
-    targets: Tensor
-    weights: Tensor
-    loss: RowLoss
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def at(self, index: Tensor) -> Rows:
-        """These rows only, in this order."""
-        return Rows(self.x[index], self.targets[index], self.weights[index], self.loss)
-
-    def mean_loss(self, chain: Chain) -> float:
-        """Weighted mean loss of a network on these rows."""
-        with torch.inference_mode():
-            losses = self.loss(chain.forward(self.x), self.targets).double()
-            return float(losses @ self.weights / self.weights.sum())
+CHUNK = {"cpu": 2**20, "cuda": 2**25}
 
 
 class Block:
@@ -83,11 +51,14 @@ class Block:
         self.ablations = ablations
         self.chunk = chunk or CHUNK.get(chain.device.type, CHUNK["cuda"])
         with torch.inference_mode():
-            self.hidden, self.pre = chain.activations(rows.x)
-            outputs = run(chain.stages[-1].after, self.pre[-1])
-            self.base = rows.loss(outputs, rows.targets).double()
+            self._hidden, self._pre = chain.activations_across(rows.x)
+            # As everybody else sees them: a row a row.
+            self.hidden = [activations.T for activations in self._hidden]
+            self.pre = [z.T for z in self._pre]
+            self.base = losses_across(chain, self._pre[-1], rows.targets, rows.loss)
             self.weight = float(rows.weights.sum())
             self.mean_loss = float(self.base @ rows.weights) / self.weight
+        self._suffixes: dict[int, Suffix] = {}
 
     def loss_increase(self, layer: int, units: Tensor) -> Tensor:
         """Rise of the mean loss when each of these neurons alone is ablated.
@@ -104,41 +75,26 @@ class Block:
         Tensor of float64, shape (n_units,)
             Weighted mean over the block's rows of masked minus unmasked loss.
         """
-        chain = self.chain
-        n_rows = len(self.rows)
-        here, *behind = (stage.linear.out_features for stage in chain.stages[layer:])
-        rows_at_once = max(1, min(n_rows, self.chunk // max(here, *behind)))
-        units_at_once = max(1, self.chunk // (max(behind) * rows_at_once))
-        increase = torch.zeros(len(units), dtype=torch.float64, device=chain.device)
+        rows, hidden = self.rows, self._hidden[layer]
+        if layer not in self._suffixes:
+            self._suffixes[layer] = Suffix(
+                self.chain, layer, rows, self._pre[layer + 1], self.base, self.chunk
+            )
+        suffix, ablation = self._suffixes[layer], self.ablations[layer]
+        n_rows = len(rows)
+        at_once = max(1, self.chunk // max(hidden.shape[0], suffix.widest))
         with torch.inference_mode():
-            for first in range(0, n_rows, rows_at_once):
-                part = slice(first, first + rows_at_once)
-                residual = self.ablations[layer].residual(self.hidden[layer][part], units)
-                start = 0
-                while start < len(units):
-                    some = slice(start, start + units_at_once)
-                    try:
-                        increase[some] += self._increase(
-                            layer, units[some], residual[:, some], part
-                        )
-                    except torch.OutOfMemoryError:  # pragma: no cuda cover
-                        if units_at_once == 1:
-                            raise
-                        units_at_once = max(1, units_at_once // 2)
-                        continue
-                    start += units_at_once
-        return increase / self.weight
-
-    def _increase(self, layer: int, units: Tensor, residual: Tensor, part: slice) -> Tensor:
-        """Weighted sum of the rise over some rows, for some units."""
-        following = self.chain.stages[layer + 1].linear
-        moved = LinearKind.enter(following, residual, units)
-        masked = (self.pre[layer + 1][part] - moved).flatten(0, 1)
-        outputs = self.chain.finish(masked, layer + 1)
-        targets = self.rows.targets[part]
-        repeated = targets.expand(len(units), *targets.shape).flatten(0, 1)
-        losses = self.rows.loss(outputs, repeated).double().view(len(units), -1)
-        return (losses - self.base[part]) @ self.rows.weights[part]
+            if at_once >= n_rows:
+                residual = ablation.residual_across(hidden, units)
+                total = suffix.losses(units, residual, None, ablation.sparse) @ rows.weights
+            else:
+                total = rows.weights.new_zeros(len(units))
+                for first in range(0, n_rows, at_once):
+                    part = slice(first, first + at_once)
+                    residual = ablation.residual_across(hidden[:, part], units)
+                    losses = suffix.losses(units, residual, part, ablation.sparse)
+                    total += losses @ rows.weights[part]
+            return total / self.weight - self.mean_loss
 
     def loss_increase_together(self, units: Sequence[Tensor | None]) -> float:
         """Rise of the mean loss when these neurons of all layers are ablated together.
@@ -150,16 +106,15 @@ class Block:
         """
         chain = self.chain
         with torch.inference_mode():
-            z = self.pre[0]
+            z = self._pre[0]
             for layer, which in enumerate(units):
-                hidden = run(chain.stages[layer].after, z)
+                hidden = run_across(chain.stages[layer].after, z)
                 following = chain.stages[layer + 1].linear
-                z = following(hidden)
+                z = LinearKind.across(following, hidden)
                 if which is not None and len(which):
-                    residual = self.ablations[layer].residual_together(hidden, which)
-                    z = z - LinearKind.enter_together(following, residual, which)
-            outputs = run(chain.stages[-1].after, z)
-            losses = self.rows.loss(outputs, self.rows.targets).double()
+                    residual = self.ablations[layer].residual_together(hidden.T, which)
+                    z = z - LinearKind.enter_together(following, residual, which).T
+            losses = losses_across(chain, z, self.rows.targets, self.rows.loss)
             return float((losses - self.base) @ self.rows.weights) / self.weight
 
 

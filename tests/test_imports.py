@@ -49,7 +49,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     # what a removal takes away, how it is measured, how it is done
     "chain": {"exceptions", "layers"},
-    "evaluation": {"ablation", "chain", "layers", "losses"},
+    "rows": {"chain", "losses"},
+    "suffix": {"chain", "layers", "losses", "rows"},
+    "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
     "surrogate": {"chain", "evaluation"},
     "views": {"ablation", "chain", "criteria", "evaluation"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
