@@ -104,14 +104,17 @@ class LeastSquaresAblation(MeanAblation):
         strength = max(share * float(gram.diagonal().mean()), _RIDGE_FLOOR)
         gram.diagonal().add_(strength)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        # What every pull of a round needs: P over its diagonal, in the network's precision.
+        self._single: Tensor | None = None
 
     def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activation minus its prediction from all other neurons of the layer."""
-        # P is symmetric: its rows are its columns.
-        rows = self.inverse.index_select(0, units)
-        rows /= self.inverse.diagonal().index_select(0, units)[:, None]
+        if self._single is None or self._single.dtype != activations.dtype:
+            # P is symmetric: its rows are its columns.
+            single = self.inverse / self.inverse.diagonal()[:, None]
+            self._single = single.to(activations.dtype)
         centred = activations - self.mean.to(activations.dtype)[:, None]
-        return rows.to(activations.dtype) @ centred
+        return self._single.index_select(0, units) @ centred
 
     def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activations minus their predictions from the neurons outside the set."""
@@ -130,6 +133,7 @@ class LeastSquaresAblation(MeanAblation):
         inverse = self.inverse[keep][:, keep] - correction
         # Rounding must not make it drift from symmetry over hundreds of removals.
         self.inverse = (inverse + inverse.T) / 2
+        self._single = None
         super().remove(units)
 
     def _centred(self, activations: Tensor) -> Tensor:

@@ -154,19 +154,17 @@ class LinearKind:
         if keep_neurons is not None:
             weight = weight[keep_neurons]
             bias = None if bias is None else bias[keep_neurons]
-        new = nn.utils.skip_init(
-            nn.Linear,
-            weight.shape[1],
-            weight.shape[0],
-            bias=bias is not None,
-            device=weight.device,
-            dtype=weight.dtype,
-        )
-        with torch.no_grad():
-            new.weight.copy_(weight)
-            if bias is not None:
-                new.bias.copy_(bias)
-        return new.train(module.training)
+        return _linear(weight, bias).train(module.training)
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A Linear of these weights, copied; its constructor would draw others first."""
+    new = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(new)
+    new.out_features, new.in_features = weight.shape
+    new.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format))
+    new.register_parameter("bias", None if bias is None else nn.Parameter(bias.clone()))
+    return new
 
 
 _POINTWISE: tuple[type[nn.Module], ...] = (
