@@ -9,7 +9,6 @@ from statistics import median
 
 import torch
 
-
 #: What seconds are: "wall", or "cpu" where other programs keep the machine busy.
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 clock = "wall"
