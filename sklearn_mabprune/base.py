@@ -24,7 +24,7 @@ from .exceptions import PruningWarning
 from .fitting import Pruned, PruningPlan, Task, prune
 from .parameters import CONSTRAINTS, check_nested, resolve_net, resolve_policy
 from .path import PathOptions
-from .predicting import network_outputs
+from .predicting import needs_no_check, network_outputs
 from .progress import Progress
 from .randomness import draw_seeds
 from .schedules import Budget
@@ -310,7 +310,8 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
     def _outputs(self, X: Any) -> NDArray[Any]:
         """What the pruned network predicts for validated rows, (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=_DTYPES, reset=False)
+        if not needs_no_check(self, X):
+            X = validate_data(self, X, dtype=_DTYPES, reset=False)
         module = self.estimator_.module_
         if module.training:
             module.eval()

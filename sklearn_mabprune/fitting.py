@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from .chain import Chain, recover_chain
 from .criteria import Criterion
-from .evaluation import Rows
 from .exceptions import PruningWarning
 from .latency import milliseconds
 from .path import PathOptions, Step, Walk, pruning_path
 from .policies.base import Policy
+from .predicting import run_rows
 from .progress import Progress
 from .report import Measured, PruningPath, PruningReport
+from .rows import Rows
 from .schedules import Budget
 from .shrinking import net_around
 from .training import Data, FineTuning, fine_tune, rows_of
@@ -234,7 +235,7 @@ class _Tuner:
         options = self.plan.fine_tuning
         if self._teacher is None and options.distillation:
             with torch.no_grad():
-                self._teacher = self._original.forward(self.rows.x)
+                self._teacher = run_rows(self._original.forward, self.rows.x)
         with Progress("fine-tuning", options.epochs, "epochs", self.plan.verbose) as progress:
             try:
                 fine_tune(
@@ -320,7 +321,10 @@ def _unused_features(chain: Chain, x: torch.Tensor) -> tuple[int, ...]:
     """Features whose spread, times their largest weight, is nothing beside the others'."""
     if chain.head:
         return ()
-    spread = x.double().std(dim=0, correction=0)
+    # In parts: a copy of all rows in float64 would be the largest thing in memory.
+    parts = x.split(2**13)
+    mean = sum(part.double().sum(dim=0) for part in parts) / len(x)
+    spread = (sum((part.double() - mean).square().sum(dim=0) for part in parts) / len(x)).sqrt()
     reach = (chain.stages[0].linear.weight.detach().double().abs().amax(dim=0) * spread).cpu()
     used: NDArray[np.float64] = reach.numpy()
     return tuple(int(k) for k in np.flatnonzero(used <= 1e-9 * max(used.max(), 1e-300)))

@@ -46,11 +46,13 @@ ALLOWED: dict[str, set[str]] = {
     "self_sizing": {"batches", "randomness"},
     "networks": {"self_sizing"},
     "training": {
-        "batches", "chain", "evaluation", "losses", "networks", "randomness", "self_sizing",
+        "batches", "chain", "losses", "networks", "randomness", "rows", "self_sizing",
     },
     # what a removal takes away, how it is measured, how it is done
     "chain": {"exceptions", "layers"},
-    "evaluation": {"ablation", "chain", "layers", "losses"},
+    "rows": {"chain", "losses"},
+    "suffix": {"chain", "layers", "losses", "rows"},
+    "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
     "surrogate": {"chain", "evaluation"},
     "views": {"ablation", "chain", "criteria", "evaluation"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
@@ -68,8 +70,8 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"path"},
     # one fit as a story, and the estimators around it
     "fitting": {
-        "chain", "criteria", "evaluation", "exceptions", "latency", "path", "policies.base",
-        "progress", "report", "schedules", "shrinking", "training",
+        "chain", "criteria", "exceptions", "latency", "path", "policies.base", "predicting",
+        "progress", "rows", "report", "schedules", "shrinking", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
     "predicting": {"batches", "chain"},

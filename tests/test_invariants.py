@@ -17,6 +17,7 @@ from builders import (
     make_chain,
     make_rows,
     mean_loss,
+    walk,
 )
 
 from sklearn_mabprune.ablation import ABLATIONS
@@ -24,6 +25,7 @@ from sklearn_mabprune.chain import Chain
 from sklearn_mabprune.evaluation import Block, LayerStatistics
 from sklearn_mabprune.neurons import NeuronTable
 from sklearn_mabprune.path import remove_together
+from sklearn_mabprune.policies import Uniform
 
 DTYPES = (torch.float64, torch.float32)
 every_ablation = pytest.mark.parametrize("ablation", ABLATIONS)
@@ -169,17 +171,29 @@ def test_statistics_are_made_anew_where_they_are_stale(ablation):
     chain, rows = make_chain(hidden=(10, 20)), make_rows(seed=7)
     table, kept = NeuronTable(chain.hidden_sizes), LayerStatistics(ablation, 1e-3, refresh=0.1)
     seen = []
-    # 19 of 20 and 18 of 20 are not less than nine tenths, 17 are; then the layer before.
-    for arms in ([10], [11], [12], [0, 1]):
+    # 28 of 30 are more than nine tenths, 27 are not; then 9 of 10 and 26 of 30.
+    for arms in ([10], [11], [12], [0]):
         chain = remove_together(chain, table, np.array(arms), kept.update(chain, rows))
         table.remove(arms)
         kept.update(chain, rows)
         seen.append(list(kept.n_factorisations))
-    assert seen == [[1, 1], [1, 1], [1, 2], [2, 3]]
+    assert seen == [[1, 1], [1, 1], [1, 2], [2, 2]]
+    chain = remove_together(chain, table, np.array([13, 14]), kept.update(chain, rows))
+    kept.update(chain, rows)
     fresh = LayerStatistics(ablation, 1e-3).update(chain, rows)
     block, anew = Block(chain, rows, kept.ablations), Block(chain, rows, fresh)
-    units = torch.arange(17)
+    units = torch.arange(15)
     assert torch.equal(block.loss_increase(1, units), anew.loss_increase(1, units))
+
+
+@every_ablation
+@pytest.mark.parametrize("hidden", [(40,), (20, 30), (9, 8, 7, 6)])
+def test_five_factorisations_a_layer_over_a_whole_path(ablation, hidden):
+    chain, rows = make_chain(hidden=hidden), make_rows(n_rows=80, seed=3)
+    found = walk(Uniform(), "auto", chain=chain, rows=rows, step=1, ablation=ablation)
+    assert found.steps[-1].sizes == (1,) * len(hidden)
+    assert max(found.n_factorisations) <= 5
+    assert min(found.n_factorisations) >= 4, "statistics that nobody refreshes"
 
 
 def assert_same_network(first: Chain, second: Chain, x):

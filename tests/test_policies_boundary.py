@@ -50,7 +50,8 @@ def test_beliefs_after_pulls_are_the_normal_posterior():
     noise = (0.05**2 + missed.var() * 2) / 2
     centre = missed.mean() / 2
     around = missed.mean() ** 2 - noise / 2  # its square, less noise
-    prior = (0.05**2 + around - 2 * centre * missed.mean() + centre**2) / 2
+    apart = around - 2 * centre * missed.mean() + centre**2
+    prior = (0.05**2 + max(apart, 0)) / 2
     precision = 1 / prior + 2 / noise
     mean, deviation = policy.beliefs(np.arange(3))
     posterior = (centre / prior + missed.sum() / noise) / precision
@@ -64,19 +65,14 @@ def test_layers_where_estimates_proved_exact_are_left_alone():
     groups = np.repeat([0, 1], 20)
     policy = Boundary(delta=0.01, tolerance=0.0).start(np.arange(40), 0, groups)
     rewards = np.tile(np.linspace(1, 0, 20), 2)
-    pulls = np.zeros(2)
-    for number in range(12):
+    for _ in range(12):
         policy.begin_round(4, 20)
         policy.expect(np.arange(40), rewards)
-        for _ in range(5):
+        missed = np.where(groups == 0, 0.0, 0.1 * rng.normal(size=40))
+        for _ in range(3):
             arms = policy.select(4)
-            missed = np.where(groups[arms] == 0, 0.0, 0.05 * rng.normal(size=arms.size))
-            policy.update(arms, rewards[arms] + missed)
-            if number >= 4:
-                pulls += np.bincount(groups[arms], minlength=2)
-        policy.remove([], 0.5)  # so that corrections of single arms fade, and pulls go on
-    assert pulls[1] >= 6
-    assert pulls[0] <= 1
+            policy.update(arms, (rewards + missed)[arms])
+        policy.remove([], 0.9)
     _, deviation = policy.beliefs(np.array([10, 30]))
     assert deviation[0] < 0.5 * deviation[1]
 

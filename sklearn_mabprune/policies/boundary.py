@@ -160,7 +160,7 @@ class Boundary(Policy):
         noise = self._noise(noise_sums)
         centre = total / (n + 1.0)
         apart = squares - 2.0 * centre * total + n * centre**2
-        spread = np.maximum(_PRIOR**2 + apart, 0.0) / (1.0 + n)
+        spread = (_PRIOR**2 + np.maximum(apart, 0.0)) / (1.0 + n)
         groups = self.groups_[arms]
         count, corrections, _ = (self.corrections_ + self._round_corrections())[:, arms]
         # Arms that are exact have no doubt left, whatever the others' noise.
