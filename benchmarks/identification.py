@@ -91,6 +91,7 @@ def pieces() -> Variants:
         "no early stop": (Boundary(delta=1e-9, tolerance=0.0), linear),
         "stops later": (Boundary(delta=0.02, tolerance=0.005), linear),
         "stops earlier": (Boundary(delta=0.3, tolerance=0.05), linear),
+        "all estimated anew in every round": (Boundary(refresh=1), linear),
         "blocks of 128 rows": ("boundary", {**linear, "pull_batch_size": 128}),
     }
 

@@ -95,6 +95,7 @@ class PolicyChooser:
             self.block_rng,
             self.options.chunk,
             self.control_variate,
+            self.search.policy.to_estimate(n_remove),
         )
         budget = int(self.options.pulls_per_neuron * step)
         factors = worth(chain, table, self.options.rank_by)

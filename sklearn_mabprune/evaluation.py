@@ -40,6 +40,11 @@ class Block:
         Largest temporary, in numbers, but at least one row of the widest layer.  It
         changes speed and memory, not the result.
 
+    Attributes
+    ----------
+    hidden, pre : list of Tensor of shape (n_rows, width)
+        Activations of every hidden layer, pre-activations of every Linear.
+
     Notes
     -----
     On top of temporaries come the block's own activations (its rows times the sum of the
@@ -62,6 +67,11 @@ class Block:
             self.weight = float(rows.weights.sum())
             self.mean_loss = float(self.base @ rows.weights) / self.weight
         self._suffixes: dict[int, Suffix] = {}
+
+    @property
+    def across(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Activations and pre-activations in columns, each (width, n_rows)."""
+        return self._hidden, self._pre
 
     def part(self, some: slice) -> Block:
         """A block of some of these rows, which are not run again."""

@@ -63,7 +63,9 @@ class RoundPulls:
     chunk : int, optional
         Largest temporary, in numbers.
     control_variate : {"linear", "fisher"} or None, default=None
-        Estimate every neuron on every block before the first pull, and correct pulls by it.
+        Estimate neurons on every block before the first pull, and correct pulls by it.
+    to_estimate : ndarray of int, optional
+        Arms to estimate, by increasing id; all live ones when not given.
 
     Attributes
     ----------
@@ -74,7 +76,7 @@ class RoundPulls:
     n_backward : int
         Rows times backward passes that estimates took.
     expected : ndarray of shape (n_ids,) or None
-        Estimated loss increase of every arm on all pruning rows; NaN for dead arms.
+        Estimated loss increase of every arm on all pruning rows; NaN where not estimated.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class RoundPulls:
         rng: np.random.Generator,
         chunk: int | None = None,
         control_variate: str | None = None,
+        to_estimate: NDArray[np.intp] | None = None,
     ):
         self.chain, self.table, self.rows, self.ablations = chain, table, rows, ablations
         self.chunk = chunk
@@ -103,7 +106,8 @@ class RoundPulls:
         self.n_backward = 0
         self.expected: NDArray[np.float64] | None = None
         if control_variate is not None:
-            self._estimate(control_variate, int(rng.integers(2**31)))
+            arms = table.live_arms() if to_estimate is None else to_estimate
+            self._estimate(control_variate, arms, int(rng.integers(2**31)))
 
     @property
     def n_blocks(self) -> int:
@@ -127,8 +131,8 @@ class RoundPulls:
                     measured = found.cpu().numpy()
                     if self.expected is not None:
                         # What this block's rows have of their own cancels.
-                        seen = self._estimates[number, arms[where]]
-                        measured = measured - seen + self.expected[arms[where]]
+                        own = self.expected[arms[where]] - self._estimates[number, arms[where]]
+                        measured = measured + np.where(np.isfinite(own), own, 0.0)
                     increase[where] = self._round(measured, block)
                     weight[where] = block.weight / self._mean_weight
                     self.n_evaluations += len(where) * len(block.rows)
@@ -136,16 +140,20 @@ class RoundPulls:
         self.n_pulls += len(arms)
         return Pulled(increase, weight, self._done[arms] == self.n_blocks)
 
-    def _estimate(self, kind: str, seed: int) -> None:
-        """Estimates of all live arms, a row a block, and their mean over all rows."""
+    def _estimate(self, kind: str, arms: NDArray[np.intp], seed: int) -> None:
+        """Estimates of these arms, a row a block, and their mean over all rows."""
         whole = Block(self.chain, self._rows(self._order), self.ablations, self.chunk)
         generator = torch.Generator().manual_seed(seed)
-        found = estimate(whole, kind, generator, self._parts).cpu().numpy()
+        layers, positions = self.table.layer(arms), self.table.position(arms)
+        units = [
+            torch.as_tensor(positions[layers == layer], device=self.chain.device)
+            for layer in range(len(self.table.sizes))
+        ]
+        found = estimate(whole, kind, generator, self._parts, units).cpu().numpy()
         self._blocks = {number: whole.part(part) for number, part in enumerate(self._parts)}
         weights = np.array([block.weight for block in self._blocks.values()])
-        live = self.table.live_arms()
         self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
-        self._estimates[:, live] = found
+        self._estimates[:, arms] = found
         self.expected = self._round(weights @ self._estimates / weights.sum(), whole)
         self.n_backward = len(whole.rows) * passes(kind, whole)
 

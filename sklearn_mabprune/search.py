@@ -158,6 +158,7 @@ class Search:
         if pulls.expected is None:
             return
         arms = self.policy.live_arms()
+        arms = arms[np.isfinite(pulls.expected[arms])]
         if self.scale is None:
             self.scale = RewardScale.of(pulls.expected[arms])
         self.policy.expect(arms, self.scale.reward(pulls.expected[arms]))

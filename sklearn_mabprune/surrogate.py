@@ -21,19 +21,25 @@ minus its estimate plus the mean estimate has the same mean and a far smaller va
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from .chain import run
+from .chain import run, run_across
 from .evaluation import Block
+from .layers import LinearKind
+from .suffix import losses_across
 
 CONTROL_VARIATES = ("linear", "fisher")
 
 
 def estimate(
-    block: Block, kind: str, generator: torch.Generator, parts: Sequence[slice] = (slice(None),)
+    block: Block,
+    kind: str,
+    generator: torch.Generator,
+    parts: Sequence[slice] = (slice(None),),
+    units: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """Estimated rise of the mean loss when each neuron alone is ablated.
 
@@ -46,166 +52,203 @@ def estimate(
         Draws labels for "fisher".
     parts : sequence of slice
         Of the block's rows; all of them when not given.
+    units : sequence of Tensor of int, one a hidden layer, optional
+        Positions of the neurons to estimate; all when not given.
 
     Returns
     -------
     Tensor of float64, shape (n_parts, n_neurons)
         Means over the rows of each part; neurons layer by layer.
     """
-    sizes, device = block.chain.hidden_sizes, block.chain.device
+    device = block.chain.device
+    sizes = block.chain.hidden_sizes
+    units = units or [torch.arange(size, device=device) for size in sizes]
     with torch.inference_mode():
-        rise: Callable[[Tensor, Tensor, slice, Tensor], Tensor]
-        if kind == "linear":
-            rise = moved = _moved_loss_class(block)(block)
-            seeds = moved.directions.unsqueeze(1)
-        else:
-            rise = _SecondOrder()
-            seeds = _gradients(block, generator)
+        rise: _Rise = (_SecondOrder if kind == "fisher" else _moved_loss(block))(block, generator)
         # Row weights of each part: one product adds up all parts.
         weights = torch.zeros(len(parts), len(block.rows), dtype=torch.float64, device=device)
         for row, part in zip(weights, parts, strict=True):
             row[part] = block.rows.weights[part]
-        rows_at_once = max(1, block.chunk // (max(sizes) * len(seeds)))
-        found = [torch.zeros(len(parts), n, dtype=torch.float64, device=device) for n in sizes]
-        for start in range(0, len(block.rows), rows_at_once):
-            some = slice(start, start + rows_at_once)
-            for layer, reach in _reaches(block, seeds, some):
-                units = torch.arange(reach.shape[-1], device=device)
-                residual = block.ablations[layer].residual(block.hidden[layer][some], units)
-                found[layer] += rise(residual, reach, some, weights[:, some])
-        return torch.cat(found, dim=1) / weights.sum(dim=1, keepdim=True)
+        found = [weights.new_zeros(len(some), len(parts)) for some in units]
+        at_once = max(1, block.chunk // (max(sizes) * rise.directions.shape[0]))
+        for start in range(0, len(block.rows), at_once):
+            rows = slice(start, start + at_once)
+            for layer, reach in _reaches(block, rise.directions, rows, units):
+                hidden = block.across[0][layer][:, rows]
+                residual = block.ablations[layer].residual_across(hidden, units[layer])
+                found[layer] += rise(residual, reach, rows, weights[:, rows].T)
+        return (torch.cat(found) / weights.sum(dim=1)).T
 
 
 def passes(kind: str, block: Block) -> int:
     """Backward passes an estimate takes."""
     if kind == "fisher":
         return 2
-    return block.chain.n_outputs - (_moved_loss_class(block) is _MovedCrossEntropy)
+    return block.chain.n_outputs - (_moved_loss(block) is _MovedCrossEntropy)
 
 
-def _reaches(block: Block, seeds: Tensor, part: slice) -> Iterator[tuple[int, Tensor]]:
-    """What each neuron's activation does to some functions of the outputs, layer by layer.
+def _reaches(
+    block: Block, directions: Tensor, rows: slice, units: Sequence[Tensor]
+) -> Iterator[tuple[int, Tensor]]:
+    """What neurons' activations do to some functions of the outputs, layer by layer.
 
     Parameters
     ----------
     block : Block
-    seeds : Tensor of shape (k, all rows or 1, n_outputs)
+    directions : Tensor of shape (k, n_outputs, all rows or 1)
         Gradients of k functions with respect to the raw outputs.
-    part : slice
+    rows : slice
         Of the block's rows.
+    units : sequence of Tensor of int
+        Neurons asked for, of each layer.
 
     Yields
     ------
-    int, Tensor of shape (k, n_rows or 1, width)
+    int, Tensor of shape (k, n_units, n_rows or 1)
         Hidden layer, from the last to the first, and the gradients with respect to its
         activations: backward passes without a graph, since layers are element-wise or linear.
     """
     stages = block.chain.stages
-    reach = (seeds if seeds.shape[1] == 1 else seeds[:, part]) @ stages[-1].linear.weight
+    behind = directions if directions.shape[-1] == 1 else directions[..., rows]
     for layer in range(len(stages) - 2, -1, -1):
-        yield layer, reach
+        following = stages[layer + 1].linear
+        if len(units[layer]):
+            yield layer, LinearKind.columns(following, units[layer]).T @ behind
         if layer:
-            slope = _slope(stages[layer].after, block.pre[layer][part])
-            reach = (reach * slope) @ stages[layer].linear.weight
+            slope = _slope(stages[layer].after, block.across[1][layer][:, rows])
+            behind = (following.weight.T @ behind) * slope
 
 
 def _slope(layers: list[nn.Module], z: Tensor) -> Tensor:
-    """Derivative of element-wise layers, the shape of z."""
+    """Derivative of element-wise layers, (width, n_rows)."""
     if len(layers) == 1 and type(layers[0]) is nn.ReLU:
-        return (z > 0).to(z.dtype)
+        return z > 0
     # Tensors made in inference mode cannot enter a graph: the copy can.
     with torch.inference_mode(False), torch.enable_grad():
         z = z.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(run(layers, z).sum(), z)
+        (slope,) = torch.autograd.grad(run_across(layers, z).sum(), z)
     return slope
 
 
-class _MovedLoss:
-    """The true loss at outputs that are moved: any loss.
+class _Rise:
+    """Rise of the loss from what neurons reach.
 
-    ``directions`` has shape (k, n_outputs); reaches are with respect to ``directions @
-    outputs``.
+    Parameters
+    ----------
+    block : Block
+    generator : torch.Generator
+        Draws labels.
+
+    Attributes
+    ----------
+    directions : Tensor of shape (k, n_outputs, n_rows or 1)
+        Gradients of the functions of the raw outputs whose reaches are wanted.
     """
 
-    def __init__(self, block: Block):
-        self.block = block
-        n_outputs = block.chain.n_outputs
-        self.directions = torch.eye(n_outputs, dtype=block.chain.dtype, device=block.chain.device)
+    directions: Tensor
 
-    def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:
+    def __init__(self, block: Block, generator: torch.Generator):
+        self.block = block
+
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
         """Weighted sums over rows of the loss's rise, float64.
 
         Parameters
         ----------
-        residual : Tensor of shape (n_rows, width)
-        reach : Tensor of shape (k, n_rows or 1, width)
-        part : slice
+        residual : Tensor of shape (n_units, n_rows)
+        reach : Tensor of shape (k, n_units, n_rows or 1)
+        rows : slice
             Which of the block's rows these are.
-        weights : Tensor of float64, shape (n_sums, n_rows)
+        weights : Tensor of float64, shape (n_rows, n_sums)
 
         Returns
         -------
-        Tensor of shape (n_sums, width)
+        Tensor of shape (n_units, n_sums)
         """
-        block, rows = self.block, self.block.rows
-        width = residual.shape[1]
-        moved = block.pre[-1][part].T[:, :, None] - residual * reach
-        flat = moved.permute(2, 1, 0).flatten(0, 1)
-        targets = rows.targets[part]
-        repeated = targets.expand(width, *targets.shape).flatten(0, 1)
-        losses = rows.loss(run(block.chain.stages[-1].after, flat), repeated)
-        return weights @ (losses.double().view(width, -1) - block.base[part]).T
+        raise NotImplementedError
 
 
-class _MovedCrossEntropy(_MovedLoss):
+class _MovedLoss(_Rise):
+    """The true loss at outputs that are moved: any loss."""
+
+    def __init__(self, block: Block, generator: torch.Generator):
+        super().__init__(block, generator)
+        chain = block.chain
+        eye = torch.eye(chain.n_outputs, dtype=chain.dtype, device=chain.device)
+        self.directions = eye.unsqueeze(-1)
+
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """As described."""
+        block = self.block
+        moved = block.across[1][-1][:, None, rows] - residual * reach
+        losses = losses_across(block.chain, moved, block.rows.targets[rows], block.rows.loss)
+        return (losses - block.base[rows]) @ weights
+
+
+class _MovedCrossEntropy(_Rise):
     """Cross-entropy of logits, which only their differences to the last class decide.
 
     With p a row's probabilities and m the moves, the loss rises by log(sum p exp m) - m_y,
     here without the cancellation of two losses that are almost the same.
     """
 
-    def __init__(self, block: Block):
-        super().__init__(block)
-        logits, targets = block.pre[-1], block.rows.targets
-        self.directions = self.directions[:-1].clone()
-        self.directions[:, -1] = -1
-        self.probabilities = logits.softmax(-1).T[:-1].unsqueeze(-1)
-        labels = torch.arange(logits.shape[1] - 1, device=logits.device)
-        self.own = targets == labels[:, None]
+    def __init__(self, block: Block, generator: torch.Generator):
+        super().__init__(block, generator)
+        logits, targets = block.across[1][-1], block.rows.targets
+        directions = torch.eye(len(logits), dtype=logits.dtype, device=logits.device)[:-1]
+        directions[:, -1] = -1
+        self.directions = directions.unsqueeze(-1)
+        self.probabilities = logits.softmax(0)[:-1, None]
+        labels = torch.arange(len(logits) - 1, device=logits.device)
+        self.own = (targets == labels[:, None]).to(logits.dtype)
         limits = torch.finfo(logits.dtype)
         self.most, self.least = 0.9 * math.log(limits.max), limits.eps - 1
 
-    def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:
-        """As any loss; what exp and log cannot hold is cut there."""
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """As described; what exp and log cannot hold is cut there."""
         moves = residual.neg() * reach
-        own = (weights[:, None] * self.own[:, part]).to(moves.dtype)
-        at_label = own.flatten(1) @ moves.flatten(0, 1)
-        moves.clamp_(max=self.most).expm1_().mul_(self.probabilities[:, part])
-        rise = moves.sum(0).clamp_(min=self.least).log1p_()
-        return (weights.to(rise.dtype) @ rise - at_label).double()
+        weights = weights.to(moves.dtype)
+        at_label = moves @ (self.own[:, None, rows] * weights.T).mT
+        rise = moves.clamp_(max=self.most).expm1_().mul_(self.probabilities[..., rows])
+        rise = rise[0] if len(rise) == 1 else rise.sum(0)
+        return (rise.clamp_(min=self.least).log1p_() @ weights - at_label.sum(0)).double()
 
 
 class _MovedSquares(_MovedLoss):
     """Squared error, the mean over outputs: a parabola in the moves."""
 
-    def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:
-        """As any loss."""
-        errors = self.block.pre[-1][part] - self.block.rows.targets[part]
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """As described."""
+        outputs, targets = self.block.across[1][-1][:, rows], self.block.rows.targets[rows]
+        twice = 2 * (outputs - targets.view(len(targets), -1).T)
         moves = residual.neg() * reach
-        rise = moves.mul_(moves + 2 * errors.T[:, :, None]).mean(0)
-        return (weights.to(rise.dtype) @ rise).double()
+        rise = moves.mul_(moves + twice[:, None]).mean(0)
+        return (rise @ weights.to(rise.dtype)).double()
 
 
-class _SecondOrder:
+class _SecondOrder(_Rise):
     """First order plus half of the squared gradient at drawn targets."""
 
-    def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:
-        """As the moved losses; the reaches are those of the two gradients."""
+    def __init__(self, block: Block, generator: torch.Generator):
+        super().__init__(block, generator)
+        rows, tail = block.rows, block.chain.stages[-1].after
+        with torch.inference_mode(False), torch.enable_grad():
+            outputs = block.pre[-1].clone().requires_grad_()
+            drawn = draw_targets(rows.loss.criterion, outputs, tail, generator)
+            found = [
+                torch.autograd.grad(rows.loss(run(tail, outputs), targets).sum(), outputs)[0].T
+                for targets in (rows.targets.clone(), drawn)
+            ]
+        self.directions = torch.stack(found)
+
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """As described."""
         slope, curve = residual.neg() * reach[0], residual * reach[1]
-        return (weights.to(slope.dtype) @ slope.addcmul_(curve, curve, value=0.5)).double()
+        rise = slope.addcmul_(curve, curve, value=0.5)
+        return (rise @ weights.to(rise.dtype)).double()
 
 
-def _moved_loss_class(block: Block) -> type[_MovedLoss]:
+def _moved_loss(block: Block) -> type[_Rise]:
     """The fastest way to the loss at moved outputs."""
     criterion, tail = block.rows.loss.criterion, block.chain.stages[-1].after
     if tail:
@@ -219,19 +262,6 @@ def _moved_loss_class(block: Block) -> type[_MovedLoss]:
         and block.rows.targets.dim() == 1
     )
     return _MovedCrossEntropy if plain else _MovedLoss
-
-
-def _gradients(block: Block, generator: torch.Generator) -> Tensor:
-    """Gradients of the loss and of the loss at drawn targets, (2, n_rows, n_outputs)."""
-    rows, tail = block.rows, block.chain.stages[-1].after
-    with torch.inference_mode(False), torch.enable_grad():
-        outputs = block.pre[-1].clone().requires_grad_()
-        drawn = draw_targets(rows.loss.criterion, outputs, tail, generator)
-        found = [
-            torch.autograd.grad(rows.loss(run(tail, outputs), targets).sum(), outputs)[0]
-            for targets in (rows.targets.clone(), drawn)
-        ]
-    return torch.stack(found)
 
 
 def draw_targets(

@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "rows": {"chain", "losses"},
     "suffix": {"chain", "layers", "losses", "rows"},
     "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
-    "surrogate": {"chain", "evaluation"},
+    "surrogate": {"chain", "evaluation", "layers", "suffix"},
     "views": {"ablation", "chain", "criteria", "evaluation"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
     "surgery": {"chain", "layers"},

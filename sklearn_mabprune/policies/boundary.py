@@ -17,6 +17,9 @@ _PRIOR = 0.05
 # A variance that is none.
 _CERTAIN = 1e-16
 
+# At least so many arms are estimated for each that will go.
+_CANDIDATES = 8
+
 # A chance of being on the wrong side that is not worth a pull.
 _NEGLIGIBLE = 1e-3
 
@@ -31,7 +34,9 @@ class Boundary(Policy):
     An arm's chance of standing on the wrong side of the boundary follows; the arms with the
     largest chance are pulled, as many at a time as asked for, until the expected share of
     wrong choices is at most `delta`.  :meth:`confidence` says how sure the choice is.
-    Corrections and their spread are carried over removals, discounted.
+    Corrections and their spread are carried over removals, discounted.  Estimates far from
+    the boundary are not renewed in every round: neurons that matter do not become safe
+    overnight, and as others go they rather matter more.
 
     Without estimates every arm is pulled once to begin with, and beliefs are its own mean and
     the noise of a pull.
@@ -46,6 +51,11 @@ class Boundary(Policy):
     tolerance : float, default=0.02
         Difference of reward that does not matter; 1 is that between the safest arm and
         the median one.
+    candidates : float, default=0.25
+        Share of the live arms, the safest, that is estimated in every round; at least
+        eight times as many as will go.
+    refresh : int, default=8
+        Rounds after which all arms are estimated anew.
 
     References
     ----------
@@ -70,11 +80,25 @@ class Boundary(Policy):
     """
 
     uses_estimates = True
-    allowed = {"delta": Allowed(0.0, 1.0, "()"), "tolerance": Allowed(0.0)}
+    allowed = {
+        "delta": Allowed(0.0, 1.0, "()"),
+        "tolerance": Allowed(0.0),
+        "candidates": Allowed(0.0, 1.0, "(]"),
+        "refresh": Allowed(1.0),
+    }
 
-    def __init__(self, *, delta: float = 0.1, tolerance: float = 0.02):
+    def __init__(
+        self,
+        *,
+        delta: float = 0.1,
+        tolerance: float = 0.02,
+        candidates: float = 0.25,
+        refresh: int = 8,
+    ):
         self.delta = delta
         self.tolerance = tolerance
+        self.candidates = candidates
+        self.refresh = refresh
 
     # ------------------------------------------------------------------ the contract
 
@@ -88,6 +112,7 @@ class Boundary(Policy):
         super().start(arms, rng, groups)
         self.expected_ = np.zeros(self.live_.size)
         self.estimated_ = False
+        self.rounds_ = 0  # since all arms were estimated
         # of earlier rounds' pulls: effective count, sums of corrections and of their squares
         self.corrections_ = np.zeros((3, self.live_.size))
         # of each group: arms, sums of their corrections and of the squares, less noise
@@ -103,7 +128,18 @@ class Boundary(Policy):
             # rewards of earlier rounds are no corrections
             self.estimated_ = True
             self.corrections_[:], self.group_sums_[:], self.noise_sums_[:] = 0.0, 0.0, 0.0
+        self.rounds_ += 1
         self.expected_[np.asarray(arms, dtype=np.intp)] = rewards
+
+    def to_estimate(self, n_remove: int) -> Arms:
+        """All arms now and then, in between those that may come to stand at the boundary."""
+        live = self.live_arms()
+        unknown = not self.estimated_ or bool((self.counts_[live] <= 0).any())
+        if unknown or self.rounds_ >= self.refresh:
+            self.rounds_ = 0
+            return live
+        n = max(int(self.candidates * live.size), _CANDIDATES * n_remove)
+        return np.sort(ordered(live, self.mean(live))[:n])
 
     def settle(self, arms: ArrayLike) -> None:
         """Exact arms need no memory of what they were."""
