@@ -100,6 +100,7 @@ class RoundPulls:
         self._parts = [slice(k * block_rows, (k + 1) * block_rows) for k in range(n_blocks)]
         self._mean_weight = float(rows.weights.sum()) / n_blocks
         self._blocks: dict[int, Block] = {}
+        self._whole: Block | None = None
         self._done = np.zeros(len(table), dtype=np.intp)
         self.n_pulls = 0
         self.n_evaluations = 0
@@ -150,11 +151,12 @@ class RoundPulls:
             for layer in range(len(self.table.sizes))
         ]
         found = estimate(whole, kind, generator, self._parts, units).cpu().numpy()
-        self._blocks = {number: whole.part(part) for number, part in enumerate(self._parts)}
-        weights = np.array([block.weight for block in self._blocks.values()])
+        self._whole = whole
+        weights = whole.rows.weights.cpu().numpy()
+        totals = np.array([weights[part].sum() for part in self._parts])
         self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
         self._estimates[:, arms] = found
-        self.expected = self._round(weights @ self._estimates / weights.sum(), whole)
+        self.expected = self._round(totals @ self._estimates / totals.sum(), whole)
         self.n_backward = len(whole.rows) * passes(kind, whole)
 
     def _round(self, increase: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
@@ -170,7 +172,9 @@ class RoundPulls:
 
     def _block(self, number: int) -> Block:
         """Rows run through the network once, when the block is first needed."""
-        if number not in self._blocks:
+        if number not in self._blocks and self._whole is not None:
+            self._blocks[number] = self._whole.part(self._parts[number])
+        elif number not in self._blocks:
             rows = self._rows(self._order[self._parts[number]])
             self._blocks[number] = Block(self.chain, rows, self.ablations, self.chunk)
         return self._blocks[number]

@@ -119,6 +119,7 @@ class Boundary(Policy):
         self.group_sums_ = np.zeros((3, int(self.groups_.max()) + 1))
         # degrees of freedom, and squares of pulls around their arm's mean
         self.noise_sums_ = np.zeros(2)
+        self.known_: tuple[Floats, Floats] | None = None  # beliefs, until something changes
         return self
 
     def expect(self, arms: ArrayLike, rewards: ArrayLike, count: float = 1.0) -> None:
@@ -129,7 +130,13 @@ class Boundary(Policy):
             self.estimated_ = True
             self.corrections_[:], self.group_sums_[:], self.noise_sums_[:] = 0.0, 0.0, 0.0
         self.rounds_ += 1
+        self.known_ = None
         self.expected_[np.asarray(arms, dtype=np.intp)] = rewards
+
+    def update(self, arms: ArrayLike, rewards: ArrayLike, weights: ArrayLike | None = None) -> None:
+        """As ever; beliefs change."""
+        super().update(arms, rewards, weights)
+        self.known_ = None
 
     def to_estimate(self, n_remove: int) -> Arms:
         """All arms now and then, in between those that may come to stand at the boundary."""
@@ -144,6 +151,7 @@ class Boundary(Policy):
     def settle(self, arms: ArrayLike) -> None:
         """Exact arms need no memory of what they were."""
         super().settle(arms)
+        self.known_ = None
         self.corrections_[:, np.asarray(arms, dtype=np.intp)] = 0.0
 
     def remove(self, arms: ArrayLike, discount: float = 1.0) -> None:
@@ -152,10 +160,12 @@ class Boundary(Policy):
         self.group_sums_, self.noise_sums_ = discount * groups, discount * noise
         self.corrections_ = discount * (self.corrections_ + self._round_corrections())
         super().remove(arms, discount)
+        self.known_ = None
 
     def rescale(self, slope: float, intercept: float) -> None:
         """Corrections are differences: only the slope changes them."""
         super().rescale(slope, intercept)
+        self.known_ = None
         self.expected_ = slope * self.expected_ + intercept
         powers = np.array([1.0, slope, slope**2])
         self.corrections_ = powers[:, None] * self.corrections_
@@ -184,29 +194,36 @@ class Boundary(Policy):
 
     def beliefs(self, arms: Arms) -> tuple[Floats, Floats]:
         """Posterior mean and standard deviation of arms' rewards, each (n_arms,)."""
-        if not self.estimated_:
-            # Rewards of a whole layer are no bell: nothing is borrowed from the others.
-            counts = np.maximum(self.counts_, _CERTAIN)
-            repeated = np.maximum(counts - 1.0, 0.0)[self.live_].sum() >= 1.0
-            # Until pulls were repeated, they may be all noise.
-            noise = self.noise() if repeated else 1.0
-            deviation = np.where(self.settled_, 0.0, noise / np.sqrt(counts))
-            return super().mean(arms), deviation[arms]
+        if self.known_ is None:
+            self.known_ = self._posterior() if self.estimated_ else self._own_means()
+        mean, deviation = self.known_
+        return mean[arms], deviation[arms]
+
+    def _own_means(self) -> tuple[Floats, Floats]:
+        """Without estimates.  Rewards of a whole layer are no bell: nothing is borrowed."""
+        counts = np.maximum(self.counts_, _CERTAIN)
+        repeated = np.maximum(counts - 1.0, 0.0)[self.live_].sum() >= 1.0
+        # Until pulls were repeated, they may be all noise.
+        noise = self.noise() if repeated else 1.0
+        deviation = np.where(self.settled_, 0.0, noise / np.sqrt(counts))
+        return super().mean(np.arange(counts.size)), deviation
+
+    def _posterior(self) -> tuple[Floats, Floats]:
+        """Estimates and corrections, which are normal around their group's centre."""
         (n, total, squares), noise_sums = self._groups_and_noise()
         noise = self._noise(noise_sums)
         centre = total / (n + 1.0)
         apart = squares - 2.0 * centre * total + n * centre**2
         spread = (_PRIOR**2 + np.maximum(apart, 0.0)) / (1.0 + n)
-        groups = self.groups_[arms]
-        count, corrections, _ = (self.corrections_ + self._round_corrections())[:, arms]
+        count, corrections, _ = self.corrections_ + self._round_corrections()
         # Arms that are exact have no doubt left, whatever the others' noise.
-        pulls = count / np.where(self.settled_[arms], _CERTAIN, max(noise, _CERTAIN))
-        prior = 1.0 / np.maximum(spread[groups], _CERTAIN)
-        mean_correction = np.divide(corrections, count, out=np.zeros_like(count), where=count > 0)
-        share = pulls / (pulls + prior)
-        correction = centre[groups] + share * (mean_correction - centre[groups])
-        deviation = np.where(self.settled_[arms], 0.0, np.sqrt(1.0 / (pulls + prior)))
-        return self.expected_[arms] + correction, deviation
+        pulls = count / np.where(self.settled_, _CERTAIN, max(noise, _CERTAIN))
+        prior = 1.0 / np.maximum(spread, _CERTAIN)[self.groups_]
+        own = np.divide(corrections, count, out=np.zeros_like(count), where=count > 0)
+        correction = centre[self.groups_]
+        correction = correction + pulls / (pulls + prior) * (own - correction)
+        deviation = np.where(self.settled_, 0.0, np.sqrt(1.0 / (pulls + prior)))
+        return self.expected_ + correction, deviation
 
     def _groups_and_noise(self) -> tuple[Floats, Floats]:
         """What is known of groups and noise, with this round's pulls."""
