@@ -1,18 +1,17 @@
-"""The report, its table, progress on the screen and in the log."""
+"""The report, its table, notebooks and frames."""
 
 from __future__ import annotations
 
-import logging
-import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import user_nets
 from user_nets import classes_table, classifier, fitted, small_classifier
 
-from sklearn_mabprune import PruningReport
-from sklearn_mabprune.progress import Progress
+from sklearn_mabprune import PruningReport, PruningWarning
 from sklearn_mabprune.report import Measured
 
 
@@ -118,14 +117,24 @@ def test_equal_times_are_not_called_faster():
     assert "the same" in text
 
 
-def test_the_timing_decides_about_the_warning(monkeypatch):
-    for after, said in ((2.0, True), (0.5, False)):
-        monkeypatch.setattr(
-            "sklearn_mabprune.fitting.milliseconds", lambda networks, x, after=after: [1.0, after]
-        )
+@pytest.mark.parametrize(("after", "said"), [(2.0, True), (1.0, True), (0.5, False)])
+def test_the_timing_decides_about_the_warning(after, said, monkeypatch):
+    monkeypatch.setattr("sklearn_mabprune.fitting.milliseconds", lambda networks, x: [1.0, after])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         report = fitted("classifier")[0].pruning_report_
-        assert (report.before.ms_batch, report.after.ms_batch) == (1.0, after)
-        assert any("not faster" in text for text in report.warnings) is said
+    assert (report.before.ms_batch, report.after.ms_batch) == (1.0, after)
+    slow = [w for w in caught if "not faster" in str(w.message)]
+    assert [w.category for w in slow] == [PruningWarning] * said
+    assert [w.filename for w in slow] == [user_nets.__file__] * said  # where fit is called
+    assert any("not faster" in text for text in report.warnings) is said
+
+
+def test_a_delivered_network_that_lost_nothing_is_not_called_slow(monkeypatch):
+    monkeypatch.setattr("sklearn_mabprune.fitting.milliseconds", lambda networks, x: [1.0, 2.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not fitted("classifier", pruning_budget=0)[0].pruning_report_.warnings[1:]
 
 
 def test_features_that_nothing_uses():
@@ -135,53 +144,3 @@ def test_features_that_nothing_uses():
     assert classifier().fit(frame, y).pruning_report_.unused_features == ("constant",)
     assert classifier().fit(X, y).pruning_report_.unused_features == (2,)
     assert classifier().fit(np.delete(X, 2, axis=1), y).pruning_report_.unused_features == ()
-
-
-# -------------------------------------------------------------------------------- progress
-
-
-@pytest.mark.parametrize("verbose", [0, False])
-def test_silent(verbose, capfd, caplog):
-    caplog.set_level(logging.INFO, logger="sklearn_mabprune")
-    X, y = classes_table()
-    classifier(verbose=verbose).fit(X, y).predict(X)
-    written = capfd.readouterr()
-    assert (written.out, written.err) == ("", "")
-    assert not caplog.records
-
-
-@pytest.mark.parametrize("verbose", [1, 2])
-def test_bars_go_to_stderr(verbose, capsys, caplog):
-    caplog.set_level(logging.INFO, logger="sklearn_mabprune")
-    X, y = classes_table()
-    model = classifier(small_classifier(max_epochs=6), verbose=verbose, fine_tune_epochs=3)
-    model.fit(X, y)
-    written = capsys.readouterr()
-    assert written.out == ""
-    for beginning in (r"training: .* 0/6 ", r"pruning: .* 0/10 ", r"fine-tuning: .* 0/3 "):
-        assert re.search(beginning, written.err)
-    lines = [record.getMessage() for record in caplog.records]
-    if verbose == 1:
-        assert not lines
-        return
-    assert sum(line.startswith("training: ") for line in lines) == 6
-    assert "training: 6 of 6 epochs, loss " in "\n".join(lines)
-    rounds = [line for line in lines if line.startswith("pruning: ")]
-    assert len(rounds) == model.pruning_report_.n_rounds
-    assert rounds[0].startswith("pruning: 2 of 10 neurons, left 18, score ")
-    assert lines[-1] == "fine-tuning: 3 of 3 epochs"
-
-
-def test_a_bar_counts_what_is_done():
-    with Progress("pruning", 10, "neurons", verbose=1) as progress:
-        progress.advance(3, left=7)
-        progress.advance(2, left=5)
-        assert (progress.done, progress.bar.n, progress.bar.total) == (5, 5, 10)
-        assert "left=5" in str(progress.bar)
-        assert "5/10" in str(progress.bar)
-
-
-def test_progress_changes_no_result():
-    quiet, X, _ = fitted("classifier")
-    loud, _, _ = fitted("classifier", verbose=2)
-    np.testing.assert_array_equal(loud.predict_proba(X), quiet.predict_proba(X))
