@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 import user_nets
+from sklearn import config_context
 from user_nets import classes_table, classifier, fitted, small_classifier
 
 from sklearn_mabprune import PruningReport, PruningWarning
@@ -65,6 +70,94 @@ def test_as_nested_dicts():
         )
         == report
     )
+
+
+def cells(html):
+    """The table of an HTML page as lists of texts."""
+
+    class Reader(HTMLParser):
+        rows: ClassVar[list] = []
+        inside = False
+
+        def handle_starttag(self, tag, attrs):
+            if tag == "tr":
+                self.rows.append([])
+            self.inside = tag in ("td", "th")
+            if self.inside:
+                self.rows[-1].append("")
+
+        def handle_data(self, data):
+            if self.inside:
+                self.rows[-1][-1] += data
+
+        def handle_endtag(self, tag):
+            self.inside = False
+
+    Reader.rows = []
+    Reader().feed(html)
+    return Reader.rows
+
+
+def test_notebooks_show_the_same_table():
+    report = some_report(unused_features=("age", 7), warnings=("first", "second"))
+    html = report._repr_html_()
+    rows = [re.split(r"  +", line.strip()) for line in str(report).splitlines()]
+    table = [row for row in rows if len(row) > 1]
+    assert [[cell for cell in row if cell] for row in cells(html)] == table
+    for line in str(report).splitlines()[-5:]:
+        assert f">{line}</p>" in html
+    assert "144 of 192 hidden neurons removed (75.0%)" in html
+
+
+def test_what_a_user_named_is_escaped_in_notebooks():
+    evil = "<script>alert('x')</script>"
+    html = some_report(unused_features=(evil,), warnings=(evil,), score_name=evil)._repr_html_()
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") == 3
+
+
+def test_themes_decide_about_colours():
+    # Text and background come from the page; only lines have colours of their own.
+    style = re.search(r"<style>(.*)</style>", some_report()._repr_html_(), re.DOTALL)[1]
+    assert set(re.findall(r"(?<![-\w])color: ([^;]+);", style)) == {"inherit"}
+    assert set(re.findall(r"background: ([^;]+);", style)) == {"transparent"}
+
+
+def test_text_where_scikit_learn_is_to_show_text():
+    with config_context(display="text"):
+        assert some_report()._repr_html_() is None
+    with config_context(display="diagram"):
+        assert some_report()._repr_html_().startswith("<div")
+
+
+def test_a_frame_of_both_networks():
+    report = some_report()
+    frame = report.to_frame()
+    assert frame.index.tolist() == ["before", "after"]
+    for name, network in (("before", report.before), ("after", report.after)):
+        assert frame.loc[name].to_dict() == asdict(network)
+    assert frame["n_parameters"].dtype.kind == "i"
+    assert frame["ms_batch"].dtype.kind == "f"
+
+
+def test_a_frame_of_the_path():
+    path = fitted("classifier")[0].pruning_path_
+    frame = path.to_frame()
+    assert frame.index.name == "step"
+    assert len(frame) == len(path)
+    assert frame["layer_sizes"].tolist() == path.layer_sizes
+    for name in frame.columns.drop("layer_sizes"):
+        np.testing.assert_array_equal(frame[name], getattr(path, name))
+        assert frame[name].dtype == getattr(path, name).dtype
+
+
+def test_frames_need_pandas(monkeypatch):
+    path = fitted("classifier")[0].pruning_path_
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"PruningReport\.to_frame needs pandas, .* pip install"):
+        some_report().to_frame()
+    with pytest.raises(ImportError, match=r"PruningPath\.to_frame needs pandas"):
+        path.to_frame()
 
 
 def test_numbers_of_a_fit():
