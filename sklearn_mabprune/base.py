@@ -145,7 +145,8 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
         -----
         PruningWarning
             If the budget costs more than `tolerance`, if there are too few rows to set
-            some apart, or if Ctrl-C ended the pruning.
+            some apart, if the smaller network is not faster, or if Ctrl-C ended the pruning
+            or the fine-tuning.
         """
         self._forget()
         chooser = resolve_policy(self.policy)

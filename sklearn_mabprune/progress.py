@@ -59,6 +59,7 @@ class Progress:
         self._name, self._total, self._unit = "", 1, ""
         self._done = self._n_calls = 0
         self._started = self._told = 0.0
+        self._first = (0.0, 100.0)
         self._facts: tuple[str, ...] = ()
         self._about = ""
 
@@ -103,6 +104,7 @@ class Progress:
         self._name, self._total, self._unit = name, max(1, total), unit
         self._done = self._n_calls = 0
         self._started = self._told = time.perf_counter()
+        self._first = (0.0, 100.0)
         self.percent, self._facts, self._about = self._before, (), ""
         self._show()
         yield self
@@ -116,7 +118,11 @@ class Progress:
         self._n_calls += 1
         share = self._shares[self._name]
         self.percent = self._before + share * min(1.0, self._done / self._total)
-        now, left = time.perf_counter(), self.seconds_left()
+        now = time.perf_counter()
+        if self._n_calls == 1:
+            # The first one sets things up, and is no measure of the others.
+            self._first = (now, self.percent)
+        left = self.seconds_left()
         self._about = "" if left < _LONG else f"about {tqdm.format_interval(left)} left"
         self._facts = facts
         self._show()
@@ -131,13 +137,15 @@ class Progress:
         self._facts = facts
 
     def seconds_left(self) -> float:
-        """What is still to come, at the pace of the present stage.
+        """What is still to come, at the pace of the present stage; 0 while nobody knows.
 
         Later stages count by their usual share.  As a rule too much while training, which
         may stop early.
         """
-        done = max(self.percent - self._before, 1e-9)
-        return (time.perf_counter() - self._started) * (100 - self.percent) / done
+        since, percent = self._first
+        if self.percent <= percent:
+            return 0.0
+        return (time.perf_counter() - since) * (100 - self.percent) / (self.percent - percent)
 
     def _show(self) -> None:
         self._bar.set_description_str(self._name, refresh=False)

@@ -143,29 +143,37 @@ def test_time_left_is_at_the_pace_of_the_stage(clock, monkeypatch):
     terminal = open_terminal(monkeypatch)
     with Progress(1) as progress:
         with progress.stage("training", 10, "epochs"):
-            clock.now = 12.0
+            clock.now = 50.0
+            progress.advance(1)  # sets things up
+            assert progress.seconds_left() == 0.0
+            clock.now = 62.0
             progress.advance(2)  # 12 % of all in 12 s
-            assert progress.seconds_left() == pytest.approx(88.0)
+            assert progress.seconds_left() == pytest.approx(100 - 18)
         with progress.stage("pruning", 30, "neurons"):
-            clock.now = 14.0
-            progress.advance(15)  # 15 % of all in 2 s
-            assert progress.seconds_left() == pytest.approx(2 / 15 * 25)
-            clock.now = 42.0
-            progress.advance(0)  # 15 % in 30 s
+            assert progress.seconds_left() == 0.0
+            clock.now = 64.0
+            progress.advance(5)
+            clock.now = 66.0
+            progress.advance(10)  # 10 % of all in 2 s
+            assert progress.seconds_left() == pytest.approx(2 / 10 * 25)
+            clock.now = 94.0
+            progress.advance(0)  # 10 % in 30 s
             progress._bar.refresh()
-    assert "about 00:50 left" in terminal.getvalue()
+    assert "about 01:15 left" in terminal.getvalue()
 
 
 def test_short_work_needs_no_estimate(caplog, clock):
     with Progress(2) as progress, progress.stage("pruning", 30, "neurons"):
-        clock.now = 0.1
-        progress.advance(10, "20 neurons left")
-        clock.now = 200.0
-        progress.advance(10, "10 neurons left")
+        for second, left in ((0.1, 25), (0.2, 20), (100.0, 15)):
+            clock.now = second
+            progress.advance(5, f"{left} neurons left")
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == "pruning: round 1, 20 neurons left"
-    assert lines[1] == "pruning: round 2, 10 neurons left, about 03:20 left"
-    assert lines[2] == "pruning: 20 neurons, 200.0 s, 10 neurons left"
+    assert lines == [
+        "pruning: round 1, 25 neurons left",
+        "pruning: round 2, 20 neurons left",
+        "pruning: round 3, 15 neurons left, about 04:09 left",
+        "pruning: 15 neurons, 100.0 s, 15 neurons left",
+    ]
 
 
 def test_a_long_training_says_so_now_and_then(caplog, clock):
@@ -174,7 +182,7 @@ def test_a_long_training_says_so_now_and_then(caplog, clock):
             clock.now = float(second)
             progress.advance(1)
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == "training: 7 of 100 epochs, about 02:16 left"
+    assert lines[0] == "training: 7 of 100 epochs, about 02:39 left"
     assert 10 < len(lines) < 20
 
 
