@@ -8,9 +8,9 @@ did.
 """
 
 # %%
-# ``memory=`` keeps the initial training, so that all four prune the same network. Every layer loses
-# the same share (``scope="layer"``), and nothing is fine-tuned, so that only the choice of neurons
-# differs.
+# ``memory=`` keeps the initial training, so that all four prune the same network. A round removes
+# two neurons, every layer loses the same share (``scope="layer"``), and nothing is fine-tuned, so
+# that only the choice of neurons differs.
 
 import tempfile
 
@@ -37,6 +37,7 @@ with tempfile.TemporaryDirectory() as folder:
                 MLPNetClassifier(module__hidden_layer_sizes=(64, 32)),
                 policy=policy,
                 pruning_budget=0.85,
+                step=2,
                 scope="layer",
                 fine_tune_epochs=0,
                 tolerance=1,

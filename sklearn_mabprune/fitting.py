@@ -169,6 +169,7 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
         seconds_fine_tuning=seconds_tuning,
         unused_features=unused,
         warnings=tuple(found),
+        interrupted=patience.happened,
     )
     return Pruned(pruned, path, report, chosen)
 

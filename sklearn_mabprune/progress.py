@@ -16,6 +16,7 @@ logger = logging.getLogger("sklearn_mabprune")
 # What part of a fit each stage takes, roughly: only then can one bar, and one estimate of
 # what is left, span them all.
 _SHARES = {"training": 60, "pruning": 30, "fine-tuning": 10}
+_OTHER_SHARE = 50
 
 # Work that ends within so many seconds needs no estimate, and no line while it lasts.
 _LONG = 5.0
@@ -32,8 +33,9 @@ class Progress:
     ----------
     verbose : int
         0, 1, or 2 and more.
-    stages : sequence of {"training", "pruning", "fine-tuning"}
-        Those that this fit has, in order.
+    stages : sequence of str
+        Those that this work has, in order: "training", "pruning", "fine-tuning", or others,
+        which count as half of a fit.
 
     Attributes
     ----------
@@ -52,8 +54,8 @@ class Progress:
 
     def __init__(self, verbose: int, stages: Sequence[str] = tuple(_SHARES)):
         self.verbose = int(verbose)
-        total = sum(_SHARES[name] for name in stages)
-        self._shares = {name: 100 * _SHARES[name] / total for name in stages}
+        shares = {name: _SHARES.get(name, _OTHER_SHARE) for name in stages}
+        self._shares = {name: 100 * share / sum(shares.values()) for name, share in shares.items()}
         self.percent = self._before = 0.0
         self._open = ExitStack()
         self._name, self._total, self._unit = "", 1, ""
@@ -93,7 +95,8 @@ class Progress:
 
         Parameters
         ----------
-        name : {"training", "pruning", "fine-tuning"}
+        name : str
+            One of the stages.
         total : int
             Of what :meth:`advance` counts; at most, where nobody knows.
         unit : str
@@ -126,9 +129,9 @@ class Progress:
         self._about = "" if left < _LONG else f"about {tqdm.format_interval(left)} left"
         self._facts = facts
         self._show()
-        if self._name == "pruning":
+        if self._unit == "neurons":
             self._log(f"round {self._n_calls}")
-        elif now - self._told > _LONG:
+        elif self._unit != "epochs" or now - self._told > _LONG:
             self._log(f"{self._done} of {self._total} {self._unit}")
             self._told = now
 

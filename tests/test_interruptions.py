@@ -188,6 +188,8 @@ def assert_unpruned(model, X, y):
     assert report.before.n_parameters == report.after.n_parameters == path.n_parameters[0]
     assert report.before.score == report.after.score == path.score[0]
     assert (len(path), report.n_rounds, report.n_fine_tune_epochs) == (1, 0, 0)
+    assert report.interrupted
+    assert not trained.pruning_report_.interrupted
     assert all(kept.all() for kept in model.neuron_support_)
     assert model.hidden_layer_sizes_ == (12, 8)
 
@@ -264,6 +266,7 @@ def test_whenever_a_score_is_taken(budget):
         with pytest.warns(PruningWarning, match="interrupted"):
             model.fit(X, y)
         report, found = model.pruning_report_, model.pruning_path_
+        assert report.interrupted
         assert found.layer_sizes == path.layer_sizes[: len(found)]
         assert (len(found) < len(path)) == ("Pruning was interrupted" in report.warnings[0])
         assert report.after.hidden_layer_sizes == model.hidden_layer_sizes_

@@ -186,6 +186,17 @@ def test_a_long_training_says_so_now_and_then(caplog, clock):
     assert 10 < len(lines) < 20
 
 
+def test_other_work_has_a_line_a_step(caplog):
+    name = "cross-validation"
+    with Progress(2, [name]) as progress, progress.stage(name, 2, "folds"):
+        progress.advance()
+        assert progress.percent == 50.0
+        progress.advance()
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[:2] == ["cross-validation: 1 of 2 folds", "cross-validation: 2 of 2 folds"]
+    assert lines[2].startswith("cross-validation: 2 folds, 0.")
+
+
 def test_more_work_than_foreseen_stays_within_the_stage():
     with Progress(1) as progress, progress.stage("training", 10, "epochs"):
         progress.advance(25)

@@ -8,6 +8,7 @@ import warnings
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from typing import ClassVar
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -101,6 +102,7 @@ def cells(html):
 def test_notebooks_show_the_same_table():
     report = some_report(unused_features=("age", 7), warnings=("first", "second"))
     html = report._repr_html_()
+    assert ElementTree.fromstring(html).tag == "div"  # well-formed
     rows = [re.split(r"  +", line.strip()) for line in str(report).splitlines()]
     table = [row for row in rows if len(row) > 1]
     assert [[cell for cell in row if cell] for row in cells(html)] == table
