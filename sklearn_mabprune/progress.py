@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
+from typing import Any
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 logger = logging.getLogger("sklearn_mabprune")
 
@@ -58,6 +59,7 @@ class Progress:
         self._shares = {name: 100 * share / sum(shares.values()) for name, share in shares.items()}
         self.percent = self._before = 0.0
         self._open = ExitStack()
+        self._bar: Any = None
         self._name, self._total, self._unit = "", 1, ""
         self._done = self._n_calls = 0
         self._started = self._told = 0.0
@@ -66,15 +68,18 @@ class Progress:
         self._about = ""
 
     def __enter__(self) -> Progress:
-        # disable=None: only a terminal gets a bar; a notebook always does.
-        self._bar = tqdm(
-            total=100,
-            disable=None if self.verbose == 1 else True,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}",
-            dynamic_ncols=True,
-        )
-        self._open.callback(self._bar.close)
-        if self.verbose >= 2:
+        if self.verbose == 1:
+            # Imported where it is wanted: in a notebook without ipywidgets it warns.
+            from tqdm.auto import tqdm as bar
+
+            self._bar = bar(
+                total=100,
+                disable=None,  # only a terminal gets a bar; a notebook always does
+                bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}",
+                dynamic_ncols=True,
+            )
+            self._open.callback(self._bar.close)
+        elif self.verbose >= 2:
             self._open.enter_context(_heard())
         return self
 
@@ -151,6 +156,8 @@ class Progress:
         return (time.perf_counter() - since) * (100 - self.percent) / (self.percent - percent)
 
     def _show(self) -> None:
+        if self._bar is None:
+            return
         self._bar.set_description_str(self._name, refresh=False)
         self._bar.set_postfix_str(self._said(), refresh=False)
         self._bar.update(self.percent - self._bar.n)

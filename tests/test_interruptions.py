@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import pickle
-import signal
 import warnings
 
 import numpy as np
@@ -127,7 +126,7 @@ class Presses:
     def __call__(self, *args):
         self.calls += 1
         if 0 <= self.calls - self.call < self.presses:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
 
 class Scoring(Presses):

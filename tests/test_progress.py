@@ -10,6 +10,7 @@ import threading
 
 import numpy as np
 import pytest
+import tqdm.auto
 from sklearn.frozen import FrozenEstimator
 from user_nets import classes_table, classifier, fitted, small_classifier
 
@@ -24,7 +25,7 @@ class Terminal(io.StringIO):
         return True
 
 
-class EagerBar(module.tqdm):
+class EagerBar(tqdm.auto.tqdm):
     """A bar that draws every change, and not ten a second."""
 
     def __init__(self, *args, **kwargs):
@@ -82,7 +83,7 @@ def test_a_stderr_that_is_no_terminal_gets_no_bar(capfd, caplog):
 def test_one_bar_over_all_stages(capsys, monkeypatch):
     terminal = open_terminal(monkeypatch)
     # Every change is drawn, not ten a second.
-    monkeypatch.setattr(module, "tqdm", EagerBar)
+    monkeypatch.setattr(tqdm.auto, "tqdm", EagerBar)
     X, y = classes_table()
     model = classifier(small_classifier(max_epochs=6), verbose=1, fine_tune_epochs=3).fit(X, y)
     shown = list(dict.fromkeys(pictures(terminal)))
