@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import criteria, policies
+from . import criteria, displays, policies
 from .estimators import MABPrunedClassifier, MABPrunedRegressor
 from .exceptions import PruningWarning, UnsupportedModuleError
 from .networks import MLP, MLPNetClassifier, MLPNetRegressor
@@ -23,5 +23,6 @@ __all__ = [
     "UnsupportedModuleError",
     "WeightedLossMixin",
     "criteria",
+    "displays",
     "policies",
 ]

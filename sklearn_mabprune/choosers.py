@@ -105,14 +105,26 @@ class PolicyChooser:
         """What the round spent, and what it thought of the arms that go."""
         pulls, scale = self._pulls, self.search.scale
         assert pulls is not None
+        everyone = np.arange(len(pulls.by_arm))
+        estimates = np.stack([self.search.estimates(everyone), self._errors(pulls)])
+        # Arms that are gone, or may not go, are not measured any more.
+        estimates[:, ~self.search.policy.live_] = np.nan
         return {
             "n_pulls": pulls.n_pulls,
             "n_evaluations": pulls.n_evaluations,
             "n_backward": pulls.n_backward,
-            "loss_increase": self.search.estimates(arms),
             "confidence": self.search.policy.confidence(),
+            "pulls_by_arm": pulls.by_arm,
+            "loss_increase": estimates[0, arms],
+            "standard_error": estimates[1, arms],
+            "estimates": estimates.astype(np.float32),
             "reward_scale": (np.nan, np.nan) if scale is None else (scale.safest, scale.doubtful),
         }
+
+    def _errors(self, pulls: RoundPulls) -> Floats:
+        """Standard errors of every arm id; none for what was estimated but never pulled."""
+        errors = self.search.standard_errors(np.arange(len(pulls.by_arm)))
+        return errors if pulls.expected is None else np.where(pulls.by_arm > 0, errors, np.nan)
 
     def gone(self, arms: Arms) -> None:
         """Arms were removed, or may not be: the others' statistics get older."""

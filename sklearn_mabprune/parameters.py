@@ -143,8 +143,8 @@ PARAMETERS = """
         All randomness comes from here; global states are left alone.  The same seed gives
         the same neurons for a given number of torch threads.
     verbose : int, default=0
-        1 shows progress bars; 2 also logs a line a round at level INFO, which
-        ``logging.basicConfig(level="INFO")`` makes visible.
+        1 shows a progress bar, on terminals and in notebooks; 2 writes a line a round, through
+        the logger ``sklearn_mabprune`` at level INFO, and to stderr if nobody listens there.
 """
 
 ATTRIBUTES = """

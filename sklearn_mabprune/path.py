@@ -39,7 +39,7 @@ class PathOptions(ChooserOptions):
 class Step:
     """One point of a path: the network after a round (the first: before any).
 
-    ``chain`` is None where the network was not kept.
+    ``chain`` and ``estimates`` are None where the network was not kept.
     """
 
     chain: Chain | None
@@ -54,8 +54,11 @@ class Step:
     n_evaluations: int = 0
     n_backward: int = 0
     loss_increase: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    standard_error: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     reward_scale: tuple[float, float] = (np.nan, np.nan)
     confidence: float = np.nan
+    pulls_by_arm: NDArray[np.intp] | None = None
+    estimates: NDArray[np.float32] | None = None
 
 
 @dataclass
@@ -193,4 +196,4 @@ def _thin(walk: Walk, budget: Budget) -> None:
     parts = MAX_KEPT - 1
     then, now = (parts * budget.gone(s.sizes) // max(1, budget.target) for s in (before, middle))
     if now == then:
-        middle.chain = None
+        middle.chain = middle.estimates = None

@@ -115,6 +115,11 @@ class RoundPulls:
         """Pulls after which an arm is exact."""
         return len(self._parts)
 
+    @property
+    def by_arm(self) -> NDArray[np.intp]:
+        """Pulls of every arm id so far, (n_ids,)."""
+        return self._done
+
     def pull(self, arms: NDArray[np.intp]) -> Pulled:
         """Measure each of these distinct live arms on its next block."""
         if (self._done[arms] >= self.n_blocks).any():

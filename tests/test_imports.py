@@ -26,6 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "exceptions": set(),
     "randomness": set(),
     "progress": set(),
+    "interruptions": set(),
+    "tables": set(),
     "latency": set(),
     "batches": set(),
     "losses": set(),
@@ -67,11 +69,15 @@ ALLOWED: dict[str, set[str]] = {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
         "schedules", "surgery",
     },
-    "report": {"path"},
+    "report": {"path", "tables"},
+    # drawn from fitted attributes alone
+    "displays": {"displays.*"},
+    "displays.base": set(),
+    "displays.*": {"displays.base"},
     # one fit as a story, and the estimators around it
     "fitting": {
-        "chain", "criteria", "exceptions", "latency", "path", "policies.base", "predicting",
-        "progress", "rows", "report", "schedules", "shrinking", "training",
+        "chain", "criteria", "exceptions", "interruptions", "latency", "path", "policies.base",
+        "predicting", "progress", "rows", "report", "schedules", "shrinking", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
     "predicting": {"batches", "chain"},

@@ -251,6 +251,10 @@ class Policy(BaseEstimator):
             seen[1] = slope * sums + intercept * counts
             seen[2] = slope**2 * seen[2] + 2 * slope * intercept * sums + intercept**2 * counts
 
+    def deviation(self, arms: Arms) -> Floats | None:
+        """Standard deviation of beliefs; None where only the spread of pulls is known."""
+        return None
+
     def to_estimate(self, n_remove: int) -> Arms:
         """Arms whose estimates a round that removes `n_remove` needs; all live ones."""
         return self.live_arms()

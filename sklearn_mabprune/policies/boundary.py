@@ -176,6 +176,10 @@ class Boundary(Policy):
         """Posterior mean of the reward; -inf where nothing is known at all."""
         return self.beliefs(arms)[0] if self.estimated_ else super().mean(arms)
 
+    def deviation(self, arms: Arms) -> Floats | None:
+        """Of the posterior; without estimates as for any policy."""
+        return self.beliefs(arms)[1] if self.estimated_ else None
+
     def choose(self, arms: Arms, n: int) -> Arms:
         """The `n` most doubtful arms, or nothing when the choice is settled."""
         live = self.live_arms()
