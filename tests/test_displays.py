@@ -42,7 +42,7 @@ def close_figures():
 def fit(kind="classifier", hidden=(12, 8), **params):
     """A fitted estimator whose pulls are of blocks, so that most neurons are not exact."""
     make, table = (classifier, classes_table) if kind == "classifier" else (regressor, values_table)
-    model = make(pull_batch_size=20, **{"pruning_budget": 0.6, **params})
+    model = make(pull_batch_size=20, **{"policy": "ucb1", "pruning_budget": 0.6, **params})
     if kind == "classifier":
         model.set_params(
             estimator=small_classifier(module__hidden_layer_sizes=hidden, max_epochs=40)

@@ -145,10 +145,10 @@ class InterruptedPolicy(Uniform):
     def __init__(self, method="start", presses=None):
         self.method, self.presses = method, presses
 
-    def start(self, arms, rng=None):
+    def start(self, arms, rng=None, groups=None):
         if self.method == "start":
             self.presses()
-        return super().start(arms, rng)
+        return super().start(arms, rng, groups)
 
     def select(self, n):
         if self.method == "select":
