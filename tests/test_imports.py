@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     # what a removal takes away, how it is measured, how it is done
     "chain": {"exceptions", "layers"},
     "rows": {"chain", "losses"},
-    "suffix": {"chain", "layers", "losses", "rows"},
+    "suffix": {"chain", "layers", "rows"},
     "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
     "surrogate": {"chain", "evaluation"},
     "views": {"ablation", "chain", "criteria", "evaluation"},
