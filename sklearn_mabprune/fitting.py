@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .chain import Chain, recover_chain
 from .criteria import Criterion
 from .exceptions import PruningWarning
+from .forecast import forecast, in_words
 from .latency import milliseconds
 from .path import PathOptions, Walk, pruning_path
 from .policies.base import Policy
@@ -107,10 +108,14 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
 
     started = time.perf_counter()
     n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
+    some = _some(rows, plan.max_pruning_rows, rows_seed)
     with Progress("pruning", n_going, "neurons", plan.verbose) as progress:
+        if plan.verbose:
+            pulls = plan.chooser.needs_pulls
+            progress.expect(in_words(forecast(original, some, plan.options, budget, pulls)))
         walk = pruning_path(
             original,
-            _some(rows, plan.max_pruning_rows, rows_seed),
+            some,
             plan.chooser,
             budget,
             plan.options,

@@ -39,6 +39,13 @@ class Progress:
     ) -> None:
         self.bar.close()
 
+    def expect(self, duration: str) -> None:
+        """Say at the start how long it will take, about."""
+        if self.verbose >= 1:
+            self.bar.set_postfix(expected=f"about {duration}")
+        if self.verbose >= 2:
+            logger.info("%s: about %s", self.stage, duration)
+
     def advance(self, n: int, **facts: object) -> None:
         """`n` more are done; facts are shown beside the bar or logged."""
         self.done += n

@@ -66,11 +66,12 @@ ALLOWED: dict[str, set[str]] = {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
         "schedules", "surgery",
     },
+    "forecast": {"chain", "path", "rows", "schedules"},
     "report": {"path"},
     # one fit as a story, and the estimators around it
     "fitting": {
-        "chain", "criteria", "exceptions", "latency", "path", "policies.base", "predicting",
-        "progress", "rows", "report", "schedules", "shrinking", "training",
+        "chain", "criteria", "exceptions", "forecast", "latency", "path", "policies.base",
+        "predicting", "progress", "rows", "report", "schedules", "shrinking", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
     "predicting": {"batches", "chain"},

@@ -160,13 +160,15 @@ def test_bars_go_to_stderr(verbose, capsys, caplog):
     assert written.out == ""
     for beginning in (r"training: .* 0/6 ", r"pruning: .* 0/10 ", r"fine-tuning: .* 0/3 "):
         assert re.search(beginning, written.err)
+    assert "expected=about a second" in written.err
     lines = [record.getMessage() for record in caplog.records]
     if verbose == 1:
         assert not lines
         return
     assert sum(line.startswith("training: ") for line in lines) == 6
     assert "training: 6 of 6 epochs, loss " in "\n".join(lines)
-    rounds = [line for line in lines if line.startswith("pruning: ")]
+    first, *rounds = [line for line in lines if line.startswith("pruning: ")]
+    assert first == "pruning: about a second"
     assert len(rounds) == model.pruning_report_.n_rounds
     assert rounds[0].startswith("pruning: 2 of 10 neurons, left 18, score ")
     assert lines[-1] == "fine-tuning: 3 of 3 epochs"
