@@ -18,8 +18,8 @@ from torch import Tensor
 from .ablation import ZeroAblation, make_ablation
 from .chain import Chain, run_across
 from .layers import LinearKind
-from .rows import Rows
-from .suffix import Suffix, losses_across
+from .rows import Rows, losses_across
+from .suffix import Suffix
 
 #: Largest temporary, in numbers: what fits a processor's cache, and what keeps a GPU busy.
 CHUNK = {"cpu": 2**19, "cuda": 2**25}
@@ -150,7 +150,8 @@ class LayerStatistics:
 
     A removal down-dates its own layer.  Layers behind it become stale, since what they
     read has changed; a layer's statistics are made anew when another share `refresh` of the
-    neurons up to this layer is gone: five times over a whole path, by default.
+    neurons before it is gone: five times over a whole path, by default.  What the first
+    layer reads never changes.
 
     Parameters
     ----------
@@ -158,7 +159,7 @@ class LayerStatistics:
     ridge : float
         Share of the mean variance of a layer's activations.
     refresh : float
-        Share of the original neurons of a layer and those before it.
+        Share of the original neurons in the layers before one.
 
     Attributes
     ----------
@@ -177,7 +178,10 @@ class LayerStatistics:
 
     def update(self, chain: Chain, rows: Rows) -> list[ZeroAblation]:
         """Statistics for the network as it stands, made anew where they are stale."""
-        left = np.cumsum(chain.hidden_sizes)
+        sizes = chain.hidden_sizes
+        # The first layer reads the features: nothing before it can go.
+        left = np.cumsum([1, *sizes[:-1]])
+        left[1:] -= 1
         if not self.ablations:
             # The list stays the same object: others hold it.
             self.n_factorisations[:] = [0] * len(left)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .chain import Chain, recover_chain
 from .criteria import Criterion
 from .exceptions import PruningWarning
+from .forecast import forecast, in_words
 from .interruptions import Patience
 from .latency import milliseconds
 from .path import PathOptions, Step, Walk, pruning_path
@@ -107,6 +108,10 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     pruning_rows = patience.run(lambda: _some(rows, plan.max_pruning_rows, rows_seed))
     n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
     with progress.stage("pruning", n_going, "neurons"):
+        if progress.verbose:
+            pulls = plan.chooser.needs_pulls
+            seconds = forecast(original, pruning_rows, plan.options, budget, pulls)
+            progress.expect(in_words(seconds))
         walk = patience.run(
             lambda: pruning_path(
                 original,

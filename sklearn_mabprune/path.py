@@ -27,9 +27,10 @@ MAX_KEPT = 12
 
 @dataclass(frozen=True)
 class PathOptions(ChooserOptions):
-    """How a path is walked; see the estimators for what each option means."""
+    """How a path is walked; see the estimators and :class:`LayerStatistics` for the options."""
 
     ablation: str = "least_squares"
+    refresh: float = 0.2
     step: float | int = 0.02
     scope: str = "global"
     min_neurons: int = 1
@@ -111,7 +112,7 @@ def pruning_path(
     make = PolicyChooser if chooser.needs_pulls else CriterionChooser
     choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
     step = choose.round_size(step_size(options.step, len(table)))
-    statistics = LayerStatistics(options.ablation, options.ridge)
+    statistics = LayerStatistics(options.ablation, options.ridge, options.refresh)
     walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
     try:
         while not budget.reached(table.sizes):

@@ -120,6 +120,12 @@ class Progress:
         if self._done:
             self._log(f"{self._done} {unit}", f"{time.perf_counter() - self._started:.1f} s")
 
+    def expect(self, duration: str) -> None:
+        """Say at the start of a stage how long it will take, about."""
+        self._facts = (f"about {duration} expected",)
+        self._show()
+        self._log(*self._facts)
+
     def advance(self, n: int = 1, *facts: str) -> None:
         """`n` more are done; facts are shown beside the bar and in the lines."""
         self._done += n

@@ -23,10 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .chain import Chain, run
+from .chain import Chain
 from .layers import BETWEEN, LinearKind
-from .losses import RowLoss
-from .rows import Rows
+from .rows import Rows, losses_across
 
 # Pairs are gathered where they are at most this share of all.
 _SPARSE = 0.8
@@ -223,29 +222,6 @@ class Suffix:
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return losses_across(self.chain, outputs, targets, self.rows.loss)
-
-
-def losses_across(chain: Chain, outputs: Tensor, targets: Tensor, loss: RowLoss) -> Tensor:
-    """Losses in float64 of raw outputs that lie in columns.
-
-    Parameters
-    ----------
-    chain : Chain
-        Says what stands behind the last Linear.
-    outputs : Tensor of shape (n_outputs, ..., n_rows)
-    targets : Tensor of shape (n_rows,) or (n_rows, n_outputs)
-    loss : RowLoss
-
-    Returns
-    -------
-    Tensor of float64, shape (..., n_rows)
-    """
-    tail = chain.stages[-1].after
-    if not tail and loss.knows_columns(targets):
-        return loss.across(outputs, targets).double()
-    flat = run(tail, outputs.flatten(1).T)
-    repeated = targets.repeat(len(flat) // len(targets), *[1] * (targets.dim() - 1))
-    return loss(flat, repeated).double().view(outputs.shape[1:])
 
 
 def in_chunks(run: Callable[[slice], None], total: int, at_once: int) -> None:

@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     # what a removal takes away, how it is measured, how it is done
     "chain": {"exceptions", "layers"},
     "rows": {"chain", "losses"},
-    "suffix": {"chain", "layers", "losses", "rows"},
+    "suffix": {"chain", "layers", "rows"},
     "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
     "surrogate": {"chain", "evaluation", "layers", "suffix"},
     "views": {"ablation", "chain", "criteria", "evaluation"},
@@ -69,6 +69,7 @@ ALLOWED: dict[str, set[str]] = {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
         "schedules", "surgery",
     },
+    "forecast": {"chain", "path", "rows", "schedules"},
     "report": {"path", "tables"},
     # drawn from fitted attributes alone
     "displays": {"displays.*"},
@@ -76,7 +77,8 @@ ALLOWED: dict[str, set[str]] = {
     "displays.*": {"displays.base"},
     # one fit as a story, and the estimators around it
     "fitting": {
-        "chain", "criteria", "exceptions", "interruptions", "latency", "path", "policies.base",
+        "chain", "criteria", "exceptions", "forecast", "interruptions", "latency", "path",
+        "policies.base",
         "predicting", "progress", "rows", "report", "schedules", "shrinking", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
