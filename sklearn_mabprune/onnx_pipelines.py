@@ -27,9 +27,10 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
         Fitted.  Of a search its best estimator is taken.  skl2onnx must know all steps but ours.
     X : array-like or dataframe of shape (n_samples, n_features)
         Rows as ``predict`` takes them; one is enough.  They say what the inputs are: an array
-        is one input "X"; a dataframe has an input of shape (n_rows, 1) for each column, called
-        like it.  Strings are strings; all numbers and booleans are float32 where all floats
-        among them are, else float64.
+        is one input "X"; a dataframe has an input of shape (n_rows, 1) for each column, in
+        their order and called like them, with "_" for whatever is no letter, digit or "_".
+        Strings are strings; numbers and booleans are float32 where all floats among them are,
+        else float64.
     path : str or path-like, optional
         File to write.
 
@@ -103,7 +104,7 @@ def register_onnx_converters() -> None:
     >>> register_onnx_converters()
     >>> X, y = load_iris(return_X_y=True)
     >>> members = [("net", MABPrunedClassifier(random_state=0)), ("linear", LogisticRegression())]
-    >>> vote = VotingClassifier(members, voting="soft").fit(X, y)
+    >>> vote = VotingClassifier(members, voting="soft", flatten_transform=False).fit(X, y)
     >>> onnx_model = skl2onnx.to_onnx(vote, X, options={"zipmap": False})
     """
     register = require("skl2onnx", "onnx").update_registered_converter
