@@ -151,6 +151,8 @@ class Exports:
         TypeError
             If the estimator is of a class of your own, or its labels are neither numbers nor
             strings.
+        ValueError
+            If a weight is not finite.
 
         Warns
         -----

@@ -18,12 +18,12 @@ from .chain import Chain, PrunedChain, recover_chain, unwrap
 from .estimators import MABPrunedClassifier, MABPrunedRegressor
 from .exceptions import ModelFileError
 from .layers import BY_NAME, build, describe
-from .networks import MLP
+from .networks import MLP, MLPNetClassifier
 from .parameters import resolve_net, resolve_policy
 from .plain_data import from_plain, labels_from_plain
 from .report import PruningPath, PruningReport
 from .safe_files import Tensors, read_file, unreadable
-from .saving import LEFT_OUT, SAVED_CLASSES, outputs_of, versions
+from .saving import LEFT_OUT, NO_LAYER, SAVED_CLASSES, outputs_of, versions
 from .self_sizing import SelfSizing
 from .shrinking import net_around
 from .typed_data import record_from_plain
@@ -101,10 +101,20 @@ def load(path: Any, **parameters: Any) -> Any:
     try:
         fitted = _fitted(estimator, net, content, tensors)
         _require(not tensors, f"it has a tensor too many, {min(tensors, default=None)!r}")
+    except _OtherOutputsError as error:
+        if "estimator" in parameters:
+            raise ValueError(
+                f"estimator= does not fit: {error}. Pass a net with the criterion that it had."
+            ) from None
+        raise _odd(path, content, error) from error
     except Exception as error:
         raise _odd(path, content, error) from error
     vars(estimator).update(fitted)
     return estimator
+
+
+class _OtherOutputsError(ValueError):
+    """A net that makes predictions of outputs in another way than the saved one."""
 
 
 def _odd(path: Any, content: dict[str, Any], error: Exception) -> ModelFileError:
@@ -173,7 +183,7 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
 
 def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """Fitted attributes by name, each checked against the others."""
-    chain, rebuilt = _net(net, content["net"], tensors)
+    chain, rebuilt = _net(net, estimator.estimator is None, content["net"], tensors)
     report = record_from_plain(content["report"], PruningReport, "report", tensors)
     path = _path(content["path"], tensors)
     sizes = path.layer_sizes[0]
@@ -224,7 +234,7 @@ def _data(estimator: Any, chain: Chain, data: Any) -> dict[str, Any]:
     return found | {"y_ndim_": y_ndim}
 
 
-def _net(net: Any, data: Any, tensors: Tensors) -> tuple[Chain, Any]:
+def _net(net: Any, default: bool, data: Any, tensors: Tensors) -> tuple[Chain, Any]:
     """The chain in the file, and a skorch net around it made like `net`."""
     network, is_mlp, outputs, rescaled, labels, history = _record(
         data, "net", "network", "mlp", "outputs", "rescaled", "labels", "history"
@@ -233,6 +243,9 @@ def _net(net: Any, data: Any, tensors: Tensors) -> tuple[Chain, Any]:
     net = clone(net).set_params(device="cpu", compile=False)
     if net.module is MLP and not is_mlp:
         net.set_params(module=PrunedChain)
+        if default and outputs == NO_LAYER and isinstance(net, MLPNetClassifier):
+            # The module ends in a Softmax, and the default net must not add another one.
+            net.set_params(criterion=nn.NLLLoss)
     if rescaled:
         net.target_mean_, net.target_scale_ = (
             _finite(tensors.pop(f"target.{part}"), "target", (chain.n_outputs,), np.float64)
@@ -249,10 +262,12 @@ def _net(net: Any, data: Any, tensors: Tensors) -> tuple[Chain, Any]:
     rebuilt = net_around(net, chain)
     again = Chain.from_layers(list(unwrap(rebuilt.module_).children()))
     _require(again.descriptions() == chain.descriptions(), "its layers are not those of its net")
-    _require(
-        outputs_of(rebuilt) == outputs and hasattr(rebuilt, "target_scale_") >= bool(rescaled),
-        f"its net makes predictions of outputs in another way: {outputs}",
-    )
+    _require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no units")
+    if outputs_of(rebuilt) != outputs:
+        raise _OtherOutputsError(
+            f"the {type(net).__name__} makes predictions of its module's outputs by "
+            f"{outputs_of(rebuilt)}, the saved one did by {str(outputs)[:40]}"
+        )
     return chain, rebuilt
 
 

@@ -99,13 +99,13 @@ def register_onnx_converters() -> None:
     >>> import skl2onnx
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.ensemble import VotingClassifier
-    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.naive_bayes import GaussianNB
     >>> from sklearn_mabprune import MABPrunedClassifier, register_onnx_converters
     >>> register_onnx_converters()
     >>> X, y = load_iris(return_X_y=True)
-    >>> members = [("net", MABPrunedClassifier(random_state=0)), ("linear", LogisticRegression())]
+    >>> members = [("net", MABPrunedClassifier(random_state=0)), ("bayes", GaussianNB())]
     >>> vote = VotingClassifier(members, voting="soft", flatten_transform=False).fit(X, y)
-    >>> onnx_model = skl2onnx.to_onnx(vote, X, options={"zipmap": False})
+    >>> onnx_model = skl2onnx.to_onnx(vote, X, options={id(vote): {"zipmap": False}})
     """
     register = require("skl2onnx", "onnx").update_registered_converter
     options = {

@@ -35,10 +35,10 @@ _CLASSES: dict[str, type] = {
     )
 }  # fmt: skip
 
-_NET_PREFIXES = tuple(
-    f"{part}__"
-    for part in ("module", "criterion", "optimizer", "iterator_train", "iterator_valid", "dataset")
-)
+_NET_PREFIXES = (
+    "module__", "criterion__", "optimizer__", "iterator_train__", "iterator_valid__", "dataset__",
+    "callbacks__",
+)  # fmt: skip
 
 #: Would weaken what skorch's own load_params checks.
 _NEVER_WRITTEN = {"torch_load_kwargs"}

@@ -25,6 +25,9 @@ from .version import __version__
 #: Estimators that :func:`~.loading.load` builds again.
 SAVED_CLASSES = ("MABPrunedClassifier", "MABPrunedRegressor")
 
+#: How a net predicts whose module's outputs are the predictions.
+NO_LAYER = "no layer"
+
 #: Belongs to the machine: a path of another one, from which joblib would read pickles.
 LEFT_OUT = ("memory",)
 
@@ -87,7 +90,7 @@ def versions() -> dict[str, str]:
 def outputs_of(net: Any) -> str:
     """How a net makes predictions of its module's outputs."""
     try:
-        return "-".join(type(layer).__name__ for layer in nonlinearity(net)) or "as they are"
+        return "-".join(type(layer).__name__ for layer in nonlinearity(net)) or NO_LAYER
     except UnsupportedModuleError:
         return "a function of the user's"
 
@@ -147,5 +150,7 @@ def network_to_plain(arrays: dict[str, Any], name: str, tensors: Tensors) -> dic
     """Layers and precision of a network that is written down as arrays; these go to tensors."""
     for k, state in enumerate(arrays["state"]):
         for key, value in state.items():
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name}.{k}.{key} is not finite: this network predicts nothing.")
             tensors[f"{name}.{k}.{key}"] = np.array(value, order="C")
     return {"layers": [list(layer) for layer in arrays["layers"]], "dtype": arrays["dtype"]}

@@ -222,7 +222,7 @@ def test_sklearn_classifier_has_the_labels_and_names(labels):
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 def test_sklearn_mlp_pickles_clones_and_is_its_own(kind):
-    model, X, y = fitted(kind)
+    model, X, _ = fitted(kind)
     before = model.predict(X)
     mlp = model.to_sklearn()
     again = pickle.loads(pickle.dumps(mlp))
