@@ -156,7 +156,7 @@ def _record(data: Any, name: str, *keys: str) -> list[Any]:
 
 def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     """The estimator as its constructor makes it, and which parameters the caller must give."""
-    kind, parameters, missing, *_ = _record(
+    kind, parameters, missing, written_by, *_ = _record(
         content, "the file",
         "class", "parameters", "missing", "versions", "data", "net", "path", "report", "n_ranking",
     )  # fmt: skip
@@ -166,8 +166,10 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     _require(
         type(parameters) is dict
         and type(missing) is dict
-        and all(type(why) is str for why in missing.values()),
-        "its parameters are no records",
+        and type(written_by) is dict
+        and all(type(text) is str for text in [*missing.values(), *written_by.values()])
+        and not set(parameters) & set(missing),
+        "its parameters or versions are no records",
     )
     unknown = (set(parameters) | set(missing)) - known
     _require(not unknown, f"{kind} has no parameter {str(min(unknown, default=''))[:80]!r}")
@@ -275,7 +277,7 @@ def _chain(data: Any, name: str, tensors: Tensors) -> Chain:
     """A chain of the layers that are written down, its weights checked before it is built."""
     layers, dtype = _record(data, name, "layers", "dtype")
     _require(dtype in ("float32", "float64"), f"{name} is in precision {str(dtype)[:20]!r}")
-    _require(type(layers) is list, f"{name} has no list of layers")
+    _require(type(layers) is list and len(layers) > 0, f"{name} has no list of layers")
     built = [
         _layer(layer, dtype, f"{name}.{k}", tensors).to(getattr(torch, dtype))
         for k, layer in enumerate(layers)
@@ -347,6 +349,8 @@ def _path(data: Any, tensors: Tensors) -> PruningPath:
         fits = value.shape == shape if isinstance(value, np.ndarray) else len(value) == len(sizes)
         _require(part.name == "networks" or fits, f"its path has another length in {part.name}")
     _require(all(len(step) == len(sizes[0]) for step in sizes), "its path loses layers")
+    sums = [sum(step) for step in sizes]
+    _require(path.n_neurons.tolist() == sums, "the neurons of its path are not those of its layers")
     total = sum(sizes[0])
     gone = np.concatenate(path.removed)
     _require(

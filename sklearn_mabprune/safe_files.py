@@ -103,7 +103,7 @@ def unreadable(
     way_out: str = "Take another copy of the file, or save the estimator again.",
 ) -> ModelFileError:
     """The error for a file with which something is wrong."""
-    return ModelFileError(f"{path} cannot be loaded: {what}. {way_out}")
+    return ModelFileError(f"{path} cannot be loaded: {what.rstrip('.')}. {way_out}")
 
 
 def _check_version(path: Path, metadata: dict[str, str]) -> None:

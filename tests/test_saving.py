@@ -9,7 +9,6 @@ import warnings
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -38,6 +37,7 @@ from user_nets import (
     small_classifier,
     small_regressor,
     state,
+    strings_table,
     unit_values_table,
     values_table,
 )
@@ -59,11 +59,6 @@ from sklearn_mabprune.plain_data import (
 )
 from sklearn_mabprune.policies import POLICIES, UCB1, Thompson
 from sklearn_mabprune.typed_data import record_from_plain, record_to_plain
-
-
-def strings_table():
-    X, codes = classes_table()
-    return pd.DataFrame(X, columns=[*"uvwxyz"]), np.array(["red", "green", "blue"])[codes]
 
 
 def column_table():
