@@ -189,6 +189,10 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
     report = record_from_plain(content["report"], PruningReport, "report", tensors)
     path = _path(content["path"], tensors)
     sizes = path.layer_sizes[0]
+    measured = report.before.hidden_layer_sizes, report.after.hidden_layer_sizes
+    _require(measured == (sizes, chain.hidden_sizes), "its report is on other networks")
+    # A report that cannot be printed is none.
+    str(report)
     n_ranking = content["n_ranking"]
     _require(n_ranking == len(sizes), "its rankings are not those of its hidden layers")
     ranking = [tensors.pop(f"ranking.{k}") for k in range(n_ranking)]

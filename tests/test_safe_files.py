@@ -289,6 +289,9 @@ HOSTILE = {
     "report without a field": (("report", "n_pulls"), DELETED, "no field 'n_pulls'"),
     "report of another type": (("report", "n_pulls"), "many", "not of type int"),
     "report with a class": (("report", "before"), {"class": "x"}, "unknown field"),
+    "report on another network": (
+        ("report", "after", "hidden_layer_sizes", 0), 99, "report is on other networks"),
+    "report that cannot be printed": (("report", "before", "n_macs"), 0, "cannot be loaded"),
     "report that is a list": (("report",), [], "report is not a record"),
     "warnings that are no list": (("report", "warnings"), "x", "not a list"),
     "too many rankings": (("n_ranking",), 3, "rankings"),
