@@ -349,9 +349,8 @@ def _path(data: Any, tensors: Tensors) -> PruningPath:
     _require(len(sizes) > 0 and len(sizes[0]) > 0, "its path is empty")
     for part in fields(path):
         value = getattr(path, part.name)
-        shape = (len(sizes), 2) if part.name == "reward_scale" else (len(sizes),)
-        fits = value.shape == shape if isinstance(value, np.ndarray) else len(value) == len(sizes)
-        _require(part.name == "networks" or fits, f"its path has another length in {part.name}")
+        n_steps = len(value) if isinstance(value, (list, np.ndarray)) else len(sizes)
+        _require(n_steps == len(sizes), f"its path has another length in {part.name}")
     _require(all(len(step) == len(sizes[0]) for step in sizes), "its path loses layers")
     sums = [sum(step) for step in sizes]
     _require(path.n_neurons.tolist() == sums, "the neurons of its path are not those of its layers")

@@ -13,6 +13,7 @@ from torch import nn
 
 from .chain import unwrap
 from .exceptions import UnsupportedModuleError
+from .layers import BY_NAME
 
 #: Layers that change nothing in rows of a trained network.
 _IDLE = (nn.modules.dropout._DropoutNd, nn.Identity, nn.Flatten)
@@ -46,7 +47,7 @@ def plain_layers(estimator: Any) -> list[nn.Module]:
 
 def module_layers(estimator: Any) -> list[nn.Module]:
     """The module's own layers: copies, on the CPU, in evaluation mode, idle ones left out."""
-    check_is_fitted(estimator)
+    check_is_fitted(estimator, "estimator_")
     module = copy.deepcopy(unwrap(estimator.estimator_.module_)).cpu().eval()
     return [layer for layer in module.children() if not isinstance(layer, _IDLE)]
 
@@ -72,6 +73,10 @@ def nonlinearity(net: Any) -> list[nn.Module]:
         return []
     if isinstance(found, partial) and found.func is torch.softmax:
         return [nn.Softmax(dim=-1)]
+    if found is torch.sigmoid:
+        return [nn.Sigmoid()]
+    if type(found) in BY_NAME.values():
+        return [] if isinstance(found, _IDLE) else [copy.deepcopy(found).cpu().eval()]
     raise UnsupportedModuleError(
         f"The net has predict_nonlinearity={net.predict_nonlinearity!r}, a function that no layer "
         "stands for, and cannot be exported. Put the function into the module as its last layer, "

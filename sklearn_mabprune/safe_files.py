@@ -20,7 +20,7 @@ from .optional import require
 
 FORMAT, FORMAT_VERSION = "sklearn_mabprune", 1
 
-_DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64", "BOOL": "bool"}
+_DTYPES = {"BOOL", "U8", "U16", "U32", "U64", "I64", "F32", "F64"}
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -34,7 +34,7 @@ def write_file(path: Any, content: dict[str, Any], tensors: Tensors) -> None:
     content : dict
         What JSON knows.
     tensors : dict of str to ndarray
-        Of dtype float32, float64, int64 or bool, in C order.
+        In C order; of dtype bool, float32, float64, int64 or unsigned.
 
     Raises
     ------

@@ -39,7 +39,8 @@ def save(estimator: Any, path: Any, networks: bool = True) -> None:
     if kind.__name__ not in SAVED_CLASSES or not kind.__module__.startswith("sklearn_mabprune."):
         raise TypeError(
             f"save() writes {' and '.join(SAVED_CLASSES)}, this is a {kind.__qualname__}: a file "
-            "without code cannot say what that is. Use pickle, or to_torch() and to_onnx()."
+            "without code cannot say what that is. Of a search save best_estimator_; else use "
+            "pickle, or to_torch() and to_onnx()."
         )
     parameters: dict[str, Any] = {}
     missing: dict[str, str] = {}

@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 
 Tensors = dict[str, NDArray[Any]]
 
-#: Precision of arrays in a file, by kind.
-_DTYPES = {"b": np.dtype(bool), "i": np.dtype(np.int64), "f": np.dtype(np.float64)}
-
 
 def record_to_plain(
     value: Any, hint: Any, name: str, tensors: Tensors, leave_out: tuple[str, ...] = ()
@@ -29,8 +26,9 @@ def record_to_plain(
     ----------
     value : object
     hint : type
-        What it is declared as: a dataclass, list, tuple, dict with string keys, array, int,
-        float, bool, str, Any (one of the last four), or one of these or None.
+        What it is declared as: a dataclass, list, tuple, dict with keys that are strings or
+        integers, array of a dtype or a family of them (``np.unsignedinteger``), int, float,
+        bool, str, Any (one of the last four), or one of these or None.
     name : str
         Of its tensors, and for errors.
     tensors : dict of str to ndarray
@@ -45,7 +43,8 @@ def record_to_plain(
     """
     origin, args = get_origin(hint) or hint, get_args(hint)
     if origin is np.ndarray:
-        tensors[name] = np.array(value, dtype=_dtype(args), order="C")
+        tensors[name] = np.array(value, order="C")
+        _check_dtype(tensors[name], args, name)
         return None
     if is_dataclass(hint):
         hints = get_type_hints(hint)
@@ -61,8 +60,10 @@ def record_to_plain(
             record_to_plain(item, kind, f"{name}.{k}", tensors)
             for k, (item, kind) in enumerate(zip(value, _items(args, len(value)), strict=True))
         ]
-    if origin is dict and args[0] is str:
-        return {k: record_to_plain(v, args[1], f"{name}.{k}", tensors) for k, v in value.items()}
+    if origin is dict and args[0] in (str, int):
+        return {
+            str(k): record_to_plain(v, args[1], f"{name}.{k}", tensors) for k, v in value.items()
+        }
     if origin in (Union, types.UnionType):
         return None if value is None else record_to_plain(value, _not_none(args), name, tensors)
     if hint is Any:
@@ -88,8 +89,9 @@ def record_from_plain(
     origin, args = get_origin(hint) or hint, get_args(hint)
     if origin is np.ndarray:
         array = tensors.pop(name, None)
-        if array is None or array.dtype != _dtype(args) or data is not None:
-            raise ValueError(f"{name} is not an array of {_dtype(args)}")
+        if array is None or data is not None:
+            raise ValueError(f"{name} is not an array")
+        _check_dtype(array, args, name)
         return array
     if is_dataclass(hint):
         return _dataclass(data, hint, name, tensors, leave_out)
@@ -104,7 +106,10 @@ def record_from_plain(
     if origin is dict:
         if type(data) is not dict:
             raise ValueError(f"{name} is not a dict")
-        return {k: record_from_plain(v, args[1], f"{name}.{k}", tensors) for k, v in data.items()}
+        return {
+            args[0](k): record_from_plain(v, args[1], f"{name}.{k}", tensors)
+            for k, v in data.items()
+        }
     if origin in (Union, types.UnionType):
         return None if data is None else record_from_plain(data, _not_none(args), name, tensors)
     if hint is float and type(data) in (int, float):
@@ -141,9 +146,10 @@ def _dataclass(
     )
 
 
-def _dtype(args: tuple[Any, ...]) -> np.dtype[Any]:
+def _check_dtype(array: NDArray[Any], args: tuple[Any, ...], name: str) -> None:
     (scalar,) = get_args(args[1])
-    return _DTYPES[np.dtype(scalar).kind]
+    if not np.issubdtype(array.dtype, scalar):
+        raise ValueError(f"{name} is an array of {array.dtype}, not of {scalar.__name__}")
 
 
 def _items(args: tuple[Any, ...], n: int) -> tuple[Any, ...]:

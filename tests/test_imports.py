@@ -76,7 +76,7 @@ ALLOWED: dict[str, set[str]] = {
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
     "predicting": {"batches", "chain"},
     # away with the network: other formats, and files
-    "plain_layers": {"chain", "exceptions"},
+    "plain_layers": {"chain", "exceptions", "layers"},
     "sklearn_mlp": {"exceptions", "plain_layers"},
     "onnx_graph": {"optional", "plain_layers"},
     "plain_data": {"batches", "criteria", "networks", "policies"},

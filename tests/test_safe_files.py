@@ -8,6 +8,7 @@ import pickle
 import struct
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -278,7 +279,7 @@ HOSTILE = {
     "share is not a number": (("data", "validation_share"), "nan", "no share"),
     "path without a field": (("path", "arrays", "n_pulls"), DELETED, "no field 'n_pulls'"),
     "path with a field too many": (("path", "arrays", "x"), None, "unknown field 'x'"),
-    "path with a number for an array": (("path", "arrays", "loss"), 3, "not an array of float64"),
+    "path with a number for an array": (("path", "arrays", "loss"), 3, "is not an array"),
     "path with odd sizes": (("path", "arrays", "layer_sizes", 0, 0), 2.5, "not of type int"),
     "path with other sizes": (("path", "arrays", "layer_sizes", 0, 0), 99, "not those of its"),
     "path with a layer too few": (("path", "arrays", "layer_sizes", 1, 0), DELETED, "loses layers"),
@@ -364,7 +365,7 @@ TENSORS = {
     "ranking of another length": ("ranking.0", changed(lambda a: a[1:]), "rankings"),
     "no ranking": ("ranking.1", dict.pop, "cannot be loaded"),
     "path that ends early": ("path.score", changed(lambda a: a[1:]), "another length in score"),
-    "path of another type": ("path.score", changed(lambda a: a > 0), "not an array of float64"),
+    "path of another type": ("path.score", changed(lambda a: a > 0), "array of bool, not of"),
     "path that removes what is not there": ("path.removed.1", poisoned(999), "what is not there"),
     "path that removes twice": (
         "path.removed.1", changed(lambda a: np.repeat(a[:1], 2)), "what is not there"),
@@ -391,7 +392,7 @@ def test_a_tensor_too_many_is_refused(saved, tmp_path):
             load(tmp_path / "model")
 
 
-@pytest.mark.parametrize("dtype", ["float16", "int8", "uint64", "complex64"])
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int32", "complex64"])
 def test_tensors_of_other_dtypes_are_refused(dtype, saved, tmp_path):
     tensors = {**saved.tensors, "network.0.weight": np.zeros((2, 2), dtype)}
     write_file(tmp_path / "model", saved.content, tensors)
@@ -460,7 +461,10 @@ def usable_or_refused(saved, path):
         loaded = load(path)
     except ModelFileError:
         return
-    assert len(loaded.predict(saved.X)) == len(saved.X)
+    X = np.asarray(saved.X)
+    if hasattr(loaded, "feature_names_in_"):
+        X = pd.DataFrame(X, columns=loaded.feature_names_in_)
+    assert len(loaded.predict(X)) == len(X)
     assert "neurons removed" in str(loaded.pruning_report_)
     loaded.to_torch()
 

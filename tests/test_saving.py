@@ -511,6 +511,8 @@ class Record:
     pairs: tuple[tuple[int, str], ...]
     inner: Inner
     named: dict[str, float]
+    small: np.ndarray[tuple[int, ...], np.dtype[np.unsignedinteger]]
+    kept: dict[int, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
 
 
 def test_records_come_back_by_their_declared_types():
@@ -520,10 +522,14 @@ def test_records_come_back_by_their_declared_types():
         ((1, "a"), (2, "b")),
         Inner(3, np.inf),
         {"x": 0.5, "y": -np.inf},
+        np.array([[3, 255]], dtype=np.uint8),
+        {0: np.zeros(2, np.float32), 12: np.ones(2, np.float32)},
     )
     tensors = {}
     plain = json.loads(json.dumps(record_to_plain(record, Record, "r", tensors), allow_nan=False))
-    assert set(tensors) == {"r.flags", "r.several.0", "r.several.1"}
+    assert set(tensors) == {
+        "r.flags", "r.several.0", "r.several.1", "r.small", "r.kept.0", "r.kept.12",
+    }  # fmt: skip
     found = record_from_plain(plain, Record, "r", tensors)
     assert_same(found, record)
     assert tensors == {}
