@@ -55,6 +55,8 @@ def record_to_plain(
             for part in fields(hint)
             if part.name not in leave_out
         }
+    if _are_arrays(origin, args):
+        return _joined(value, args[0], name, tensors)
     if origin in (list, tuple):
         return [
             record_to_plain(item, kind, f"{name}.{k}", tensors)
@@ -95,9 +97,11 @@ def record_from_plain(
         return array
     if is_dataclass(hint):
         return _dataclass(data, hint, name, tensors, leave_out)
+    if origin in (list, tuple) and type(data) is not list:
+        raise ValueError(f"{name} is not a list")
+    if _are_arrays(origin, args):
+        return _parted(data, args[0], name, tensors)
     if origin in (list, tuple):
-        if type(data) is not list:
-            raise ValueError(f"{name} is not a list")
         items = [
             record_from_plain(item, kind, f"{name}.{k}", tensors)
             for k, (item, kind) in enumerate(zip(data, _items(args, len(data)), strict=True))
@@ -144,6 +148,33 @@ def _dataclass(
             for key, value in data.items()
         }
     )
+
+
+def _are_arrays(origin: Any, args: tuple[Any, ...]) -> bool:
+    return origin is list and get_origin(args[0]) is np.ndarray
+
+
+def _joined(arrays: list[NDArray[Any]], hint: Any, name: str, tensors: Tensors) -> Any:
+    """Many small arrays as one tensor and their shapes: a name of its own would outweigh each."""
+    if arrays:
+        flat = np.concatenate([np.ravel(array) for array in arrays])
+        record_to_plain(flat, hint, name, tensors)
+    return [list(np.shape(array)) for array in arrays]
+
+
+def _parted(shapes: list[Any], hint: Any, name: str, tensors: Tensors) -> list[NDArray[Any]]:
+    if not shapes:
+        return []
+    flat = record_from_plain(None, hint, name, tensors)
+    if not all(
+        type(shape) is list and all(type(n) is int and n >= 0 for n in shape) for shape in shapes
+    ):
+        raise ValueError(f"{name} has shapes that are none")
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    if flat.shape != (ends[-1],):
+        raise ValueError(f"{name} is not of the length of its parts")
+    parts = np.split(flat, ends[:-1])
+    return [part.reshape(shape).copy() for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _check_dtype(array: NDArray[Any], args: tuple[Any, ...], name: str) -> None:

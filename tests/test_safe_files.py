@@ -280,6 +280,10 @@ HOSTILE = {
     "path without a field": (("path", "arrays", "n_pulls"), DELETED, "no field 'n_pulls'"),
     "path with a field too many": (("path", "arrays", "x"), None, "unknown field 'x'"),
     "path with a number for an array": (("path", "arrays", "loss"), 3, "is not an array"),
+    "path with parts of another length": (
+        ("path", "arrays", "removed", 1, 0), 10**30, "cannot be loaded"),
+    "path with parts too few": (("path", "arrays", "removed", 1), DELETED, "length of its parts"),
+    "path with parts of no shape": (("path", "arrays", "removed", 1), [-1], "shapes that are none"),
     "path with odd sizes": (("path", "arrays", "layer_sizes", 0, 0), 2.5, "not of type int"),
     "path with other sizes": (("path", "arrays", "layer_sizes", 0, 0), 99, "not those of its"),
     "path with a layer too few": (("path", "arrays", "layer_sizes", 1, 0), DELETED, "loses layers"),
@@ -366,10 +370,10 @@ TENSORS = {
     "no ranking": ("ranking.1", dict.pop, "cannot be loaded"),
     "path that ends early": ("path.score", changed(lambda a: a[1:]), "another length in score"),
     "path of another type": ("path.score", changed(lambda a: a > 0), "array of bool, not of"),
-    "path that removes what is not there": ("path.removed.1", poisoned(999), "what is not there"),
+    "path that removes what is not there": ("path.removed", poisoned(999), "what is not there"),
     "path that removes twice": (
-        "path.removed.1", changed(lambda a: np.repeat(a[:1], 2)), "what is not there"),
-    "path that removes less than nothing": ("path.removed.1", poisoned(-1), "what is not there"),
+        "path.removed", changed(lambda a: np.repeat(a[:1], len(a))), "what is not there"),
+    "path that removes less than nothing": ("path.removed", poisoned(-1), "what is not there"),
     "path with other neurons": ("path.n_neurons", poisoned(3), "not those of its layers"),
 }  # fmt: skip
 
