@@ -251,7 +251,7 @@ def test_the_network_of_a_serious_model_takes_little_more_than_its_weights(tmp_p
     model = make_pipeline(StandardScaler(), MABPrunedClassifier(net, tolerance=1, random_state=0))
     model.fit(X, y)
     model[-1].save(tmp_path / "model", networks=False)
-    assert (tmp_path / "model").stat().st_size < 1.5 * model[-1].pruning_report_.after.n_bytes
+    assert (tmp_path / "model").stat().st_size < 2 * model[-1].pruning_report_.after.n_bytes
     assert np.array_equal(
         load(tmp_path / "model").predict(model[:-1].transform(X)), model.predict(X)
     )
