@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import warnings
 from typing import Any
@@ -114,7 +115,8 @@ def _data(estimator: Any) -> dict[str, Any]:
 
 def _net(net: Any, tensors: Tensors) -> dict[str, Any]:
     """The pruned net: its layers, its weights, how it predicts, how its training went."""
-    chain = Chain.from_layers(list(unwrap(net.module_).children()))
+    # A chain puts its layers into evaluation mode: those of the net stay as they are.
+    chain = Chain.from_layers(list(copy.deepcopy(unwrap(net.module_)).children()))
     if hasattr(net, "target_scale_"):
         tensors["target.mean"] = np.array(net.target_mean_, dtype=np.float64)
         tensors["target.scale"] = np.array(net.target_scale_, dtype=np.float64)

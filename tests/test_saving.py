@@ -231,6 +231,16 @@ def test_a_file_is_read_by_safetensors_alone(tmp_path):
     assert np.array_equal(weight, model.estimator_.module_[0].weight.detach().numpy())
 
 
+def test_saving_and_exporting_leave_the_net_as_it_is(tmp_path):
+    model, _, _ = fitted("classifier", net=small_classifier(module__dropout=0.3))
+    model.estimator_.module_.train()
+    before = state(model.estimator_)
+    model.save(tmp_path / "model")
+    model.to_torch(), model.to_sklearn(), model.to_onnx()
+    assert all(layer.training for layer in model.estimator_.module_.modules())
+    assert same_state(state(model.estimator_), before)
+
+
 def test_without_networks_the_file_is_smaller_and_the_path_has_none(tmp_path):
     model, X, _ = fitted("classifier")
     model.save(tmp_path / "all")
