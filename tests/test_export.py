@@ -318,7 +318,9 @@ def test_log_softmax_before_the_softmax_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    "nonlinearity", [torch.sigmoid, nn.Sigmoid(), nn.Softmax(dim=-1), nn.Identity(), None], ids=str
+    "nonlinearity",
+    [torch.sigmoid, nn.Sigmoid(), nn.Softmax(dim=-1), nn.Identity(), None],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_nonlinearity_that_is_a_layer_is_exported(nonlinearity):
     model, X, _ = fitted("classifier")

@@ -483,7 +483,7 @@ class Adam(torch.optim.Adam):
         small_classifier(torch_load_kwargs={"weights_only": False}),
         small_classifier(train_split=ValidSplit(cv=Unknown())),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_values_that_are_no_plain_data_are_refused(value):
     with pytest.raises(DescriptionError, match="value"):
