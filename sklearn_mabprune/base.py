@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from .chain import Chain
 from .exceptions import PruningWarning
+from .export import Exports
 from .fitting import Pruned, PruningPlan, Task, prune
 from .parameters import CONSTRAINTS, check_nested, resolve_net, resolve_policy
 from .path import PathOptions
@@ -34,7 +35,7 @@ from .training import Data, FineTuning, check_fits, check_weights, rows_of, trai
 _DTYPES = [np.float64, np.float32]
 
 
-class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
+class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
     """Trains a skorch net, prunes it with a bandit, fine-tunes what is left."""
 
     _parameter_constraints = CONSTRAINTS

@@ -32,6 +32,9 @@ ALLOWED: dict[str, set[str]] = {
     "batches": set(),
     "losses": set(),
     "layers": set(),
+    "optional": set(),
+    "typed_data": set(),
+    "version": set(),
     "ablation": set(),
     "neurons": set(),
     "rewards": set(),
@@ -83,15 +86,32 @@ ALLOWED: dict[str, set[str]] = {
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
     "predicting": {"batches", "chain"},
+    # away with the network: other formats, and files
+    "plain_layers": {"chain", "exceptions", "layers"},
+    "sklearn_mlp": {"exceptions", "plain_layers"},
+    "onnx_graph": {"optional", "plain_layers"},
+    "plain_data": {"batches", "criteria", "networks", "policies"},
+    "safe_files": {"exceptions", "optional"},
+    "saving": {
+        "chain", "exceptions", "networks", "plain_data", "plain_layers", "report", "safe_files",
+        "typed_data", "version",
+    },
+    "export": {"onnx_graph", "plain_layers", "saving", "sklearn_mlp"},
     "scoring": {"chain", "predicting", "training"},
     "base": {
-        "chain", "exceptions", "fitting", "parameters", "path", "predicting", "progress",
-        "randomness", "schedules", "splitting", "training",
+        "chain", "exceptions", "export", "fitting", "parameters", "path", "predicting",
+        "progress", "randomness", "schedules", "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "networks", "parameters", "policies", "scoring",
         "training",
     },
+    # what builds estimators, or knows them by name
+    "loading": {
+        "chain", "estimators", "exceptions", "layers", "networks", "parameters", "plain_data",
+        "report", "safe_files", "saving", "self_sizing", "shrinking", "typed_data",
+    },
+    "onnx_pipelines": {"estimators", "onnx_graph", "optional", "plain_layers"},
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.
@@ -230,7 +250,7 @@ def test_the_checks_see_the_package() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     # pandas is not in this list: skorch imports it where it is installed.
-    heavy = ["matplotlib", "onnx", "onnxruntime", "onnxscript", "skl2onnx", "torch_pruning"]
+    heavy = ["matplotlib", "onnx", "onnxruntime", "safetensors", "skl2onnx", "torch_pruning"]
     code = (
         f"import sys, {PACKAGE}\n"
         f"sys.stdout.write(' '.join(name for name in {heavy} if name in sys.modules))"
