@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from .exceptions import UnsupportedModuleError
 from .layers import BEHIND, BETWEEN, STATELESS, Description, build, describe
+from .sparse_rows import SparseRows
 
 _WAY_OUT = (
     "Supported is a chain of Linear, element-wise activations, Dropout and BatchNorm1d, ending "
@@ -108,16 +109,23 @@ class Chain:
 
     # ------------------------------------------------------------------------ running
 
-    def enter(self, x: Tensor) -> Tensor:
-        """Pre-activations of the first Linear, (n_rows, width)."""
-        return self.stages[0].linear(run(self.head, x))
+    def enter(self, x: Tensor | SparseRows) -> Tensor:
+        """Pre-activations of the first Linear, (n_rows, width).
 
-    def activations(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        The only place that sees features: sparse rows are not made dense as a whole.
+        """
+        if not isinstance(x, SparseRows):
+            return self.stages[0].linear(run(self.head, x))
+        if not self.head:
+            return x.through(self.stages[0].linear)
+        return torch.cat([self.enter(piece.dense()) for piece in x.pieces()])
+
+    def activations(self, x: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor]]:
         """Every hidden layer's activations and every Linear's pre-activations.
 
         Parameters
         ----------
-        x : Tensor of shape (n_rows, n_features)
+        x : Tensor or SparseRows of shape (n_rows, n_features)
 
         Returns
         -------
@@ -138,7 +146,7 @@ class Chain:
             z = run(following.after, following.linear(z))
         return z
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | SparseRows) -> Tensor:
         """The network's outputs, evaluation mode."""
         return self.finish(self.enter(x), 0)
 

@@ -10,12 +10,13 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+from sklearn.utils.validation import check_array, check_consistent_length
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
-from .base import _DTYPES, BaseMABPruned
+from .base import BaseMABPruned
 from .criteria import CRITERIA
 from .fitting import Task
+from .inputs import read_table
 from .networks import MLPNetClassifier, MLPNetRegressor
 from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS
 from .policies import POLICIES
@@ -169,7 +170,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         return self.classes_[codes]
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        X, y = validate_data(self, X, y, dtype=_DTYPES, ensure_min_samples=2)
+        X, y = read_table(self, X, y, ensure_min_samples=2)
         check_classification_targets(y)
         return X, column_or_1d(y, warn=True)
 
@@ -278,9 +279,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         return outputs[:, 0] if self.y_ndim_ == 1 else outputs
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        return validate_data(
-            self, X, y, dtype=_DTYPES, multi_output=True, y_numeric=True, ensure_min_samples=2
-        )
+        return read_table(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         self.y_ndim_ = y.ndim

@@ -17,6 +17,7 @@ from .ablation import ZeroAblation, make_ablation
 from .chain import Chain, run
 from .layers import LinearKind
 from .losses import RowLoss
+from .sparse_rows import SparseRows
 
 #: Largest temporary, in numbers: what fits a processor's cache, and what keeps a GPU busy.
 CHUNK = {"cpu": 2**18, "cuda": 2**25}
@@ -28,14 +29,14 @@ class Rows:
 
     Parameters
     ----------
-    x : Tensor of shape (n_rows, n_features)
+    x : Tensor or SparseRows of shape (n_rows, n_features)
     targets : Tensor of shape (n_rows,) or (n_rows, n_outputs)
         As the criterion wants them.
     weights : Tensor of shape (n_rows,), float64
     loss : RowLoss
     """
 
-    x: Tensor
+    x: Tensor | SparseRows
     targets: Tensor
     weights: Tensor
     loss: RowLoss

@@ -23,6 +23,7 @@ from .progress import Progress
 from .report import Measured, PruningPath, PruningReport
 from .schedules import Budget
 from .shrinking import net_around
+from .sparse_rows import SparseRows, few
 from .training import Data, FineTuning, fine_tune, rows_of
 
 _BATCH_ROWS = 1000
@@ -94,7 +95,7 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     Pruned
     """
     rows = rows_of(net, task.data)
-    original = recover_chain(net.module_, rows.x[:64])
+    original = recover_chain(net.module_, few(rows.x))
     budget = Budget.of(
         plan.budget,
         plan.budget_unit,
@@ -133,7 +134,7 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     found = _complaints(walk, chosen, tuner, plan, len(task.validation))
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
-    final = recover_chain(pruned.module_, rows.x[:64])
+    final = recover_chain(pruned.module_, few(rows.x))
     before, after, batch_rows = _measure(net, task, [original, final], rows)
     if walk.steps[chosen].sizes != original.hidden_sizes and after.ms_batch >= before.ms_batch:
         found.append(
@@ -203,7 +204,7 @@ class _Tuner:
                 self._fine_tune(net)
                 if not self.interrupted:
                     self.fine_tuned.add(number)
-                chain = recover_chain(net.module_, self.rows.x[:64])
+                chain = recover_chain(net.module_, few(self.rows.x))
             self._nets[number] = net
             self.scores[number] = self.task.score(self.net, chain)
         return self._nets[number]
@@ -309,11 +310,14 @@ def _measure(
     return before, after, len(batch)
 
 
-def _unused_features(chain: Chain, x: torch.Tensor) -> tuple[int, ...]:
+def _unused_features(chain: Chain, x: torch.Tensor | SparseRows) -> tuple[int, ...]:
     """Features whose spread, times their largest weight, is nothing beside the others'."""
     if chain.head:
         return ()
-    spread = x.double().std(dim=0, correction=0)
-    reach = (chain.stages[0].linear.weight.detach().double().abs().amax(dim=0) * spread).cpu()
-    used: NDArray[np.float64] = reach.numpy()
+    if isinstance(x, SparseRows):
+        spread = x.spread()
+    else:
+        spread = x.double().std(dim=0, correction=0).cpu().numpy()
+    largest = chain.stages[0].linear.weight.detach().double().abs().amax(dim=0)
+    used: NDArray[np.float64] = largest.cpu().numpy() * spread
     return tuple(int(k) for k in np.flatnonzero(used <= 1e-9 * max(used.max(), 1e-300)))

@@ -18,7 +18,7 @@ from .chain import Chain
 _ROWS = 2**16
 
 
-def network_outputs(net: Any, forward: Callable[[Tensor], Tensor], x: NDArray[Any]) -> NDArray[Any]:
+def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArray[Any]:
     """What the net predicts: class probabilities, or values in original units.
 
     Parameters
@@ -26,8 +26,9 @@ def network_outputs(net: Any, forward: Callable[[Tensor], Tensor], x: NDArray[An
     net : skorch net
         Says how raw outputs become predictions.
     forward : callable
-        Rows to raw outputs, in evaluation mode: the net's module or a chain.
-    x : ndarray of shape (n_rows, n_features)
+        Rows, sparse ones too, to raw outputs in evaluation mode: see
+        :func:`~sklearn_mabprune.sparse_rows.outputs_of`, or of a chain.
+    x : ndarray or CSR matrix of shape (n_rows, n_features)
 
     Returns
     -------
@@ -37,13 +38,13 @@ def network_outputs(net: Any, forward: Callable[[Tensor], Tensor], x: NDArray[An
     dtype = next(net.module_.parameters()).dtype
     parts = []
     with torch.inference_mode():
-        for first in range(0, len(x), _ROWS):
+        for first in range(0, x.shape[0], _ROWS):
             rows = as_tensor(x[first : first + _ROWS], net.device, dtype)
             parts.append(nonlinearity(forward(rows)).cpu().numpy())
     outputs = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if hasattr(net, "target_scale_"):
         outputs = outputs * net.target_scale_ + net.target_mean_
-    return outputs.reshape(len(x), -1)
+    return outputs.reshape(x.shape[0], -1)
 
 
 class ClassifierView(ClassifierMixin, BaseEstimator):

@@ -223,7 +223,10 @@ class PruningReport:
         if self.n_backward:
             lines.append(f"estimates: {self.n_backward:,} backward passes of a row")
         if self.unused_features:
-            lines.append("features that nothing uses: " + ", ".join(map(str, self.unused_features)))
+            # A text has thousands of words; the attribute names them all.
+            shown, n_more = map(str, self.unused_features[:20]), len(self.unused_features) - 20
+            more = f" and {n_more:,} more" if n_more > 0 else ""
+            lines.append(f"features that nothing uses: {', '.join(shown)}{more}")
         lines += [f"Warning: {text}" for text in self.warnings]
         return "\n".join(lines)
 

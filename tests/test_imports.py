@@ -24,10 +24,11 @@ ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 ALLOWED: dict[str, set[str]] = {
     # leaves: they know nothing of the rest
     "exceptions": set(),
+    "sparse_rows": set(),
     "randomness": set(),
     "progress": set(),
     "latency": set(),
-    "batches": set(),
+    "batches": {"sparse_rows"},
     "losses": set(),
     "layers": set(),
     "ablation": set(),
@@ -42,14 +43,16 @@ ALLOWED: dict[str, set[str]] = {
     "search": {"policies.base", "rewards"},
     # networks and their training
     "splitting": {"exceptions"},
-    "self_sizing": {"batches", "randomness"},
+    "inputs": {"sparse_rows"},
+    "self_sizing": {"batches", "randomness", "sparse_rows"},
     "networks": {"self_sizing"},
     "training": {
         "batches", "chain", "evaluation", "losses", "networks", "randomness", "self_sizing",
+        "sparse_rows",
     },
     # what a removal takes away, how it is measured, how it is done
-    "chain": {"exceptions", "layers"},
-    "evaluation": {"ablation", "chain", "layers", "losses"},
+    "chain": {"exceptions", "layers", "sparse_rows"},
+    "evaluation": {"ablation", "chain", "layers", "losses", "sparse_rows"},
     "surrogate": {"chain", "evaluation"},
     "views": {"ablation", "chain", "criteria", "evaluation"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
@@ -68,17 +71,17 @@ ALLOWED: dict[str, set[str]] = {
     # one fit as a story, and the estimators around it
     "fitting": {
         "chain", "criteria", "evaluation", "exceptions", "latency", "path", "policies.base",
-        "progress", "report", "schedules", "shrinking", "training",
+        "progress", "report", "schedules", "shrinking", "sparse_rows", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
     "predicting": {"batches", "chain"},
     "scoring": {"chain", "predicting", "training"},
     "base": {
-        "chain", "exceptions", "fitting", "parameters", "path", "predicting", "progress",
-        "randomness", "schedules", "splitting", "training",
+        "chain", "exceptions", "fitting", "inputs", "parameters", "path", "predicting",
+        "progress", "randomness", "schedules", "sparse_rows", "splitting", "training",
     },
     "estimators": {
-        "base", "criteria", "fitting", "networks", "parameters", "policies", "scoring",
+        "base", "criteria", "fitting", "inputs", "networks", "parameters", "policies", "scoring",
         "training",
     },
 }  # fmt: skip
