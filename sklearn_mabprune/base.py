@@ -19,10 +19,11 @@ from sklearn.utils.validation import (
     check_memory,
 )
 
-from .chain import Chain
+from .chain import Chain, unwrap
 from .exceptions import PruningWarning
 from .fitting import Pruned, PruningPlan, Task, prune
 from .inputs import read_table, stacked
+from .losses import check_criterion
 from .parameters import CONSTRAINTS, check_nested, resolve_net, resolve_policy
 from .path import PathOptions
 from .predicting import network_outputs
@@ -122,7 +123,7 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
             Training rows; scale them first (StandardScaler).  Sparse matrices are used as
             CSR and never made dense as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+            Targets: values, classes, or an indicator matrix of several labels a row.
         sample_weight : array-like of shape (n_samples,), optional
             Rows of weight 0 are left out; only ratios matter.
         X_val : array-like of shape (n_validation, n_features), optional
@@ -240,6 +241,7 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
         """A copy of a net that is trained already, checked against the data."""
         check_weights(net, task.data, task.validation)
         net = copy.deepcopy(net)
+        check_criterion(unwrap(net.criterion_), task.data.y)
         check_fits(net.module_, few(rows_of(net, task.data).x), task.data.n_outputs)
         self._check_frozen(net)
         if own_rows:

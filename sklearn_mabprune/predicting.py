@@ -13,6 +13,8 @@ from torch import Tensor
 
 from .batches import as_tensor
 from .chain import Chain
+from .losses import output_nonlinearity
+from .targets import predicted
 
 # Rows a call: bounds the memory of hidden activations, not worth a parameter.
 _ROWS = 2**16
@@ -34,7 +36,7 @@ def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArr
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    nonlinearity = net._get_predict_nonlinearity()
+    nonlinearity = output_nonlinearity(net)
     dtype = next(net.module_.parameters()).dtype
     parts = []
     with torch.inference_mode():
@@ -50,16 +52,16 @@ def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArr
 class ClassifierView(ClassifierMixin, BaseEstimator):
     """A chain as a fitted classifier, for scorers."""
 
-    def __init__(self, net: Any, chain: Chain, classes: NDArray[Any]):
-        self.net, self.chain, self.classes_ = net, chain, classes
+    def __init__(self, net: Any, chain: Chain, classes: NDArray[Any], several: bool = False):
+        self.net, self.chain, self.classes_, self.several = net, chain, classes, several
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[Any]:
         """Class probabilities, (n_rows, n_classes)."""
         return network_outputs(self.net, self.chain.forward, X)
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Labels, (n_rows,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        """Labels, (n_rows,), or an indicator matrix of several, (n_rows, n_classes)."""
+        return predicted(self.predict_proba(X), self.classes_, self.several)
 
 
 class RegressorView(RegressorMixin, BaseEstimator):

@@ -18,6 +18,7 @@ _FITTED = (
     "n_features_in_",
     "n_outputs_",
     "auto_dtype_",
+    "multilabel_",
 )
 
 
@@ -53,6 +54,9 @@ def net_around(net: Any, chain: Chain) -> Any:
             "module__layers": chain.descriptions(),
             "module__dtype": dtype,
         }
+    if getattr(net, "multilabel_", False):
+        # Found in the data, which a copy of the smaller net has not seen.
+        sizes["criterion"] = type(unwrap(net.criterion_))
     new.set_params(**sizes)
     for name in _FITTED:
         if hasattr(net, name):

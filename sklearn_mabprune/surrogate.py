@@ -109,9 +109,9 @@ def _fisher(
     chain, rows = block.chain, block.rows
     tail = chain.stages[-1].after
     losses = rows.loss(run(tail, outputs), rows.targets)
-    drawn = rows.loss(
-        run(tail, outputs), draw_targets(rows.loss.criterion, outputs, tail, generator)
-    )
+    loss = rows.loss
+    targets = draw_targets(loss.criterion, outputs, tail, generator, loss.summed)
+    drawn = loss(run(tail, outputs), targets)
     slopes = torch.autograd.grad(losses.sum(), pre, retain_graph=True)
     curves = torch.autograd.grad(drawn.sum(), pre)
     found = []
@@ -126,18 +126,24 @@ def _fisher(
 
 
 def draw_targets(
-    criterion: nn.Module, outputs: Tensor, tail: list[nn.Module], generator: torch.Generator
+    criterion: nn.Module,
+    outputs: Tensor,
+    tail: list[nn.Module],
+    generator: torch.Generator,
+    summed: bool = False,
 ) -> Tensor:
     """Targets as the network itself expects them, one draw a row.
 
-    Classes by their probabilities; real targets around the outputs, with the variance at
-    which the squared gradient has the curvature of the squared error as its mean.
+    Classes and labels by their probabilities; several labels, and real targets, as far
+    around what is expected as gives the squared gradient of a row's loss, a mean (or the
+    sum, if `summed`) over outputs, the loss's curvature as its mean.
 
     Raises
     ------
     ValueError
-        If the criterion is neither a class loss nor the squared error.
+        If the criterion is neither a loss of classes or labels nor the squared error.
     """
+    n_averaged = 1 if summed else outputs.shape[1]
     with torch.no_grad():
         if isinstance(criterion, (nn.CrossEntropyLoss, nn.NLLLoss)):
             found = run(tail, outputs)
@@ -147,9 +153,14 @@ def draw_targets(
             return drawn[:, 0].to(outputs.device)
         if isinstance(criterion, nn.MSELoss):
             noise = torch.randn(outputs.shape, generator=generator, dtype=torch.float64)
-            spread = (outputs.shape[1] / 2) ** 0.5
+            spread = (n_averaged / 2) ** 0.5
             return run(tail, outputs) + spread * noise.to(outputs)
+        if isinstance(criterion, nn.BCEWithLogitsLoss):
+            expected = run(tail, outputs).sigmoid()
+            drawn = torch.bernoulli(expected.double().cpu(), generator=generator)
+            # The loss is linear in its target, which need not be 0 or 1 then.
+            return expected + n_averaged**0.5 * (drawn.to(outputs) - expected)
     raise ValueError(
-        f"control_variate='fisher' knows CrossEntropyLoss, NLLLoss and MSELoss, the net has "
-        f"{type(criterion).__name__}. Use control_variate='linear' or None."
+        f"control_variate='fisher' knows CrossEntropyLoss, NLLLoss, BCEWithLogitsLoss and MSELoss, "
+        f"the net has {type(criterion).__name__}. Use control_variate='linear' or None."
     )

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from .batches import SparseDataset, as_tensor, epoch
 from .chain import Chain, recover_chain, unwrap
 from .evaluation import Rows
-from .losses import RowLoss
+from .losses import RowLoss, check_criterion
 from .networks import MLP
 from .randomness import global_generators
 from .self_sizing import SelfSizing, WeightedLossMixin
@@ -98,9 +98,10 @@ def train(
         x, y = _features(data, dtype), _targets(data.y, dtype)
         held_out = _dataset(_features(validation, dtype), _targets(validation.y, dtype))
         first = few(as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device))
-        on_start(net, check_fits(net.module_, first, data.n_outputs))
         # Refused now rather than after the training.
         RowLoss(unwrap(net.criterion_))
+        check_criterion(unwrap(net.criterion_), data.y)
+        on_start(net, check_fits(net.module_, first, data.n_outputs))
         own_split, net.train_split = net.train_split, predefined_split(held_out)
         watch = _Watch(on_epoch)
         net.callbacks_.append(("watch", watch))

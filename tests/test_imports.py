@@ -44,8 +44,9 @@ ALLOWED: dict[str, set[str]] = {
     # networks and their training
     "splitting": {"exceptions"},
     "inputs": {"sparse_rows"},
+    "targets": set(),
     "self_sizing": {"batches", "randomness", "sparse_rows"},
-    "networks": {"self_sizing"},
+    "networks": {"losses", "self_sizing"},
     "training": {
         "batches", "chain", "evaluation", "losses", "networks", "randomness", "self_sizing",
         "sparse_rows",
@@ -74,15 +75,15 @@ ALLOWED: dict[str, set[str]] = {
         "progress", "report", "schedules", "shrinking", "sparse_rows", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
-    "predicting": {"batches", "chain"},
+    "predicting": {"batches", "chain", "losses", "targets"},
     "scoring": {"chain", "predicting", "training"},
     "base": {
-        "chain", "exceptions", "fitting", "inputs", "parameters", "path", "predicting",
+        "chain", "exceptions", "fitting", "inputs", "losses", "parameters", "path", "predicting",
         "progress", "randomness", "schedules", "sparse_rows", "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "inputs", "networks", "parameters", "policies", "scoring",
-        "training",
+        "targets", "training",
     },
 }  # fmt: skip
 
