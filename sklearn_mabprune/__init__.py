@@ -8,6 +8,7 @@ from .exceptions import PruningWarning, UnsupportedModuleError
 from .networks import MLP, MLPNetClassifier, MLPNetRegressor
 from .report import PruningPath, PruningReport
 from .self_sizing import WeightedLossMixin
+from .tabular import make_tabular_pipeline
 
 __version__ = "0.1.0"
 
@@ -23,5 +24,6 @@ __all__ = [
     "UnsupportedModuleError",
     "WeightedLossMixin",
     "criteria",
+    "make_tabular_pipeline",
     "policies",
 ]

@@ -36,8 +36,9 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     ValueError
         If X does not hold numbers; the message names the columns.
     """
+    dtype = [np.float32] if _is_float32(X) else _DTYPES
     try:
-        read = validate_data(estimator, X, *y, dtype=_DTYPES, accept_sparse="csr", **options)
+        read = validate_data(estimator, X, *y, dtype=dtype, accept_sparse="csr", **options)
     except ValueError as error:
         if "could not convert" not in str(error):
             raise
@@ -64,6 +65,13 @@ def _not_numbers(X: Any) -> str:
         f"X holds text or categories{which}{more}; a network needs numbers. Encode them, or let "
         "make_tabular_pipeline(estimator) do it: it takes frames with columns of any kind."
     )
+
+
+def _is_float32(X: Any) -> bool:
+    """Whether all columns of a frame are of a float32 that scikit-learn takes for float64."""
+    kinds = X.dtypes if hasattr(X, "columns") and hasattr(X, "dtypes") else ()
+    # polars and pandas' nullable columns; the plain ones of pandas are seen by scikit-learn.
+    return {str(kind) for kind in kinds} == {"Float32"}
 
 
 def _is_numeric(column: Any) -> bool:

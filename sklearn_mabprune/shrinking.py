@@ -9,6 +9,7 @@ from sklearn.base import clone
 from .chain import Chain, PrunedChain, unwrap
 from .networks import MLP
 from .randomness import global_generators
+from .training import renew_optimizer
 
 # What a fit left on the net that a net around a smaller module needs as well.
 _FITTED = (
@@ -67,4 +68,5 @@ def net_around(net: Any, chain: Chain) -> Any:
     chain.copy_to(module)
     new.module_.eval()
     new.history_ = net.history_
+    renew_optimizer(new)
     return new

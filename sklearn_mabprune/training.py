@@ -181,8 +181,16 @@ def lighten(net: Any) -> Any:
     """Drop what prediction and further training do not need."""
     for row in net.history or []:
         row.pop("batches", None)
-    net.initialize_optimizer()
+    renew_optimizer(net)
     return net
+
+
+def renew_optimizer(net: Any) -> None:
+    """An optimizer without state, which a schedule of the net's can go on from."""
+    net.initialize_optimizer()
+    for group in net.optimizer_.param_groups:
+        # Asked for by schedules that start behind epoch 0, as the history makes them.
+        group["initial_lr"] = group["lr"]
 
 
 class _Watch(Callback):
@@ -340,7 +348,7 @@ def fine_tune(
             loss = untouched
             module.load_state_dict(old)
         module.eval()
-        net.initialize_optimizer()
+        renew_optimizer(net)
     return loss
 
 

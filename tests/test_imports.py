@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     # leaves: they know nothing of the rest
     "exceptions": set(),
     "sparse_rows": set(),
+    "tabular": set(),
     "randomness": set(),
     "progress": set(),
     "latency": set(),
@@ -58,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "views": {"ablation", "chain", "criteria", "evaluation"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
     "surgery": {"chain", "layers"},
-    "shrinking": {"chain", "networks", "randomness"},
+    "shrinking": {"chain", "networks", "randomness", "training"},
     # rounds of choosing, removal and surgery
     "choosers": {
         "ablation", "chain", "criteria", "evaluation", "neurons", "policies.base", "pulls",
