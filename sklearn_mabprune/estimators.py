@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
@@ -302,6 +303,10 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         return outputs[:, 0] if self.y_ndim_ == 1 else outputs
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        if issparse(y):
+            raise TypeError(
+                "y is a sparse matrix, a network's targets are dense: pass y.toarray()."
+            )
         return read_table(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:

@@ -129,7 +129,8 @@ _NET_PARAMETERS = """
     patience : int, default=20
         Epochs without a lower validation loss that end the training.
     dtype : {"auto", "float32", "float64"}, default="auto"
-        Precision. "auto": float64 for float64 input of at most 2,000 rows on a CPU.
+        Precision. "auto": float64 for float64 input of at most 2,000 rows and 2,000 features on
+        a CPU.
     random_state : int or None, default=None
         Seeds weights and batch order through generators of the net's own.
     device : str, default="cpu"

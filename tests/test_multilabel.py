@@ -278,3 +278,9 @@ def test_class_labels_of_every_kind_come_back_as_they_were():
         model = MABPrunedClassifier(small_classifier(), **QUICK).fit(X, labels[codes])
         np.testing.assert_array_equal(model.predict(X), labels[expected])
         assert model.predict(X).dtype == labels.dtype
+
+
+def test_sparse_values_are_refused():
+    X, Y = values_table(n_targets=2)
+    with pytest.raises(TypeError, match=r"pass y.toarray\(\)"):
+        regressor().fit(X, sparse.csr_matrix(Y))
