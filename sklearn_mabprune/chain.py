@@ -16,8 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from .exceptions import UnsupportedModuleError
-from .layers import BEHIND, BETWEEN, STATELESS, Description, build, describe
-from .sparse_rows import SparseRows
+from .layers import (
+    BEHIND,
+    BETWEEN,
+    STATELESS,
+    Description,
+    LinearKind,
+    build,
+    describe,
+    run,
+    run_across,
+)
+from .sparse_rows import SparseRows, outputs_of
 
 _WAY_OUT = (
     "Supported is a chain of Linear, element-wise activations, Dropout and BatchNorm1d, ending "
@@ -110,15 +120,16 @@ class Chain:
     # ------------------------------------------------------------------------ running
 
     def enter(self, x: Tensor | SparseRows) -> Tensor:
-        """Pre-activations of the first Linear, (n_rows, width).
+        """Pre-activations of the first Linear, (n_rows, width)."""
+        if isinstance(x, SparseRows):
+            return outputs_of(nn.Sequential(*self.head, self.stages[0].linear).eval(), x)
+        return self.stages[0].linear(run(self.head, x))
 
-        The only place that sees features: sparse rows are not made dense as a whole.
-        """
-        if not isinstance(x, SparseRows):
-            return self.stages[0].linear(run(self.head, x))
-        if not self.head:
-            return x.through(self.stages[0].linear)
-        return torch.cat([self.enter(piece.dense()) for piece in x.pieces()])
+    def _enter_across(self, x: Tensor | SparseRows) -> Tensor:
+        """As :meth:`enter`, with the rows in columns: (width, n_rows)."""
+        if isinstance(x, SparseRows):
+            return self.enter(x).T.contiguous()
+        return LinearKind.across(self.stages[0].linear, run(self.head, x).T)
 
     def activations(self, x: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor]]:
         """Every hidden layer's activations and every Linear's pre-activations.
@@ -138,6 +149,22 @@ class Chain:
             hidden.append(run(stage.after, pre[-1]))
             pre.append(following.linear(hidden[-1]))
         return hidden, pre
+
+    def activations_across(self, x: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor]]:
+        """As :meth:`activations`, with the rows in columns: (width, n_rows)."""
+        pre = [self._enter_across(x)]
+        hidden = []
+        for stage, following in pairwise(self.stages):
+            hidden.append(run_across(stage.after, pre[-1]))
+            pre.append(LinearKind.across(following.linear, hidden[-1]))
+        return hidden, pre
+
+    def outputs_across(self, x: Tensor | SparseRows) -> Tensor:
+        """Outputs of the last Linear, with the rows in columns: (n_outputs, n_rows)."""
+        z = self._enter_across(x)
+        for stage, following in pairwise(self.stages):
+            z = LinearKind.across(following.linear, run_across(stage.after, z))
+        return z
 
     def finish(self, pre_activation: Tensor, stage: int) -> Tensor:
         """Outputs from the pre-activations of a stage's Linear, (n_rows, width)."""
@@ -235,13 +262,6 @@ class PrunedChain(nn.Sequential):
         if isinstance(index, slice):
             return nn.Sequential(*list(self)[index])
         return super().__getitem__(index)
-
-
-def run(layers: list[nn.Module], x: Tensor) -> Tensor:
-    """Pass rows through layers."""
-    for layer in layers:
-        x = layer(x)
-    return x
 
 
 def unwrap(module: nn.Module) -> nn.Module:

@@ -102,6 +102,16 @@ class SparseRows:
             where = torch.arange(len(shift), device=self.device) + shift
         return SparseRows(starts, self.columns[where], self.values[where], self.shape[1])
 
+    def to(self, device: str | torch.device, dtype: torch.dtype) -> SparseRows:
+        """On a device, with values of a dtype."""
+        starts, columns = self.starts.to(device), self.columns.to(device)
+        return SparseRows(starts, columns, self.values.to(device, dtype), self.shape[1])
+
+    def split(self, n_rows: int) -> Iterator[SparseRows]:
+        """All rows in parts of so many."""
+        for first in range(0, len(self), n_rows):
+            yield self[first : first + n_rows]
+
     def through(self, layer: nn.Linear) -> Tensor:
         """What a Linear makes of the rows, with a graph for its gradients, (n_rows, n_outputs).
 
@@ -128,9 +138,7 @@ class SparseRows:
 
     def pieces(self) -> Iterator[SparseRows]:
         """All rows in parts that may be made dense."""
-        step = max(1, _PIECE // self.shape[1])
-        for first in range(0, len(self), step):
-            yield self[first : first + step]
+        return self.split(max(1, _PIECE // self.shape[1]))
 
     def spread(self) -> NDArray[np.float64]:
         """Standard deviation of each feature, (n_features,)."""

@@ -23,10 +23,10 @@ from torch.utils.data import DataLoader
 
 from .batches import SparseDataset, as_tensor, epoch
 from .chain import Chain, recover_chain, unwrap
-from .evaluation import Rows
 from .losses import RowLoss, check_criterion
 from .networks import MLP
 from .randomness import global_generators
+from .rows import Rows
 from .self_sizing import SelfSizing, WeightedLossMixin
 from .sparse_rows import few, outputs_of
 

@@ -28,18 +28,24 @@ ALLOWED: dict[str, set[str]] = {
     "tabular": set(),
     "randomness": set(),
     "progress": set(),
+    "interruptions": set(),
+    "tables": set(),
     "latency": set(),
     "batches": {"sparse_rows"},
     "losses": set(),
     "layers": set(),
+    "optional": set(),
+    "typed_data": set(),
+    "version": set(),
     "ablation": set(),
     "neurons": set(),
     "rewards": set(),
     "schedules": set(),
     # who is pulled next: NumPy only
     "policies": {"policies.*"},
-    "policies.base": set(),
-    "policies.*": {"policies.base"},
+    "policies.allowed": set(),
+    "policies.base": {"policies.allowed"},
+    "policies.*": {"policies.allowed", "policies.base"},
     "criteria": set(),
     "search": {"policies.base", "rewards"},
     # networks and their training
@@ -49,14 +55,16 @@ ALLOWED: dict[str, set[str]] = {
     "self_sizing": {"batches", "randomness", "sparse_rows"},
     "networks": {"losses", "self_sizing"},
     "training": {
-        "batches", "chain", "evaluation", "losses", "networks", "randomness", "self_sizing",
+        "batches", "chain", "losses", "networks", "randomness", "rows", "self_sizing",
         "sparse_rows",
     },
     # what a removal takes away, how it is measured, how it is done
     "chain": {"exceptions", "layers", "sparse_rows"},
-    "evaluation": {"ablation", "chain", "layers", "losses", "sparse_rows"},
-    "surrogate": {"chain", "evaluation"},
-    "views": {"ablation", "chain", "criteria", "evaluation"},
+    "rows": {"chain", "layers", "losses", "sparse_rows"},
+    "suffix": {"chain", "layers", "rows"},
+    "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
+    "surrogate": {"evaluation", "layers", "suffix"},
+    "views": {"ablation", "chain", "criteria", "layers", "rows"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
     "surgery": {"chain", "layers"},
     "shrinking": {"chain", "networks", "randomness", "training"},
@@ -69,23 +77,47 @@ ALLOWED: dict[str, set[str]] = {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
         "schedules", "surgery",
     },
-    "report": {"path"},
+    "forecast": {"chain", "path", "rows", "schedules", "sparse_rows"},
+    "report": {"path", "tables"},
+    # drawn from fitted attributes alone
+    "displays": {"displays.*"},
+    "displays.base": set(),
+    "displays.*": {"displays.base"},
     # one fit as a story, and the estimators around it
     "fitting": {
-        "chain", "criteria", "evaluation", "exceptions", "latency", "path", "policies.base",
-        "progress", "report", "schedules", "shrinking", "sparse_rows", "training",
+        "chain", "criteria", "exceptions", "forecast", "interruptions", "latency", "path",
+        "policies.base", "predicting", "progress", "rows", "report", "schedules", "shrinking",
+        "sparse_rows", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
-    "predicting": {"batches", "chain", "losses", "targets"},
+    "predicting": {"batches", "chain", "losses", "sparse_rows", "targets"},
+    # away with the network: other formats, and files
+    "plain_layers": {"chain", "exceptions", "layers"},
+    "sklearn_mlp": {"exceptions", "plain_layers"},
+    "onnx_graph": {"optional", "plain_layers"},
+    "plain_data": {"batches", "criteria", "networks", "policies"},
+    "safe_files": {"exceptions", "optional"},
+    "saving": {
+        "chain", "exceptions", "networks", "plain_data", "plain_layers", "report", "safe_files",
+        "typed_data", "version",
+    },
+    "export": {"onnx_graph", "plain_layers", "saving", "sklearn_mlp"},
     "scoring": {"chain", "predicting", "training"},
     "base": {
-        "chain", "exceptions", "fitting", "inputs", "losses", "parameters", "path", "predicting",
-        "progress", "randomness", "schedules", "sparse_rows", "splitting", "training",
+        "chain", "exceptions", "export", "fitting", "inputs", "losses", "parameters", "path",
+        "predicting", "progress", "randomness", "schedules", "sparse_rows", "splitting",
+        "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "inputs", "networks", "parameters", "policies", "scoring",
         "targets", "training",
     },
+    # what builds estimators, or knows them by name
+    "loading": {
+        "chain", "estimators", "exceptions", "layers", "networks", "parameters", "plain_data",
+        "report", "safe_files", "saving", "self_sizing", "shrinking", "typed_data",
+    },
+    "onnx_pipelines": {"estimators", "onnx_graph", "optional", "plain_layers"},
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.
@@ -224,7 +256,7 @@ def test_the_checks_see_the_package() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     # pandas is not in this list: skorch imports it where it is installed.
-    heavy = ["matplotlib", "onnx", "onnxruntime", "onnxscript", "skl2onnx", "torch_pruning"]
+    heavy = ["matplotlib", "onnx", "onnxruntime", "safetensors", "skl2onnx", "torch_pruning"]
     code = (
         f"import sys, {PACKAGE}\n"
         f"sys.stdout.write(' '.join(name for name in {heavy} if name in sys.modules))"
