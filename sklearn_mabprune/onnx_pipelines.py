@@ -185,7 +185,8 @@ def _classifier_outputs(operator: Any) -> None:
     labels = onnx_labels(operator.raw_operator.classes_)
     n_rows = operator.inputs[0].get_first_dimension()
     made = types.StringTensorType if labels.dtype == object else types.Int64TensorType
-    operator.outputs[0].type = made([n_rows])
+    several = operator.raw_operator.multilabel_
+    operator.outputs[0].type = made([n_rows, len(labels)] if several else [n_rows])
     operator.outputs[1].type = _values_type(operator)([n_rows, len(labels)])
 
 
@@ -204,7 +205,8 @@ def _values_type(operator: Any) -> Any:
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     label, probabilities = (output.full_name for output in operator.outputs)
     writer = _write(scope, operator, container, probabilities)
-    writer.labels(probabilities, onnx_labels(operator.raw_operator.classes_), label)
+    model = operator.raw_operator
+    writer.labels(probabilities, None if model.multilabel_ else onnx_labels(model.classes_), label)
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from .chain import unwrap
 from .exceptions import UnsupportedModuleError
 from .layers import BY_NAME
+from .losses import output_nonlinearity
 
 #: Layers that change nothing in rows of a trained network.
 _IDLE = (nn.modules.dropout._DropoutNd, nn.Identity, nn.Flatten)
@@ -68,7 +69,7 @@ def _linears(layers: list[nn.Module]) -> list[nn.Linear]:
 
 def nonlinearity(net: Any) -> list[nn.Module]:
     """What a net does to its module's outputs in ``predict_proba``, as layers."""
-    found = net._get_predict_nonlinearity()
+    found: Any = output_nonlinearity(net)
     if found is _identity:
         return []
     if isinstance(found, partial) and found.func is torch.softmax:

@@ -108,6 +108,7 @@ def _data(estimator: Any) -> dict[str, Any]:
         "n_features": int(estimator.n_features_in_),
         "features": labels("feature_names_in_"),
         "classes": labels("classes_"),
+        "multilabel": getattr(estimator, "multilabel_", None),
         "y_ndim": getattr(estimator, "y_ndim_", None),
         "validation_share": float(estimator.validation_share_),
     }

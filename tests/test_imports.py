@@ -92,7 +92,7 @@ ALLOWED: dict[str, set[str]] = {
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
     "predicting": {"batches", "chain", "losses", "sparse_rows", "targets"},
     # away with the network: other formats, and files
-    "plain_layers": {"chain", "exceptions", "layers"},
+    "plain_layers": {"chain", "exceptions", "layers", "losses"},
     "sklearn_mlp": {"exceptions", "plain_layers"},
     "onnx_graph": {"optional", "plain_layers"},
     "plain_data": {"batches", "criteria", "networks", "policies"},
