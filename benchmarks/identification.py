@@ -50,7 +50,12 @@ def search_variants() -> Variants:
     """Every policy, plain; the paper's with estimates; references; other budgets."""
     found: Variants = {name: (name, {"control_variate": None}) for name in POLICIES}
     for name in (*PAPER, "lucb"):
-        found[f"{name}, linear"] = (name, {"control_variate": "linear", "pulls_per_neuron": 1})
+        # hedge pulls whole blocks of all neurons: with fewer it would merge all rounds to one
+        pulls = 10 if name == "hedge" else 1
+        found[f"{name}, linear"] = (
+            name,
+            {"control_variate": "linear", "pulls_per_neuron": pulls},
+        )
     for kind in ("linear", "fisher"):
         found[f"boundary, {kind}"] = ("boundary", {"control_variate": kind})
         nothing = {"control_variate": kind, "pulls_per_neuron": 1e-9}
