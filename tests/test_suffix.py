@@ -65,7 +65,7 @@ def assert_as_plainly(chain, rows, ablation, layer, units=None, chunk=None):
 @every_dtype
 @every_ablation
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, "prelu"])
-@pytest.mark.parametrize("task", ["classes", "probabilities", "targets"])
+@pytest.mark.parametrize("task", ["classes", "probabilities", "targets", "summed", "labels"])
 def test_every_layer_of_every_kind(task, activation, ablation, dtype):
     around = SURROUNDINGS[len(activation) % 4]
     chain = make_chain(task, (9, 8, 7), activation, around, dtype=dtype)
