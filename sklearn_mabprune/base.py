@@ -27,6 +27,7 @@ from .path import PathOptions
 from .predicting import network_outputs
 from .progress import Progress
 from .randomness import draw_seeds
+from .resizing import ResizingMixin
 from .schedules import Budget
 from .splitting import Split, content_split
 from .training import Data, FineTuning, check_fits, check_weights, rows_of, train
@@ -34,7 +35,7 @@ from .training import Data, FineTuning, check_fits, check_weights, rows_of, trai
 _DTYPES = [np.float64, np.float32]
 
 
-class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
+class BaseMABPruned(ResizingMixin, MetaEstimatorMixin, BaseEstimator):
     """Trains a skorch net, prunes it with a bandit, fine-tunes what is left."""
 
     _parameter_constraints = CONSTRAINTS
@@ -158,7 +159,7 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
                 self._thaw(net, task, X_val is None) if frozen else self._train(net, task, seeds[1])
             )
             seconds = 0.0 if frozen else time.perf_counter() - started
-            plan = self._plan(chooser, net, tuple(seeds[2:]))
+            plan = self._plan(chooser, net, tuple(seeds))
             pruned = prune(net, task, plan, seconds)
         except BaseException:
             self._forget()
@@ -273,7 +274,7 @@ class BaseMABPruned(MetaEstimatorMixin, BaseEstimator):
             ),
             tolerance=self.tolerance,
             max_pruning_rows=self.max_pruning_rows,
-            seeds=(seeds[0], seeds[1], seeds[2]),
+            seeds=seeds,
             keep_path=self.keep_path,
             verbose=self.verbose,
         )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from .chain import Chain, recover_chain
 from .criteria import Criterion
@@ -21,6 +22,7 @@ from .path import PathOptions, Walk, pruning_path
 from .policies.base import Policy
 from .progress import Progress
 from .report import Measured, PruningPath, PruningReport
+from .resuming import Known, Resume
 from .schedules import Budget
 from .shrinking import net_around
 from .training import Data, FineTuning, fine_tune, rows_of
@@ -53,7 +55,10 @@ class Task:
 
 @dataclass(frozen=True)
 class PruningPlan:
-    """How a trained net is pruned; see the estimators for what each field means."""
+    """How a trained net is pruned; see the estimators for what each field means.
+
+    ``seeds`` are those of the whole fit: split, training, path, pruning rows, fine-tuning.
+    """
 
     chooser: Policy | Criterion
     budget: float | int | str
@@ -62,7 +67,7 @@ class PruningPlan:
     fine_tuning: FineTuning
     tolerance: float
     max_pruning_rows: int
-    seeds: tuple[int, int, int]
+    seeds: tuple[int, ...]
     keep_path: bool
     verbose: int
 
@@ -77,7 +82,13 @@ class Pruned:
     chosen: int
 
 
-def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> Pruned:
+def prune(
+    net: Any,
+    task: Task,
+    plan: PruningPlan,
+    seconds_training: float,
+    known: Known | None = None,
+) -> Pruned:
     """Walk the path, choose a step of it, fine-tune, report.
 
     Parameters
@@ -88,6 +99,8 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     plan : PruningPlan
     seconds_training : float
         For the report.
+    known : Known, optional
+        An earlier path of the same network, to another budget.
 
     Returns
     -------
@@ -102,7 +115,7 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
         original.cost,
         plan.options.min_neurons,
     )
-    path_seed, rows_seed, tuning_seed = plan.seeds
+    _, _, path_seed, rows_seed, tuning_seed = plan.seeds
 
     started = time.perf_counter()
     n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
@@ -118,8 +131,12 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
             on_step=lambda step: progress.advance(
                 len(step.removed), left=sum(step.sizes), score=f"{step.score:.4f}"
             ),
+            known=known,
         )
     seconds_pruning = time.perf_counter() - started
+    if known is not None:
+        # Where rounds were walked before, the time it took then counts.
+        seconds_pruning += sum(fact["seconds"] for fact in known.facts[1 : walk.n_replayed + 1])
 
     started = time.perf_counter()
     tuner = _Tuner(net, task, plan, rows, original, walk, tuning_seed)
@@ -134,18 +151,9 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
     final = recover_chain(pruned.module_, rows.x[:64])
+    spread = rows.x.double().std(dim=0, correction=0).cpu().numpy()
     before, after, batch_rows = _measure(net, task, [original, final], rows)
-    if walk.steps[chosen].sizes != original.hidden_sizes and after.ms_batch >= before.ms_batch:
-        found.append(
-            f"the smaller network is not faster: {before.ms_batch:.3f} ms before, "
-            f"{after.ms_batch:.3f} ms after for {batch_rows:,} rows. At this size the cost of a "
-            "call outweighs the arithmetic."
-        )
-    if getattr(net, "early_stopping", False) and len(net.history or []) >= net.max_epochs:
-        found.append(
-            f"the training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
-            "may give a better network. Are the features scaled?"
-        )
+    found += hints(net, before, after, batch_rows)
     report = PruningReport(
         before=before,
         after=after,
@@ -161,11 +169,13 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
         seconds_training=seconds_training,
         seconds_pruning=seconds_pruning,
         seconds_fine_tuning=seconds_tuning,
-        unused_features=_unused_features(final, rows.x),
+        unused_features=unused_features(final, spread),
         warnings=tuple(found),
     )
     fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
     path = PruningPath.of(walk.steps, fine_tuned, plan.keep_path)
+    if plan.keep_path:
+        path.resume = _resume(net, task, plan, walk, spread)
     return Pruned(pruned, path, report, chosen)
 
 
@@ -309,11 +319,49 @@ def _measure(
     return before, after, len(batch)
 
 
-def _unused_features(chain: Chain, x: torch.Tensor) -> tuple[int, ...]:
+def hints(net: Any, before: Measured, after: Measured, batch_rows: int) -> list[str]:
+    """What a user should know of a network that is as it was asked for."""
+    found = []
+    pruned = after.hidden_layer_sizes != before.hidden_layer_sizes
+    if pruned and after.ms_batch >= before.ms_batch:
+        found.append(
+            f"the smaller network is not faster: {before.ms_batch:.3f} ms before, "
+            f"{after.ms_batch:.3f} ms after for {batch_rows:,} rows. At this size the cost of a "
+            "call outweighs the arithmetic."
+        )
+    if getattr(net, "early_stopping", False) and len(net.history or []) >= net.max_epochs:
+        found.append(
+            f"the training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
+            "may give a better network. Are the features scaled?"
+        )
+    return found
+
+
+def unused_features(chain: Chain, spread: NDArray[np.float64]) -> tuple[int, ...]:
     """Features whose spread, times their largest weight, is nothing beside the others'."""
     if chain.head:
         return ()
-    spread = x.double().std(dim=0, correction=0)
-    reach = (chain.stages[0].linear.weight.detach().double().abs().amax(dim=0) * spread).cpu()
-    used: NDArray[np.float64] = reach.numpy()
+    largest = chain.stages[0].linear.weight.detach().double().abs().amax(dim=0)
+    used = largest.cpu().numpy() * spread
     return tuple(int(k) for k in np.flatnonzero(used <= 1e-9 * max(used.max(), 1e-300)))
+
+
+def _resume(
+    net: Any, task: Task, plan: PruningPlan, walk: Walk, spread: NDArray[np.float64]
+) -> Resume:
+    """What this path leaves for others."""
+    numbered = list(enumerate(walk.steps))
+    return Resume(
+        seeds=plan.seeds,
+        options=plan.options,
+        chooser=clone(plan.chooser),
+        n_told=walk.n_told,
+        n_epochs=len(net.history or []),
+        states={number: step.state for number, step in numbered if step.state is not None},
+        losses={
+            number: task.loss(net, step.chain)
+            for number, step in numbered
+            if step.chain is not None
+        },
+        spread=spread,
+    )

@@ -18,6 +18,7 @@ from .criteria import Criterion
 from .evaluation import LayerStatistics, Rows
 from .neurons import NeuronTable
 from .policies.base import Policy
+from .resuming import Known, Replay
 from .schedules import Budget, choose_removals, share_evenly, step_size
 from .surgery import cut
 
@@ -39,7 +40,8 @@ class PathOptions(ChooserOptions):
 class Step:
     """One point of a path: the network after a round (the first: before any).
 
-    ``chain`` is None where the network was not kept.
+    ``chain`` is None where the network was not kept.  ``state`` is what the chooser knew when
+    the next round began, None where no later walk starts.
     """
 
     chain: Chain | None
@@ -55,14 +57,21 @@ class Step:
     n_backward: int = 0
     loss_increase: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     reward_scale: tuple[float, float] = (np.nan, np.nan)
+    state: dict[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass
 class Walk:
-    """Steps of a path, the last one with its network; whether Ctrl-C ended it."""
+    """Steps of a path, the last one with its network; whether Ctrl-C ended it.
+
+    ``n_told`` is the number of neurons that the chooser was told would go in a round,
+    ``n_replayed`` the number of rounds that were known already.
+    """
 
     steps: list[Step]
+    n_told: int
     interrupted: bool = False
+    n_replayed: int = 0
     n_factorisations: list[int] = field(default_factory=list)
 
 
@@ -76,6 +85,7 @@ def pruning_path(
     score: Callable[[Chain], float],
     seed: int,
     on_step: Callable[[Step], Any] = lambda step: None,
+    known: Known | None = None,
 ) -> Walk:
     """Remove neurons round by round until the budget is reached.
 
@@ -97,6 +107,9 @@ def pruning_path(
         Of all draws.
     on_step : callable
         Told every step, for progress.
+    known : Known, optional
+        An earlier walk with this chooser, these options and this seed.  If it was over
+        this network and these rows, its rounds are not pulled for again.
 
     Returns
     -------
@@ -107,13 +120,19 @@ def pruning_path(
     make = PolicyChooser if chooser.needs_pulls else CriterionChooser
     choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
     step = choose.round_size(step_size(options.step, len(table)))
+    n_told = min(step, budget.target) if budget.unit == "neurons" else step
     statistics = LayerStatistics(options.ablation, options.ridge)
-    walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
+    walk = Walk(
+        [_measure(chain, rows, score)], n_told, n_factorisations=statistics.n_factorisations
+    )
+    if known is not None and (known.n_told, known.loss) == (n_told, walk.steps[0].loss):
+        choose = replay = Replay(choose, known, budget)  # type: ignore[assignment]
+        walk.n_replayed = replay.n_replayed
     try:
         while not budget.reached(table.sizes):
             started = time.perf_counter()
+            walk.steps[-1].state = choose.state()
             ablations = statistics.update(chain, rows)
-            n_told = min(step, budget.target) if budget.unit == "neurons" else step
             order = choose.order(chain, table, ablations, min(n_told, len(table)), step)
             if options.scope == "layer":
                 order = share_evenly(order, table.layer(order), table.original_sizes, table.sizes)
@@ -125,7 +144,7 @@ def pruning_path(
             for name, value in choose.record(arms).items():
                 setattr(done, name, value)
             done.removed = arms
-            done.seconds = time.perf_counter() - started
+            done.seconds += time.perf_counter() - started
             # One append: Ctrl-C finds the round either finished or not there.
             walk.steps.append(done)
             table.remove(arms)
@@ -185,10 +204,16 @@ def _protected(table: NeuronTable, min_neurons: int) -> NDArray[np.intp]:
 
 
 def _thin(walk: Walk, budget: Budget) -> None:
-    """Keep the first and the last network, and those that cross an eleventh of the way."""
+    """Keep the first and the last network, and those that cross an eleventh of the way.
+
+    States stay with the networks, and with the last step but one: a budget may have cut the
+    last round short, and a longer path then starts before it.
+    """
     if len(walk.steps) < 3:
         return
     before, middle = walk.steps[-3], walk.steps[-2]
+    if before.chain is None:
+        before.state = None
     parts = MAX_KEPT - 1
     then, now = (parts * budget.gone(s.sizes) // max(1, budget.target) for s in (before, middle))
     if now == then:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .path import Step
+from .resuming import Resume
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -45,6 +46,8 @@ class PruningPath:
     networks : dict of int to dict
         Networks kept, by step: layers, dtype, and weights as NumPy arrays.  Empty with
         ``keep_path=False``.
+    resume : Resume or None
+        What ``at_budget`` needs to go on along this path; None with ``keep_path=False``.
     """
 
     n_neurons: Ints
@@ -62,6 +65,7 @@ class PruningPath:
     loss_increase: list[Floats]
     reward_scale: Floats
     networks: dict[int, dict[str, Any]] = field(default_factory=dict, repr=False)
+    resume: Resume | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, steps: list[Step], fine_tuned: dict[int, float], keep: bool) -> PruningPath:

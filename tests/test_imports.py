@@ -62,20 +62,25 @@ ALLOWED: dict[str, set[str]] = {
     },
     "path": {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
-        "schedules", "surgery",
+        "resuming", "schedules", "surgery",
     },
-    "report": {"path"},
+    "resuming": {"schedules"},
+    "report": {"path", "resuming"},
     # one fit as a story, and the estimators around it
     "fitting": {
         "chain", "criteria", "evaluation", "exceptions", "latency", "path", "policies.base",
-        "progress", "report", "schedules", "shrinking", "training",
+        "progress", "report", "resuming", "schedules", "shrinking", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
+    "resizing": {
+        "chain", "exceptions", "fitting", "latency", "neurons", "parameters", "randomness",
+        "report", "resuming", "schedules", "shrinking",
+    },
     "predicting": {"batches", "chain"},
     "scoring": {"chain", "predicting", "training"},
     "base": {
         "chain", "exceptions", "fitting", "parameters", "path", "predicting", "progress",
-        "randomness", "schedules", "splitting", "training",
+        "randomness", "resizing", "schedules", "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "networks", "parameters", "policies", "scoring",
