@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import criteria, policies
+from .budget_cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from .estimators import MABPrunedClassifier, MABPrunedRegressor
 from .exceptions import PruningWarning, UnsupportedModuleError
 from .networks import MLP, MLPNetClassifier, MLPNetRegressor
@@ -14,7 +15,9 @@ __version__ = "0.1.0"
 __all__ = [
     "MLP",
     "MABPrunedClassifier",
+    "MABPrunedClassifierCV",
     "MABPrunedRegressor",
+    "MABPrunedRegressorCV",
     "MLPNetClassifier",
     "MLPNetRegressor",
     "PruningPath",

@@ -175,7 +175,7 @@ def prune(
     fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
     path = PruningPath.of(walk.steps, fine_tuned, plan.keep_path)
     if plan.keep_path:
-        path.resume = _resume(net, task, plan, walk, spread)
+        path.resume = _resume(plan, net, walk, spread)
     return Pruned(pruned, path, report, chosen)
 
 
@@ -346,22 +346,14 @@ def unused_features(chain: Chain, spread: NDArray[np.float64]) -> tuple[int, ...
     return tuple(int(k) for k in np.flatnonzero(used <= 1e-9 * max(used.max(), 1e-300)))
 
 
-def _resume(
-    net: Any, task: Task, plan: PruningPlan, walk: Walk, spread: NDArray[np.float64]
-) -> Resume:
+def _resume(plan: PruningPlan, net: Any, walk: Walk, spread: NDArray[np.float64]) -> Resume:
     """What this path leaves for others."""
-    numbered = list(enumerate(walk.steps))
     return Resume(
         seeds=plan.seeds,
         options=plan.options,
         chooser=clone(plan.chooser),
         n_told=walk.n_told,
         n_epochs=len(net.history or []),
-        states={number: step.state for number, step in numbered if step.state is not None},
-        losses={
-            number: task.loss(net, step.chain)
-            for number, step in numbered
-            if step.chain is not None
-        },
+        states={k: step.state for k, step in enumerate(walk.steps) if step.state is not None},
         spread=spread,
     )

@@ -237,9 +237,7 @@ def _beginning(path: PruningPath, number: int) -> PruningPath:
     def early(kept: dict[int, Any]) -> dict[int, Any]:
         return {k: copy.deepcopy(value) for k, value in kept.items() if k <= number}
 
-    resume = path.resume and replace(
-        path.resume, states=early(path.resume.states), losses=early(path.resume.losses)
-    )
+    resume = path.resume and replace(path.resume, states=early(path.resume.states))
     return replace(path, **part, networks=early(path.networks), resume=copy.deepcopy(resume))
 
 
@@ -260,7 +258,8 @@ def _report(old: Any, original: Chain, chain: Chain, path: PruningPath) -> Pruni
         one[1],
         many[1],
         float(path.score[-1]),
-        resume.losses[len(path) - 1] if resume else np.nan,
+        # The validation rows are not here.
+        np.nan if len(path) > 1 else before.loss,
     )
     told = ["this network was taken from the path and not fine-tuned: at_budget does it with X, y."]
     return replace(
@@ -275,5 +274,5 @@ def _report(old: Any, original: Chain, chain: Chain, path: PruningPath) -> Pruni
         seconds_pruning=float(path.seconds.sum()),
         seconds_fine_tuning=0.0,
         unused_features=unused_features(chain, resume.spread) if resume else (),
-        warnings=(*told, *hints(old.estimator_, before, after, report.batch_rows)),
+        warnings=(*told[: len(path) - 1], *hints(old.estimator_, before, after, report.batch_rows)),
     )

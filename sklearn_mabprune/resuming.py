@@ -36,8 +36,6 @@ class Resume:
         Epochs of the training.
     states : dict of int to dict
         What the chooser knew after some of the steps.
-    losses : dict of int to float
-        Validation log-loss or root mean squared error of the kept networks.
     spread : ndarray of shape (n_features,)
         Standard deviation of each feature over the training rows.
     """
@@ -48,7 +46,6 @@ class Resume:
     n_told: int
     n_epochs: int
     states: dict[int, dict[str, Any]]
-    losses: dict[int, float]
     spread: NDArray[np.float64]
 
     def fits(self, options: Any, chooser: Any) -> bool:

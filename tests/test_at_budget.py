@@ -114,9 +114,8 @@ def test_every_way_of_choosing(name, cache):
         policy=name, pull_batch_size=25, pulls_per_neuron=2, step=2, fine_tune_epochs=0,
         memory=cache, pruning_budget=0.6,
     ).fit(X, y)  # fmt: skip
-    for budget in (0.25, 0.85):
-        wanted = clone(model).set_params(pruning_budget=budget).fit(X, y)
-        assert_same_fit(model.at_budget(budget, X, y), wanted, X)
+    wanted = clone(model).set_params(pruning_budget=0.85).fit(X, y)
+    assert_same_fit(model.at_budget(0.85, X, y), wanted, X)
 
 
 @pytest.fixture(scope="module")
@@ -170,9 +169,8 @@ def table_of(case):
 def test_every_kind_of_net_and_option(case, cache):
     X, y = table_of(case)
     model = CASES[case](pruning_budget=0.5, step=2, pull_batch_size=40, memory=cache).fit(X, y)
-    for budget in (0.3, 0.8):
-        wanted = clone(model).set_params(pruning_budget=budget).fit(X, y)
-        assert_same_fit(model.at_budget(budget, X, y), wanted, X)
+    wanted = clone(model).set_params(pruning_budget=0.8).fit(X, y)
+    assert_same_fit(model.at_budget(0.8, X, y), wanted, X)
 
 
 def test_weights_own_validation_rows_and_labels(cache):
@@ -264,9 +262,10 @@ def test_nothing_is_trained_and_little_is_pulled(monkeypatch):
 def test_other_ways_of_pruning_start_from_the_trained_network(cache):
     """Whoever changes how it is pruned gets that: a fit without the training."""
     X, y = classes_table()
+    fit = classifier(memory=cache, pull_batch_size=25).fit(X, y)
     for changed in ({"ablation": "zero"}, {"policy": UCB1(exploration=0.0)}, {"step": 5},
-                    {"max_pruning_rows": 50}, {"budget_unit": "macs"}):  # fmt: skip
-        model = classifier(memory=cache, pull_batch_size=25).fit(X, y)
+                    {"max_pruning_rows": 50}):  # fmt: skip
+        model = copy.deepcopy(fit)
         wanted = clone(model).set_params(pruning_budget=0.7, **changed).fit(X, y)
         with pytest.warns(PruningWarning) if "max_pruning_rows" in changed else np.errstate():
             found = model.set_params(**changed).at_budget(0.7, X, y)
@@ -316,7 +315,7 @@ def test_kept_networks_at_once(trained, monkeypatch):
             continue
         assert len(found.pruning_path_) == number + 1
         assert found.pruning_report_.after.score == path.score[number]
-        assert "not fine-tuned" in str(found.pruning_report_)
+        assert ("not fine-tuned" in str(found.pruning_report_)) is (number > 0)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
@@ -331,6 +330,9 @@ def test_a_kept_network_is_that_of_a_fit_without_fine_tuning(kind, unit, cache):
         found = model.at_budget(budget)
         ours, theirs = numbers(found.pruning_report_), numbers(wanted.pruning_report_)
         texts = ours.pop("warnings"), theirs.pop("warnings")
+        if number:  # there are no validation rows
+            assert np.isnan(ours["after"].pop("loss"))
+            theirs["after"].pop("loss")
         assert ours == theirs
         assert [text for text in texts[0] if "max_epochs" in text] == list(texts[1])
         # The path keeps other networks, and the warning differs: compare all the rest.

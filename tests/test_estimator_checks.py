@@ -9,7 +9,9 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from sklearn_mabprune import (
     MABPrunedClassifier,
+    MABPrunedClassifierCV,
     MABPrunedRegressor,
+    MABPrunedRegressorCV,
     MLPNetClassifier,
     MLPNetRegressor,
 )
@@ -18,12 +20,20 @@ from sklearn_mabprune import (
 N_CLASSIFIER, N_REGRESSOR = 63, 60
 
 SMALL = {"module__hidden_layer_sizes": (16,), "max_epochs": 40, "lr": 0.01}
+# Folds multiply the work: a net that learns in a few epochs, one round, two budgets.
+TINY = {"module__hidden_layer_sizes": (8,), "max_epochs": 15, "lr": 0.1}
+FOLDS = {"budgets": (0, 0.5), "cv": 2, "step": 0.5, "fine_tune_epochs": 1}
 
 CASES = {
     "classifier": (MABPrunedClassifier(), N_CLASSIFIER),
     "regressor": (MABPrunedRegressor(), N_REGRESSOR),
     "nested classifier": (MABPrunedClassifier(MLPNetClassifier(**SMALL)), N_CLASSIFIER),
     "nested regressor": (MABPrunedRegressor(MLPNetRegressor(**SMALL)), N_REGRESSOR),
+    "classifier with folds": (
+        MABPrunedClassifierCV(MLPNetClassifier(**TINY), **FOLDS),
+        N_CLASSIFIER,
+    ),
+    "regressor with folds": (MABPrunedRegressorCV(MLPNetRegressor(**TINY), **FOLDS), N_REGRESSOR),
 }
 CHECKS = {
     name: list(estimator_checks_generator(estimator, mark=None))

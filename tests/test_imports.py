@@ -86,6 +86,10 @@ ALLOWED: dict[str, set[str]] = {
         "base", "criteria", "fitting", "networks", "parameters", "policies", "scoring",
         "training",
     },
+    # the budget by cross-validation
+    "choosing": {"report"},
+    "budget_search": {"base", "choosing", "progress", "randomness"},
+    "budget_cv": {"budget_search", "choosing", "estimators", "parameters"},
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.
