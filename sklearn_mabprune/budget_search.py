@@ -101,7 +101,36 @@ class BaseBudgetCV(BaseMABPruned):
         X_val: Any = None,
         y_val: Any = None,
     ) -> Any:
-        """The refitted estimator in another size, without training; see ``best_estimator_``."""
+        """A new fitted estimator of another size, without the initial training.
+
+        Parameters
+        ----------
+        budget : float in [0, 1), int or "auto"
+            As `pruning_budget` of the estimator without folds.
+        X : array-like of shape (n_samples, n_features), optional
+            The rows of fit; without them only networks that were kept are there, not
+            fine-tuned.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Their weights, as in fit.
+        X_val : array-like of shape (n_validation, n_features), optional
+            Validation rows.
+        y_val : array-like, optional
+            Their targets.
+
+        Returns
+        -------
+        object
+            As ``best_estimator_.at_budget`` gives it: an estimator without folds.
+
+        Raises
+        ------
+        ValueError
+            As there.
+        AttributeError
+            With ``refit=False``.
+        """
         self._check_refitted()
         return self.best_estimator_.at_budget(budget, X, y, sample_weight, X_val, y_val)
 

@@ -92,6 +92,9 @@ def score_fold(
     found = []
     for budget in budgets:
         sized = walked if budget == longest else walked.at_budget(budget, *rows)
+        if sized.pruning_report_.interrupted:
+            # A single fit would keep what it has; a score of that says nothing of the budget.
+            raise KeyboardInterrupt
         found.append((float(scorer(sized, *held_out, **params)), sized.pruning_report_))
     return found
 

@@ -171,6 +171,7 @@ def prune(
         seconds_fine_tuning=seconds_tuning,
         unused_features=unused_features(final, spread),
         warnings=tuple(found),
+        interrupted=tuner.interrupted,
     )
     fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
     path = PruningPath.of(walk.steps, fine_tuned, plan.keep_path)

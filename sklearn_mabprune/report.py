@@ -155,6 +155,8 @@ class PruningReport:
         Input features that cannot change the pruned network's output on the training rows.
     warnings : tuple of str
         What the user should know.
+    interrupted : bool
+        Whether Ctrl-C ended pruning or fine-tuning.
     """
 
     before: Measured
@@ -173,6 +175,7 @@ class PruningReport:
     seconds_fine_tuning: float
     unused_features: tuple[Any, ...] = ()
     warnings: tuple[str, ...] = ()
+    interrupted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as nested dicts."""

@@ -62,7 +62,8 @@ class ResizingMixin:
         Returns
         -------
         object
-            Fitted, with ``pruning_budget=budget``; it shares nothing with this one.
+            Fitted, with ``pruning_budget=budget``; it shares nothing with this one.  Without
+            data its report has no validation loss (NaN).
 
         Raises
         ------
@@ -184,7 +185,7 @@ def _take(old: Any, new: Any) -> Any:
         return new
     chain = chain_of(path.networks[number], device)
     shorter = _beginning(path, number)
-    policy = new.policy_
+    policy = clone(new.policy_)
     if path.resume and number in path.resume.states:
         policy.__dict__ = copy.deepcopy(path.resume.states[number]["chooser"])
     report = _report(old, original, chain, shorter)
@@ -273,6 +274,7 @@ def _report(old: Any, original: Chain, chain: Chain, path: PruningPath) -> Pruni
         n_fine_tune_epochs=0,
         seconds_pruning=float(path.seconds.sum()),
         seconds_fine_tuning=0.0,
+        interrupted=False,
         unused_features=unused_features(chain, resume.spread) if resume else (),
         warnings=(*told[: len(path) - 1], *hints(old.estimator_, before, after, report.batch_rows)),
     )

@@ -280,6 +280,18 @@ def test_training_of_the_pruned_net_changes_nothing(trained):
     assert_same_fit(moved.at_budget(0.8, X, y), wanted, X)
 
 
+def test_a_path_without_states_is_walked_anew(trained):
+    """As after reading a file that has networks and numbers only."""
+    model, X, y = trained
+    wanted = model.at_budget(0.8, X, y)
+    bare = copy.deepcopy(model)
+    bare.pruning_path_.resume = None
+    assert_same_fit(bare.at_budget(0.8, X, y), wanted, X)
+    kept = bare.at_budget(4)
+    assert same_state(state(kept.estimator_), state(model.at_budget(4).estimator_))
+    assert kept.policy_.get_params() == model.policy_.get_params()
+
+
 def test_after_ctrl_c_it_goes_on(monkeypatch, cache):
     X, y = classes_table()
     wanted = classifier(memory=cache).fit(X, y)
@@ -294,6 +306,7 @@ def test_after_ctrl_c_it_goes_on(monkeypatch, cache):
     monkeypatch.setattr(sklearn_mabprune.path, "remove_together", interrupted)
     with pytest.warns(PruningWarning, match="interrupted"):
         model = classifier(memory=cache).fit(X, y)
+    assert model.pruning_report_.interrupted
     assert_same_fit(model.at_budget(0.5, X, y), wanted, X)
 
 
@@ -353,6 +366,7 @@ def test_shares_count_as_in_fit(trained):
 def test_a_kept_network_goes_on_with_data(trained):
     model, X, y = trained
     kept = model.at_budget(6)
+    assert kept.policy_.live_.sum() == 14
     assert_same_fit(kept.at_budget(0.6, X, y), model, X)
     assert_same_fit(pickle.loads(pickle.dumps(kept)).at_budget(0.6, X, y), model, X)
 

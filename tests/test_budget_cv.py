@@ -37,6 +37,7 @@ from user_nets import (
 )
 
 import sklearn_mabprune.base
+import sklearn_mabprune.path
 from sklearn_mabprune import (
     MABPrunedClassifier,
     MABPrunedClassifierCV,
@@ -421,6 +422,26 @@ def test_a_refit_that_fails_leaves_nothing():
     model = chooser(budgets=(0.5,)).fit(X, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         model.fit(X, y[:-1])
+    assert not [name for name in vars(model) if name.endswith("_")]
+
+
+@pytest.mark.parametrize("call", [2, 9])
+@pytest.mark.filterwarnings("ignore:Pruning was interrupted:sklearn_mabprune.PruningWarning")
+def test_ctrl_c_in_a_fold_ends_the_search(call, monkeypatch):
+    """A fold does not score what a half-finished path has left."""
+    X, y = classes_table()
+    model = chooser()
+    original, calls = sklearn_mabprune.path.remove_together, []
+
+    def interrupted(*args):
+        calls.append(0)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(sklearn_mabprune.path, "remove_together", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
     assert not [name for name in vars(model) if name.endswith("_")]
 
 
