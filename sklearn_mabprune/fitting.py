@@ -136,7 +136,8 @@ def prune(
     seconds_pruning = time.perf_counter() - started
     if known is not None:
         # Where rounds were walked before, the time it took then counts.
-        seconds_pruning += sum(fact["seconds"] for fact in known.facts[1 : walk.n_replayed + 1])
+        n_known = min(walk.n_replayed + 1, len(walk.steps))
+        seconds_pruning += sum(fact["seconds"] for fact in known.facts[1:n_known])
 
     started = time.perf_counter()
     tuner = _Tuner(net, task, plan, rows, original, walk, tuning_seed)
