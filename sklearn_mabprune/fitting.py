@@ -354,7 +354,6 @@ def _resume(plan: PruningPlan, net: Any, walk: Walk, spread: NDArray[np.float64]
         seeds=plan.seeds,
         options=plan.options,
         chooser=clone(plan.chooser),
-        n_told=walk.n_told,
         n_epochs=len(net.history or []),
         states={k: step.state for k, step in enumerate(walk.steps) if step.state is not None},
         spread=spread,

@@ -64,12 +64,10 @@ class Step:
 class Walk:
     """Steps of a path, the last one with its network; whether Ctrl-C ended it.
 
-    ``n_told`` is the number of neurons that the chooser was told would go in a round,
-    ``n_replayed`` the number of rounds that were known already.
+    ``n_replayed`` is the number of rounds that were known already.
     """
 
     steps: list[Step]
-    n_told: int
     interrupted: bool = False
     n_replayed: int = 0
     n_factorisations: list[int] = field(default_factory=list)
@@ -120,12 +118,9 @@ def pruning_path(
     make = PolicyChooser if chooser.needs_pulls else CriterionChooser
     choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
     step = choose.round_size(step_size(options.step, len(table)))
-    n_told = min(step, budget.target) if budget.unit == "neurons" else step
     statistics = LayerStatistics(options.ablation, options.ridge)
-    walk = Walk(
-        [_measure(chain, rows, score)], n_told, n_factorisations=statistics.n_factorisations
-    )
-    if known is not None and (known.n_told, known.loss) == (n_told, walk.steps[0].loss):
+    walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
+    if known is not None and known.loss == walk.steps[0].loss:
         choose = replay = Replay(choose, known, budget)  # type: ignore[assignment]
         walk.n_replayed = replay.n_replayed
     try:
@@ -133,6 +128,7 @@ def pruning_path(
             started = time.perf_counter()
             walk.steps[-1].state = choose.state()
             ablations = statistics.update(chain, rows)
+            n_told = min(step, budget.target) if budget.unit == "neurons" else step
             order = choose.order(chain, table, ablations, min(n_told, len(table)), step)
             if options.scope == "layer":
                 order = share_evenly(order, table.layer(order), table.original_sizes, table.sizes)

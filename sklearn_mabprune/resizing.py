@@ -168,7 +168,7 @@ def _known(path: PruningPath) -> Known:
     ]
     states = copy.deepcopy(path.resume.states)
     loss = float(path.loss[0])
-    return Known(path.resume.n_told, loss, path.layer_sizes, path.removed, facts, states)
+    return Known(loss, path.layer_sizes, path.removed, facts, states)
 
 
 # ------------------------------------------------------------------------ without the data

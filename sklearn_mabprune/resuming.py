@@ -30,8 +30,6 @@ class Resume:
         How the path was walked.
     chooser : Policy or Criterion
         Who chose: parameters only.
-    n_told : int
-        Neurons that the chooser was told would go in a round.
     n_epochs : int
         Epochs of the training.
     states : dict of int to dict
@@ -43,7 +41,6 @@ class Resume:
     seeds: tuple[int, ...]
     options: Any
     chooser: Any
-    n_told: int
     n_epochs: int
     states: dict[int, dict[str, Any]]
     spread: NDArray[np.float64]
@@ -64,8 +61,6 @@ class Known:
 
     Parameters
     ----------
-    n_told : int
-        As in :class:`Resume`.
     loss : float
         Of the unpruned network on the pruning rows: another one means other rows.
     sizes : list of tuple of int
@@ -78,7 +73,6 @@ class Known:
         As in :class:`Resume`.
     """
 
-    n_told: int
     loss: float
     sizes: list[tuple[int, ...]]
     removed: list[NDArray[np.intp]]
@@ -89,7 +83,9 @@ class Known:
 class Replay:
     """A chooser that knows the first rounds already.
 
-    It goes on by itself from the last kept state before the budget is reached.
+    It goes on by itself from the last kept state before the budget is reached.  What a
+    chooser is told of the budget, when that is less than a step, is no obstacle: such a path
+    has a single round, and starts at the beginning.
 
     Parameters
     ----------

@@ -145,6 +145,7 @@ CASES = {
     "parameters, one shot": lambda **p: classifier(
         budget_unit="parameters", **{**p, "step": 1.0}
     ),
+    "long steps": lambda **p: classifier(policy="sar", **{**p, "step": 7}),
     "one shot": lambda **p: classifier(**{**p, "step": 1.0}),
     "layer": lambda **p: classifier(scope="layer", min_neurons=2, **{**p, "step": 3}),
     "estimates": lambda **p: classifier(control_variate="fisher", rank_by="loss_per_mac", **p),
@@ -218,7 +219,6 @@ def test_walks_from_anywhere_to_anywhere(first, second, step, scope, chooser):
     before = walk(chooser, first, **options)
     facts = ("n_pulls", "n_evaluations", "n_backward", "loss_increase", "reward_scale", "seconds")
     known = Known(
-        before.n_told,
         before.steps[0].loss,
         [each.sizes for each in before.steps],
         [each.removed for each in before.steps],
