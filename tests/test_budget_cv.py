@@ -37,6 +37,7 @@ from user_nets import (
 )
 
 import sklearn_mabprune.base
+import sklearn_mabprune.choosers
 import sklearn_mabprune.path
 from sklearn_mabprune import (
     MABPrunedClassifier,
@@ -145,6 +146,21 @@ def test_one_training_a_fold(trainings, budgets, refit):
     chooser(budgets=budgets, refit=refit, cv=3, validation_fraction=0.2).fit(X, y)
     assert len(trainings) == 3 + refit
     assert set(trainings[:3]) <= set(range(62, 67))
+
+
+@pytest.mark.parametrize("budgets", [(0, 0.25, 0.5, 0.75), (27, 18, 9, 0)])
+def test_one_path_a_fold(budgets, monkeypatch):
+    X, y = classes_table()
+    rounds = []
+    original = sklearn_mabprune.choosers.RoundPulls
+    monkeypatch.setattr(
+        sklearn_mabprune.choosers, "RoundPulls", lambda *a: rounds.append(0) or original(*a)
+    )
+    net = small_classifier(module__hidden_layer_sizes=(20, 16))
+    split = [(np.arange(60), np.arange(60, 120))]
+    chooser(net, budgets=budgets, cv=split, step=1, refit=False).fit(X, y)
+    # The longest, and for each other one at most what lies between two kept networks.
+    assert 27 <= len(rounds) <= 27 + 2 * 4
 
 
 def test_memory_of_the_cache_keeps_one_network_a_fold(tmp_path):
