@@ -15,28 +15,20 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
-from benchmarks.data import DataSet, load
-from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
+from benchmarks.data import load
+from benchmarks.prepared import Prepared, points
+from benchmarks.walks import SHARES, walk
 from sklearn_mabprune.chain import Chain, recover_chain
-from sklearn_mabprune.parameters import resolve_policy
-from sklearn_mabprune.path import PathOptions, Step, pruning_path
 from sklearn_mabprune.policies import UCB1
-from sklearn_mabprune.predicting import network_outputs
-from sklearn_mabprune.schedules import Budget
 from sklearn_mabprune.shrinking import net_around
-from sklearn_mabprune.splitting import content_split
-from sklearn_mabprune.training import Data, FineTuning, fine_tune, rows_of, train
-
-SHARES = (0.5, 0.75, 0.9)
+from sklearn_mabprune.training import FineTuning, fine_tune, rows_of
 
 #: name: (options changed, policy, pruning rows)
 VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
@@ -91,93 +83,23 @@ TUNINGS: dict[str, tuple[float | str, float, float]] = {
 }
 
 
-@dataclass
-class Prepared:
-    """A trained network, its training and validation rows, and inner rows to score on."""
-
-    net: Any
-    fitted: Data
-    validation: Data
-    scored: Data
-
-    @classmethod
-    def of(cls, data: DataSet, seed: int, sizes: tuple[int, ...]) -> Prepared:
-        """Split, scale, train."""
-        X, _, y, _ = data.split(seed)
-        classify = data.task == "classification"
-        fit_X, score_X, fit_y, score_y = train_test_split(
-            X, y, test_size=1 / 3, random_state=seed, stratify=y if classify else None
-        )
-        prepare = data.preprocessing()
-        fit_X = prepare.fit_transform(fit_X).astype(np.float32)
-        score_X = prepare.transform(score_X).astype(np.float32)
-        if classify:
-            classes, fit_y = np.unique(fit_y, return_inverse=True)
-            score_y, n_outputs = np.searchsorted(classes, score_y), len(classes)
-            net: Any = MLPNetClassifier(module__hidden_layer_sizes=sizes)
-        else:
-            fit_y, score_y, n_outputs = fit_y.reshape(-1, 1), score_y.reshape(-1, 1), 1
-            net = MLPNetRegressor(module__hidden_layer_sizes=sizes)
-        split = content_split(fit_X, fit_y if classify else None, 0.1, seed)
-        fitted, validation = (
-            Data(fit_X[index], fit_y[index], None, n_outputs)
-            for index in (split.train, split.validation)
-        )
-        net = train(net, fitted, validation, seed)
-        return cls(net, fitted, validation, Data(score_X, score_y, None, n_outputs))
-
-
-def points(net: Any, chain: Any, data: Data) -> float:
-    """Accuracy or R2, in points."""
-    outputs = network_outputs(net, chain.forward, data.x)
-    if data.y.ndim == 1:
-        return 100 * float(np.mean(outputs.argmax(axis=1) == data.y))
-    return 100 * float(1 - np.mean((outputs - data.y) ** 2) / np.var(data.y))
-
-
-def walk(ready: Prepared, variant: str, seed: int) -> tuple[list[Chain], list[float]]:
+def walked(ready: Prepared, variant: str, seed: int) -> tuple[list[Chain], list[float]]:
     """Networks at 0, 50, 75 and 90 %; million (neuron, row) evaluations and seconds."""
     changed, policy, n_rows = VARIANTS[variant]
-    rows = rows_of(ready.net, ready.fitted)
-    index = np.random.default_rng(seed).permutation(len(rows))[:n_rows]
-    chain = recover_chain(ready.net.module_, rows.x[:64])
-    rows = rows.at(torch.as_tensor(np.sort(index)))
-    n_neurons = sum(chain.hidden_sizes)
-    # The last network that has not lost more than wanted.
-    wanted = [int(share * n_neurons) for share in SHARES]
-    found = [chain] * len(wanted)
-
-    def note(step: Step) -> None:
-        for k, most in enumerate(wanted):
-            if n_neurons - sum(step.sizes) <= most and step.chain is not None:
-                found[k] = step.chain
-
-    budget = Budget.of(SHARES[-1], "neurons", chain.hidden_sizes, chain.cost, 1)
-    started = time.perf_counter()
-    path = pruning_path(
-        chain,
-        rows,
-        resolve_policy(policy),
-        budget,
-        replace(PathOptions(), **changed),
-        score=lambda pruned: 0.0,
-        seed=seed,
-        on_step=note,
-    )
-    seconds = time.perf_counter() - started
-    evaluations = sum(step.n_evaluations for step in path.steps)
-    return [chain, *found], [evaluations / 1e6, seconds]
+    chain, found = walk(ready, policy, n_rows, seed, **changed)
+    chains = [chain, *(at.chain for at in found)]
+    return chains, [found[-1].evaluations / 1e6, found[-1].seconds]
 
 
 def pruned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float], list[float]]:
     """Points of the networks of a walk, and its cost."""
-    chains, cost = walk(ready, variant, seed)
+    chains, cost = walked(ready, variant, seed)
     return [points(ready.net, chain, ready.scored) for chain in chains], cost
 
 
 def tuned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float], list[float]]:
     """Points of the networks of the default walk after fine-tuning, epochs and seconds."""
-    original, *chains = walk(ready, "default", seed)[0]
+    original, *chains = walked(ready, "default", seed)[0]
     rows, validation = rows_of(ready.net, ready.fitted), rows_of(ready.net, ready.validation)
     epochs = -(-len(ready.net.history) // 4)
     with torch.no_grad():
@@ -209,7 +131,7 @@ def main() -> None:
         for name in args.sets:
             data = load(name, args.data)
             for seed in range(args.seeds):
-                ready = Prepared.of(data, seed, tuple(args.sizes))
+                ready = Prepared.of(data, seed, tuple(args.sizes), test=False)
                 for variant in variants:
                     score, cost = measure(ready, variant, seed)
                     lost = [after - score[0] for after in score[1:]]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from . import criteria, policies
+from . import criteria, displays, policies
 from .budget_cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from .estimators import MABPrunedClassifier, MABPrunedRegressor
-from .exceptions import PruningWarning, UnsupportedModuleError
+from .exceptions import ModelFileError, PruningWarning, UnsupportedModuleError
+from .loading import load
 from .networks import MLP, MLPNetClassifier, MLPNetRegressor
+from .onnx_pipelines import pipeline_to_onnx, register_onnx_converters
 from .report import PruningPath, PruningReport
 from .self_sizing import WeightedLossMixin
-
-__version__ = "0.1.0"
+from .version import __version__
 
 __all__ = [
     "MLP",
@@ -20,11 +21,17 @@ __all__ = [
     "MABPrunedRegressorCV",
     "MLPNetClassifier",
     "MLPNetRegressor",
+    "ModelFileError",
     "PruningPath",
     "PruningReport",
     "PruningWarning",
     "UnsupportedModuleError",
     "WeightedLossMixin",
+    "__version__",
     "criteria",
+    "displays",
+    "load",
+    "pipeline_to_onnx",
     "policies",
+    "register_onnx_converters",
 ]

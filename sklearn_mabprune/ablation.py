@@ -32,14 +32,25 @@ class ZeroAblation:
         Row weights, summing to 1, float64.
     ridge : float
         Only least squares reads it.
+
+    Attributes
+    ----------
+    sparse : bool
+        Whether the ablated part is exactly zero where the activation is.
     """
+
+    sparse = True
 
     def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
         self.width = activations.shape[1]
 
     def residual(self, activations: Tensor, units: Tensor) -> Tensor:
         """Ablated part of each unit's activation, each removed alone, (n_rows, n_units)."""
-        return activations[:, units]
+        return self.residual_across(activations.T, units).T
+
+    def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
+        """As :meth:`residual`, from (width, n_rows) to (n_units, n_rows)."""
+        return activations.index_select(0, units)
 
     def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
         """Ablated part of these units' activations, removed together, (n_rows, n_units)."""
@@ -57,13 +68,16 @@ class ZeroAblation:
 class MeanAblation(ZeroAblation):
     """A removed neuron's activation is taken as its mean, which goes into the next bias."""
 
+    sparse = False
+
     def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
         super().__init__(activations, weights)
         self.mean = weights @ activations.double()
 
-    def residual(self, activations: Tensor, units: Tensor) -> Tensor:
+    def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activation minus its mean."""
-        return activations[:, units] - self.mean[units].to(activations.dtype)
+        mean = self.mean[units].to(activations.dtype)
+        return activations.index_select(0, units) - mean[:, None]
 
     def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activation minus its mean."""
@@ -90,11 +104,17 @@ class LeastSquaresAblation(MeanAblation):
         strength = max(share * float(gram.diagonal().mean()), _RIDGE_FLOOR)
         gram.diagonal().add_(strength)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        # What every pull of a round needs: P over its diagonal, in the network's precision.
+        self._single: Tensor | None = None
 
-    def residual(self, activations: Tensor, units: Tensor) -> Tensor:
+    def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activation minus its prediction from all other neurons of the layer."""
-        columns = self.inverse[:, units] / self.inverse.diagonal()[units]
-        return self._centred(activations) @ columns.to(activations.dtype)
+        if self._single is None or self._single.dtype != activations.dtype:
+            # P is symmetric: its rows are its columns.
+            single = self.inverse / self.inverse.diagonal()[:, None]
+            self._single = single.to(activations.dtype)
+        centred = activations - self.mean.to(activations.dtype)[:, None]
+        return self._single.index_select(0, units) @ centred
 
     def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activations minus their predictions from the neurons outside the set."""
@@ -113,6 +133,7 @@ class LeastSquaresAblation(MeanAblation):
         inverse = self.inverse[keep][:, keep] - correction
         # Rounding must not make it drift from symmetry over hundreds of removals.
         self.inverse = (inverse + inverse.T) / 2
+        self._single = None
         super().remove(units)
 
     def _centred(self, activations: Tensor) -> Tensor:

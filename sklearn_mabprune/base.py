@@ -21,10 +21,11 @@ from sklearn.utils.validation import (
 
 from .chain import Chain
 from .exceptions import PruningWarning
+from .export import Exports
 from .fitting import Pruned, PruningPlan, Task, prune
 from .parameters import CONSTRAINTS, check_nested, resolve_net, resolve_policy
 from .path import PathOptions
-from .predicting import network_outputs
+from .predicting import needs_no_check, network_outputs
 from .progress import Progress
 from .randomness import draw_seeds
 from .resizing import ResizingMixin
@@ -35,7 +36,7 @@ from .training import Data, FineTuning, check_fits, check_weights, rows_of, trai
 _DTYPES = [np.float64, np.float32]
 
 
-class BaseMABPruned(ResizingMixin, MetaEstimatorMixin, BaseEstimator):
+class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     """Trains a skorch net, prunes it with a bandit, fine-tunes what is left."""
 
     _parameter_constraints = CONSTRAINTS
@@ -46,7 +47,7 @@ class BaseMABPruned(ResizingMixin, MetaEstimatorMixin, BaseEstimator):
         self,
         estimator: Any = None,
         *,
-        policy: Any = "ucb1",
+        policy: Any = "boundary",
         pruning_budget: Any = 0.5,
         budget_unit: str = "neurons",
         pulls_per_neuron: float = 10,
@@ -57,7 +58,7 @@ class BaseMABPruned(ResizingMixin, MetaEstimatorMixin, BaseEstimator):
         step: Any = 0.02,
         discount: float = 0.9,
         rank_by: str = "loss",
-        control_variate: Any = None,
+        control_variate: Any = "auto",
         scope: str = "global",
         min_neurons: int = 1,
         fine_tune_epochs: Any = "auto",
@@ -146,25 +147,30 @@ class BaseMABPruned(ResizingMixin, MetaEstimatorMixin, BaseEstimator):
         -----
         PruningWarning
             If the budget costs more than `tolerance`, if there are too few rows to set
-            some apart, or if Ctrl-C ended the pruning.
+            some apart, if the smaller network is not faster, or if Ctrl-C ended the pruning
+            or the fine-tuning.
         """
         self._forget()
         chooser = resolve_policy(self.policy)
         net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
         seeds = draw_seeds(self.random_state, 5)
+        stages = ["pruning", "fine-tuning"] if frozen else ["training", "pruning", "fine-tuning"]
         try:
             task, share = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
-            started = time.perf_counter()
-            net = (
-                self._thaw(net, task, X_val is None) if frozen else self._train(net, task, seeds[1])
-            )
-            seconds = 0.0 if frozen else time.perf_counter() - started
-            plan = self._plan(chooser, net, tuple(seeds))
-            pruned = prune(net, task, plan, seconds)
+            with Progress(self.verbose, stages) as progress:
+                started = time.perf_counter()
+                net = (
+                    self._thaw(net, task, X_val is None)
+                    if frozen
+                    else self._train(net, task, seeds[1], progress)
+                )
+                seconds = 0.0 if frozen else time.perf_counter() - started
+                plan = self._plan(chooser, net, tuple(seeds), progress)
+                pruned = prune(net, task, plan, seconds)
+            self._remember(pruned, chooser, share)
         except BaseException:
             self._forget()
             raise
-        self._remember(pruned, chooser, share)
         return self
 
     # ---------------------------------------------------------------------- the story
@@ -205,13 +211,13 @@ class BaseMABPruned(ResizingMixin, MetaEstimatorMixin, BaseEstimator):
 
         return self._make_task(side(split.train), side(split.validation)), split.share
 
-    def _train(self, net: Any, task: Task, seed: int) -> Any:
+    def _train(self, net: Any, task: Task, seed: int, progress: Progress) -> Any:
         """The initial training, from the cache if there is one."""
-        total = getattr(net, "max_epochs", 0)
-        with Progress("training", total, "epochs", self.verbose) as progress:
+        with progress.stage("training", net.max_epochs, "epochs"):
 
             def on_epoch(trained: Any) -> None:
-                progress.advance(1, loss=f"{trained.history[-1].get('valid_loss', np.nan):.4f}")
+                loss = trained.history[-1].get("valid_loss", np.nan)
+                progress.advance(1, f"validation loss {loss:.4f}")
 
             def on_start(untrained: Any, chain: Chain) -> None:
                 # What cannot work is refused before the training: budget and scoring.
@@ -247,7 +253,9 @@ class BaseMABPruned(ResizingMixin, MetaEstimatorMixin, BaseEstimator):
             )
         return net
 
-    def _plan(self, chooser: Any, net: Any, seeds: tuple[int, ...]) -> PruningPlan:
+    def _plan(
+        self, chooser: Any, net: Any, seeds: tuple[int, ...], progress: Progress
+    ) -> PruningPlan:
         """What the parameters say about pruning."""
         epochs = self.fine_tune_epochs
         if epochs == "auto":
@@ -276,7 +284,7 @@ class BaseMABPruned(ResizingMixin, MetaEstimatorMixin, BaseEstimator):
             max_pruning_rows=self.max_pruning_rows,
             seeds=seeds,
             keep_path=self.keep_path,
-            verbose=self.verbose,
+            progress=progress,
         )
 
     def _remember(self, pruned: Pruned, chooser: Any, share: float) -> None:
@@ -311,7 +319,8 @@ class BaseMABPruned(ResizingMixin, MetaEstimatorMixin, BaseEstimator):
     def _outputs(self, X: Any) -> NDArray[Any]:
         """What the pruned network predicts for validated rows, (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=_DTYPES, reset=False)
+        if not needs_no_check(self, X):
+            X = validate_data(self, X, dtype=_DTYPES, reset=False)
         module = self.estimator_.module_
         if module.training:
             module.eval()

@@ -93,7 +93,7 @@ class MABPrunedClassifierCV(BaseBudgetCV, MABPrunedClassifier):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn_mabprune import MABPrunedClassifierCV, MLPNetClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> net = MLPNetClassifier(module__hidden_layer_sizes=(16,), max_epochs=40, lr=0.01)
+    >>> net = MLPNetClassifier(module__hidden_layer_sizes=(16,), max_epochs=40, lr=0.03)
     >>> model = MABPrunedClassifierCV(net, budgets=(0, 0.5), cv=3, random_state=0).fit(X, y)
     >>> model.best_budget_
     0.5
@@ -109,7 +109,7 @@ class MABPrunedClassifierCV(BaseBudgetCV, MABPrunedClassifier):
         self,
         estimator: Any = None,
         *,
-        policy: Any = "ucb1",
+        policy: Any = "boundary",
         budgets: Any = (0, 0.25, 0.5, 0.75, 0.9),
         cv: Any = None,
         rule: str = "best",
@@ -124,7 +124,7 @@ class MABPrunedClassifierCV(BaseBudgetCV, MABPrunedClassifier):
         step: Any = 0.02,
         discount: float = 0.9,
         rank_by: str = "loss",
-        control_variate: Any = None,
+        control_variate: Any = "auto",
         scope: str = "global",
         min_neurons: int = 1,
         fine_tune_epochs: Any = "auto",
@@ -212,7 +212,7 @@ class MABPrunedRegressorCV(BaseBudgetCV, MABPrunedRegressor):
         self,
         estimator: Any = None,
         *,
-        policy: Any = "ucb1",
+        policy: Any = "boundary",
         budgets: Any = (0, 0.25, 0.5, 0.75, 0.9),
         cv: Any = None,
         rule: str = "best",
@@ -227,7 +227,7 @@ class MABPrunedRegressorCV(BaseBudgetCV, MABPrunedRegressor):
         step: Any = 0.02,
         discount: float = 0.9,
         rank_by: str = "loss",
-        control_variate: Any = None,
+        control_variate: Any = "auto",
         scope: str = "global",
         min_neurons: int = 1,
         fine_tune_epochs: Any = "auto",

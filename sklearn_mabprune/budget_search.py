@@ -206,7 +206,11 @@ class BaseBudgetCV(BaseMABPruned):
             )
             for train, test in folds
         )
-        with Progress("cross-validation", len(folds), "folds", self.verbose) as progress:
+        stage = "cross-validation"
+        with (
+            Progress(self.verbose, [stage]) as progress,
+            progress.stage(stage, len(folds), "folds"),
+        ):
             for fold in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
                 found.append(fold)
                 progress.advance(1)

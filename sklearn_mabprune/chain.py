@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .exceptions import UnsupportedModuleError
-from .layers import BEHIND, BETWEEN, STATELESS, Description, build, describe
+from .layers import BEHIND, BETWEEN, STATELESS, Description, LinearKind, build, describe
 
 _WAY_OUT = (
     "Supported is a chain of Linear, element-wise activations, Dropout and BatchNorm1d, ending "
@@ -131,6 +131,22 @@ class Chain:
             pre.append(following.linear(hidden[-1]))
         return hidden, pre
 
+    def activations_across(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """As :meth:`activations`, with the rows in columns: (width, n_rows)."""
+        pre = [LinearKind.across(self.stages[0].linear, run(self.head, x).T)]
+        hidden = []
+        for stage, following in pairwise(self.stages):
+            hidden.append(run_across(stage.after, pre[-1]))
+            pre.append(LinearKind.across(following.linear, hidden[-1]))
+        return hidden, pre
+
+    def outputs_across(self, x: Tensor) -> Tensor:
+        """Outputs of the last Linear, with the rows in columns: (n_outputs, n_rows)."""
+        z = LinearKind.across(self.stages[0].linear, run(self.head, x).T)
+        for stage, following in pairwise(self.stages):
+            z = LinearKind.across(following.linear, run_across(stage.after, z))
+        return z
+
     def finish(self, pre_activation: Tensor, stage: int) -> Tensor:
         """Outputs from the pre-activations of a stage's Linear, (n_rows, width)."""
         z = run(self.stages[stage].after, pre_activation)
@@ -234,6 +250,13 @@ def run(layers: list[nn.Module], x: Tensor) -> Tensor:
     for layer in layers:
         x = layer(x)
     return x
+
+
+def run_across(layers: list[nn.Module], z: Tensor) -> Tensor:
+    """Pass points through layers that stand between two Linear ones: (width, n_points)."""
+    for layer in layers:
+        z = BETWEEN[type(layer)].across(layer, z)
+    return z
 
 
 def unwrap(module: nn.Module) -> nn.Module:

@@ -35,7 +35,7 @@ class ChooserOptions:
     arms_per_pull: int | str = "auto"
     discount: float = 0.9
     rank_by: str = "loss"
-    control_variate: str | None = None
+    control_variate: str | None = "auto"
     ridge: float = 1e-3
     chunk: int | None = None
 
@@ -48,7 +48,7 @@ class PolicyChooser:
     policy : Policy
         Started here.
     table : NeuronTable
-        Only its number of neurons is read.
+        Of the whole network.
     rows : Rows
         Pruning rows.
     options : ChooserOptions
@@ -64,9 +64,13 @@ class PolicyChooser:
         self.rows, self.options = rows, options
         size = options.pull_batch_size
         self.block_rows = min(len(rows), _AUTO_BLOCK if isinstance(size, str) else size)
+        arms = np.arange(len(table))
         self.search = Search(
-            policy, np.arange(len(table)), np.random.default_rng(draws), options.arms_per_pull
+            policy, arms, np.random.default_rng(draws), options.arms_per_pull, table.layer(arms)
         )
+        self.control_variate = options.control_variate
+        if self.control_variate == "auto":
+            self.control_variate = "linear" if policy.uses_estimates else None
         self._pulls: RoundPulls | None = None
 
     def round_size(self, step: int) -> int:
@@ -91,7 +95,8 @@ class PolicyChooser:
             self.block_rows,
             self.block_rng,
             self.options.chunk,
-            self.options.control_variate,
+            self.control_variate,
+            self.search.policy.to_estimate(n_remove),
         )
         budget = int(self.options.pulls_per_neuron * step)
         factors = worth(chain, table, self.options.rank_by)
@@ -101,13 +106,26 @@ class PolicyChooser:
         """What the round spent, and what it thought of the arms that go."""
         pulls, scale = self._pulls, self.search.scale
         assert pulls is not None
+        everyone = np.arange(len(pulls.by_arm))
+        estimates = np.stack([self.search.estimates(everyone), self._errors(pulls)])
+        # Arms that are gone, or may not go, are not measured any more.
+        estimates[:, ~self.search.policy.live_] = np.nan
         return {
             "n_pulls": pulls.n_pulls,
             "n_evaluations": pulls.n_evaluations,
             "n_backward": pulls.n_backward,
-            "loss_increase": self.search.estimates(arms),
+            "confidence": self.search.policy.confidence(),
+            "pulls_by_arm": pulls.by_arm,
+            "loss_increase": estimates[0, arms],
+            "standard_error": estimates[1, arms],
+            "estimates": estimates.astype(np.float32),
             "reward_scale": (np.nan, np.nan) if scale is None else (scale.safest, scale.doubtful),
         }
+
+    def _errors(self, pulls: RoundPulls) -> Floats:
+        """Standard errors of every arm id; none for what was estimated but never pulled."""
+        errors = self.search.standard_errors(np.arange(len(pulls.by_arm)))
+        return errors if pulls.expected is None else np.where(pulls.by_arm > 0, errors, np.nan)
 
     def gone(self, arms: Arms) -> None:
         """Arms were removed, or may not be: the others' statistics get older."""

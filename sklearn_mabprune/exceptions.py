@@ -8,4 +8,8 @@ class PruningWarning(UserWarning):
 
 
 class UnsupportedModuleError(ValueError):
-    """The network is not a chain of layers that can be pruned; the message names the layer."""
+    """The network cannot be pruned, or cannot be exported as asked; the message names the layer."""
+
+
+class ModelFileError(ValueError):
+    """A file is not a saved estimator that can be loaded; the message says why and what to do."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,18 @@ from sklearn.base import clone
 
 from .chain import Chain, recover_chain
 from .criteria import Criterion
-from .evaluation import Rows
 from .exceptions import PruningWarning
+from .forecast import forecast, in_words
+from .interruptions import Patience
 from .latency import milliseconds
-from .path import PathOptions, Walk, pruning_path
+from .path import PathOptions, Step, Walk, pruning_path
 from .policies.base import Policy
+from .predicting import run_rows
 from .progress import Progress
+from .remarks import mean_confidence, slower, spread_of, unfinished, unused_features
 from .report import Measured, PruningPath, PruningReport
 from .resuming import Known, Resume
+from .rows import Rows
 from .schedules import Budget
 from .shrinking import net_around
 from .training import Data, FineTuning, fine_tune, rows_of
@@ -69,7 +74,7 @@ class PruningPlan:
     max_pruning_rows: int
     seeds: tuple[int, ...]
     keep_path: bool
-    verbose: int
+    progress: Progress
 
 
 @dataclass
@@ -91,6 +96,9 @@ def prune(
 ) -> Pruned:
     """Walk the path, choose a step of it, fine-tune, report.
 
+    Ctrl-C ends what is going on, and what was done until then is kept and reported; a
+    second one is raised.
+
     Parameters
     ----------
     net : skorch net
@@ -106,33 +114,34 @@ def prune(
     -------
     Pruned
     """
-    rows = rows_of(net, task.data)
-    original = recover_chain(net.module_, rows.x[:64])
-    budget = Budget.of(
-        plan.budget,
-        plan.budget_unit,
-        original.hidden_sizes,
-        original.cost,
-        plan.options.min_neurons,
-    )
+    patience, progress = Patience(), plan.progress
     _, _, path_seed, rows_seed, tuning_seed = plan.seeds
 
     started = time.perf_counter()
+    rows, original, budget = patience.run(lambda: _set_up(net, task, plan))
+    pruning_rows = patience.run(lambda: _some(rows, plan.max_pruning_rows, rows_seed))
     n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
-    with Progress("pruning", n_going, "neurons", plan.verbose) as progress:
-        walk = pruning_path(
-            original,
-            _some(rows, plan.max_pruning_rows, rows_seed),
-            plan.chooser,
-            budget,
-            plan.options,
-            score=lambda chain: task.score(net, chain),
-            seed=path_seed,
-            on_step=lambda step: progress.advance(
-                len(step.removed), left=sum(step.sizes), score=f"{step.score:.4f}"
-            ),
-            known=known,
+    with progress.stage("pruning", n_going, "neurons"):
+        if progress.verbose and known is None:
+            pulls = plan.chooser.needs_pulls
+            seconds = forecast(original, pruning_rows, plan.options, budget, pulls)
+            progress.expect(in_words(seconds))
+        walk = patience.run(
+            lambda: pruning_path(
+                original,
+                pruning_rows,
+                plan.chooser,
+                # After Ctrl-C: the unpruned network alone, in numbers.
+                replace(budget, target=0) if patience.happened else budget,
+                plan.options,
+                score=lambda chain: task.score(net, chain),
+                seed=path_seed,
+                on_step=lambda step: progress.advance(len(step.removed), *_told(step)),
+                known=known,
+            )
         )
+    patience.happened |= walk.interrupted
+    walk.interrupted = patience.happened
     seconds_pruning = time.perf_counter() - started
     if known is not None:
         # Where rounds were walked before, the time it took then counts.
@@ -140,21 +149,27 @@ def prune(
         seconds_pruning += sum(fact["seconds"] for fact in known.facts[1:n_known])
 
     started = time.perf_counter()
-    tuner = _Tuner(net, task, plan, rows, original, walk, tuning_seed)
-    if plan.budget == "auto" and not walk.interrupted:
-        chosen = tuner.smallest_within(walk.steps[0].score - plan.tolerance)
-    else:
-        chosen = len(walk.steps) - 1
-    pruned = tuner.tuned(chosen)
+    tuner = _Tuner(net, task, plan, rows, original, walk, tuning_seed, patience)
+    with progress.stage("fine-tuning", tuner.most_epochs(), "epochs"):
+        if plan.budget == "auto" and not walk.interrupted:
+            chosen = tuner.smallest_within(walk.steps[0].score - plan.tolerance)
+        else:
+            chosen = len(walk.steps) - 1
+        pruned = tuner.tuned(chosen)
+        progress.tell(*_told(walk.steps[chosen], tuner.scores[chosen]))
     seconds_tuning = time.perf_counter() - started
 
+    fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
+    path = patience.run(lambda: PruningPath.of(walk.steps, fine_tuned, plan.keep_path))
+    final = patience.run(lambda: recover_chain(pruned.module_, rows.x[:64]))
+    spread = patience.run(lambda: spread_of(rows.x))
+    if plan.keep_path:
+        path.resume = patience.run(lambda: _resume(plan, net, walk, spread))
+    before, after, batch_rows = patience.run(lambda: _measure(net, task, [original, final], rows))
     found = _complaints(walk, chosen, tuner, plan, len(task.validation))
+    found += slower(before, after, batch_rows)
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
-    final = recover_chain(pruned.module_, rows.x[:64])
-    spread = rows.x.double().std(dim=0, correction=0).cpu().numpy()
-    before, after, batch_rows = _measure(net, task, [original, final], rows)
-    found += hints(net, before, after, batch_rows)
     report = PruningReport(
         before=before,
         after=after,
@@ -167,18 +182,31 @@ def prune(
         n_backward=sum(step.n_backward for step in walk.steps),
         n_rounds=len(walk.steps) - 1,
         n_fine_tune_epochs=tuner.epochs,
+        confidence=mean_confidence(path.confidence),
         seconds_training=seconds_training,
         seconds_pruning=seconds_pruning,
         seconds_fine_tuning=seconds_tuning,
         unused_features=unused_features(final, spread),
-        warnings=tuple(found),
-        interrupted=tuner.interrupted,
+        warnings=(*found, *unfinished(net)),
+        interrupted=patience.happened,
     )
-    fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
-    path = PruningPath.of(walk.steps, fine_tuned, plan.keep_path)
-    if plan.keep_path:
-        path.resume = _resume(plan, net, walk, spread)
     return Pruned(pruned, path, report, chosen)
+
+
+def _set_up(net: Any, task: Task, plan: PruningPlan) -> tuple[Rows, Chain, Budget]:
+    """Training rows, the network read as a chain, and what is to go."""
+    rows = rows_of(net, task.data)
+    original = recover_chain(net.module_, rows.x[:64])
+    sizes, least = original.hidden_sizes, plan.options.min_neurons
+    return rows, original, Budget.of(plan.budget, plan.budget_unit, sizes, original.cost, least)
+
+
+def _told(step: Step, score: float | None = None) -> tuple[str, str]:
+    """What the progress display says of a step."""
+    return (
+        f"{sum(step.sizes)} neurons left",
+        f"score {step.score if score is None else score:.4f}",
+    )
 
 
 class _Tuner:
@@ -193,40 +221,52 @@ class _Tuner:
         original: Chain,
         walk: Walk,
         seed: int,
+        patience: Patience,
     ):
         self.net, self.task, self.plan, self.walk, self.seed = net, task, plan, walk, seed
-        self.rows, self.validation = rows, rows_of(net, task.validation)
+        self.rows, self.patience = rows, patience
         self.epochs = 0
-        self.interrupted = walk.interrupted
         self.scores: dict[int, float] = {}
         self.fine_tuned: set[int] = set()
         self._nets: dict[int, Any] = {}
         self._teacher: torch.Tensor | None = None
         self._original = original
 
+    def most_epochs(self) -> int:
+        """Epochs of fine-tuning that are to come, at most."""
+        epochs, n_kept = self.plan.fine_tuning.epochs, len(self._kept())
+        return epochs * (1 + math.ceil(math.log2(n_kept))) if self.plan.budget == "auto" else epochs
+
     def tuned(self, number: int) -> Any:
         """The net of a step, fine-tuned; the unpruned network stays as it was trained."""
         if number not in self._nets:
-            step = self.walk.steps[number]
-            assert step.chain is not None
-            net = net_around(self.net, step.chain)
-            chain = step.chain
-            if number and self.plan.fine_tuning.epochs and not self.interrupted:
-                self._fine_tune(net)
-                if not self.interrupted:
-                    self.fine_tuned.add(number)
-                chain = recover_chain(net.module_, self.rows.x[:64])
+            net, chain = self.patience.run(lambda: self._made(number))
+            self.scores[number] = self.patience.run(lambda: self.task.score(self.net, chain))
             self._nets[number] = net
-            self.scores[number] = self.task.score(self.net, chain)
         return self._nets[number]
+
+    def _made(self, number: int) -> tuple[Any, Chain]:
+        """A net of a step and its chain; not fine-tuned after Ctrl-C."""
+        step = self.walk.steps[number]
+        assert step.chain is not None
+        net = net_around(self.net, step.chain)
+        if number == 0 or not self.plan.fine_tuning.epochs or self.patience.happened:
+            return net, step.chain
+        self._fine_tune(net, step)
+        chain = recover_chain(net.module_, self.rows.x[:64])
+        self.fine_tuned.add(number)
+        return net, chain
+
+    def _kept(self) -> list[int]:
+        return [k for k, step in enumerate(self.walk.steps) if step.chain is not None]
 
     def smallest_within(self, least: float) -> int:
         """The smallest kept step whose fine-tuned score reaches `least`, by bisection."""
-        kept = [k for k, step in enumerate(self.walk.steps) if step.chain is not None]
+        kept = self._kept()
         good, bad = 0, len(kept)
         # Scores fall along the path, but for noise: the last one is tried first.
         probe = len(kept) - 1
-        while bad - good > 1 and not self.interrupted:
+        while bad - good > 1 and not self.patience.happened:
             self.tuned(kept[probe])
             if self.scores[kept[probe]] >= least:
                 good = probe
@@ -235,26 +275,18 @@ class _Tuner:
             probe = (good + bad) // 2
         return kept[good]
 
-    def _fine_tune(self, net: Any) -> None:
+    def _fine_tune(self, net: Any, step: Step) -> None:
         options = self.plan.fine_tuning
         if self._teacher is None and options.distillation:
             with torch.no_grad():
-                self._teacher = self._original.forward(self.rows.x)
-        with Progress("fine-tuning", options.epochs, "epochs", self.plan.verbose) as progress:
-            try:
-                fine_tune(
-                    net,
-                    self.rows,
-                    self.validation,
-                    self._teacher,
-                    options,
-                    self.seed,
-                    on_epoch=lambda number: progress.advance(1),
-                )
-            except KeyboardInterrupt:
-                # The network is trained and pruned: it stays as it was before fine-tuning.
-                self.interrupted = True
-        self.epochs += progress.done
+                self._teacher = run_rows(self._original.forward, self.rows.x)
+        validation = rows_of(self.net, self.task.validation)
+
+        def on_epoch(number: int) -> None:
+            self.epochs += 1
+            self.plan.progress.advance(1, *_told(step))
+
+        fine_tune(net, self.rows, validation, self._teacher, options, self.seed, on_epoch)
 
 
 def _some(rows: Rows, most: int, seed: int) -> Rows:
@@ -279,14 +311,14 @@ def _complaints(
             "are gone, and it was not fine-tuned."
         )
         return found
-    if tuner.interrupted:
-        found.append(
-            f"Fine-tuning was interrupted after {tuner.epochs} epochs: the smallest network that "
-            "was good enough by then is kept."
-            if plan.budget == "auto"
-            else f"Fine-tuning was interrupted after {tuner.epochs} epochs: the pruned network is "
-            "kept as it was before."
-        )
+    if tuner.patience.happened:
+        if plan.budget == "auto":
+            kept = "the smallest network that was good enough by then is kept."
+        elif chosen in tuner.fine_tuned or not plan.fine_tuning.epochs:
+            kept = "the network was finished, and is kept."
+        else:
+            kept = "the pruned network is kept as it was before."
+        found.append(f"Fine-tuning was interrupted after {tuner.epochs} epochs: {kept}")
     # A single validation row more or less is no news.
     allowed = max(plan.tolerance, 1.0001 / n_validation)
     if plan.budget != "auto" and score < unpruned - allowed:
@@ -319,33 +351,6 @@ def _measure(
         for k, chain in enumerate(chains)
     )
     return before, after, len(batch)
-
-
-def hints(net: Any, before: Measured, after: Measured, batch_rows: int) -> list[str]:
-    """What a user should know of a network that is as it was asked for."""
-    found = []
-    pruned = after.hidden_layer_sizes != before.hidden_layer_sizes
-    if pruned and after.ms_batch >= before.ms_batch:
-        found.append(
-            f"the smaller network is not faster: {before.ms_batch:.3f} ms before, "
-            f"{after.ms_batch:.3f} ms after for {batch_rows:,} rows. At this size the cost of a "
-            "call outweighs the arithmetic."
-        )
-    if getattr(net, "early_stopping", False) and len(net.history or []) >= net.max_epochs:
-        found.append(
-            f"the training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
-            "may give a better network. Are the features scaled?"
-        )
-    return found
-
-
-def unused_features(chain: Chain, spread: NDArray[np.float64]) -> tuple[int, ...]:
-    """Features whose spread, times their largest weight, is nothing beside the others'."""
-    if chain.head:
-        return ()
-    largest = chain.stages[0].linear.weight.detach().double().abs().amax(dim=0)
-    used = largest.cpu().numpy() * spread
-    return tuple(int(k) for k in np.flatnonzero(used <= 1e-9 * max(used.max(), 1e-300)))
 
 
 def _resume(plan: PruningPlan, net: Any, walk: Walk, spread: NDArray[np.float64]) -> Resume:

@@ -28,6 +28,11 @@ class PointwiseKind:
         """Trainable numbers that go with a neuron."""
         return 0
 
+    @staticmethod
+    def across(module: nn.Module, z: Tensor) -> Tensor:
+        """The layer in evaluation mode on points that lie in columns, (width, n_points)."""
+        return module(z)
+
 
 class PReLUKind(PointwiseKind):
     """A PReLU has one slope for all neurons or one for each."""
@@ -45,6 +50,11 @@ class PReLUKind(PointwiseKind):
     def parameters_per_neuron(module: Any) -> int:
         """One slope, unless it is shared."""
         return int(len(module.weight) > 1)
+
+    @staticmethod
+    def across(module: nn.Module, z: Tensor) -> Tensor:
+        """Torch wants the neurons in the second dimension."""
+        return module(z.T).T
 
 
 class BatchNormKind(PointwiseKind):
@@ -67,6 +77,11 @@ class BatchNormKind(PointwiseKind):
         """Scale and shift, as far as there are any."""
         return sum(part is not None for part in (module.weight, module.bias))
 
+    @staticmethod
+    def across(module: nn.Module, z: Tensor) -> Tensor:
+        """Torch wants the neurons in the second dimension."""
+        return module(z.T).T
+
 
 class LinearKind:
     """A fully connected layer: a neuron is an output, and an input of the next one."""
@@ -77,25 +92,22 @@ class LinearKind:
         return module.in_features, module.out_features
 
     @staticmethod
-    def enter(module: nn.Linear, residual: Tensor, units: Tensor) -> Tensor:
-        """How ablating each of these inputs alone moves the layer's outputs.
+    def columns(module: nn.Linear, units: Tensor) -> Tensor:
+        """What each of these inputs is multiplied with, (n_outputs, n_units).
 
-        Parameters
-        ----------
-        module : nn.Linear
-            The next layer.
-        residual : Tensor of shape (n_rows, n_units)
-            Ablated part of each unit's activation.
-        units : Tensor of int, shape (n_units,)
-            Which inputs they are.
-
-        Returns
-        -------
-        Tensor of shape (n_units, n_rows, n_outputs)
-            What is to be subtracted from the outputs: a rank-1 term a unit.
+        Ablating input j moves the outputs of a row by its ablated part times column j.
         """
-        columns = module.weight[:, units].T
-        return residual.T[:, :, None] * columns[:, None, :]
+        return module.weight.index_select(1, units)
+
+    @staticmethod
+    def across(module: nn.Linear, z: Tensor) -> Tensor:
+        """The layer on points that lie in columns: (n_inputs, n_points) to (n_outputs, n_points).
+
+        A narrow layer is several times faster this way round.
+        """
+        if module.bias is None:
+            return module.weight @ z
+        return torch.addmm(module.bias[:, None], module.weight, z)
 
     @staticmethod
     def enter_together(module: nn.Linear, residual: Tensor, units: Tensor) -> Tensor:
@@ -142,19 +154,17 @@ class LinearKind:
         if keep_neurons is not None:
             weight = weight[keep_neurons]
             bias = None if bias is None else bias[keep_neurons]
-        new = nn.utils.skip_init(
-            nn.Linear,
-            weight.shape[1],
-            weight.shape[0],
-            bias=bias is not None,
-            device=weight.device,
-            dtype=weight.dtype,
-        )
-        with torch.no_grad():
-            new.weight.copy_(weight)
-            if bias is not None:
-                new.bias.copy_(bias)
-        return new.train(module.training)
+        return _linear(weight, bias).train(module.training)
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A Linear of these weights, copied; its constructor would draw others first."""
+    new = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(new)
+    new.out_features, new.in_features = weight.shape
+    new.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format))
+    new.register_parameter("bias", None if bias is None else nn.Parameter(bias.clone()))
+    return new
 
 
 _POINTWISE: tuple[type[nn.Module], ...] = (

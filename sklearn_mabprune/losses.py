@@ -34,11 +34,56 @@ class RowLoss:
         own: Any = copy.deepcopy(criterion).eval()
         own.reduction = "none"
         self.criterion: nn.Module = own
+        plain = type(own) is nn.CrossEntropyLoss and own.weight is None
+        self._classes = plain and own.label_smoothing == 0.0 and own.ignore_index < 0
+        self._squares = type(own) is nn.MSELoss
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses of shape (n_rows,); several outputs are averaged."""
         losses = self.criterion(self._logits(outputs), targets)
         return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+
+    def knows_columns(self, targets: Tensor) -> bool:
+        """Whether :meth:`across` can be used for such targets."""
+        return self._squares or (self._classes and targets.dim() == 1)
+
+    def across(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Losses of points that lie in columns, several times faster for few outputs.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_outputs, ..., n_points)
+            What is in the middle shares the targets.
+        targets : Tensor of shape (n_points,) or (n_points, n_outputs)
+
+        Returns
+        -------
+        Tensor of shape (..., n_points)
+        """
+        if self._squares:
+            wanted = targets.reshape(len(targets), -1).T
+            wanted = wanted.reshape(len(wanted), *[1] * (outputs.dim() - 2), -1)
+            return (outputs - wanted).square_().mean(0)
+        if len(outputs) == 2:
+            return self.of_two(outputs[0] - outputs[1], targets)
+        index = targets.expand(1, *outputs.shape[1:])
+        return F.log_softmax(outputs, dim=0).gather(0, index)[0].neg_()
+
+    def has_two(self, n_outputs: int, targets: Tensor) -> bool:
+        """Whether the loss depends on the difference of two outputs alone."""
+        return self._classes and n_outputs == 2 and targets.dim() == 1
+
+    def of_two(self, difference: Tensor, targets: Tensor) -> Tensor:
+        """Losses from the first class's output minus the second's, which is overwritten.
+
+        Half as many exponentials as for two outputs.
+
+        Parameters
+        ----------
+        difference : Tensor of shape (..., n_points)
+        targets : Tensor of shape (n_points,)
+        """
+        return F.logsigmoid(difference.mul_(1 - 2 * targets)).neg_()
 
     def distance(self, outputs: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """How far a network's outputs are from another one's, (n_rows,).

@@ -38,7 +38,7 @@ CONSTRAINTS: dict[str, Any] = {
     ],
     "discount": [Interval(Real, 0, 1, closed="both")],
     "rank_by": [StrOptions({"loss", "loss_per_mac"})],
-    "control_variate": [StrOptions(set(CONTROL_VARIATES)), None],
+    "control_variate": [StrOptions({"auto", *CONTROL_VARIATES}), None],
     "scope": [StrOptions({"global", "layer"})],
     "min_neurons": [Interval(Integral, 1, None, closed="left")],
     "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
@@ -64,7 +64,7 @@ PARAMETERS = """
         activations, Dropout and BatchNorm1d.  ``FrozenEstimator(net)`` takes a net that
         is trained already; it is copied, never changed.  Pass a net to tune it:
         ``estimator__lr`` needs one.
-    policy : str, Policy or Criterion, default="ucb1"
+    policy : str, Policy or Criterion, default="boundary"
         Who is measured next and who looks safe to remove.  Policies pull: {policies}.
         Criteria score weights and pull nothing: {criteria}.  Pass an object
         to tune its parameters as ``policy__...``.
@@ -101,11 +101,12 @@ PARAMETERS = """
     rank_by : {{"loss", "loss_per_mac"}}, default="loss"
         Rank neurons by their loss increase, or by it for each multiply-add that their
         removal saves.  The second makes networks faster at the same number of neurons.
-    control_variate : {{"linear", "fisher"}} or None, default=None
+    control_variate : {{"auto", "linear", "fisher"}} or None, default="auto"
         Estimate every neuron from backward passes before each round's pulls.  Estimates
         replace what earlier rounds saw and cut the noise of pulls, whatever the policy.
         "linear" takes a pass an output and is nearly exact; "fisher" takes two.  None is
-        the plain pull.  Criteria take no notice.
+        the plain pull.  "auto" is "linear" for the policy "boundary", which builds on
+        estimates, and None for all others.  Criteria take no notice.
     scope : {{"global", "layer"}}, default="global"
         Compare all hidden neurons, or take the same share from every hidden layer.
     min_neurons : int, default=1
@@ -142,8 +143,8 @@ PARAMETERS = """
         All randomness comes from here; global states are left alone.  The same seed gives
         the same neurons for a given number of torch threads.
     verbose : int, default=0
-        1 shows progress bars; 2 also logs a line a round at level INFO, which
-        ``logging.basicConfig(level="INFO")`` makes visible.
+        1 shows a progress bar, on terminals and in notebooks; 2 writes a line a round, through
+        the logger ``sklearn_mabprune`` at level INFO, and to stderr if nobody listens there.
 """
 
 ATTRIBUTES = """

@@ -28,9 +28,10 @@ MAX_KEPT = 12
 
 @dataclass(frozen=True)
 class PathOptions(ChooserOptions):
-    """How a path is walked; see the estimators for what each option means."""
+    """How a path is walked; see the estimators and :class:`LayerStatistics` for the options."""
 
     ablation: str = "least_squares"
+    refresh: float = 0.2
     step: float | int = 0.02
     scope: str = "global"
     min_neurons: int = 1
@@ -40,8 +41,8 @@ class PathOptions(ChooserOptions):
 class Step:
     """One point of a path: the network after a round (the first: before any).
 
-    ``chain`` is None where the network was not kept.  ``state`` is what the chooser knew when
-    the next round began, None where no later walk starts.
+    ``chain`` and ``estimates`` are None where the network was not kept.  ``state`` is what the
+    chooser knew when the next round began, None where no later walk starts.
     """
 
     chain: Chain | None
@@ -56,7 +57,11 @@ class Step:
     n_evaluations: int = 0
     n_backward: int = 0
     loss_increase: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    standard_error: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     reward_scale: tuple[float, float] = (np.nan, np.nan)
+    confidence: float = np.nan
+    pulls_by_arm: NDArray[np.intp] | None = None
+    estimates: NDArray[np.float32] | None = None
     state: dict[str, Any] | None = field(default=None, repr=False)
 
 
@@ -118,7 +123,7 @@ def pruning_path(
     make = PolicyChooser if chooser.needs_pulls else CriterionChooser
     choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
     step = choose.round_size(step_size(options.step, len(table)))
-    statistics = LayerStatistics(options.ablation, options.ridge)
+    statistics = LayerStatistics(options.ablation, options.ridge, options.refresh)
     walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
     if known is not None and known.loss == walk.steps[0].loss:
         choose = replay = Replay(choose, known, budget)  # type: ignore[assignment]
@@ -213,4 +218,4 @@ def _thin(walk: Walk, budget: Budget) -> None:
     parts = MAX_KEPT - 1
     then, now = (parts * budget.gone(s.sizes) // max(1, budget.target) for s in (before, middle))
     if now == then:
-        middle.chain = None
+        middle.chain = middle.estimates = None

@@ -14,8 +14,35 @@ from torch import Tensor
 from .batches import as_tensor
 from .chain import Chain
 
-# Rows a call: bounds the memory of hidden activations, not worth a parameter.
-_ROWS = 2**16
+# Rows a call: hidden activations stay in the processor's cache, and memory small.
+_ROWS = {"cpu": 2**11, "cuda": 2**16}
+
+
+def run_rows(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Outputs for many rows, some rows at a time."""
+    at_once = _ROWS.get(x.device.type, _ROWS["cuda"])
+    if len(x) <= at_once:
+        return forward(x)
+    return torch.cat([forward(part) for part in x.split(at_once)])
+
+
+def needs_no_check(estimator: Any, X: Any) -> bool:
+    """Whether these rows are as a fitted estimator wants them, without any conversion.
+
+    The checks of scikit-learn's ``validate_data`` for the plainest input, at a tenth of
+    their time, which counts for single rows.  Whatever is not plain goes through the longer
+    way, which says what is wrong.
+    """
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.dtype.char in "fd"
+        and X.dtype.isnative
+        and X.shape[0] > 0
+        and X.shape[1] == estimator.n_features_in_
+        and not hasattr(estimator, "feature_names_in_")
+        and bool(np.isfinite(X.sum()))
+    )
 
 
 def network_outputs(net: Any, forward: Callable[[Tensor], Tensor], x: NDArray[Any]) -> NDArray[Any]:
@@ -35,12 +62,11 @@ def network_outputs(net: Any, forward: Callable[[Tensor], Tensor], x: NDArray[An
     """
     nonlinearity = net._get_predict_nonlinearity()
     dtype = next(net.module_.parameters()).dtype
-    parts = []
     with torch.inference_mode():
-        for first in range(0, len(x), _ROWS):
-            rows = as_tensor(x[first : first + _ROWS], net.device, dtype)
-            parts.append(nonlinearity(forward(rows)).cpu().numpy())
-    outputs = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        found = run_rows(
+            lambda rows: nonlinearity(forward(rows.to(net.device, dtype))), as_tensor(x, "cpu")
+        )
+    outputs = found.cpu().numpy()
     if hasattr(net, "target_scale_"):
         outputs = outputs * net.target_scale_ + net.target_mean_
     return outputs.reshape(len(x), -1)

@@ -8,7 +8,6 @@ blocks an arm is exact for the network as it stands.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +63,9 @@ class RoundPulls:
     chunk : int, optional
         Largest temporary, in numbers.
     control_variate : {"linear", "fisher"} or None, default=None
-        Estimate every neuron on every block before the first pull, and correct pulls by it.
+        Estimate neurons on every block before the first pull, and correct pulls by it.
+    to_estimate : ndarray of int, optional
+        Arms to estimate, by increasing id; all live ones when not given.
 
     Attributes
     ----------
@@ -75,7 +76,7 @@ class RoundPulls:
     n_backward : int
         Rows times backward passes that estimates took.
     expected : ndarray of shape (n_ids,) or None
-        Estimated loss increase of every arm on all pruning rows; NaN for dead arms.
+        Estimated loss increase of every arm on all pruning rows; NaN where not estimated.
     """
 
     def __init__(
@@ -88,28 +89,36 @@ class RoundPulls:
         rng: np.random.Generator,
         chunk: int | None = None,
         control_variate: str | None = None,
+        to_estimate: NDArray[np.intp] | None = None,
     ):
         self.chain, self.table, self.rows, self.ablations = chain, table, rows, ablations
         self.chunk = chunk
         # Rows without weight say nothing, and a block of them alone has no mean loss.
         counted = np.flatnonzero(rows.weights.cpu().numpy() > 0)
-        order = rng.permutation(counted)
         n_blocks = -(-len(counted) // block_rows)
-        self._index = [order[k * block_rows : (k + 1) * block_rows] for k in range(n_blocks)]
+        self._order = rng.permutation(counted) if n_blocks > 1 else counted
+        self._parts = [slice(k * block_rows, (k + 1) * block_rows) for k in range(n_blocks)]
         self._mean_weight = float(rows.weights.sum()) / n_blocks
         self._blocks: dict[int, Block] = {}
+        self._whole: Block | None = None
         self._done = np.zeros(len(table), dtype=np.intp)
         self.n_pulls = 0
         self.n_evaluations = 0
         self.n_backward = 0
         self.expected: NDArray[np.float64] | None = None
         if control_variate is not None:
-            self._estimate(control_variate, int(rng.integers(2**31)))
+            arms = table.live_arms() if to_estimate is None else to_estimate
+            self._estimate(control_variate, arms, int(rng.integers(2**31)))
 
     @property
     def n_blocks(self) -> int:
         """Pulls after which an arm is exact."""
-        return len(self._index)
+        return len(self._parts)
+
+    @property
+    def by_arm(self) -> NDArray[np.intp]:
+        """Pulls of every arm id so far, (n_ids,)."""
+        return self._done
 
     def pull(self, arms: NDArray[np.intp]) -> Pulled:
         """Measure each of these distinct live arms on its next block."""
@@ -128,8 +137,8 @@ class RoundPulls:
                     measured = found.cpu().numpy()
                     if self.expected is not None:
                         # What this block's rows have of their own cancels.
-                        seen = self._estimates[number, arms[where]]
-                        measured = measured - seen + self.expected[arms[where]]
+                        own = self.expected[arms[where]] - self._estimates[number, arms[where]]
+                        measured = measured + np.where(np.isfinite(own), own, 0.0)
                     increase[where] = self._round(measured, block)
                     weight[where] = block.weight / self._mean_weight
                     self.n_evaluations += len(where) * len(block.rows)
@@ -137,20 +146,23 @@ class RoundPulls:
         self.n_pulls += len(arms)
         return Pulled(increase, weight, self._done[arms] == self.n_blocks)
 
-    def _estimate(self, kind: str, seed: int) -> None:
-        """Estimates of all live arms, a row a block, and their mean over all rows."""
-        live = self.table.live_arms()
+    def _estimate(self, kind: str, arms: NDArray[np.intp], seed: int) -> None:
+        """Estimates of these arms, a row a block, and their mean over all rows."""
+        whole = Block(self.chain, self._rows(self._order), self.ablations, self.chunk)
         generator = torch.Generator().manual_seed(seed)
+        layers, positions = self.table.layer(arms), self.table.position(arms)
+        units = [
+            torch.as_tensor(positions[layers == layer], device=self.chain.device)
+            for layer in range(len(self.table.sizes))
+        ]
+        found = estimate(whole, kind, generator, self._parts, units).cpu().numpy()
+        self._whole = whole
+        weights = whole.rows.weights.cpu().numpy()
+        totals = np.array([weights[part].sum() for part in self._parts])
         self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
-        weights = np.empty(self.n_blocks)
-        for number in range(self.n_blocks):
-            block = self._block(number)
-            found = torch.cat(estimate(block, kind, generator)).cpu().numpy()
-            self._estimates[number, live] = found
-            weights[number] = block.weight
-            self.n_backward += len(block.rows) * passes(kind, self.chain.n_outputs)
-        expected = weights @ self._estimates / weights.sum()
-        self.expected = self._round(expected, self._block(0))
+        self._estimates[:, arms] = found
+        self.expected = self._round(totals @ self._estimates / totals.sum(), whole)
+        self.n_backward = len(whole.rows) * passes(kind, whole)
 
     def _round(self, increase: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Loss increases without the digits that the order of a sum decides.
@@ -165,9 +177,13 @@ class RoundPulls:
 
     def _block(self, number: int) -> Block:
         """Rows run through the network once, when the block is first needed."""
-        if number not in self._blocks:
-            whole = self.n_blocks == 1
-            index: Any = torch.as_tensor(self._index[number], device=self.chain.device)
-            rows = self.rows if whole else self.rows.at(index)
+        if number not in self._blocks and self._whole is not None:
+            self._blocks[number] = self._whole.part(self._parts[number])
+        elif number not in self._blocks:
+            rows = self._rows(self._order[self._parts[number]])
             self._blocks[number] = Block(self.chain, rows, self.ablations, self.chunk)
         return self._blocks[number]
+
+    def _rows(self, order: NDArray[np.intp]) -> Rows:
+        """Some of the pruning rows, in this order."""
+        return self.rows.at(torch.as_tensor(order, device=self.chain.device))

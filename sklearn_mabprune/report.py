@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import get_config
 
 from .path import Step
 from .resuming import Resume
+from .tables import as_html, as_text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -41,11 +43,24 @@ class PruningPath:
         counted through its hidden layers.
     loss_increase : list of ndarray of float
         What the round thought of them; empty for criteria.
+    standard_error : list of ndarray of float
+        Standard errors of these estimates, from the spread of the pulls: 0 for neurons
+        measured on all rows, NaN where it is not known.
     reward_scale : ndarray of float, shape (n_steps, 2)
         Loss increases that were worth a reward of 1 and of 0; NaN for criteria.
+    confidence : ndarray of float, shape (n_steps,)
+        Share of a round's choices that the policy expects to be right, as if it had
+        measured every neuron on all pruning rows; NaN where it does not say.
     networks : dict of int to dict
         Networks kept, by step: layers, dtype, and weights as NumPy arrays.  Empty with
         ``keep_path=False``.
+    pulls_by_arm : ndarray of unsigned int, shape (n_steps, n_original_neurons)
+        Pulls of each neuron of the original network in the round that led here.
+    estimates : dict of int to ndarray of float32, shape (2, n_original_neurons)
+        For the steps whose networks are kept (with ``keep_path=False`` too): the loss
+        increase of every neuron that could have gone in the round that led here, and its
+        standard error.  NaN for neurons that were gone before.  Empty for criteria.  After
+        ``at_budget``, of the rounds that were known only those that both paths keep.
     resume : Resume or None
         What ``at_budget`` needs to go on along this path; None with ``keep_path=False``.
     """
@@ -64,7 +79,13 @@ class PruningPath:
     removed: list[Ints]
     loss_increase: list[Floats]
     reward_scale: Floats
+    confidence: Floats
     networks: dict[int, dict[str, Any]] = field(default_factory=dict, repr=False)
+    standard_error: list[Floats] = field(default_factory=list, repr=False)
+    pulls_by_arm: NDArray[np.unsignedinteger] = field(
+        default_factory=lambda: np.empty((0, 0), dtype=np.uint8), repr=False
+    )
+    estimates: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     resume: Resume | None = field(default=None, repr=False)
 
     @classmethod
@@ -91,16 +112,45 @@ class PruningPath:
             seconds=column("seconds", float),
             removed=[step.removed for step in steps],
             loss_increase=[step.loss_increase for step in steps],
+            standard_error=[step.standard_error for step in steps],
             reward_scale=column("reward_scale", float),
+            confidence=column("confidence", float),
             networks={
                 number: step.chain.to_arrays()
                 for number, step in enumerate(steps)
                 if keep and step.chain is not None
             },
+            pulls_by_arm=_pulls_by_arm(steps),
+            estimates={
+                number: step.estimates
+                for number, step in enumerate(steps)
+                if step.estimates is not None
+            },
         )
 
     def __len__(self) -> int:
         return len(self.n_neurons)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row for each step and a column for each number of it.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index ``step``; columns are the attributes that have one value a step, and
+            ``layer_sizes``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        columns = (
+            "n_neurons", "n_parameters", "n_macs", "layer_sizes", "loss", "score",
+            "score_fine_tuned", "n_pulls", "n_evaluations", "n_backward", "seconds",
+        )  # fmt: skip
+        frame = _pandas("PruningPath.to_frame").DataFrame({k: getattr(self, k) for k in columns})
+        return frame.rename_axis("step")
 
 
 @dataclass(frozen=True)
@@ -132,7 +182,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class PruningReport:
-    """What went, what it cost, what it gained; ``print`` shows it as a table.
+    """What went, what it cost, what it gained; ``print`` and notebooks show it as a table.
 
     Attributes
     ----------
@@ -148,6 +198,9 @@ class PruningReport:
         Pulls of the whole path, (neuron, row) pairs evaluated in them, and rows times
         backward passes of estimates.
     n_rounds, n_fine_tune_epochs : int
+    confidence : float
+        Expected share of right choices, the mean over rounds; NaN where the policy does
+        not say.
     seconds_training, seconds_pruning, seconds_fine_tuning : float
         Training is 0 for a net that came trained; with ``memory`` it may be the time it
         took to read the cached network.
@@ -170,6 +223,7 @@ class PruningReport:
     n_backward: int
     n_rounds: int
     n_fine_tune_epochs: int
+    confidence: float
     seconds_training: float
     seconds_pruning: float
     seconds_fine_tuning: float
@@ -181,10 +235,41 @@ class PruningReport:
         """All of it as nested dicts."""
         return asdict(self)
 
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with the rows ``before`` and ``after``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One column for each attribute of :attr:`before` and :attr:`after`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        networks = {"before": asdict(self.before), "after": asdict(self.after)}
+        pandas = _pandas("PruningReport.to_frame")
+        return pandas.DataFrame(networks.values(), index=list(networks))
+
     def __str__(self) -> str:
+        return as_text(self._title(), self._rows(), self._notes() + self._warnings())
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks; None, which means text, where scikit-learn's are to be text."""
+        if get_config()["display"] == "text":
+            return None
+        return as_html(self._title(), self._rows(), self._notes(), self._warnings())
+
+    def _title(self) -> str:
+        old, new = (sum(n.hidden_layer_sizes) for n in (self.before, self.after))
+        return f"{old - new} of {old} hidden neurons removed ({(old - new) / old:.1%})"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Name, before, after, change."""
         before, after = self.before, self.after
         old, new = sum(before.hidden_layer_sizes), sum(after.hidden_layer_sizes)
-        rows = [
+        return [
             ("", "before", "after", ""),
             ("hidden layers", _sizes(before), _sizes(after), _less(old, new)),
             *(
@@ -210,17 +295,10 @@ class PruningReport:
                 )
             ),
         ]
-        widths = [max(len(row[k]) for row in rows) for k in range(4)]
-        lines = [f"{old - new} of {old} hidden neurons removed ({(old - new) / old:.1%})", ""]
-        lines += [
-            "  ".join(
-                cell.ljust(w) if k == 0 else cell.rjust(w)
-                for k, (cell, w) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
-        lines += [
-            "",
+
+    def _notes(self) -> list[str]:
+        """What it cost, and what nothing uses."""
+        notes = [
             f"{self.n_rounds} rounds, {self.n_pulls:,} pulls ({self.n_evaluations:,} rows "
             f"evaluated), {self.n_fine_tune_epochs} epochs of fine-tuning, "
             f"{self.n_validation:,} validation rows",
@@ -228,13 +306,35 @@ class PruningReport:
             f"fine-tuning {self.seconds_fine_tuning:.2f}",
         ]
         if self.n_backward:
-            lines.append(f"estimates: {self.n_backward:,} backward passes of a row")
+            notes.append(f"estimates: {self.n_backward:,} backward passes of a row")
+        if np.isfinite(self.confidence):
+            notes.append(f"choices that the policy expects to be right: {self.confidence:.1%}")
         if self.unused_features:
-            lines.append("features that nothing uses: " + ", ".join(map(str, self.unused_features)))
-        lines += [f"Warning: {text}" for text in self.warnings]
-        return "\n".join(lines)
+            notes.append("features that nothing uses: " + ", ".join(map(str, self.unused_features)))
+        return notes
+
+    def _warnings(self) -> list[str]:
+        return [f"Warning: {text}" for text in self.warnings]
 
     __repr__ = __str__
+
+
+def _pulls_by_arm(steps: list[Step]) -> NDArray[np.unsignedinteger]:
+    """One row a step, in the smallest type that holds it."""
+    none = np.zeros(sum(steps[0].sizes), dtype=np.intp)
+    rows = [none if step.pulls_by_arm is None else step.pulls_by_arm for step in steps]
+    table = np.stack(rows)
+    return table.astype(np.min_scalar_type(int(table.max())))
+
+
+def _pandas(caller: str) -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs pandas, which is not installed: pip install pandas"
+        ) from error
+    return pandas
 
 
 def _sizes(network: Measured) -> str:

@@ -14,11 +14,13 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, ch
 
 from .chain import Chain
 from .exceptions import PruningWarning
-from .fitting import Pruned, hints, prune, unused_features
+from .fitting import Pruned, prune
 from .latency import milliseconds
 from .neurons import NeuronTable
 from .parameters import resolve_policy
+from .progress import Progress
 from .randomness import draw_seeds
+from .remarks import mean_confidence, slower, unfinished, unused_features
 from .report import Measured, PruningPath, PruningReport
 from .resuming import Known
 from .schedules import Budget
@@ -90,8 +92,8 @@ class ResizingMixin:
         path = self.pruning_path_  # type: ignore[attr-defined]
         if not path.networks:
             raise ValueError(
-                "at_budget needs the networks along the path, which keep_path=False dropped. Fit "
-                "with keep_path=True."
+                "at_budget needs the networks along the path, which keep_path=False dropped, or "
+                "save(networks=False). Fit with keep_path=True."
             )
         new = clone(self).set_params(pruning_budget=budget)
         new._validate_params()
@@ -116,9 +118,10 @@ def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any,
     original = chain_of(path.networks[0])
     _check_targets(old, new, original.n_outputs, task.data.n_outputs)
     net = _net(old, original)
-    plan = new._plan(chooser, net, seeds)
-    known = _known(path) if resume and resume.fits(plan.options, chooser) else None
-    pruned = prune(net, task, plan, old.pruning_report_.seconds_training, known)
+    with Progress(new.verbose, ["pruning", "fine-tuning"]) as progress:
+        plan = new._plan(chooser, net, seeds, progress)
+        known = _known(path) if resume and resume.fits(plan.options, chooser) else None
+        pruned = prune(net, task, plan, old.pruning_report_.seconds_training, known)
     if not np.isclose(pruned.path.loss[0], path.loss[0], rtol=1e-4):
         warnings.warn(
             "X and y are not those of fit, or not in that order: the path was walked anew on them. "
@@ -161,7 +164,11 @@ def _known(path: PruningPath) -> Known:
             "n_evaluations": int(path.n_evaluations[k]),
             "n_backward": int(path.n_backward[k]),
             "loss_increase": path.loss_increase[k].copy(),
+            "standard_error": path.standard_error[k].copy(),
             "reward_scale": tuple(path.reward_scale[k]),
+            "confidence": float(path.confidence[k]),
+            "pulls_by_arm": path.pulls_by_arm[k].astype(np.intp),
+            "estimates": copy.deepcopy(path.estimates.get(k)),
             "seconds": float(path.seconds[k]),
         }
         for k in range(len(path))
@@ -239,7 +246,13 @@ def _beginning(path: PruningPath, number: int) -> PruningPath:
         return {k: copy.deepcopy(value) for k, value in kept.items() if k <= number}
 
     resume = path.resume and replace(path.resume, states=early(path.resume.states))
-    return replace(path, **part, networks=early(path.networks), resume=copy.deepcopy(resume))
+    return replace(
+        path,
+        **part,
+        networks=early(path.networks),
+        estimates=early(path.estimates),
+        resume=copy.deepcopy(resume),
+    )
 
 
 def _report(old: Any, original: Chain, chain: Chain, path: PruningPath) -> PruningReport:
@@ -272,9 +285,14 @@ def _report(old: Any, original: Chain, chain: Chain, path: PruningPath) -> Pruni
         n_backward=int(path.n_backward.sum()),
         n_rounds=len(path) - 1,
         n_fine_tune_epochs=0,
+        confidence=mean_confidence(path.confidence),
         seconds_pruning=float(path.seconds.sum()),
         seconds_fine_tuning=0.0,
         interrupted=False,
         unused_features=unused_features(chain, resume.spread) if resume else (),
-        warnings=(*told[: len(path) - 1], *hints(old.estimator_, before, after, report.batch_rows)),
+        warnings=(
+            *told[: len(path) - 1],
+            *slower(before, after, report.batch_rows),
+            *unfinished(old.estimator_),
+        ),
     )

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import (
-    accuracy_score,
     get_scorer,
     log_loss,
     r2_score,
@@ -41,7 +40,9 @@ def classification_scores(
     def score(net: Any, chain: Chain) -> float:
         view = ClassifierView(net, chain, classes)
         if scorer is None:
-            return float(accuracy_score(labels, view.predict(validation.x), **weights))
+            # accuracy_score would look at what kind of labels these are in every round.
+            right = view.predict_proba(validation.x).argmax(axis=1) == validation.y
+            return float(np.average(right, weights=validation.weights))
         return float(scorer(view, validation.x, labels, **weights))
 
     def loss(net: Any, chain: Chain) -> float:

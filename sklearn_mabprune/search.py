@@ -50,6 +50,8 @@ class Search:
     arms_per_pull : int or "auto"
         Arms that the policy names before it sees their rewards.  "auto": a quarter of
         the round's pulls, and of the live arms at most.
+    groups : ndarray of int, shape (n_ids,), optional
+        Layer of every arm id, for policies that learn about layers.
 
     Attributes
     ----------
@@ -63,9 +65,10 @@ class Search:
         arms: NDArray[np.intp],
         rng: np.random.Generator,
         arms_per_pull: int | str = "auto",
+        groups: NDArray[np.intp] | None = None,
     ):
         self.policy = policy
-        self.policy.start(arms, rng)
+        self.policy.start(arms, rng, groups)
         self.arms_per_pull = arms_per_pull
         self.scale: RewardScale | None = None
 
@@ -118,6 +121,30 @@ class Search:
         mean = self.policy.mean(arms)
         return np.where(np.isfinite(mean), self.scale.increase(mean), np.nan)
 
+    def standard_errors(self, arms: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Standard errors of :meth:`estimates`: 0 for exact arms, NaN where nothing was seen.
+
+        The spread of an arm's pulls, over the root of its effective number of pulls.  To
+        its own spread each arm adds, with the weight of one pull, the spread pooled over
+        all live arms: a single pull says nothing about its own.  NaN for all as long as no
+        arm has been pulled twice.  A policy with beliefs of its own says itself.
+        """
+        policy = self.policy
+        believed = policy.deviation(arms)
+        if believed is not None and self.scale is not None:
+            return believed * self.scale.width
+        live = policy.live_arms()
+        freedom = np.maximum(policy.counts_[live] - 1.0, 0.0)
+        if self.scale is None or not freedom.any():
+            return np.where(policy.settled_[arms], 0.0, np.nan)
+        squares = np.where(freedom > 0, policy.counts_[live] * policy.variance(live), 0.0)
+        pooled = squares.sum() / freedom.sum()
+        counts = policy.counts_[arms]
+        own = np.maximum(counts - 1.0, 0.0)
+        spread = (pooled + np.where(own > 0, counts * policy.variance(arms), 0.0)) / (1.0 + own)
+        seen = np.where(counts > 0, counts, np.nan)
+        return np.where(policy.settled_[arms], 0.0, np.sqrt(spread / seen) * self.scale.width)
+
     def _by_worth(self, order: NDArray[np.intp], worth: NDArray[np.float64]) -> NDArray[np.intp]:
         """Order by loss increase times worth; among equals those that save more come first."""
         factor = worth[order]
@@ -155,6 +182,7 @@ class Search:
         if pulls.expected is None:
             return
         arms = self.policy.live_arms()
+        arms = arms[np.isfinite(pulls.expected[arms])]
         if self.scale is None:
             self.scale = RewardScale.of(pulls.expected[arms])
         self.policy.expect(arms, self.scale.reward(pulls.expected[arms]))

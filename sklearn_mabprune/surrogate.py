@@ -20,17 +20,28 @@ minus its estimate plus the mean estimate has the same mean and a far smaller va
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor, nn
 
-from .chain import run
+from .chain import run, run_across
 from .evaluation import Block
+from .layers import LinearKind
+from .suffix import losses_across
 
 CONTROL_VARIATES = ("linear", "fisher")
 
 
-def estimate(block: Block, kind: str, generator: torch.Generator) -> list[Tensor]:
-    """Estimated rise of a block's mean loss when each neuron alone is ablated.
+def estimate(
+    block: Block,
+    kind: str,
+    generator: torch.Generator,
+    parts: Sequence[slice] = (slice(None),),
+    units: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """Estimated rise of the mean loss when each neuron alone is ablated.
 
     Parameters
     ----------
@@ -39,90 +50,218 @@ def estimate(block: Block, kind: str, generator: torch.Generator) -> list[Tensor
     kind : {"linear", "fisher"}
     generator : torch.Generator
         Draws labels for "fisher".
+    parts : sequence of slice
+        Of the block's rows; all of them when not given.
+    units : sequence of Tensor of int, one a hidden layer, optional
+        Positions of the neurons to estimate; all when not given.
 
     Returns
     -------
-    list of Tensor of float64, shape (width,), one a hidden layer
+    Tensor of float64, shape (n_parts, n_neurons)
+        Means over the rows of each part; neurons layer by layer.
     """
-    pre, outputs = _run_with_graph(block)
-    if kind == "linear":
-        return _linear(block, pre, outputs)
-    return _fisher(block, pre, outputs, generator)
+    device = block.chain.device
+    sizes = block.chain.hidden_sizes
+    units = units or [torch.arange(size, device=device) for size in sizes]
+    with torch.inference_mode():
+        rise: _Rise = (_SecondOrder if kind == "fisher" else _moved_loss(block))(block, generator)
+        # Row weights of each part: one product adds up all parts.
+        weights = torch.zeros(len(parts), len(block.rows), dtype=torch.float64, device=device)
+        for row, part in zip(weights, parts, strict=True):
+            row[part] = block.rows.weights[part]
+        found = [weights.new_zeros(len(some), len(parts)) for some in units]
+        at_once = max(1, block.chunk // (max(sizes) * rise.directions.shape[0]))
+        for start in range(0, len(block.rows), at_once):
+            rows = slice(start, start + at_once)
+            for layer, reach in _reaches(block, rise.directions, rows, units):
+                hidden = block.across[0][layer][:, rows]
+                residual = block.ablations[layer].residual_across(hidden, units[layer])
+                found[layer] += rise(residual, reach, rows, weights[:, rows].T)
+        return (torch.cat(found) / weights.sum(dim=1)).T
 
 
-def passes(kind: str, n_outputs: int) -> int:
+def passes(kind: str, block: Block) -> int:
     """Backward passes an estimate takes."""
-    return n_outputs if kind == "linear" else 2
+    if kind == "fisher":
+        return 2
+    return block.chain.n_outputs - (_moved_loss(block) is _MovedCrossEntropy)
 
 
-def _run_with_graph(block: Block) -> tuple[list[Tensor], Tensor]:
-    """Pre-activations that gradients can be taken of, and the raw outputs."""
-    chain = block.chain
-    # Tensors made in inference mode cannot enter a graph: this is an ordinary copy.
-    z = block.pre[1].clone().requires_grad_()
-    pre = [z]
-    for stage, following in zip(chain.stages[1:-1], chain.stages[2:], strict=True):
-        z = following.linear(run(stage.after, z))
-        pre.append(z)
-    return pre, z
+def _reaches(
+    block: Block, directions: Tensor, rows: slice, units: Sequence[Tensor]
+) -> Iterator[tuple[int, Tensor]]:
+    """What neurons' activations do to some functions of the outputs, layer by layer.
+
+    Parameters
+    ----------
+    block : Block
+    directions : Tensor of shape (k, n_outputs, all rows or 1)
+        Gradients of k functions with respect to the raw outputs.
+    rows : slice
+        Of the block's rows.
+    units : sequence of Tensor of int
+        Neurons asked for, of each layer.
+
+    Yields
+    ------
+    int, Tensor of shape (k, n_units, n_rows or 1)
+        Hidden layer, from the last to the first, and the gradients with respect to its
+        activations: backward passes without a graph, since layers are element-wise or linear.
+    """
+    stages = block.chain.stages
+    behind = directions if directions.shape[-1] == 1 else directions[..., rows]
+    for layer in range(len(stages) - 2, -1, -1):
+        following = stages[layer + 1].linear
+        if len(units[layer]):
+            yield layer, LinearKind.columns(following, units[layer]).T @ behind
+        if layer:
+            slope = _slope(stages[layer].after, block.across[1][layer][:, rows])
+            behind = (following.weight.T @ behind) * slope
 
 
-def _linear(block: Block, pre: list[Tensor], outputs: Tensor) -> list[Tensor]:
-    n_outputs = outputs.shape[1]
-    columns = [
-        torch.autograd.grad(outputs[:, k].sum(), pre, retain_graph=k < n_outputs - 1)
-        for k in range(n_outputs)
-    ]
-    found = []
-    with torch.no_grad():
-        for layer in range(len(pre)):
-            jacobian = torch.stack([gradients[layer] for gradients in columns], dim=1)
-            found.append(_moved(block, layer, jacobian, outputs.detach()))
-    return found
+def _slope(layers: list[nn.Module], z: Tensor) -> Tensor:
+    """Derivative of element-wise layers, (width, n_rows)."""
+    if len(layers) == 1 and type(layers[0]) is nn.ReLU:
+        return z > 0
+    # Tensors made in inference mode cannot enter a graph: the copy can.
+    with torch.inference_mode(False), torch.enable_grad():
+        z = z.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(run_across(layers, z).sum(), z)
+    return slope
 
 
-def _moved(block: Block, layer: int, jacobian: Tensor, outputs: Tensor) -> Tensor:
-    """Rise of the true loss at the linearly moved outputs, (width,)."""
-    chain, rows = block.chain, block.rows
-    weight = chain.stages[layer + 1].linear.weight
-    n_rows, n_outputs = outputs.shape
-    width = weight.shape[1]
-    units = torch.arange(width, device=chain.device)
-    rise = torch.zeros(width, dtype=torch.float64, device=chain.device)
-    rows_at_once = max(1, block.chunk // (width * n_outputs))
-    for first in range(0, n_rows, rows_at_once):
-        part = slice(first, first + rows_at_once)
-        residual = block.ablations[layer].residual(block.hidden[layer][part], units)
-        # (rows, outputs, width), then moved outputs of every neuron: (rows, width, outputs)
-        reach = jacobian[part] @ weight
-        moved = outputs[part, :, None] - residual[:, None, :] * reach
-        flat = moved.transpose(1, 2).reshape(-1, n_outputs)
-        targets = rows.targets[part].repeat_interleave(width, dim=0)
-        losses = rows.loss(run(chain.stages[-1].after, flat), targets).double().view(-1, width)
-        rise += rows.weights[part] @ (losses - block.base[part, None])
-    return rise / block.weight
+class _Rise:
+    """Rise of the loss from what neurons reach.
+
+    Parameters
+    ----------
+    block : Block
+    generator : torch.Generator
+        Draws labels.
+
+    Attributes
+    ----------
+    directions : Tensor of shape (k, n_outputs, n_rows or 1)
+        Gradients of the functions of the raw outputs whose reaches are wanted.
+    """
+
+    directions: Tensor
+
+    def __init__(self, block: Block, generator: torch.Generator):
+        self.block = block
+
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """Weighted sums over rows of the loss's rise, float64.
+
+        Parameters
+        ----------
+        residual : Tensor of shape (n_units, n_rows)
+        reach : Tensor of shape (k, n_units, n_rows or 1)
+        rows : slice
+            Which of the block's rows these are.
+        weights : Tensor of float64, shape (n_rows, n_sums)
+
+        Returns
+        -------
+        Tensor of shape (n_units, n_sums)
+        """
+        raise NotImplementedError
 
 
-def _fisher(
-    block: Block, pre: list[Tensor], outputs: Tensor, generator: torch.Generator
-) -> list[Tensor]:
-    chain, rows = block.chain, block.rows
-    tail = chain.stages[-1].after
-    losses = rows.loss(run(tail, outputs), rows.targets)
-    drawn = rows.loss(
-        run(tail, outputs), draw_targets(rows.loss.criterion, outputs, tail, generator)
+class _MovedLoss(_Rise):
+    """The true loss at outputs that are moved: any loss."""
+
+    def __init__(self, block: Block, generator: torch.Generator):
+        super().__init__(block, generator)
+        chain = block.chain
+        eye = torch.eye(chain.n_outputs, dtype=chain.dtype, device=chain.device)
+        self.directions = eye.unsqueeze(-1)
+
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """As described."""
+        block = self.block
+        moved = block.across[1][-1][:, None, rows] - residual * reach
+        losses = losses_across(block.chain, moved, block.rows.targets[rows], block.rows.loss)
+        return (losses - block.base[rows]) @ weights
+
+
+class _MovedCrossEntropy(_Rise):
+    """Cross-entropy of logits, which only their differences to the last class decide.
+
+    With p a row's probabilities and m the moves, the loss rises by log(sum p exp m) - m_y,
+    here without the cancellation of two losses that are almost the same.
+    """
+
+    def __init__(self, block: Block, generator: torch.Generator):
+        super().__init__(block, generator)
+        logits, targets = block.across[1][-1], block.rows.targets
+        directions = torch.eye(len(logits), dtype=logits.dtype, device=logits.device)[:-1]
+        directions[:, -1] = -1
+        self.directions = directions.unsqueeze(-1)
+        self.probabilities = logits.softmax(0)[:-1, None]
+        labels = torch.arange(len(logits) - 1, device=logits.device)
+        self.own = (targets == labels[:, None]).to(logits.dtype)
+        limits = torch.finfo(logits.dtype)
+        self.most, self.least = 0.9 * math.log(limits.max), limits.eps - 1
+
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """As described; what exp and log cannot hold is cut there."""
+        moves = residual.neg() * reach
+        weights = weights.to(moves.dtype)
+        at_label = moves @ (self.own[:, None, rows] * weights.T).mT
+        rise = moves.clamp_(max=self.most).expm1_().mul_(self.probabilities[..., rows])
+        rise = rise[0] if len(rise) == 1 else rise.sum(0)
+        return (rise.clamp_(min=self.least).log1p_() @ weights - at_label.sum(0)).double()
+
+
+class _MovedSquares(_MovedLoss):
+    """Squared error, the mean over outputs: a parabola in the moves."""
+
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """As described."""
+        outputs, targets = self.block.across[1][-1][:, rows], self.block.rows.targets[rows]
+        twice = 2 * (outputs - targets.view(len(targets), -1).T)
+        moves = residual.neg() * reach
+        rise = moves.mul_(moves + twice[:, None]).mean(0)
+        return (rise @ weights.to(rise.dtype)).double()
+
+
+class _SecondOrder(_Rise):
+    """First order plus half of the squared gradient at drawn targets."""
+
+    def __init__(self, block: Block, generator: torch.Generator):
+        super().__init__(block, generator)
+        rows, tail = block.rows, block.chain.stages[-1].after
+        with torch.inference_mode(False), torch.enable_grad():
+            outputs = block.pre[-1].clone().requires_grad_()
+            drawn = draw_targets(rows.loss.criterion, outputs, tail, generator)
+            found = [
+                torch.autograd.grad(rows.loss(run(tail, outputs), targets).sum(), outputs)[0].T
+                for targets in (rows.targets.clone(), drawn)
+            ]
+        self.directions = torch.stack(found)
+
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """As described."""
+        slope, curve = residual.neg() * reach[0], residual * reach[1]
+        rise = slope.addcmul_(curve, curve, value=0.5)
+        return (rise @ weights.to(rise.dtype)).double()
+
+
+def _moved_loss(block: Block) -> type[_Rise]:
+    """The fastest way to the loss at moved outputs."""
+    criterion, tail = block.rows.loss.criterion, block.chain.stages[-1].after
+    if tail:
+        return _MovedLoss
+    if type(criterion) is nn.MSELoss:
+        return _MovedSquares
+    plain = (
+        type(criterion) is nn.CrossEntropyLoss
+        and criterion.weight is None
+        and criterion.label_smoothing == 0
+        and block.rows.targets.dim() == 1
     )
-    slopes = torch.autograd.grad(losses.sum(), pre, retain_graph=True)
-    curves = torch.autograd.grad(drawn.sum(), pre)
-    found = []
-    with torch.no_grad():
-        for layer, (slope, curve) in enumerate(zip(slopes, curves, strict=True)):
-            weight = chain.stages[layer + 1].linear.weight
-            units = torch.arange(weight.shape[1], device=chain.device)
-            residual = block.ablations[layer].residual(block.hidden[layer], units)
-            rise = -residual * (slope @ weight) + (residual * (curve @ weight)) ** 2 / 2
-            found.append(rows.weights @ rise.double() / block.weight)
-    return found
+    return _MovedCrossEntropy if plain else _MovedLoss
 
 
 def draw_targets(

@@ -22,10 +22,10 @@ from torch.utils.data import DataLoader
 
 from .batches import as_tensor, epoch
 from .chain import Chain, recover_chain, unwrap
-from .evaluation import Rows
 from .losses import RowLoss
 from .networks import MLP
 from .randomness import global_generators
+from .rows import Rows
 from .self_sizing import SelfSizing, WeightedLossMixin
 
 

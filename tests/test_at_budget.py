@@ -35,10 +35,10 @@ from user_nets import (
 import sklearn_mabprune.base
 import sklearn_mabprune.choosers
 import sklearn_mabprune.path
-from sklearn_mabprune import PruningWarning
+from sklearn_mabprune import PruningWarning, load
 from sklearn_mabprune.criteria import CRITERIA
 from sklearn_mabprune.path import Walk
-from sklearn_mabprune.policies import POLICIES, UCB1, Thompson, Uniform
+from sklearn_mabprune.policies import POLICIES, UCB1, Boundary, Thompson, Uniform
 from sklearn_mabprune.resuming import Known
 
 CHOOSERS = {**POLICIES, **CRITERIA}
@@ -89,6 +89,11 @@ def assert_same_fit(found, wanted, X):
     resume, complete = path.pop("resume"), expected.pop("resume")
     path.pop("seconds")
     expected.pop("seconds")
+    # Of rounds that were known, estimates are there where the first path kept them.
+    estimates, complete_estimates = path.pop("estimates"), expected.pop("estimates")
+    assert max(estimates, default=0) == max(complete_estimates, default=0)
+    for number, kept in estimates.items():
+        np.testing.assert_array_equal(kept, complete_estimates[number])
     np.testing.assert_equal(path, expected)
     # Where the longer path kept nothing, neither does the shorter one.
     for number, kept in resume.pop("states").items():
@@ -174,6 +179,21 @@ def test_every_kind_of_net_and_option(case, cache):
     assert_same_fit(model.at_budget(0.8, X, y), wanted, X)
 
 
+@pytest.mark.parametrize("variate", ["auto", None])
+def test_the_default_policy_where_few_neurons_are_estimated(variate, cache):
+    """In most rounds only those near the boundary are, and now and then all."""
+    X, y = classes_table()
+    net = small_classifier(module__hidden_layer_sizes=(40, 24))
+    model = classifier(
+        net, policy="boundary", control_variate=variate, step=1, pull_batch_size=25,
+        fine_tune_epochs=0, memory=cache, pruning_budget=30,
+    ).fit(X, y)  # fmt: skip
+    assert (model.pruning_path_.n_backward[1:] > 0).all() == (variate == "auto")
+    for budget in (17, 29, 45):
+        wanted = clone(model).set_params(pruning_budget=budget).fit(X, y)
+        assert_same_fit(model.at_budget(budget, X, y), wanted, X)
+
+
 def test_weights_own_validation_rows_and_labels(cache):
     X, codes = classes_table(200)
     y = np.array(["no", "perhaps", "yes"])[codes]
@@ -211,13 +231,16 @@ def test_seeds_are_those_of_the_fit(random_state):
     second=st.integers(0, 22),
     step=st.sampled_from([1, 2, 3, 5, 1.0]),
     scope=st.sampled_from(["global", "layer"]),
-    chooser=st.sampled_from([UCB1(), Uniform(), Thompson(), CRITERIA["random"]()]),
+    chooser=st.sampled_from([UCB1(), Uniform(), Thompson(), Boundary(), CRITERIA["random"]()]),
 )
 def test_walks_from_anywhere_to_anywhere(first, second, step, scope, chooser):
     chain, rows = example()
     options = {"chain": chain, "rows": rows, "step": step, "scope": scope, "pulls_per_neuron": 2}
     before = walk(chooser, first, **options)
-    facts = ("n_pulls", "n_evaluations", "n_backward", "loss_increase", "reward_scale", "seconds")
+    facts = (
+        "n_pulls", "n_evaluations", "n_backward", "loss_increase", "standard_error",
+        "reward_scale", "seconds", "confidence", "pulls_by_arm", "estimates",
+    )  # fmt: skip
     known = Known(
         before.steps[0].loss,
         [each.sizes for each in before.steps],
@@ -230,7 +253,10 @@ def test_walks_from_anywhere_to_anywhere(first, second, step, scope, chooser):
     assert isinstance(found, Walk)
     for ours, theirs in zip(found.steps, wanted.steps, strict=True):
         assert (ours.loss, ours.score, ours.n_pulls) == (theirs.loss, theirs.score, theirs.n_pulls)
-        np.testing.assert_array_equal(ours.loss_increase, theirs.loss_increase)
+        for name in ("n_backward", "confidence", "loss_increase", "standard_error", "pulls_by_arm"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        if ours.estimates is not None:
+            np.testing.assert_array_equal(ours.estimates, theirs.estimates)
 
 
 # -------------------------------------------------------------------- without training again
@@ -290,6 +316,77 @@ def test_a_path_without_states_is_walked_anew(trained):
     kept = bare.at_budget(4)
     assert same_state(state(kept.estimator_), state(model.at_budget(4).estimator_))
     assert kept.policy_.get_params() == model.policy_.get_params()
+
+
+def test_estimates_are_kept_with_the_networks(cache):
+    """Those of rounds that are not walked again come from the first path, where it had them."""
+    X, y = classes_table()
+    model = classifier(step=1, pull_batch_size=25, memory=cache).fit(X, y)
+    found = model.at_budget(0.9, X, y)
+    wanted = clone(model).set_params(pruning_budget=0.9).fit(X, y)
+    assert_same_fit(found, wanted, X)
+    known = max(model.pruning_path_.resume.states)
+    assert found.pruning_path_.estimates.keys() == {
+        number
+        for number in wanted.pruning_path_.estimates
+        if number > known or number in model.pruning_path_.estimates
+    }
+    kept = model.at_budget(4)
+    assert kept.pruning_path_.estimates.keys() == {
+        number for number in model.pruning_path_.estimates if number <= 4
+    }
+    confidence = model.pruning_path_.confidence[1:5]
+    assert kept.pruning_report_.confidence == np.mean(confidence)
+
+
+def test_after_saving_and_loading(trained, tmp_path):
+    """A file has networks and numbers only."""
+    model, X, y = trained
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model").set_params(memory=model.memory)
+    assert loaded.pruning_path_.resume is None
+    assert_same_fit(loaded.at_budget(0.8, X, y), model.at_budget(0.8, X, y), X)
+    assert same_state(state(loaded.at_budget(4).estimator_), state(model.at_budget(4).estimator_))
+    model.save(tmp_path / "small", networks=False)
+    with pytest.raises(ValueError, match=r"save\(networks=False\)"):
+        load(tmp_path / "small").at_budget(0.8, X, y)
+
+
+def test_progress(trained, caplog, capsys):
+    model, X, y = trained
+    loud = clone(model).set_params(pruning_budget=0.8, verbose=2).fit(X, y)
+    lines = [record.message for record in caplog.records]
+    caplog.clear()
+    copy.deepcopy(model).set_params(verbose=2).at_budget(0.8, X, y)
+    again = [record.message for record in caplog.records]
+    assert not [line for line in again if line.startswith("training")]
+    n_rounds = loud.pruning_report_.n_rounds
+    for said in (lines, again):
+        assert len([line for line in said if line.startswith("pruning: round")]) == n_rounds
+        assert [line for line in said if line.startswith("fine-tuning")]
+    capsys.readouterr()
+    copy.deepcopy(model).set_params(verbose=1).at_budget(0.8, X, y)
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("call", [1, 3])
+def test_ctrl_c_while_it_goes_on(call, trained, monkeypatch):
+    """As in fit: what is done is kept, the known rounds are rounds like any other."""
+    model, X, y = trained
+    original, calls = sklearn_mabprune.path.remove_together, []
+
+    def interrupted(*args):
+        calls.append(0)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(sklearn_mabprune.path, "remove_together", interrupted)
+    with pytest.warns(PruningWarning, match="Pruning was interrupted"):
+        found = model.at_budget(0.8, X, y)
+    assert found.pruning_report_.interrupted
+    assert len(found.pruning_path_) == call
+    assert found.hidden_layer_sizes_ == model.pruning_path_.layer_sizes[call - 1]
 
 
 def test_after_ctrl_c_it_goes_on(monkeypatch, cache):

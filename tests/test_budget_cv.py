@@ -6,6 +6,7 @@ import pickle
 import warnings
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import sklearn
@@ -46,6 +47,8 @@ from sklearn_mabprune import (
     MABPrunedRegressorCV,
     MLPNetClassifier,
     PruningWarning,
+    load,
+    pipeline_to_onnx,
 )
 from sklearn_mabprune.choosing import check_budgets, choose
 from sklearn_mabprune.policies import UCB1
@@ -363,12 +366,17 @@ def test_folds_do_not_warn_that_large_budgets_cost():
         quiet.set_params(budgets=(0.9,), refit=True).fit(X, y)
 
 
-def test_progress_over_folds(capsys):
+def test_progress_over_folds(caplog, capsys):
     X, y = classes_table()
-    chooser(verbose=1, refit=False).fit(X, y)
-    found = capsys.readouterr()
-    assert found.out == ""
-    assert "cross-validation" in found.err
+    chooser(verbose=2, refit=False).fit(X, y)
+    lines = [record.message for record in caplog.records]
+    assert [line.split(",")[0] for line in lines[:2]] == [
+        "cross-validation: 1 of 2 folds",
+        "cross-validation: 2 of 2 folds",
+    ]
+    # The folds themselves are quiet.
+    assert all(line.startswith("cross-validation: ") for line in lines)
+    assert capsys.readouterr().out == ""
 
 
 # ------------------------------------------------------------------------- as a fitted estimator
@@ -413,6 +421,29 @@ def test_parameters_are_those_of_the_estimator(one, many):
     assert "pruning_budget :" not in many.__doc__
 
 
+@both
+def test_what_it_gives_away_is_its_estimators(kind, tmp_path):
+    make, _, table, _, _ = KINDS[kind]
+    X, y = table()
+    pipe = make_pipeline(StandardScaler(), make()).fit(X, y)
+    model, rows = pipe[-1], pipe[0].transform(X)
+    predict = "predict_proba" if kind == "classifier" else "predict"
+    np.testing.assert_allclose(
+        getattr(model.to_sklearn(), predict)(rows), getattr(model, predict)(rows), atol=1e-9
+    )
+    assert model.to_onnx() == model.best_estimator_.to_onnx()
+    session = onnxruntime.InferenceSession(pipeline_to_onnx(pipe, X).SerializeToString())
+    found = session.run(None, {"X": X})[-1]
+    np.testing.assert_allclose(np.squeeze(found), getattr(pipe, predict)(X), atol=1e-9)
+    with pytest.raises(TypeError, match="Of a search save best_estimator_"):
+        model.save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+    model.best_estimator_.save(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(rows), model.predict(rows))
+    assert loaded.pruning_budget == model.best_budget_
+
+
 def test_without_refit_there_is_nothing_to_predict_with():
     X, y = classes_table()
     model = chooser(refit=False)
@@ -423,6 +454,9 @@ def test_without_refit_there_is_nothing_to_predict_with():
     for ask in (model.predict, model.predict_proba, lambda X: model.at_budget(0.5)):
         with pytest.raises(AttributeError, match="refit=False"):
             ask(X)
+    for export in (model.to_torch, model.to_sklearn, model.to_onnx):
+        with pytest.raises(NotFittedError, match="refit=False"):
+            export()
 
 
 def test_keep_path_is_for_the_refit():

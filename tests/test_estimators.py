@@ -100,7 +100,8 @@ def test_path_has_a_value_for_every_step(kind):
     assert [len(arms) for arms in path.removed] == [0, 2, 2, 2, 2, 2, 2]
     assert np.isnan(path.score_fine_tuned[:-1]).all()
     assert np.isfinite(path.loss).all()
-    assert (path.n_pulls[1:] > 0).all()
+    assert (path.n_backward[1:] > 0).all()
+    assert ((path.confidence[1:] > 0.5) & (path.confidence[1:] <= 1)).all()
     assert path.n_pulls[0] == path.seconds[0] == 0
 
 

@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from user_nets import (
     values_table,
 )
 
-from sklearn_mabprune import PruningWarning
+from sklearn_mabprune import PruningWarning, load
 
 pytestmark = pytest.mark.gpu
 
@@ -133,3 +134,23 @@ def test_frozen_net_and_partial_fit():
     assert {p.device.type for p in model.estimator_.module_.parameters()} == {"cuda"}
     assert np.isfinite(model.predict_proba(X)).all()
     assert model.pruning_report_.after.ms_batch > 0
+
+
+@every_case
+def test_exports_and_files_are_on_the_cpu(case, tmp_path):
+    make, net, table = CASES[case]
+    X, y = table()
+    model = make(net(device="cuda")).fit(X, y)
+    expected = outputs(model, X)
+    module = model.to_torch()
+    assert {parameter.device.type for parameter in module.parameters()} == {"cpu"}
+    with torch.no_grad():
+        found = module(torch.as_tensor(X, dtype=torch.float32)).numpy().reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert len(model.to_onnx().graph.node) > 3
+    own = case.startswith("ours")
+    with nullcontext() if own else pytest.warns(UserWarning, match="Saved, but data alone"):
+        model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model", **({} if own else {"estimator": net(device="cuda")}))
+    assert loaded.estimator_.device == "cpu"
+    np.testing.assert_allclose(outputs(loaded, X), expected, rtol=1e-4, atol=1e-5)

@@ -26,18 +26,24 @@ ALLOWED: dict[str, set[str]] = {
     "exceptions": set(),
     "randomness": set(),
     "progress": set(),
+    "interruptions": set(),
+    "tables": set(),
     "latency": set(),
     "batches": set(),
     "losses": set(),
     "layers": set(),
+    "optional": set(),
+    "typed_data": set(),
+    "version": set(),
     "ablation": set(),
     "neurons": set(),
     "rewards": set(),
     "schedules": set(),
     # who is pulled next: NumPy only
     "policies": {"policies.*"},
-    "policies.base": set(),
-    "policies.*": {"policies.base"},
+    "policies.allowed": set(),
+    "policies.base": {"policies.allowed"},
+    "policies.*": {"policies.allowed", "policies.base"},
     "criteria": set(),
     "search": {"policies.base", "rewards"},
     # networks and their training
@@ -45,12 +51,14 @@ ALLOWED: dict[str, set[str]] = {
     "self_sizing": {"batches", "randomness"},
     "networks": {"self_sizing"},
     "training": {
-        "batches", "chain", "evaluation", "losses", "networks", "randomness", "self_sizing",
+        "batches", "chain", "losses", "networks", "randomness", "rows", "self_sizing",
     },
     # what a removal takes away, how it is measured, how it is done
     "chain": {"exceptions", "layers"},
-    "evaluation": {"ablation", "chain", "layers", "losses"},
-    "surrogate": {"chain", "evaluation"},
+    "rows": {"chain", "losses"},
+    "suffix": {"chain", "layers", "rows"},
+    "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
+    "surrogate": {"chain", "evaluation", "layers", "suffix"},
     "views": {"ablation", "chain", "criteria", "evaluation"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
     "surgery": {"chain", "layers"},
@@ -64,23 +72,41 @@ ALLOWED: dict[str, set[str]] = {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
         "resuming", "schedules", "surgery",
     },
+    "forecast": {"chain", "path", "rows", "schedules"},
     "resuming": {"schedules"},
-    "report": {"path", "resuming"},
+    "report": {"path", "resuming", "tables"},
+    "remarks": {"chain", "report"},
+    # drawn from fitted attributes alone
+    "displays": {"displays.*"},
+    "displays.base": set(),
+    "displays.*": {"displays.base"},
     # one fit as a story, and the estimators around it
     "fitting": {
-        "chain", "criteria", "evaluation", "exceptions", "latency", "path", "policies.base",
-        "progress", "report", "resuming", "schedules", "shrinking", "training",
+        "chain", "criteria", "exceptions", "forecast", "interruptions", "latency", "path",
+        "policies.base", "predicting", "progress", "remarks", "report", "resuming", "rows",
+        "schedules", "shrinking", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
     "resizing": {
-        "chain", "exceptions", "fitting", "latency", "neurons", "parameters", "randomness",
-        "report", "resuming", "schedules", "shrinking",
+        "chain", "exceptions", "fitting", "latency", "neurons", "parameters", "progress",
+        "randomness", "remarks", "report", "resuming", "schedules", "shrinking",
     },
     "predicting": {"batches", "chain"},
+    # away with the network: other formats, and files
+    "plain_layers": {"chain", "exceptions", "layers"},
+    "sklearn_mlp": {"exceptions", "plain_layers"},
+    "onnx_graph": {"optional", "plain_layers"},
+    "plain_data": {"batches", "criteria", "networks", "policies"},
+    "safe_files": {"exceptions", "optional"},
+    "saving": {
+        "chain", "exceptions", "networks", "plain_data", "plain_layers", "report", "safe_files",
+        "typed_data", "version",
+    },
+    "export": {"onnx_graph", "plain_layers", "saving", "sklearn_mlp"},
     "scoring": {"chain", "predicting", "training"},
     "base": {
-        "chain", "exceptions", "fitting", "parameters", "path", "predicting", "progress",
-        "randomness", "resizing", "schedules", "splitting", "training",
+        "chain", "exceptions", "export", "fitting", "parameters", "path", "predicting",
+        "progress", "randomness", "resizing", "schedules", "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "networks", "parameters", "policies", "scoring",
@@ -90,6 +116,12 @@ ALLOWED: dict[str, set[str]] = {
     "choosing": {"report"},
     "budget_search": {"base", "choosing", "progress", "randomness"},
     "budget_cv": {"budget_search", "choosing", "estimators", "parameters"},
+    # what builds estimators, or knows them by name
+    "loading": {
+        "chain", "estimators", "exceptions", "layers", "networks", "parameters", "plain_data",
+        "report", "safe_files", "saving", "self_sizing", "shrinking", "typed_data",
+    },
+    "onnx_pipelines": {"budget_cv", "estimators", "onnx_graph", "optional", "plain_layers"},
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.
@@ -228,7 +260,7 @@ def test_the_checks_see_the_package() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     # pandas is not in this list: skorch imports it where it is installed.
-    heavy = ["matplotlib", "onnx", "onnxruntime", "onnxscript", "skl2onnx", "torch_pruning"]
+    heavy = ["matplotlib", "onnx", "onnxruntime", "safetensors", "skl2onnx", "torch_pruning"]
     code = (
         f"import sys, {PACKAGE}\n"
         f"sys.stdout.write(' '.join(name for name in {heavy} if name in sys.modules))"

@@ -17,6 +17,7 @@ from builders import (
     make_chain,
     make_rows,
     mean_loss,
+    walk,
 )
 
 from sklearn_mabprune.ablation import ABLATIONS
@@ -24,6 +25,7 @@ from sklearn_mabprune.chain import Chain
 from sklearn_mabprune.evaluation import Block, LayerStatistics
 from sklearn_mabprune.neurons import NeuronTable
 from sklearn_mabprune.path import remove_together
+from sklearn_mabprune.policies import Uniform
 
 DTYPES = (torch.float64, torch.float32)
 every_ablation = pytest.mark.parametrize("ablation", ABLATIONS)
@@ -166,20 +168,47 @@ def test_after_earlier_removals(ablation, dtype):
 
 @every_ablation
 def test_statistics_are_made_anew_where_they_are_stale(ablation):
-    chain, rows = make_chain(hidden=(10, 20)), make_rows(seed=7)
+    chain, rows = make_chain(hidden=(20, 10)), make_rows(seed=7)
     table, kept = NeuronTable(chain.hidden_sizes), LayerStatistics(ablation, 1e-3, refresh=0.1)
     seen = []
-    # 19 of 20 and 18 of 20 are not less than nine tenths, 17 are; then the layer before.
-    for arms in ([10], [11], [12], [0, 1]):
+    # Of the 20 before it 19 are more than nine tenths, 18 are not; its own never count.
+    for arms in ([0], [20, 21, 22], [1], [2], [3]):
         chain = remove_together(chain, table, np.array(arms), kept.update(chain, rows))
         table.remove(arms)
         kept.update(chain, rows)
         seen.append(list(kept.n_factorisations))
-    assert seen == [[1, 1], [1, 1], [1, 2], [2, 3]]
+    assert seen == [[1, 1], [1, 1], [1, 2], [1, 2], [1, 3]]
     fresh = LayerStatistics(ablation, 1e-3).update(chain, rows)
     block, anew = Block(chain, rows, kept.ablations), Block(chain, rows, fresh)
-    units = torch.arange(17)
+    units = torch.arange(7)
     assert torch.equal(block.loss_increase(1, units), anew.loss_increase(1, units))
+
+
+@pytest.mark.parametrize("ablation", ["mean", "least_squares"])
+def test_the_first_layers_statistics_never_become_stale(ablation):
+    """What it reads does not change: down-dated they are those of the smaller network."""
+    chain, rows = make_chain(hidden=(12, 5), activation="tanh"), make_rows(seed=7)
+    table, kept = NeuronTable(chain.hidden_sizes), LayerStatistics(ablation, 0.0)
+    for arms in ([0, 13], [5, 7, 11], [3], [1, 14]):
+        chain = remove_together(chain, table, np.array(arms), kept.update(chain, rows))
+        table.remove(arms)
+    fresh = LayerStatistics(ablation, 0.0).update(chain, rows)
+    block, anew = Block(chain, rows, kept.update(chain, rows)), Block(chain, rows, fresh)
+    units = torch.arange(5)
+    torch.testing.assert_close(
+        block.loss_increase(0, units), anew.loss_increase(0, units), rtol=1e-5, atol=1e-8
+    )
+
+
+@every_ablation
+@pytest.mark.parametrize("hidden", [(40,), (20, 30), (9, 8, 7, 6)])
+def test_five_factorisations_a_layer_over_a_whole_path(ablation, hidden):
+    chain, rows = make_chain(hidden=hidden), make_rows(n_rows=80, seed=3)
+    found = walk(Uniform(), "auto", chain=chain, rows=rows, step=1, ablation=ablation)
+    assert found.steps[-1].sizes == (1,) * len(hidden)
+    assert found.n_factorisations[0] == 1
+    for made in found.n_factorisations[1:]:
+        assert 4 <= made <= 5
 
 
 def assert_same_network(first: Chain, second: Chain, x):

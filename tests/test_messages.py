@@ -59,7 +59,7 @@ def test_unknown_policy_lists_the_names():
     ("model", "params", "message"),
     [
         (classifier(), {"policy__exploration": 1},
-         r"policy__exploration .* policy='ucb1' is a name. Pass an object: policy=UCB1\(\)"),
+         r"policy__exploration .*policy='boundary' is a name. Pass .*: policy=Boundary\(\)"),
         (classifier(policy="magnitude"), {"policy__p": 1}, r"Pass an object: policy=Magnitude\(\)"),
         (classifier(policy="typo"), {"policy__p": 1}, r"Pass an object: policy=UCB1\(\)"),
         (MABPrunedClassifier(), {"estimator__lr": 0.1},

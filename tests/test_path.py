@@ -166,17 +166,19 @@ def test_pulls_of_a_round_are_its_share_whatever_the_budget(budget):
 
 
 @pytest.mark.parametrize("chooser", [Exhaustive(), Uniform(), Magnitude()])
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_loss_per_mac_prefers_neurons_that_save_more(chooser, seed):
+def test_loss_per_mac_prefers_neurons_that_save_more(chooser):
     """A neuron that reads many features saves more than one beside the output."""
-    hidden = (16, 16)
-    chain, rows = example(hidden, n_features=30, seed=seed)
-    last = {
-        rank_by: walk(chooser, 0.5, chain=chain, rows=rows, rank_by=rank_by).steps[-1]
-        for rank_by in ("loss", "loss_per_mac")
-    }
-    assert sum(last["loss"].sizes) == sum(last["loss_per_mac"].sizes) == 16
-    assert last["loss_per_mac"].n_macs < last["loss"].n_macs
+    hidden, saved = (16, 16), []
+    for seed in range(3):
+        chain, rows = example(hidden, n_features=30, seed=seed)
+        last = {
+            rank_by: walk(chooser, 0.5, chain=chain, rows=rows, rank_by=rank_by).steps[-1]
+            for rank_by in ("loss", "loss_per_mac")
+        }
+        assert sum(last["loss"].sizes) == sum(last["loss_per_mac"].sizes) == 16
+        saved.append(last["loss"].n_macs - last["loss_per_mac"].n_macs)
+    assert min(saved) >= 0
+    assert np.mean(saved) > 0.05 * last["loss"].n_macs
 
 
 @pytest.mark.parametrize("name", ["exhaustive", "magnitude"])

@@ -1,18 +1,23 @@
-"""The report, its table, progress on the screen and in the log."""
+"""The report, its table, notebooks and frames."""
 
 from __future__ import annotations
 
-import logging
 import re
-from dataclasses import replace
+import sys
+import warnings
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from typing import ClassVar
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+import user_nets
+from sklearn import config_context
 from user_nets import classes_table, classifier, fitted, small_classifier
 
-from sklearn_mabprune import PruningReport
-from sklearn_mabprune.progress import Progress
+from sklearn_mabprune import PruningReport, PruningWarning
 from sklearn_mabprune.report import Measured
 
 
@@ -23,7 +28,8 @@ def some_report(**changes):
         "before": before, "after": after, "score_name": "accuracy", "loss_name": "log-loss",
         "n_validation": 150, "batch_rows": 1000, "n_pulls": 1234, "n_evaluations": 567_890,
         "n_backward": 0,
-        "n_rounds": 48, "n_fine_tune_epochs": 10, "seconds_training": 1.5,
+        "n_rounds": 48, "n_fine_tune_epochs": 10, "confidence": float("nan"),
+        "seconds_training": 1.5,
         "seconds_pruning": 0.75, "seconds_fine_tuning": 0.25,
     }  # fmt: skip
     return PruningReport(**{**values, **changes})
@@ -66,6 +72,95 @@ def test_as_nested_dicts():
         )
         == report
     )
+
+
+def cells(html):
+    """The table of an HTML page as lists of texts."""
+
+    class Reader(HTMLParser):
+        rows: ClassVar[list] = []
+        inside = False
+
+        def handle_starttag(self, tag, attrs):
+            if tag == "tr":
+                self.rows.append([])
+            self.inside = tag in ("td", "th")
+            if self.inside:
+                self.rows[-1].append("")
+
+        def handle_data(self, data):
+            if self.inside:
+                self.rows[-1][-1] += data
+
+        def handle_endtag(self, tag):
+            self.inside = False
+
+    Reader.rows = []
+    Reader().feed(html)
+    return Reader.rows
+
+
+def test_notebooks_show_the_same_table():
+    report = some_report(unused_features=("age", 7), warnings=("first", "second"))
+    html = report._repr_html_()
+    assert ElementTree.fromstring(html).tag == "div"  # well-formed
+    rows = [re.split(r"  +", line.strip()) for line in str(report).splitlines()]
+    table = [row for row in rows if len(row) > 1]
+    assert [[cell for cell in row if cell] for row in cells(html)] == table
+    for line in str(report).splitlines()[-5:]:
+        assert f">{line}</p>" in html
+    assert "144 of 192 hidden neurons removed (75.0%)" in html
+
+
+def test_what_a_user_named_is_escaped_in_notebooks():
+    evil = "<script>alert('x')</script>"
+    html = some_report(unused_features=(evil,), warnings=(evil,), score_name=evil)._repr_html_()
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") == 3
+
+
+def test_themes_decide_about_colours():
+    # Text and background come from the page; only lines have colours of their own.
+    style = re.search(r"<style>(.*)</style>", some_report()._repr_html_(), re.DOTALL)[1]
+    assert set(re.findall(r"(?<![-\w])color: ([^;]+);", style)) == {"inherit"}
+    assert set(re.findall(r"background: ([^;]+);", style)) == {"transparent"}
+
+
+def test_text_where_scikit_learn_is_to_show_text():
+    with config_context(display="text"):
+        assert some_report()._repr_html_() is None
+    with config_context(display="diagram"):
+        assert some_report()._repr_html_().startswith("<div")
+
+
+def test_a_frame_of_both_networks():
+    report = some_report()
+    frame = report.to_frame()
+    assert frame.index.tolist() == ["before", "after"]
+    for name, network in (("before", report.before), ("after", report.after)):
+        assert frame.loc[name].to_dict() == asdict(network)
+    assert frame["n_parameters"].dtype.kind == "i"
+    assert frame["ms_batch"].dtype.kind == "f"
+
+
+def test_a_frame_of_the_path():
+    path = fitted("classifier")[0].pruning_path_
+    frame = path.to_frame()
+    assert frame.index.name == "step"
+    assert len(frame) == len(path)
+    assert frame["layer_sizes"].tolist() == path.layer_sizes
+    for name in frame.columns.drop("layer_sizes"):
+        np.testing.assert_array_equal(frame[name], getattr(path, name))
+        assert frame[name].dtype == getattr(path, name).dtype
+
+
+def test_frames_need_pandas(monkeypatch):
+    path = fitted("classifier")[0].pruning_path_
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"PruningReport\.to_frame needs pandas, .* pip install"):
+        some_report().to_frame()
+    with pytest.raises(ImportError, match=r"PruningPath\.to_frame needs pandas"):
+        path.to_frame()
 
 
 def test_numbers_of_a_fit():
@@ -118,14 +213,24 @@ def test_equal_times_are_not_called_faster():
     assert "the same" in text
 
 
-def test_the_timing_decides_about_the_warning(monkeypatch):
-    for after, said in ((2.0, True), (0.5, False)):
-        monkeypatch.setattr(
-            "sklearn_mabprune.fitting.milliseconds", lambda networks, x, after=after: [1.0, after]
-        )
+@pytest.mark.parametrize(("after", "said"), [(2.0, True), (1.0, True), (0.5, False)])
+def test_the_timing_decides_about_the_warning(after, said, monkeypatch):
+    monkeypatch.setattr("sklearn_mabprune.fitting.milliseconds", lambda networks, x: [1.0, after])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         report = fitted("classifier")[0].pruning_report_
-        assert (report.before.ms_batch, report.after.ms_batch) == (1.0, after)
-        assert any("not faster" in text for text in report.warnings) is said
+    assert (report.before.ms_batch, report.after.ms_batch) == (1.0, after)
+    slow = [w for w in caught if "not faster" in str(w.message)]
+    assert [w.category for w in slow] == [PruningWarning] * said
+    assert [w.filename for w in slow] == [user_nets.__file__] * said  # where fit is called
+    assert any("not faster" in text for text in report.warnings) is said
+
+
+def test_a_delivered_network_that_lost_nothing_is_not_called_slow(monkeypatch):
+    monkeypatch.setattr("sklearn_mabprune.fitting.milliseconds", lambda networks, x: [1.0, 2.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not fitted("classifier", pruning_budget=0)[0].pruning_report_.warnings[1:]
 
 
 def test_features_that_nothing_uses():
@@ -135,53 +240,3 @@ def test_features_that_nothing_uses():
     assert classifier().fit(frame, y).pruning_report_.unused_features == ("constant",)
     assert classifier().fit(X, y).pruning_report_.unused_features == (2,)
     assert classifier().fit(np.delete(X, 2, axis=1), y).pruning_report_.unused_features == ()
-
-
-# -------------------------------------------------------------------------------- progress
-
-
-@pytest.mark.parametrize("verbose", [0, False])
-def test_silent(verbose, capfd, caplog):
-    caplog.set_level(logging.INFO, logger="sklearn_mabprune")
-    X, y = classes_table()
-    classifier(verbose=verbose).fit(X, y).predict(X)
-    written = capfd.readouterr()
-    assert (written.out, written.err) == ("", "")
-    assert not caplog.records
-
-
-@pytest.mark.parametrize("verbose", [1, 2])
-def test_bars_go_to_stderr(verbose, capsys, caplog):
-    caplog.set_level(logging.INFO, logger="sklearn_mabprune")
-    X, y = classes_table()
-    model = classifier(small_classifier(max_epochs=6), verbose=verbose, fine_tune_epochs=3)
-    model.fit(X, y)
-    written = capsys.readouterr()
-    assert written.out == ""
-    for beginning in (r"training: .* 0/6 ", r"pruning: .* 0/10 ", r"fine-tuning: .* 0/3 "):
-        assert re.search(beginning, written.err)
-    lines = [record.getMessage() for record in caplog.records]
-    if verbose == 1:
-        assert not lines
-        return
-    assert sum(line.startswith("training: ") for line in lines) == 6
-    assert "training: 6 of 6 epochs, loss " in "\n".join(lines)
-    rounds = [line for line in lines if line.startswith("pruning: ")]
-    assert len(rounds) == model.pruning_report_.n_rounds
-    assert rounds[0].startswith("pruning: 2 of 10 neurons, left 18, score ")
-    assert lines[-1] == "fine-tuning: 3 of 3 epochs"
-
-
-def test_a_bar_counts_what_is_done():
-    with Progress("pruning", 10, "neurons", verbose=1) as progress:
-        progress.advance(3, left=7)
-        progress.advance(2, left=5)
-        assert (progress.done, progress.bar.n, progress.bar.total) == (5, 5, 10)
-        assert "left=5" in str(progress.bar)
-        assert "5/10" in str(progress.bar)
-
-
-def test_progress_changes_no_result():
-    quiet, X, _ = fitted("classifier")
-    loud, _, _ = fitted("classifier", verbose=2)
-    np.testing.assert_array_equal(loud.predict_proba(X), quiet.predict_proba(X))

@@ -10,7 +10,8 @@ from torch import nn
 
 from sklearn_mabprune.chain import run
 from sklearn_mabprune.evaluation import Block, LayerStatistics
-from sklearn_mabprune.surrogate import draw_targets, estimate, passes
+from sklearn_mabprune.surrogate import draw_targets, passes
+from sklearn_mabprune.surrogate import estimate as estimate_parts
 
 
 def block_of(task="classes", ablation="least_squares", chunk=None, seed=0, **options):
@@ -18,6 +19,12 @@ def block_of(task="classes", ablation="least_squares", chunk=None, seed=0, **opt
     rows = make_rows(task=task, weighted=True, seed=seed + 1)
     ablations = LayerStatistics(ablation, 1e-3).update(chain, rows)
     return Block(chain, rows, ablations, chunk)
+
+
+def estimate(block, kind, source):
+    """Estimates of the whole block, layer by layer."""
+    (found,) = estimate_parts(block, kind, source)
+    return found.split(block.chain.hidden_sizes)
 
 
 def direct_linear(block, layer):
@@ -53,6 +60,16 @@ def test_linear_estimates_equal_a_direct_jacobian(task, ablation):
     block = block_of(task, ablation)
     for layer, found in enumerate(estimate(block, "linear", generator(0))):
         np.testing.assert_allclose(found, direct_linear(block, layer), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["linear", "fisher"])
+def test_estimates_of_parts_average_to_those_of_the_whole(kind):
+    block = block_of()
+    parts = [slice(0, 7), slice(7, 20), slice(20, None)]
+    found = estimate_parts(block, kind, generator(0), parts)
+    weights = torch.stack([block.rows.weights[part].sum() for part in parts])
+    (whole,) = estimate_parts(block, kind, generator(0))
+    np.testing.assert_allclose(weights @ found / weights.sum(), whole, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["linear", "fisher"])
@@ -135,5 +152,7 @@ def test_an_unknown_loss_is_refused_by_name():
 
 
 def test_backward_passes_are_counted():
-    assert passes("linear", 7) == 7
-    assert passes("fisher", 7) == 2
+    classes, targets = block_of("classes"), block_of("targets")
+    assert passes("linear", classes) == classes.chain.n_outputs - 1  # only differences matter
+    assert passes("linear", targets) == targets.chain.n_outputs
+    assert passes("fisher", classes) == 2

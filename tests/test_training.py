@@ -170,6 +170,15 @@ def test_a_callback_may_end_the_training(name):
     assert trained.train_split is not None
 
 
+@pytest.fixture
+def sigint():
+    """A shell starts background jobs, which a test run may be, with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint")
 @pytest.mark.parametrize("name", ["ours", "quick start", "plain"])
 def test_ctrl_c_ends_the_fit_and_leaves_nothing(name):
     X, y = classes_table()

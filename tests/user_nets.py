@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from sklearn.datasets import make_classification, make_regression
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
@@ -34,6 +35,12 @@ def classes_table(n_rows=120, n_classes=3, seed=0):
     return make_classification(
         n_rows, 6, n_informative=5, n_redundant=0, n_classes=n_classes, random_state=seed
     )
+
+
+def strings_table():
+    """A frame with names of columns, and classes that are strings."""
+    X, codes = classes_table()
+    return pd.DataFrame(X, columns=[*"uvwxyz"]), np.array(["red", "green", "blue"])[codes]
 
 
 def values_table(n_rows=120, n_targets=1, seed=0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import IndexPolicy, Policy, ProbabilityPolicy
+from .boundary import Boundary
 from .bounds import KLUCB, MOSS, BayesUCB
 from .exponential import Exp3, Exp3IX, Hedge
 from .gaps import LUCB, UGapE
@@ -34,6 +35,8 @@ POLICIES: dict[str, type[Policy]] = {
     "lucb": LUCB,
     "ugape": UGapE,
     "top_two_thompson": TopTwoThompson,
+    # made for neurons
+    "boundary": Boundary,
     # references
     "uniform": Uniform,
     "exhaustive": Exhaustive,
@@ -47,6 +50,7 @@ __all__ = [
     "SAR",
     "UCB1",
     "BayesUCB",
+    "Boundary",
     "EpsilonGreedy",
     "Exhaustive",
     "Exp3",

@@ -7,12 +7,11 @@ neurons that are safe to remove (see :mod:`sklearn_mabprune.rewards`).
 
 from __future__ import annotations
 
-from numbers import Real
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+
+from .allowed import Allowed
 
 Arms = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -26,31 +25,6 @@ _FORGOTTEN = 1e-6
 
 # Expected noise of a pull, in rewards, until arms have been pulled twice.
 _PRIOR_NOISE = 0.05
-
-
-class Allowed(NamedTuple):
-    """Values that a hyper-parameter may take: finite numbers in an interval, and words."""
-
-    low: float = np.inf
-    high: float = np.inf
-    ends: str = "[)"
-    words: tuple[str | None, ...] = ()
-
-    def permits(self, value: object) -> bool:
-        """Whether a value is allowed."""
-        if value is None or isinstance(value, str):
-            return value in self.words
-        if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
-            return False
-        number = float(value)
-        if number in (self.low, self.high):
-            return self.ends[0 if number == self.low else 1] in "[]"
-        return self.low < number < self.high
-
-    def __str__(self) -> str:
-        """What is allowed, for an error's message."""
-        interval = f"a number in {self.ends[0]}{self.low:g}, {self.high:g}{self.ends[1]}"
-        return " or ".join([interval] * (self.low < self.high) + [repr(w) for w in self.words])
 
 
 def ordered(arms: Arms, keys: Floats) -> Arms:
@@ -98,6 +72,8 @@ class Policy(BaseEstimator):
         budget and are reported.
     ``extra_sums``
         How many further sums an arm :meth:`observe` keeps in ``seen_[3:]``.
+    ``uses_estimates``
+        ``control_variate="auto"`` gives it estimates before pulls.
     ``allowed``
         What every hyper-parameter may be; checked by :meth:`start`.
 
@@ -115,11 +91,17 @@ class Policy(BaseEstimator):
     needs_pulls = True
     initial_pulls = 1
     extra_sums = 0
+    uses_estimates = False
     allowed: dict[str, Allowed] = {}
 
     # ------------------------------------------------------------------ the contract
 
-    def start(self, arms: ArrayLike, rng: np.random.Generator | int | None = None) -> Policy:
+    def start(
+        self,
+        arms: ArrayLike,
+        rng: np.random.Generator | int | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Policy:
         """Begin a search over these arms.
 
         Parameters
@@ -128,6 +110,8 @@ class Policy(BaseEstimator):
             Arm ids (neurons of the original network); they keep their ids for ever.
         rng : numpy.random.Generator, int or None
             Where the policy's own draws come from.
+        groups : array-like of int, shape (n_ids,), optional
+            Group of every id (a neuron's layer), for policies that learn about groups.
 
         Returns
         -------
@@ -143,6 +127,9 @@ class Policy(BaseEstimator):
         self.live_ = np.zeros(n_ids, dtype=bool)
         self.live_[ids] = True
         self.settled_ = np.zeros(n_ids, dtype=bool)
+        self.groups_ = np.zeros(n_ids, dtype=np.intp)
+        if groups is not None:
+            self.groups_[ids] = np.asarray(groups, dtype=np.intp)[ids]
         # rows: effective count, sums of rewards and of their squares, a policy's own sums
         self.seen_ = np.zeros((3 + self.extra_sums, n_ids))
         self.carried_ = np.zeros_like(self.seen_)
@@ -263,6 +250,18 @@ class Policy(BaseEstimator):
             counts, sums = seen[0], seen[1].copy()
             seen[1] = slope * sums + intercept * counts
             seen[2] = slope**2 * seen[2] + 2 * slope * intercept * sums + intercept**2 * counts
+
+    def deviation(self, arms: Arms) -> Floats | None:
+        """Standard deviation of beliefs; None where only the spread of pulls is known."""
+        return None
+
+    def to_estimate(self, n_remove: int) -> Arms:
+        """Arms whose estimates a round that removes `n_remove` needs; all live ones."""
+        return self.live_arms()
+
+    def confidence(self) -> float:
+        """Expected share of right choices, for policies that say; NaN otherwise."""
+        return np.nan
 
     def min_round_budget(self) -> int:
         """Fewest pulls with which a round makes sense; smaller rounds are merged."""

@@ -6,7 +6,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from .base import Allowed, Arms, Floats, IndexPolicy
+from .allowed import Allowed
+from .base import Arms, Floats, IndexPolicy
 
 _EXPLORATION = Allowed(0.0, words=("noise",))
 
@@ -125,9 +126,11 @@ def _largest_within(p: Floats, level: Floats) -> Floats:
         if not moving.any():
             break
         a, b = p[moving], q[moving]
-        log_ratio = np.log(np.maximum(a, np.finfo(float).tiny) / b)
+        # Where b is 0 by underflow, a is 0 too and the term is none.
+        tiny = np.finfo(float).tiny
+        log_ratio = np.log(np.maximum(a, tiny) / np.maximum(b, tiny))
         divergence = np.where(a > 0, a * log_ratio, 0.0) + (1 - a) * np.log((1 - a) / (1 - b))
-        slope = (b - a) / (b * (1 - b))
+        slope = (b - a) / np.maximum(b * (1 - b), tiny)
         step = np.where(slope > 0, (divergence - level[moving]) / np.where(slope > 0, slope, 1), 0)
         q[moving] = np.maximum(b - np.maximum(step, 0.0), a)
         moving[moving] = step > 1e-13

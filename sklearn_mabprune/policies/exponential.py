@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .base import Allowed, Arms, Floats, Policy, ProbabilityPolicy
+from .allowed import Allowed
+from .base import Arms, Floats, Policy, ProbabilityPolicy
 
 _RATE = Allowed(0.0, ends="()", words=(None,))
 

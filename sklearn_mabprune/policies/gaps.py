@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Allowed, Arms, Floats, Policy, ordered
+from .allowed import Allowed
+from .base import Arms, Floats, Policy, ordered
 
 _ALLOWED = {
     "delta": Allowed(0.0, 1.0, "()"),

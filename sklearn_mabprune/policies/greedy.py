@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Allowed, Arms, Floats, IndexPolicy, Policy, ordered
+from .allowed import Allowed
+from .base import Arms, Floats, IndexPolicy, Policy, ordered
 
 _SCHEDULES = Allowed(words=("fixed", "decaying"))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Allowed, Arms, Floats, IndexPolicy
+from .allowed import Allowed
+from .base import Arms, Floats, IndexPolicy
 
 _POSITIVE = Allowed(0.0, ends="()")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Allowed, Arms, Floats, IndexPolicy
+from .allowed import Allowed
+from .base import Arms, Floats, IndexPolicy
 
 _EXPLORATION = Allowed(0.0, words=("noise",))
 

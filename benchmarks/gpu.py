@@ -1,0 +1,157 @@
+"""The rows of the speed table that need a GPU.
+
+Written for ``python -m benchmarks.speed --device cuda``.  Not measured yet: no table of a card
+is committed.  What they call is tested on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from benchmarks import naive
+from benchmarks.timing import Result, in_turns, milliseconds
+from sklearn_mabprune.chain import Chain, recover_chain
+from sklearn_mabprune.evaluation import Block, LayerStatistics, Rows
+from sklearn_mabprune.losses import RowLoss
+
+#: Layers, rows, and how many times faster than the naive loop on the same card.
+CASES = (((784, 1024, 512, 256, 10), 1024, 20.0), ((50, 256, 128, 10), 256, 200.0))
+#: Of each the share of the neurons that a choice is compared on.
+CHOSEN = 0.25
+
+
+def example(sizes: tuple[int, ...], n_rows: int, device: str) -> tuple[nn.Sequential, Chain, Rows]:
+    """A random network and rows on a device, the same on every device."""
+    module = naive.network(sizes)
+    x = torch.randn(n_rows, sizes[0], generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        y = module(x).argmax(1)
+    module = module.to(device)
+    weights = torch.ones(n_rows, dtype=torch.float64, device=device)
+    rows = Rows(x.to(device), y.to(device), weights, RowLoss(nn.CrossEntropyLoss()))
+    return module, recover_chain(module, rows.x), rows
+
+
+def every_neuron(chain: Chain, rows: Rows, ablation: str = "zero") -> torch.Tensor:
+    """Loss increase of all neurons on a block of these rows."""
+    block = Block(chain, rows, LayerStatistics(ablation, 1e-3).update(chain, rows))
+    units = [torch.arange(size, device=chain.device) for size in chain.hidden_sizes]
+    return torch.cat([block.loss_increase(k, each) for k, each in enumerate(units)])
+
+
+def multiply_adds(sizes: tuple[int, ...], n_rows: int) -> int:
+    """Of one pull of every neuron: its suffix behind the rank-1 update, and the prefix once."""
+    behind = [
+        sum(a * b for a, b in zip(sizes[k + 1 :], sizes[k + 2 :], strict=False))
+        for k in range(1, len(sizes) - 1)
+    ]
+    prefix = sum(a * b for a, b in pairwise(sizes))
+    pulls = sum(width * macs for width, macs in zip(sizes[1:-1], behind, strict=True))
+    return n_rows * (prefix + pulls)
+
+
+def peak(device: str, size: int = 8192) -> float:
+    """Float32 multiply-adds a second of a large square product, TensorFloat-32 off."""
+    a, b = (torch.randn(size, size, device=device) for _ in range(2))
+    found = in_turns({"product": lambda: a @ b}, 5, device)
+    return size**3 / found["product"]
+
+
+def pulls(repeats: int, device: str) -> Iterator[Result]:
+    """Pulls a second against the naive loop on this card, and against the CPU."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    best = peak(device)
+    for sizes, n_rows, bound in CASES:
+        module, chain, rows = example(sizes, n_rows, device)
+        _, on_host, host_rows = example(sizes, n_rows, "cpu")
+        found = in_turns(
+            {
+                "naive": lambda m=module, r=rows: naive.mask_forward_restore(m, r.x, r.targets),
+                "ours": lambda c=chain, r=rows: every_neuron(c, r),
+            },
+            repeats,
+            device,
+        )
+        host = in_turns({"cpu": lambda c=on_host, r=host_rows: every_neuron(c, r)}, 3)["cpu"]
+        title, n_pulls = "-".join(map(str, sizes)), sum(sizes[1:-1])
+        yield Result(
+            f"GPU pulls against naive, {title}, {n_rows} rows",
+            found["naive"] / found["ours"],
+            bound,
+            True,
+            f"{n_pulls / found['ours']:,.0f} pulls/s, naive {milliseconds(found['naive'])}",
+        )
+        yield Result(
+            f"GPU pulls against one CPU thread, {title}",
+            host / found["ours"],
+            None,
+            True,
+            f"{n_pulls / host:,.0f} pulls/s on the CPU",
+        )
+        share = multiply_adds(sizes, n_rows) / found["ours"] / best
+        note = f"{2 * best / 1e12:.1f} TFLOP/s in a large float32 product"
+        yield Result(f"share of the float32 peak, {title}", share, None, True, note)
+
+
+@contextmanager
+def tensor_float(on: bool) -> Iterator[None]:
+    """Products in TensorFloat-32, as long as this lasts."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = on
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def in_bfloat16(chain: Chain, rows: Rows) -> tuple[Chain, Rows]:
+    """The network and its rows in bfloat16; losses are weighed in float64 as ever."""
+    layers = list(chain.to_module().to(torch.bfloat16))
+    return Chain.from_layers(layers), Rows(rows.x.bfloat16(), rows.targets, rows.weights, rows.loss)
+
+
+def precision(repeats: int, device: str) -> Iterator[Result]:
+    """TensorFloat-32 and bfloat16: faster by, off by, and whether others would be chosen."""
+    for sizes, n_rows, _ in CASES:
+        _, chain, rows = example(sizes, n_rows, device)
+        small, small_rows = in_bfloat16(chain, rows)
+
+        def float32(c: Chain = chain, r: Rows = rows) -> torch.Tensor:
+            with tensor_float(False):
+                return every_neuron(c, r)
+
+        def tf32(c: Chain = chain, r: Rows = rows) -> torch.Tensor:
+            with tensor_float(True):
+                return every_neuron(c, r)
+
+        def bfloat16(c: Chain = small, r: Rows = small_rows) -> torch.Tensor:
+            return every_neuron(c, r)
+
+        sides: dict[str, Callable[[], torch.Tensor]] = {
+            "float32": float32,
+            "TF32": tf32,
+            "bfloat16": bfloat16,
+        }
+        found = in_turns(sides, repeats, device)
+        exact = float32()
+        n_chosen = int(CHOSEN * len(exact))
+        wanted = set(exact.argsort()[:n_chosen].tolist())
+        for name in ("TF32", "bfloat16"):
+            measured = sides[name]()
+            same = len(wanted & set(measured.argsort()[:n_chosen].tolist())) / n_chosen
+            yield Result(
+                f"{name} against float32, {'-'.join(map(str, sizes))}",
+                found["float32"] / found[name],
+                None,
+                True,
+                f"off by {float((measured - exact).abs().max()):.0e}, increases up to "
+                f"{float(exact.abs().max()):.0e}; {same:.0%} of the safest {CHOSEN:.0%} the same",
+            )
+
+
+ROWS = {"gpu-pulls": pulls, "gpu-precision": precision}

@@ -1,0 +1,121 @@
+"""One ranking on a frozen network: every policy on pulls that were measured once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.prepared import Prepared
+from sklearn_mabprune.ablation import make_ablation
+from sklearn_mabprune.evaluation import Block
+from sklearn_mabprune.neurons import NeuronTable
+from sklearn_mabprune.policies import POLICIES
+from sklearn_mabprune.pulls import Pulled
+from sklearn_mabprune.search import Search
+from sklearn_mabprune.surrogate import estimate
+
+#: Pulls a neuron, all included.
+PULLS = (2, 4, 8, 16)
+BLOCK_ROWS = 32
+KINDS = (None, "linear", "fisher")
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class Frozen:
+    """Every neuron's loss increase on every block of rows, exact and estimated."""
+
+    increase: Floats  # (n_blocks, n_neurons)
+    estimates: dict[str, Floats]
+    layer: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, ready: Prepared, n_rows: int, seed: int) -> Frozen:
+        """Measure all."""
+        chain, rows = ready.chain(), ready.pruning_rows(n_rows, seed)
+        order = np.random.default_rng(seed).permutation(len(rows))
+        n_blocks = len(rows) // BLOCK_ROWS
+        rows = rows.at(torch.as_tensor(order[: n_blocks * BLOCK_ROWS]))
+        with torch.inference_mode():
+            hidden, _ = chain.activations(rows.x)
+            ablations = [make_ablation("least_squares", a, rows.weights, 1e-3) for a in hidden]
+        whole = Block(chain, rows, ablations)
+        parts = [slice(k * BLOCK_ROWS, (k + 1) * BLOCK_ROWS) for k in range(n_blocks)]
+        blocks = [whole.part(part) for part in parts]
+        sizes = chain.hidden_sizes
+        increase = [
+            torch.cat([block.loss_increase(k, torch.arange(n)) for k, n in enumerate(sizes)])
+            for block in blocks
+        ]
+        generator = torch.Generator().manual_seed(seed)
+        estimates = {
+            kind: estimate(whole, kind, generator, parts).numpy() for kind in ("linear", "fisher")
+        }
+        arms = np.arange(sum(sizes))
+        return cls(torch.stack(increase).numpy(), estimates, NeuronTable(sizes).layer(arms))
+
+
+class FrozenPulls:
+    """Pulls that look up what was measured; blocks in an order of their own."""
+
+    def __init__(self, frozen: Frozen, kind: str | None, rng: np.random.Generator):
+        order = rng.permutation(len(frozen.increase))
+        self.values = frozen.increase[order]
+        self.expected: Floats | None = None
+        if kind is not None:
+            estimates = frozen.estimates[kind][order]
+            self.expected = estimates.mean(axis=0)
+            self.values = self.values - estimates + self.expected
+        self.done = np.zeros(self.values.shape[1], dtype=np.intp)
+
+    def pull(self, arms: NDArray[np.intp]) -> Pulled:
+        """The next block of each."""
+        values = self.values[self.done[arms], arms]
+        self.done[arms] += 1
+        return Pulled(values, np.ones(len(arms)), self.done[arms] == len(self.values))
+
+
+def rank(frozen: Frozen, name: str, kind: str | None, pulls: int, seed: int) -> dict[str, float]:
+    """Choose the safer half of the neurons; how right that is, and what it took.
+
+    Returns
+    -------
+    dict
+        ``overlap``: share of the chosen that belong there.  ``excess``: summed true loss
+        increase of the chosen, above that of the right ones, as a share of what choosing at
+        random costs.  ``pulls``: pulls a neuron that were made.
+    """
+    true = frozen.increase.mean(axis=0)
+    n_arms = len(true)
+    half = n_arms // 2
+    draws, blocks = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
+    policy = POLICIES[name]()
+    source = FrozenPulls(frozen, kind, blocks)
+    search = Search(policy, np.arange(n_arms), draws, groups=frozen.layer)
+    initial = 0 if kind else policy.initial_pulls * n_arms
+    order = search.run_round(source, half, pulls * n_arms - initial, np.ones(n_arms))
+    best, chosen = np.sort(true)[:half], order[:half]
+    return {
+        "overlap": float(np.isin(chosen, np.argsort(true, kind="stable")[:half]).mean()),
+        "excess": float((true[chosen].sum() - best.sum()) / (half * true.mean() - best.sum())),
+        "pulls": float(source.done.sum() / n_arms),
+    }
+
+
+def measure(ready: Prepared, seed: int, n_rows: int, repeats: int) -> Iterator[dict[str, Any]]:
+    """Rows of the table for one network, a mean over repeats each."""
+    frozen = Frozen.of(ready, n_rows, seed)
+    for name in POLICIES:
+        if name == "exhaustive":
+            continue
+        for kind in KINDS:
+            for pulls in PULLS:
+                found = [rank(frozen, name, kind, pulls, seed + 1000 * k) for k in range(repeats)]
+                mean = {key: float(np.mean([f[key] for f in found])) for key in found[0]}
+                yield {"policy": name, "estimates": kind or "none", "budget": pulls, **mean}

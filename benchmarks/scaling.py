@@ -1,0 +1,260 @@
+"""How the cost of pruning grows: seconds and evaluations of a prune to 75 %.
+
+    python -m benchmarks.scaling                       # measures, writes the rows and the plot
+    python -m benchmarks.scaling --sweeps rows depth   # some of the sweeps
+    python -m benchmarks.scaling --most-neurons 4096   # smaller
+    python -m benchmarks.scaling --plot                # the plot again, from the rows
+    python -m benchmarks.scaling --refresh             # stale against fresh statistics
+
+Networks are not trained: what a round costs does not depend on the weights.  All parameters
+that a sweep does not vary are the defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+from torch import nn
+
+from benchmarks import naive
+from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
+from sklearn_mabprune.chain import Chain, recover_chain
+from sklearn_mabprune.evaluation import Rows
+from sklearn_mabprune.forecast import forecast
+from sklearn_mabprune.losses import RowLoss
+from sklearn_mabprune.parameters import resolve_policy
+from sklearn_mabprune.path import PathOptions, Walk, pruning_path
+from sklearn_mabprune.schedules import Budget
+from sklearn_mabprune.training import Data, train
+
+RESULTS = Path(__file__).parent / "results"
+PLOT = Path(__file__).parents[1] / "docs" / "_static"
+N_FEATURES, N_OUTPUTS, N_ROWS = 50, 10, 4096
+FIELDS = (
+    "sweep", "value", "hidden", "rows", "seconds", "rounds", "pulls", "evaluations",
+    "factorisations", "forecast", "device",
+)  # fmt: skip
+
+
+def prune(chain: Chain, rows: Rows, device: str) -> Walk:
+    """The path to 75 % with default parameters."""
+    used, budget, options = defaults(chain)
+    # As the estimator does: more rows than that are left out before anything is measured.
+    if len(rows) > used["max_pruning_rows"]:
+        rows = rows.at(torch.randperm(len(rows))[: used["max_pruning_rows"]].to(device))
+    return pruning_path(
+        chain,
+        rows,
+        resolve_policy(used["policy"]),
+        budget,
+        options,
+        score=lambda _: 0.0,
+        seed=0,
+    )
+
+
+def defaults(chain: Chain) -> tuple[dict[str, Any], Budget, PathOptions]:
+    """The estimator's parameters, and what they mean for a path to 75 % of a network."""
+    used = MABPrunedClassifier().get_params(deep=False)
+    names = set(PathOptions.__dataclass_fields__) & set(used)
+    budget = Budget.of(0.75, "neurons", chain.hidden_sizes, chain.cost, used["min_neurons"])
+    return used, budget, PathOptions(**{name: used[name] for name in names})
+
+
+def made(hidden: tuple[int, ...], n_rows: int, device: str) -> tuple[Chain, Rows]:
+    """A random network and rows that it labels itself."""
+    module = naive.network((N_FEATURES, *hidden, N_OUTPUTS), device)
+    x = torch.randn(n_rows, N_FEATURES, generator=torch.Generator().manual_seed(0)).to(device)
+    with torch.no_grad():
+        y = torch.cat([module(part).argmax(1) for part in x.split(8192)])
+    weights = torch.ones(n_rows, dtype=torch.float64, device=device)
+    return recover_chain(module, x[:64]), Rows(x, y, weights, RowLoss(nn.CrossEntropyLoss()))
+
+
+def sweeps(most: int) -> dict[str, list[tuple[int, tuple[int, ...], int]]]:
+    """Of each sweep the value that varies, the hidden layers and the rows."""
+    neurons = [2**k for k in range(7, 15) if 2**k <= most]
+    return {
+        "neurons, 1 layer": [(n, (n,), N_ROWS) for n in neurons],
+        "neurons, 3 layers": [(n, (n // 2, n // 4, n // 4), N_ROWS) for n in neurons],
+        "width of 3 layers": [(n, (n,) * 3, N_ROWS) for n in (64, 128, 256, 512, 1024, 4096)],
+        "rows": [(n, (128, 64), n) for n in (1000, 4000, 16_000, 64_000, 250_000, 1_000_000)],
+        "depth": [(n, (64,) * n, N_ROWS) for n in (1, 2, 3, 4, 6, 8)],
+    }
+
+
+def measure(names: list[str], most: int, limit: float, device: str) -> Iterator[dict[str, Any]]:
+    """One row a point; a sweep ends when the next point is likely to pass the limit."""
+    for name in names:
+        before: list[float] = []
+        for value, hidden, n_rows in sweeps(most)[name]:
+            if len(before) > 1 and before[-1] ** 2 / before[-2] > limit:
+                print(f"{name} {value}: left out, about {before[-1] ** 2 / before[-2]:,.0f} s")
+                break
+            chain, rows = made(hidden, n_rows, device)
+            # Processor time: on one thread that of a machine with nothing else to do.
+            now = time.process_time if device == "cpu" else time.perf_counter
+            used, budget, options = defaults(chain)
+            expected = forecast(chain, rows.at(slice(used["max_pruning_rows"])), options, budget)
+            started = now()
+            walk = prune(chain, rows, device)
+            before.append(now() - started)
+            yield {
+                "sweep": name,
+                "value": value,
+                "hidden": "-".join(map(str, hidden)),
+                "rows": n_rows,
+                "seconds": round(before[-1], 4),
+                "rounds": len(walk.steps) - 1,
+                "pulls": sum(step.n_pulls for step in walk.steps),
+                "evaluations": sum(step.n_evaluations for step in walk.steps),
+                "factorisations": max(walk.n_factorisations),
+                "forecast": round(expected, 2),
+                "device": device,
+            }
+
+
+def exponent(rows: list[dict[str, Any]], of: str) -> float:
+    """Slope of the logarithms, from the upper half of the points: what growth comes to."""
+    upper = rows[len(rows) // 2 - 1 :] if len(rows) > 3 else rows
+    x, y = ([float(row[key]) for row in upper] for key in ("value", of))
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def summarise(rows: list[dict[str, Any]]) -> None:
+    """Exponents of each sweep."""
+    for name in dict.fromkeys(row["sweep"] for row in rows):
+        some = [row for row in rows if row["sweep"] == name]
+        if len(some) > 1:
+            print(
+                f"{name}: seconds grow with exponent {exponent(some, 'seconds'):.2f}, "
+                f"evaluations with {exponent(some, 'evaluations'):.2f}"
+            )
+
+
+def plot(rows: list[dict[str, Any]], file: Path) -> None:
+    """Seconds and evaluations over each sweep."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "scaling"
+    from matplotlib import pyplot as plt
+
+    names = list(dict.fromkeys(row["sweep"] for row in rows))
+    figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 3), layout="constrained")
+    for axis, name in zip(np.atleast_1d(axes), names, strict=True):
+        some = [row for row in rows if row["sweep"] == name]
+        x = [float(row["value"]) for row in some]
+        axis.loglog(x, [float(row["seconds"]) for row in some], "o-", label="seconds")
+        axis.loglog(
+            x, [float(row["evaluations"]) / 1e6 for row in some], "s--", label="evaluations / 1e6"
+        )
+        axis.set_xlabel(name)
+        axis.set_title(f"seconds ~ {name.split(',')[0]}^{exponent(some, 'seconds'):.2f}", size=9)
+    np.atleast_1d(axes)[0].legend()
+    file.parent.mkdir(exist_ok=True)
+    figure.savefig(file, metadata={"Date": None})
+
+
+def refresh(shares: tuple[float, ...] = (0.02, 0.1, 0.2, 0.5, 1.0)) -> None:
+    """What stale statistics do to the score without fine-tuning: digits, three seeds."""
+    X, y = load_digits(return_X_y=True)
+    X = StandardScaler().fit_transform(X).astype(np.float32)
+    print(f"{'refresh':>8s} {'factor.':>8s} {'50 %':>8s} {'75 %':>8s} {'90 %':>8s}   accuracy")
+    found: dict[float, list[list[float]]] = {share: [] for share in shares}
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(X))
+        inside, outside = order[:1200], order[1200:]
+        net = MLPNetClassifier(module__hidden_layer_sizes=(96, 64, 48), max_epochs=40)
+        data = [Data(X[side], y[side], None, 10) for side in (inside, outside)]
+        net = train(net, data[0], data[1], seed)
+        x, targets = torch.from_numpy(X[inside]), torch.from_numpy(y[inside])
+        rows = Rows(
+            x, targets, torch.ones(len(x), dtype=torch.float64), RowLoss(nn.CrossEntropyLoss())
+        )
+        chain = recover_chain(net.module_, x[:64])
+        held_out, wanted = torch.from_numpy(X[outside]), torch.from_numpy(y[outside])
+
+        def accuracy(chain: Chain, x: torch.Tensor = held_out, y: torch.Tensor = wanted) -> float:
+            return float((chain.forward(x).argmax(1) == y).double().mean())
+
+        for share in shares:
+            walk = pruning_path(
+                chain,
+                rows,
+                resolve_policy(MABPrunedClassifier().policy),
+                Budget.of(0.9, "neurons", chain.hidden_sizes, chain.cost, 1),
+                PathOptions(refresh=share),
+                score=accuracy,
+                seed=seed,
+            )
+            sizes = np.array([sum(step.sizes) for step in walk.steps])
+            near = [int(np.argmin(abs(sizes - left * sizes[0]))) for left in (0.5, 0.25, 0.1)]
+            scores = [walk.steps[number].score for number in near]
+            found[share].append([max(walk.n_factorisations), *scores])
+    for share, values in found.items():
+        made_at, *scores = np.mean(values, axis=0)
+        print(f"{share:8.2f} {made_at:8.1f} " + " ".join(f"{score:8.4f}" for score in scores))
+
+
+def main() -> None:
+    """Measure, write the rows, print the exponents, draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sweeps", nargs="+", help="beginnings of their names")
+    parser.add_argument("--most-neurons", type=int, default=16_384)
+    parser.add_argument("--limit", type=float, default=300, help="seconds a point may take")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--plot", action="store_true")
+    parser.add_argument("--refresh", action="store_true")
+    args = parser.parse_args()
+    file = RESULTS / f"scaling_{args.device}.csv"
+    with threadpool_limits(args.threads):
+        torch.set_num_threads(args.threads)
+        if args.refresh:
+            refresh()
+            return
+        if not args.plot:
+            known = sweeps(args.most_neurons)
+            names = [n for n in known if not args.sweeps or n.startswith(tuple(args.sweeps))]
+            kept = [row for row in read(file) if row["sweep"] not in names]
+            for row in measure(names, args.most_neurons, args.limit, args.device):
+                print(", ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+                kept.append(row)
+            write(file, kept)
+    rows = read(file)
+    print(f"{platform.machine()}, torch {torch.__version__}, {args.threads} thread(s)")
+    summarise(rows)
+    plot(rows, PLOT / f"scaling_{args.device}.svg")
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """Rows measured before."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def write(file: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows as CSV."""
+    file.parent.mkdir(exist_ok=True)
+    with file.open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, FIELDS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

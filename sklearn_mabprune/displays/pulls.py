@@ -1,0 +1,157 @@
+"""Who was pulled when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .base import COLOURS, chosen_step, grid_of_axes, pruned, pyplot, rounds_of_removal
+
+
+class PullsDisplay:
+    """Pulls of every neuron in every round.
+
+    Use :meth:`from_estimator` to make one.  A row is a neuron, in the order in which the
+    neurons of its layer went, a column is a round.  White: the neuron was gone.
+
+    Parameters
+    ----------
+    pulls : array-like of int, shape (n_rounds, n_neurons)
+        Pulls of each neuron of the original network in each round.
+    removed_in : array-like of int, shape (n_neurons,)
+        The round in which each neuron went, from 1; 0 for those that never went.
+    layer_sizes : sequence of int
+        Neurons of each hidden layer.
+    chosen : int
+        Rounds until the delivered network.
+
+    Attributes
+    ----------
+    ax_ : Axes
+    figure_ : Figure
+    image_ : AxesImage
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
+    >>> from sklearn_mabprune.displays import PullsDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPNetClassifier(module__hidden_layer_sizes=(8, 4), max_epochs=5)
+    >>> model = MABPrunedClassifier(net, tolerance=1, random_state=0).fit(X, y)
+    >>> display = PullsDisplay.from_estimator(model)
+    >>> bool(display.pulls.sum() == model.n_pulls_)
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        pulls: ArrayLike,
+        removed_in: ArrayLike,
+        layer_sizes: Sequence[int],
+        chosen: int,
+    ):
+        self.pulls = np.asarray(pulls)
+        self.removed_in = np.asarray(removed_in)
+        self.layer_sizes = tuple(layer_sizes)
+        self.chosen = chosen
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, cumulative: bool = False, ax: Any = None
+    ) -> PullsDisplay:
+        """Draw the pulls of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted pruned estimator, a pipeline that ends in one, or a search over one.
+        cumulative : bool, default=False
+            See :meth:`plot`.
+        ax : Axes, optional
+            None makes a figure.
+
+        Returns
+        -------
+        PullsDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If there is no fitted pruning path.
+        ValueError
+            If nothing was pulled: a criterion makes no pulls, nor does a budget of 0.
+        """
+        pyplot(f"{cls.__name__}.from_estimator")
+        model = pruned(estimator)
+        path = model.pruning_path_
+        if not path.pulls_by_arm.any():
+            raise ValueError(
+                f"Nothing was pulled: policy {type(model.policy_).__name__}, "
+                f"{len(path) - 1} rounds. NeuronMapDisplay shows who went when."
+            )
+        display = cls(
+            pulls=path.pulls_by_arm[1:],
+            removed_in=rounds_of_removal(path.removed, path.pulls_by_arm.shape[1]),
+            layer_sizes=path.layer_sizes[0],
+            chosen=chosen_step(model),
+        )
+        return display.plot(ax, cumulative=cumulative)
+
+    def plot(self, ax: Any = None, *, cumulative: bool = False) -> PullsDisplay:
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            None makes a figure.
+        cumulative : bool, default=False
+            All pulls until the end of a round, in place of those of the round.
+
+        Returns
+        -------
+        PullsDisplay
+            Itself.
+        """
+        caller = f"{type(self).__name__}.plot"
+        plt = pyplot(caller)
+        self.figure_, axes = grid_of_axes(ax, (1, 1), caller, (8.0, 5.0))
+        self.ax_ = axes[0, 0]
+        n_rounds, n_neurons = self.pulls.shape
+        last = np.where(self.removed_in > 0, self.removed_in, n_rounds + 1)
+        layers = np.repeat(np.arange(len(self.layer_sizes)), self.layer_sizes)
+        rows = np.lexsort((last, layers))
+        values = np.cumsum(self.pulls, axis=0, dtype=np.intp) if cumulative else self.pulls
+        gone = np.arange(1, n_rounds + 1)[:, None] > last
+        shown = np.ma.masked_array(values, gone).T[rows]
+        self.image_ = self.ax_.imshow(
+            shown,
+            aspect="auto",
+            cmap="cividis",
+            extent=(0.5, n_rounds + 0.5, n_neurons, 0),
+            vmin=0,
+        )
+        ends = np.cumsum(self.layer_sizes)
+        for end in ends[:-1]:
+            self.ax_.axhline(end, color=COLOURS[1], linewidth=1.5)
+        if self.chosen < n_rounds:
+            self.ax_.axvline(self.chosen + 0.5, color=COLOURS[1], linestyle=":", linewidth=1.5)
+        self.ax_.set_yticks(
+            ends - np.asarray(self.layer_sizes) / 2,
+            [f"layer {k + 1}\n({size})" for k, size in enumerate(self.layer_sizes)],
+        )
+        self.ax_.tick_params(axis="y", length=0)
+        self.ax_.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+        self.ax_.set(xlabel="round", ylabel="neurons, those removed first on top")
+        bar = self.figure_.colorbar(
+            self.image_, ax=self.ax_, label="pulls so far" if cumulative else "pulls in the round"
+        )
+        bar.locator = plt.MaxNLocator(integer=True)
+        bar.update_ticks()
+        return self

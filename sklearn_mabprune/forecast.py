@@ -1,0 +1,97 @@
+"""How long a path is going to take, said before it starts."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from .chain import Chain
+from .path import PathOptions
+from .rows import Rows
+from .schedules import Budget, step_size
+
+_ROWS = 512
+# What is not a product, in multiply-adds that take as long: moving, activating and weighing
+# a number; the loss of a point; a number of a matrix that is copied in float64.
+_NUMBER, _POINT, _COPIED = 6, 60, 30
+# Calls of a round, in seconds.
+_ROUND = 0.006
+# Of the network's own rate, what small products reach.
+_SHARE = 0.7
+# Products in float64 take twice as long.
+_DOUBLE = 2
+
+
+def forecast(
+    chain: Chain, rows: Rows, options: PathOptions, budget: Budget, pulls: bool = True
+) -> float:
+    """Seconds that a path will take, about: within a factor of three.
+
+    Counts multiply-adds, and times the network as it stands on some rows.
+
+    Parameters
+    ----------
+    chain : Chain
+    rows : Rows
+        Pruning rows.
+    options : PathOptions
+    budget : Budget
+    pulls : bool
+        Whether there are any; criteria make none.
+    """
+    sizes = np.array(chain.hidden_sizes, dtype=float)
+    widths = np.array([*sizes, chain.n_outputs])
+    n = sizes.sum()
+    share = (budget.target if budget.unit == "neurons" else n) / n
+    if not share:
+        return 0.0
+    # Layers shrink alike, so products shrink with the square: its mean over the path.
+    square = (1 - (1 - share) ** 3) / (3 * share)
+    step = step_size(options.step, int(n))
+    n_rounds = share * n / step
+    total = n_rounds * len(rows) * chain.cost()[1] * square
+    if pulls:
+        size = options.pull_batch_size
+        block = min(len(rows), _ROWS if isinstance(size, str) else size)
+        behind = np.cumsum((widths[:-1] * widths[1:])[::-1])[::-1]
+        behind = np.append(behind[1:], 0.0) + sizes + _NUMBER * widths[1:] + _POINT
+        each = sizes @ behind / n
+        total += each * block * (n + options.pulls_per_neuron * share * n * square)
+    if options.ablation == "least_squares":
+        made = len(rows) * sizes**2 + sizes**3
+        # The first layer's once, the others' five times, while they shrink.
+        total += _DOUBLE * (made[0] + (1 + 4 * square) * made[1:].sum())
+        down = (step / n) * sizes**3 * _DOUBLE + _COPIED * sizes**2
+        total += n_rounds * square * down.sum()
+    return float(total / (_SHARE * _rate(chain, rows)) + n_rounds * _ROUND)
+
+
+def in_words(seconds: float) -> str:
+    """A time as people say it.
+
+    Examples
+    --------
+    >>> from sklearn_mabprune.forecast import in_words
+    >>> in_words(0.3), in_words(42.0), in_words(400.0), in_words(9000.0)
+    ('a second', '42 seconds', '7 minutes', '2.5 hours')
+    """
+    if seconds < 1.5:
+        return "a second"
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _rate(chain: Chain, rows: Rows) -> float:
+    """Multiply-adds a second of the network as it stands, the best of three runs."""
+    x, best = rows.x[:_ROWS], float("inf")
+    with torch.inference_mode():
+        for _ in range(3):
+            started = time.perf_counter()
+            chain.outputs_across(x)
+            if x.device.type == "cuda":  # pragma: no cuda cover
+                torch.cuda.synchronize(x.device)
+            best = min(best, time.perf_counter() - started)
+    return len(x) * chain.cost()[1] / best

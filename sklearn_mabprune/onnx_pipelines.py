@@ -1,0 +1,225 @@
+"""Whole pipelines as ONNX: skl2onnx converts the other steps, these functions ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .budget_cv import MABPrunedClassifierCV, MABPrunedRegressorCV
+from .estimators import MABPrunedClassifier, MABPrunedRegressor
+from .onnx_graph import OPSET, TYPES, Writer, onnx_labels
+from .optional import require
+from .plain_layers import n_outputs, plain_layers, precision
+
+
+def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
+    """A fitted pipeline that ends in one of our estimators, in the ONNX format.
+
+    Needs the extra: ``pip install "sklearn-mabprune[onnx]"``.
+
+    Parameters
+    ----------
+    pipeline : Pipeline, search or other estimator
+        Fitted.  Of a search its best estimator is taken.  skl2onnx must know all steps but ours.
+    X : array-like or dataframe of shape (n_samples, n_features)
+        Rows as ``predict`` takes them; one is enough.  They say what the inputs are: an array
+        is one input "X"; a dataframe has an input of shape (n_rows, 1) for each column, in
+        their order and called like them, with "_" for whatever is no letter, digit or "_".
+        Strings are strings; numbers and booleans are float32 where all floats among them are,
+        else float64.
+    path : str or path-like, optional
+        File to write.
+
+    Returns
+    -------
+    onnx.ModelProto
+        With the outputs "label" and "probabilities", or "variable" for a regressor, as
+        :meth:`MABPrunedClassifier.to_onnx` has them.
+
+    Raises
+    ------
+    ImportError
+        If skl2onnx is not installed.
+    TypeError
+        If a column is neither all numbers nor all strings.
+
+    Notes
+    -----
+    For other options of skl2onnx call :func:`register_onnx_converters`, and then
+    ``skl2onnx.to_onnx`` yourself.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_mabprune import MABPrunedClassifier, pipeline_to_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), MABPrunedClassifier(random_state=0)).fit(X, y)
+    >>> onnx_model = pipeline_to_onnx(model, X)
+    >>> [output.name for output in onnx_model.graph.output]
+    ['label', 'probabilities']
+    """
+    pipeline = getattr(pipeline, "best_estimator_", pipeline)
+    check_is_fitted(pipeline)
+    register_onnx_converters()
+    last = pipeline
+    while isinstance(last, Pipeline):
+        last = last.steps[-1][1]
+    model = require("skl2onnx", "onnx").to_onnx(
+        pipeline,
+        initial_types=_inputs(X),
+        # Arrays, in place of a dict for each row.
+        options={id(last): {"zipmap": False}} if is_classifier(last) else None,
+        target_opset={"": OPSET, "ai.onnx.ml": 3},
+    )
+    if path is not None:
+        with open(path, "wb") as file:
+            file.write(model.SerializeToString())
+    return model
+
+
+def register_onnx_converters() -> None:
+    """Teach skl2onnx our estimators, wherever they stand in what it converts.
+
+    ``skl2onnx.to_onnx(model, X)`` then works for every model that contains them, with the
+    options that classifiers have there.  Calling it again does nothing more.
+
+    Raises
+    ------
+    ImportError
+        If skl2onnx is not installed.
+
+    Examples
+    --------
+    >>> import skl2onnx
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import VotingClassifier
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_mabprune import MABPrunedClassifier, register_onnx_converters
+    >>> register_onnx_converters()
+    >>> X, y = load_iris(return_X_y=True)
+    >>> members = [("net", MABPrunedClassifier(random_state=0)), ("bayes", GaussianNB())]
+    >>> vote = VotingClassifier(members, voting="soft", flatten_transform=False).fit(X, y)
+    >>> onnx_model = skl2onnx.to_onnx(vote, X, options={id(vote): {"zipmap": False}})
+    """
+    register = require("skl2onnx", "onnx").update_registered_converter
+    options = {
+        "zipmap": [True, False, "columns"],
+        "output_class_labels": [False, True],
+        "nocl": [True, False],
+    }
+    for made in (MABPrunedClassifier, MABPrunedClassifierCV):
+        register(
+            made,
+            f"Mabprune{made.__name__}",
+            _classifier_outputs,
+            _convert_classifier,
+            options=options,
+        )
+    for kind in (MABPrunedRegressor, MABPrunedRegressorCV):
+        register(kind, f"Mabprune{kind.__name__}", _regressor_outputs, _convert_regressor)
+
+
+# ------------------------------------------------------------------- inputs of a pipeline
+
+
+def _inputs(X: Any) -> list[tuple[str, Any]]:
+    """Names and types of the inputs, as skl2onnx wants them."""
+    types = require("skl2onnx.common.data_types", "onnx")
+    if hasattr(X, "columns"):
+        columns = {str(name): np.asarray(X[name])[:, None] for name in X.columns}
+    else:
+        columns = {"X": X if hasattr(X, "dtype") else np.asarray(X)}
+    floats = {values.dtype for values in columns.values() if values.dtype.kind == "f"}
+    # One type for all: skl2onnx joins columns without a cast, whatever they are.
+    number = types.FloatTensorType if floats == {np.dtype("f4")} else types.DoubleTensorType
+    return [
+        (name, (number if _is_number(values, name) else types.StringTensorType)([None, width]))
+        for name, values in columns.items()
+        for width in values.shape[1:]
+    ]
+
+
+def _is_number(values: Any, name: str) -> bool:
+    """Whether a column holds numbers; else it holds strings."""
+    if values.dtype.kind in "fiub":
+        return True
+    if values.dtype.kind in "UTO" and all(isinstance(value, str) for value in np.ravel(values)):
+        return False
+    raise TypeError(
+        f"{name!r} holds neither numbers alone nor strings alone, and an ONNX input must. Fill in "
+        "what is missing before the pipeline."
+    )
+
+
+# --------------------------------------------------------------------------- converters
+
+
+class _ContainerGraph:
+    """Where skl2onnx collects nodes, seen as a :class:`~.onnx_graph.Graph`."""
+
+    def __init__(self, scope: Any, container: Any):
+        self.scope, self.container = scope, container
+
+    def add_node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        name = self.scope.get_unique_operator_name(operator)
+        self.container.add_node(operator, inputs, [output], name=name, **attributes)
+
+    def add_constant(self, name: str, value: NDArray[Any]) -> None:
+        values = value.ravel().tolist()
+        if value.dtype == object:
+            values = [text.encode() for text in values]
+        self.container.add_initializer(name, TYPES[value.dtype.name], value.shape, values)
+
+    def new_name(self, base: str) -> str:
+        return str(self.scope.get_unique_variable_name(base))
+
+
+def _classifier_outputs(operator: Any) -> None:
+    types = require("skl2onnx.common.data_types", "onnx")
+    labels = onnx_labels(operator.raw_operator.classes_)
+    n_rows = operator.inputs[0].get_first_dimension()
+    made = types.StringTensorType if labels.dtype == object else types.Int64TensorType
+    operator.outputs[0].type = made([n_rows])
+    operator.outputs[1].type = _values_type(operator)([n_rows, len(labels)])
+
+
+def _regressor_outputs(operator: Any) -> None:
+    layers = plain_layers(operator.raw_operator)
+    n_rows = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type = _values_type(operator)([n_rows, n_outputs(layers)])
+
+
+def _values_type(operator: Any) -> Any:
+    """Doubles for doubles, floats for everything else: skl2onnx's rule."""
+    types = require("skl2onnx.common.data_types", "onnx")
+    return type(types.guess_tensor_type(operator.inputs[0].type))
+
+
+def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+    label, probabilities = (output.full_name for output in operator.outputs)
+    writer = _write(scope, operator, container, probabilities)
+    writer.labels(probabilities, onnx_labels(operator.raw_operator.classes_), label)
+
+
+def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    _write(scope, operator, container, operator.outputs[0].full_name)
+
+
+def _write(scope: Any, operator: Any, container: Any, to: str) -> Writer:
+    """Write the network from the operator's inputs to an output."""
+    layers = plain_layers(operator.raw_operator)
+    dtype = precision(layers)
+    writer = Writer(_ContainerGraph(scope, container), dtype)
+    names = [writer.cast(column.full_name, dtype) for column in operator.inputs]
+    x = names[0] if len(names) == 1 else writer.node("Concat", *names, axis=1)
+    types = require("skl2onnx.common.data_types", "onnx")
+    wide = _values_type(operator) is types.DoubleTensorType
+    writer.cast(writer.layers(layers, x), "float64" if wide else "float32", to)
+    return writer

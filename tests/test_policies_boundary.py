@@ -1,0 +1,142 @@
+"""The boundary policy: where it pulls, what it learns, when it stops, how sure it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from sklearn_mabprune.policies import Boundary
+
+
+def estimated(rewards, n_remove=2, groups=None, **parameters):
+    policy = Boundary(**parameters).start(np.arange(len(rewards)), 0, groups)
+    policy.begin_round(n_remove, 100)
+    policy.expect(np.arange(len(rewards)), rewards)
+    return policy
+
+
+def test_pulls_go_to_the_boundary_and_nowhere_else():
+    policy = estimated([1.0, 0.9, 0.52, 0.5, 0.48, 0.0, -3.0], n_remove=3)
+    assert set(policy.select(7)) == {2, 3, 4}
+    assert policy.select(1)[0] in (2, 3)
+
+
+def test_a_clear_choice_needs_no_pull():
+    policy = estimated([1.0, 0.9, 0.1, 0.0])
+    assert policy.select(4).size == 0
+    assert policy.confidence() > 0.999
+
+
+def test_everything_goes_without_a_doubt():
+    policy = estimated([0.3, 0.3, 0.3], n_remove=3)
+    assert policy.select(3).size == 0
+    assert policy.confidence() == 1
+
+
+def test_chances_are_those_of_the_normal_distribution():
+    """By hand: three arms, nothing pulled, prior deviation .05 halved by no one."""
+    policy = estimated([0.6, 0.5, 0.3], n_remove=1, delta=1e-9, tolerance=0.0)
+    wrong = norm.sf(0.05 / 0.05), norm.sf(0.05 / 0.05) + norm.sf(0.25 / 0.05)
+    np.testing.assert_allclose(policy.confidence(), 1 - max(wrong), rtol=1e-12)
+
+
+def test_beliefs_after_pulls_are_the_normal_posterior():
+    """One group of one pulled arm: prior N(c, v) of the correction, noise s^2 / n."""
+    policy = estimated([0.5, 0.4, 0.0])
+    for reward in (0.56, 0.60):
+        policy.update([0], [reward])
+    missed = np.array([0.06, 0.10])
+    noise = (0.05**2 + missed.var() * 2) / 2
+    centre = missed.mean() / 2
+    around = missed.mean() ** 2 - noise / 2  # its square, less noise
+    apart = around - 2 * centre * missed.mean() + centre**2
+    prior = (0.05**2 + max(apart, 0)) / 2
+    precision = 1 / prior + 2 / noise
+    mean, deviation = policy.beliefs(np.arange(3))
+    posterior = (centre / prior + missed.sum() / noise) / precision
+    np.testing.assert_allclose(mean, [0.5 + posterior, 0.4 + centre, centre])
+    np.testing.assert_allclose(deviation, [precision**-0.5, prior**0.5, prior**0.5])
+
+
+def test_layers_where_estimates_proved_exact_are_left_alone():
+    """Empirical Bayes by group: two alike boundaries, one of a layer that is always exact."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat([0, 1], 20)
+    policy = Boundary(delta=0.01, tolerance=0.0).start(np.arange(40), 0, groups)
+    rewards = np.tile(np.linspace(1, 0, 20), 2)
+    for _ in range(12):
+        policy.begin_round(4, 20)
+        policy.expect(np.arange(40), rewards)
+        missed = np.where(groups == 0, 0.0, 0.1 * rng.normal(size=40))
+        for _ in range(3):
+            arms = policy.select(4)
+            policy.update(arms, (rewards + missed)[arms])
+        policy.remove([], 0.9)
+    _, deviation = policy.beliefs(np.array([10, 30]))
+    assert deviation[0] < 0.5 * deviation[1]
+
+
+def test_corrections_outlive_removals_and_fade():
+    policy = estimated([0.5, 0.5, 0.4, 0.0], n_remove=1)
+    policy.update([0, 1], [0.7, 0.5])
+    found = []
+    for _ in range(3):
+        policy.remove([], 0.5)
+        policy.begin_round(1, 10)
+        policy.expect(np.arange(4), [0.3, 0.3, 0.2, 0.0])
+        mean, _ = policy.beliefs(np.arange(4))
+        found.append(mean[0] - mean[1])
+    assert found[0] > found[1] > found[2] > 0
+    policy.remove([], 0.0)
+    policy.expect(np.arange(4), [0.3, 0.3, 0.2, 0.0])
+    np.testing.assert_allclose(policy.beliefs(np.arange(4))[0], [0.3, 0.3, 0.2, 0.0])
+
+
+def test_exact_arms_are_known_for_sure():
+    policy = estimated([0.52, 0.5, 0.48])
+    policy.update([0, 1], [0.4, 0.6])
+    policy.settle([0, 1])
+    mean, deviation = policy.beliefs(np.arange(3))
+    np.testing.assert_allclose(mean[:2], [0.4, 0.6], atol=1e-6)
+    assert (deviation[:2] == 0).all()
+    assert deviation[2] > 0
+
+
+@pytest.mark.parametrize("kind", ["estimated", "plain"])
+def test_confidence_is_calibrated(kind):
+    """How sure it says it is, against how often it is right, on beds it was not tuned on."""
+    rng = np.random.default_rng(1)
+    said, right = [], []
+    for _ in range(200):
+        true = rng.uniform(-1, 1, size=30)
+        policy = Boundary(tolerance=0.0).start(np.arange(30), 0)
+        policy.begin_round(8, 60)
+        if kind == "estimated":
+            policy.expect(np.arange(30), true + 0.05 * rng.normal(size=30))
+        for _ in range(12):
+            arms = policy.unready() if policy.unready().size else policy.select(5)
+            if arms.size:
+                policy.update(arms, true[arms] + 0.05 * rng.normal(size=arms.size))
+        best = np.argsort(-true)[:8]
+        said.append(policy.confidence())
+        right.append(np.isin(policy.recommend(8), best).mean())
+    assert abs(np.mean(said) - np.mean(right)) < 0.05
+    assert np.mean(right) > 0.85
+
+
+def test_without_estimates_rewards_of_a_group_say_nothing_of_each_other():
+    policy = Boundary().start(np.arange(3), 0)
+    policy.begin_round(1, 9)
+    policy.update([0, 1, 2], [0.9, 0.5, -90.0])
+    np.testing.assert_allclose(policy.mean(np.arange(3)), [0.9, 0.5, -90.0])
+    assert policy.confidence() < 0.9  # one pull each may be all noise
+
+
+def test_estimates_that_come_later_start_afresh():
+    policy = Boundary().start(np.arange(3), 0)
+    policy.update([0, 1, 2], [5.0, 0.5, -90.0])
+    policy.remove([], 1.0)
+    policy.begin_round(1, 9)
+    policy.expect(np.arange(3), [0.1, 0.5, 0.3])
+    np.testing.assert_allclose(policy.beliefs(np.arange(3))[0], [0.1, 0.5, 0.3])
