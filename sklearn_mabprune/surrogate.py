@@ -70,13 +70,25 @@ def estimate(
         for row, part in zip(weights, parts, strict=True):
             row[part] = block.rows.weights[part]
         found = [weights.new_zeros(len(some), len(parts)) for some in units]
-        at_once = max(1, block.chunk // (max(sizes) * rise.directions.shape[0]))
-        for start in range(0, len(block.rows), at_once):
-            rows = slice(start, start + at_once)
-            for layer, reach in _reaches(block, rise.directions, rows, units):
-                hidden = block.across[0][layer][:, rows]
-                residual = block.ablations[layer].residual_across(hidden, units[layer])
-                found[layer] += rise(residual, reach, rows, weights[:, rows].T)
+        # Residuals of many rows in one product, a wide layer's matrix is large to read; what
+        # comes after them of fewer, the more directions there are.
+        many = max(1, block.chunk // max(sizes))
+        widest = max([*sizes[1:], *map(len, units)])
+        few = max(1, block.chunk // (widest * rise.directions.shape[0]))
+        for first in range(0, len(block.rows), many):
+            last = min(first + many, len(block.rows))
+            residuals = [
+                ablation.residual_across(hidden[:, first:last], some)
+                for ablation, hidden, some in zip(
+                    block.ablations, block.across[0], units, strict=True
+                )
+            ]
+            for start in range(first, last, few):
+                rows = slice(start, min(start + few, last))
+                here = slice(start - first, rows.stop - first)
+                for layer, reach in _reaches(block, rise.directions, rows, units):
+                    residual = residuals[layer][:, here]
+                    found[layer] += rise(residual, reach, rows, weights[:, rows].T)
         return (torch.cat(found) / weights.sum(dim=1)).T
 
 

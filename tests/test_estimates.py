@@ -19,11 +19,13 @@ from sklearn_mabprune.search import Search
 KINDS = ["linear", "fisher"]
 
 
-def pulls_of(chain, rows, kind, block_rows=15, seed=0):
+def pulls_of(chain, rows, kind, block_rows=15, seed=0, arms=None):
     ablations = LayerStatistics("least_squares", 1e-3).update(chain, rows)
     table = NeuronTable(chain.hidden_sizes)
     rng = np.random.default_rng(seed)
-    return RoundPulls(chain, table, rows, ablations, block_rows, rng, control_variate=kind)
+    return RoundPulls(
+        chain, table, rows, ablations, block_rows, rng, control_variate=kind, to_estimate=arms
+    )
 
 
 def exact_increases(chain, rows):
@@ -57,6 +59,23 @@ def test_corrected_pulls_vary_less(kind):
         found = [pulls.pull(arms).increase for _ in range(pulls.n_blocks)]
         spread[variate] = np.std(found, axis=0).mean()
     assert spread[kind] < spread[None] / 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_arms_are_estimated_as_all_are(kind):
+    chain, rows = example()
+    everyone = np.arange(sum(chain.hidden_sizes))
+    for some in (everyone[1::3], everyone[:2], everyone[-2:]):
+        every, few = pulls_of(chain, rows, kind), pulls_of(chain, rows, kind, arms=some)
+        np.testing.assert_allclose(few.expected[some], every.expected[some], rtol=0, atol=1e-10)
+        others = np.setdiff1d(everyone, some)
+        assert np.isnan(few.expected[others]).all()
+        # the others' pulls are plain ones, on the same blocks
+        plain = pulls_of(chain, rows, None).pull(everyone).increase
+        pulled = few.pull(everyone).increase
+        np.testing.assert_allclose(pulled[others], plain[others], rtol=0, atol=1e-9)
+        corrected = every.pull(everyone).increase
+        np.testing.assert_allclose(pulled[some], corrected[some], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)

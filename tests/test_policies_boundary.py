@@ -140,3 +140,45 @@ def test_estimates_that_come_later_start_afresh():
     policy.begin_round(1, 9)
     policy.expect(np.arange(3), [0.1, 0.5, 0.3])
     np.testing.assert_allclose(policy.beliefs(np.arange(3))[0], [0.1, 0.5, 0.3])
+
+
+def test_estimates_are_renewed_near_the_boundary_and_now_and_then_everywhere():
+    policy = Boundary(candidates=0.25, refresh=3).start(np.arange(40), 0)
+    rewards = np.linspace(1, -1, 40)[::-1]  # the last arms are the safest
+    asked = []
+    for _ in range(8):
+        arms = policy.to_estimate(1)
+        policy.begin_round(1, 10)
+        policy.expect(arms, rewards[arms])
+        policy.remove([], 0.9)
+        asked.append(arms)
+    assert [len(arms) for arms in asked] == [40, 10, 10, 40, 10, 10, 40, 10]
+    np.testing.assert_array_equal(asked[1], np.arange(30, 40))
+    assert len(policy.to_estimate(2)) == 16  # at least eight for each that goes
+    np.testing.assert_allclose(policy.mean(np.arange(40)), rewards)
+
+
+def test_with_nothing_carried_over_everything_is_estimated_anew():
+    policy = Boundary().start(np.arange(40), 0)
+    for _ in range(3):
+        arms = policy.to_estimate(1)
+        assert len(arms) == 40
+        policy.begin_round(1, 10)
+        policy.expect(arms, np.linspace(1, -1, 40))
+        policy.remove([], 0.0)
+
+
+def test_estimates_stay_with_arms_that_are_not_asked_for():
+    policy = Boundary(candidates=0.1, refresh=9).start(np.arange(20), 0)
+    first = np.linspace(1, 0, 20)
+    policy.begin_round(1, 10)
+    policy.expect(np.arange(20), first)
+    policy.remove([0], 0.9)
+    arms = policy.to_estimate(1)
+    policy.rescale(2.0, 0.5)
+    policy.begin_round(1, 10)
+    policy.expect(arms, np.full(arms.size, 0.25))
+    expected = 2 * first + 0.5
+    expected[arms] = 0.25
+    live = np.arange(1, 20)
+    np.testing.assert_allclose(policy.mean(live), expected[live])
