@@ -2,6 +2,7 @@
 
     python -m benchmarks.identification ranking --data FOLDER
     python -m benchmarks.identification search --data FOLDER
+    python -m benchmarks.identification closest --data FOLDER
     python -m benchmarks.identification deep --data FOLDER
     python -m benchmarks.identification wide --data FOLDER
     python -m benchmarks.identification pieces --data FOLDER
@@ -80,6 +81,15 @@ def few_variants() -> Variants:
     return {name: every[name] for name in names}
 
 
+def closest() -> Variants:
+    """Those that come close to `exhaustive`, on more networks than all could have."""
+    every = search_variants()
+    names = ("exhaustive", "uniform", "uniform, 40 pulls", "boundary, linear", "boundary, fisher")
+    return {name: every[name] for name in names} | {
+        "boundary, all estimated anew": (Boundary(refresh=1), {"control_variate": "linear"})
+    }
+
+
 def pieces() -> Variants:
     """Our own policy with one part changed at a time."""
     linear = {"control_variate": "linear"}
@@ -121,6 +131,7 @@ _DEVELOPMENT = ("phoneme", "segment", "digits", "kin8nm", "cpu_act", "splice", "
 PARTS = {
     "ranking": Part(_SETS, 3, (128, 64), dict),
     "search": Part(_SETS, 3, (128, 64), search_variants),
+    "closest": Part(_SETS, 10, (128, 64), closest),
     "deep": Part(_SETS, 2, (256, 256, 128, 128, 64), few_variants),
     "wide": Part(("letter", "spambase", "california_housing"), 1, (4096,), few_variants),
     "pieces": Part(_DEVELOPMENT, 3, (128, 64), pieces, test=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import criteria, displays, policies
+from .budget_cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from .estimators import MABPrunedClassifier, MABPrunedRegressor
 from .exceptions import ModelFileError, PruningWarning, UnsupportedModuleError
 from .loading import load
@@ -16,7 +17,9 @@ from .version import __version__
 __all__ = [
     "MLP",
     "MABPrunedClassifier",
+    "MABPrunedClassifierCV",
     "MABPrunedRegressor",
+    "MABPrunedRegressorCV",
     "MLPNetClassifier",
     "MLPNetRegressor",
     "ModelFileError",

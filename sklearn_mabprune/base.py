@@ -30,13 +30,14 @@ from .path import PathOptions
 from .predicting import needs_no_check, network_outputs
 from .progress import Progress
 from .randomness import draw_seeds
+from .resizing import ResizingMixin
 from .schedules import Budget
 from .sparse_rows import few, outputs_of
 from .splitting import Split, content_split
 from .training import Data, FineTuning, check_fits, check_weights, rows_of, train
 
 
-class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
+class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     """Trains a skorch net, prunes it with a bandit, fine-tunes what is left."""
 
     _parameter_constraints = CONSTRAINTS
@@ -166,7 +167,7 @@ class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
                     else self._train(net, task, seeds[1], progress)
                 )
                 seconds = 0.0 if frozen else time.perf_counter() - started
-                plan = self._plan(chooser, net, tuple(seeds[2:]), progress)
+                plan = self._plan(chooser, net, tuple(seeds), progress)
                 pruned = prune(net, task, plan, seconds)
             self._remember(pruned, chooser, share)
         except BaseException:
@@ -289,7 +290,7 @@ class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
             ),
             tolerance=self.tolerance,
             max_pruning_rows=self.max_pruning_rows,
-            seeds=(seeds[0], seeds[1], seeds[2]),
+            seeds=seeds,
             keep_path=self.keep_path,
             progress=progress,
         )

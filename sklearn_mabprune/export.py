@@ -156,8 +156,8 @@ class Exports:
         ImportError
             If safetensors is not installed.
         TypeError
-            If the estimator is of a class of your own, or its labels are neither numbers nor
-            strings.
+            If the estimator is of a class of your own, or one with folds (its
+            ``best_estimator_`` can be saved), or its labels are neither numbers nor strings.
         ValueError
             If a weight is not finite.
 
@@ -170,7 +170,7 @@ class Exports:
         Notes
         -----
         Everything is kept but the parameter ``memory``, which belongs to the machine, and what
-        ``policy_`` had counted.
+        ``policy_`` had counted; so ``at_budget`` with data walks the path anew.
 
         Examples
         --------

@@ -23,7 +23,7 @@ from .parameters import resolve_net, resolve_policy
 from .plain_data import from_plain, labels_from_plain
 from .report import PruningPath, PruningReport
 from .safe_files import Tensors, read_file, unreadable
-from .saving import LEFT_OUT, NO_LAYER, SAVED_CLASSES, outputs_of, versions
+from .saving import LEFT_OUT, NO_LAYER, NOT_IN_ARRAYS, SAVED_CLASSES, outputs_of, versions
 from .self_sizing import SelfSizing
 from .shrinking import net_around
 from .typed_data import record_from_plain
@@ -360,7 +360,7 @@ def _finite(array: NDArray[Any], name: str, shape: tuple[int, ...], dtype: Any) 
 
 def _path(data: Any, tensors: Tensors) -> PruningPath:
     arrays, networks = _record(data, "path", "arrays", "networks")
-    path = record_from_plain(arrays, PruningPath, "path", tensors, ("networks",))
+    path = record_from_plain(arrays, PruningPath, "path", tensors, NOT_IN_ARRAYS)
     sizes = path.layer_sizes
     _require(len(sizes) > 0 and len(sizes[0]) > 0, "its path is empty")
     for part in fields(path):

@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .budget_cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from .estimators import MABPrunedClassifier, MABPrunedRegressor
 from .onnx_graph import OPSET, TYPES, Writer, onnx_labels
 from .optional import require
@@ -113,16 +114,16 @@ def register_onnx_converters() -> None:
         "output_class_labels": [False, True],
         "nocl": [True, False],
     }
-    register(
-        MABPrunedClassifier,
-        "MabpruneMABPrunedClassifier",
-        _classifier_outputs,
-        _convert_classifier,
-        options=options,
-    )
-    register(
-        MABPrunedRegressor, "MabpruneMABPrunedRegressor", _regressor_outputs, _convert_regressor
-    )
+    for made in (MABPrunedClassifier, MABPrunedClassifierCV):
+        register(
+            made,
+            f"Mabprune{made.__name__}",
+            _classifier_outputs,
+            _convert_classifier,
+            options=options,
+        )
+    for kind in (MABPrunedRegressor, MABPrunedRegressorCV):
+        register(kind, f"Mabprune{kind.__name__}", _regressor_outputs, _convert_regressor)
 
 
 # ------------------------------------------------------------------- inputs of a pipeline

@@ -48,7 +48,11 @@ def plain_layers(estimator: Any) -> list[nn.Module]:
 
 def module_layers(estimator: Any) -> list[nn.Module]:
     """The module's own layers: copies, on the CPU, in evaluation mode, idle ones left out."""
-    check_is_fitted(estimator, "estimator_")
+    check_is_fitted(
+        estimator,
+        "estimator_",
+        msg="This %(name)s has no network: it is not fitted yet, or was fitted with refit=False.",
+    )
     module = copy.deepcopy(unwrap(estimator.estimator_.module_)).cpu().eval()
     return [layer for layer in module.children() if not isinstance(layer, _IDLE)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from sklearn.base import clone
 
 from .chain import Chain, PrunedChain, unwrap
@@ -70,3 +71,13 @@ def net_around(net: Any, chain: Chain) -> Any:
     new.history_ = net.history_
     renew_optimizer(new)
     return new
+
+
+def chain_of(arrays: dict[str, Any], device: Any = "cpu") -> Chain:
+    """The chain that ``Chain.to_arrays`` wrote down."""
+    # What the layers draw for a start is overwritten.
+    with global_generators(0):
+        module = PrunedChain(layers=arrays["layers"], dtype=arrays["dtype"]).to(device)
+    for layer, state in zip(module, arrays["state"], strict=True):
+        layer.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
+    return Chain.from_layers(list(module))

@@ -201,6 +201,7 @@ def walk(chooser, budget=0.5, unit="neurons", chain=None, rows=None, seed=0, sco
         chain, rows = example()
     options = {"step": 3, "pull_batch_size": 25, "pulls_per_neuron": 4} | options
     on_step = options.pop("on_step", lambda step: None)
+    known = options.pop("known", None)
     return pruning_path(
         chain,
         rows,
@@ -210,6 +211,7 @@ def walk(chooser, budget=0.5, unit="neurons", chain=None, rows=None, seed=0, sco
         score=score or (lambda chain: -rows.mean_loss(chain)),
         seed=seed,
         on_step=on_step,
+        known=known,
     )
 
 

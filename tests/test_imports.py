@@ -75,10 +75,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "path": {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
-        "schedules", "surgery",
+        "resuming", "schedules", "surgery",
     },
     "forecast": {"chain", "path", "rows", "schedules", "sparse_rows"},
-    "report": {"path", "tables"},
+    "resuming": {"schedules"},
+    "report": {"path", "resuming", "tables"},
+    "remarks": {"chain", "report", "sparse_rows"},
     # drawn from fitted attributes alone
     "displays": {"displays.*"},
     "displays.base": set(),
@@ -86,10 +88,14 @@ ALLOWED: dict[str, set[str]] = {
     # one fit as a story, and the estimators around it
     "fitting": {
         "chain", "criteria", "exceptions", "forecast", "interruptions", "latency", "path",
-        "policies.base", "predicting", "progress", "rows", "report", "schedules", "shrinking",
-        "sparse_rows", "training",
+        "policies.base", "predicting", "progress", "remarks", "report", "resuming", "rows",
+        "schedules", "shrinking", "sparse_rows", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
+    "resizing": {
+        "chain", "exceptions", "fitting", "latency", "neurons", "parameters", "progress",
+        "randomness", "remarks", "report", "resuming", "schedules", "shrinking",
+    },
     "predicting": {"batches", "chain", "losses", "sparse_rows", "targets"},
     # away with the network: other formats, and files
     "plain_layers": {"chain", "exceptions", "layers", "losses"},
@@ -105,19 +111,23 @@ ALLOWED: dict[str, set[str]] = {
     "scoring": {"chain", "predicting", "training"},
     "base": {
         "chain", "exceptions", "export", "fitting", "inputs", "losses", "parameters", "path",
-        "predicting", "progress", "randomness", "schedules", "sparse_rows", "splitting",
-        "training",
+        "predicting", "progress", "randomness", "resizing", "schedules", "sparse_rows",
+        "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "inputs", "networks", "parameters", "policies", "scoring",
         "targets", "training",
     },
+    # the budget by cross-validation
+    "choosing": {"report"},
+    "budget_search": {"base", "choosing", "progress", "randomness"},
+    "budget_cv": {"budget_search", "choosing", "estimators", "parameters"},
     # what builds estimators, or knows them by name
     "loading": {
         "chain", "estimators", "exceptions", "layers", "networks", "parameters", "plain_data",
         "report", "safe_files", "saving", "self_sizing", "shrinking", "typed_data",
     },
-    "onnx_pipelines": {"estimators", "onnx_graph", "optional", "plain_layers"},
+    "onnx_pipelines": {"budget_cv", "estimators", "onnx_graph", "optional", "plain_layers"},
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.
