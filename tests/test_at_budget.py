@@ -12,6 +12,7 @@ import torch
 from builders import example, removed, walk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -20,6 +21,7 @@ from user_nets import (
     classes_table,
     classifier,
     fitted,
+    labels_table,
     plain_classifier,
     plain_regressor,
     quick_start,
@@ -205,6 +207,39 @@ def test_weights_own_validation_rows_and_labels(cache):
     wanted = clone(model).set_params(pruning_budget=0.75).fit(X[:120], y[:120], **data)
     assert_same_fit(found, wanted, X)
     assert set(found.predict(X)) <= {"no", "perhaps", "yes"}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_sparse_rows_and_several_labels(several):
+    X, y = labels_table() if several else classes_table()
+    rows = sparse.csr_matrix(np.where(np.abs(X) > 0.7, X, 0))
+    model = classifier().fit(rows, y)
+    wanted = classifier(pruning_budget=0.8).fit(rows, y)
+    assert_same_fit(model.at_budget(0.8, rows, y), wanted, rows)
+    kept = model.at_budget(0)
+    assert kept.hidden_layer_sizes_ == model.pruning_path_.layer_sizes[0]
+    np.testing.assert_array_equal(kept.predict(rows), kept.predict(rows.toarray()))
+
+
+def test_other_kinds_of_labels_are_refused():
+    X, labels = labels_table()
+    one = labels @ np.arange(4) % 4
+    for first, then, told in (
+        (labels, one, "y has one label a row, the network was trained on several"),
+        (one, labels, "y has several labels a row, the network was trained on one"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            classifier().fit(X, first).at_budget(0.8, X, then)
+
+
+def test_timing_a_kept_network_of_many_features_takes_little_memory():
+    X, y = classes_table()
+    wide = sparse.hstack([sparse.csr_matrix(X), sparse.csr_matrix((len(X), 400_000))], "csr")
+    net = small_classifier(module__hidden_layer_sizes=(4,), max_epochs=2)
+    model = classifier(net, fine_tune_epochs=0).fit(wide, y)
+    report = model.at_budget(0).pruning_report_
+    assert report.batch_rows == 2**24 // wide.shape[1] < model.pruning_report_.batch_rows
+    assert len(report.unused_features) == 400_000
 
 
 @pytest.mark.filterwarnings("ignore:The net came trained:sklearn_mabprune.PruningWarning")

@@ -10,6 +10,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import sklearn
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, get_scorer, make_scorer
 from sklearn.model_selection import (
@@ -28,6 +29,7 @@ from user_nets import (
     WeightedClassifier,
     classes_table,
     classifier,
+    labels_table,
     plain_classifier,
     regressor,
     same_state,
@@ -72,6 +74,18 @@ KINDS = {
     "regressor": (value_chooser, regressor, values_table, KFold(2), "r2"),
 }
 both = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_sparse_rows_and_several_labels(several):
+    X, y = labels_table() if several else classes_table()
+    rows = sparse.csr_matrix(np.where(np.abs(X) > 0.7, X, 0))
+    thin, full = chooser(cv=KFold(2)).fit(rows, y), chooser(cv=KFold(2)).fit(rows.toarray(), y)
+    for name in ("split0_test_score", "split1_test_score"):
+        np.testing.assert_allclose(thin.cv_results_[name], full.cv_results_[name], atol=0.02)
+    assert thin.multilabel_ == several
+    assert thin.predict(rows).shape == y.shape
+    assert thin.score(rows, y) == accuracy_score(y, thin.predict(rows.toarray()))
 
 
 def sizes(model):
