@@ -7,6 +7,7 @@ import math
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,26 +17,27 @@ from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
     check_memory,
-    validate_data,
 )
 
-from .chain import Chain
+from .chain import Chain, unwrap
 from .exceptions import PruningWarning
 from .export import Exports
 from .fitting import Pruned, PruningPlan, Task, prune
+from .inputs import read_table, stacked
+from .losses import check_criterion
 from .parameters import CONSTRAINTS, check_nested, resolve_net, resolve_policy
 from .path import PathOptions
 from .predicting import needs_no_check, network_outputs
 from .progress import Progress
 from .randomness import draw_seeds
+from .resizing import ResizingMixin
 from .schedules import Budget
+from .sparse_rows import few, outputs_of
 from .splitting import Split, content_split
 from .training import Data, FineTuning, check_fits, check_weights, rows_of, train
 
-_DTYPES = [np.float64, np.float32]
 
-
-class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
+class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     """Trains a skorch net, prunes it with a bandit, fine-tunes what is left."""
 
     _parameter_constraints = CONSTRAINTS
@@ -119,10 +121,11 @@ class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Training rows; scale them first (StandardScaler).
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Training rows; scale them first (StandardScaler).  Sparse matrices are used as
+            CSR and never made dense as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+            Targets: values, classes, or an indicator matrix of several labels a row.
         sample_weight : array-like of shape (n_samples,), optional
             Rows of weight 0 are left out; only ratios matter.
         X_val : array-like of shape (n_validation, n_features), optional
@@ -164,13 +167,18 @@ class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
                     else self._train(net, task, seeds[1], progress)
                 )
                 seconds = 0.0 if frozen else time.perf_counter() - started
-                plan = self._plan(chooser, net, tuple(seeds[2:]), progress)
+                plan = self._plan(chooser, net, tuple(seeds), progress)
                 pruned = prune(net, task, plan, seconds)
             self._remember(pruned, chooser, share)
         except BaseException:
             self._forget()
             raise
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     # ---------------------------------------------------------------------- the story
 
@@ -194,15 +202,15 @@ class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
             stratify = codes if codes.ndim == 1 else None
             split = content_split(X, stratify, self.validation_fraction, seed)
         else:
-            X_val = validate_data(self, X_val, dtype=_DTYPES, reset=False)
-            y_val = self._encode_validation(y_val, len(X_val))
+            X_val = read_table(self, X_val, reset=False)
+            y_val = self._encode_validation(y_val, X_val.shape[0])
             if y_val.shape[1:] != codes.shape[1:]:
                 raise ValueError(f"y_val has {y_val.shape[1]} targets, y has {codes.shape[1]}.")
-            X, codes = np.concatenate([X, X_val.astype(X.dtype)]), np.concatenate([codes, y_val])
+            first = len(codes)
+            X, codes = stacked(X, X_val), np.concatenate([codes, y_val])
             if weights is not None:
-                weights = np.concatenate([weights, np.ones(len(X_val))])
-            first = len(X) - len(X_val)
-            split = Split(np.arange(first), np.arange(first, len(X)), 0.0)
+                weights = np.concatenate([weights, np.ones(len(y_val))])
+            split = Split(np.arange(first), np.arange(first, len(codes)), 0.0)
 
         def side(index: NDArray[np.intp]) -> Data:
             rows = X[index], codes[index], _unit_mean(weights, index)
@@ -240,7 +248,8 @@ class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
         """A copy of a net that is trained already, checked against the data."""
         check_weights(net, task.data, task.validation)
         net = copy.deepcopy(net)
-        check_fits(net.module_, rows_of(net, task.data).x[:64], task.data.n_outputs)
+        check_criterion(unwrap(net.criterion_), task.data.y)
+        check_fits(net.module_, few(rows_of(net, task.data).x), task.data.n_outputs)
         self._check_frozen(net)
         if own_rows:
             warnings.warn(
@@ -281,7 +290,7 @@ class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
             ),
             tolerance=self.tolerance,
             max_pruning_rows=self.max_pruning_rows,
-            seeds=(seeds[0], seeds[1], seeds[2]),
+            seeds=seeds,
             keep_path=self.keep_path,
             progress=progress,
         )
@@ -319,11 +328,11 @@ class BaseMABPruned(Exports, MetaEstimatorMixin, BaseEstimator):
         """What the pruned network predicts for validated rows, (n_samples, n_outputs)."""
         check_is_fitted(self)
         if not needs_no_check(self, X):
-            X = validate_data(self, X, dtype=_DTYPES, reset=False)
+            X = read_table(self, X, reset=False)
         module = self.estimator_.module_
         if module.training:
             module.eval()
-        return network_outputs(self.estimator_, module, X)
+        return network_outputs(self.estimator_, partial(outputs_of, module), X)
 
     # ------------------------------------------------- what the two kinds fill in
 

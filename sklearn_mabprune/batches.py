@@ -7,18 +7,48 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
+from skorch.dataset import Dataset
 from skorch.utils import data_from_dataset
 from torch import Tensor
 
+from .sparse_rows import SparseRows, batch_for
 
-def as_tensor(values: Any, device: str | torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """A tensor on the device; read-only or oddly laid out arrays are copied first."""
+
+def as_tensor(values: Any, device: str | torch.device, dtype: torch.dtype | None = None) -> Any:
+    """A tensor on the device; read-only or oddly laid out arrays are copied first.
+
+    A sparse matrix becomes :class:`SparseRows`.
+    """
+    if sparse.issparse(values):
+        return SparseRows.of(values, device, dtype)
     if not isinstance(values, Tensor):
         array = np.require(np.asarray(values), requirements=["C", "W"])
         values = torch.from_numpy(array)
     if dtype is not None and values.is_floating_point():
         return values.to(device=device, dtype=dtype)
     return values.to(device)
+
+
+class SparseDataset(Dataset):
+    """skorch's data set over a CSR matrix, also inside a dict: a batch is made dense at once."""
+
+    def __getitem__(self, i: int) -> tuple[Any, Any]:
+        return self.__getitems__([i])[0]
+
+    def __getitems__(self, index: list[int]) -> list[tuple[Any, Any]]:
+        """Rows of a batch, as ``DataLoader`` asks for them."""
+        if isinstance(self.X, dict):
+            parts = {name: _rows(values, index) for name, values in self.X.items()}
+            x: Any = [{name: part[k] for name, part in parts.items()} for k in range(len(index))]
+        else:
+            x = _rows(self.X, index)
+        return [self.transform(*row) for row in zip(x, self.y[index], strict=True)]
+
+
+def _rows(values: Any, index: list[int]) -> Any:
+    some = values[index]
+    return some.toarray() if sparse.issparse(some) else some
 
 
 class TensorBatches:
@@ -40,6 +70,9 @@ class TensorBatches:
         Where the rows go, once.
     dtype : torch.dtype, optional
         Floating-point values become this.
+    module : nn.Module, optional
+        Who reads the batches: sparse rows stay :class:`SparseRows` where its first layer can
+        take them, and become dense where not.
     """
 
     def __init__(
@@ -50,6 +83,7 @@ class TensorBatches:
         seed: int = 0,
         device: str = "cpu",
         dtype: torch.dtype | None = None,
+        module: Any = None,
     ):
         x, y = data_from_dataset(dataset)
         if not isinstance(x, dict):
@@ -61,12 +95,16 @@ class TensorBatches:
         self.n_rows = n_rows
         self.batch_size = n_rows if batch_size == -1 else batch_size
         self.shuffle = shuffle
+        self.module = module
         self.generator = torch.Generator().manual_seed(seed)
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], Tensor]]:
         for index in epoch(self.n_rows, self.batch_size, self.generator if self.shuffle else None):
             where = index if isinstance(index, slice) else index.to(self.y.device)
-            yield {name: values[where] for name, values in self.x.items()}, self.y[where]
+            yield (
+                {name: batch_for(self.module, values[where]) for name, values in self.x.items()},
+                self.y[where],
+            )
 
     def __len__(self) -> int:
         return len(_starts(self.n_rows, self.batch_size))

@@ -16,7 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from .exceptions import UnsupportedModuleError
-from .layers import BEHIND, BETWEEN, STATELESS, Description, LinearKind, build, describe
+from .layers import (
+    BEHIND,
+    BETWEEN,
+    STATELESS,
+    Description,
+    LinearKind,
+    build,
+    describe,
+    run,
+    run_across,
+)
+from .sparse_rows import SparseRows, outputs_of
 
 _WAY_OUT = (
     "Supported is a chain of Linear, element-wise activations, Dropout and BatchNorm1d, ending "
@@ -108,16 +119,24 @@ class Chain:
 
     # ------------------------------------------------------------------------ running
 
-    def enter(self, x: Tensor) -> Tensor:
+    def enter(self, x: Tensor | SparseRows) -> Tensor:
         """Pre-activations of the first Linear, (n_rows, width)."""
+        if isinstance(x, SparseRows):
+            return outputs_of(nn.Sequential(*self.head, self.stages[0].linear).eval(), x)
         return self.stages[0].linear(run(self.head, x))
 
-    def activations(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def _enter_across(self, x: Tensor | SparseRows) -> Tensor:
+        """As :meth:`enter`, with the rows in columns: (width, n_rows)."""
+        if isinstance(x, SparseRows):
+            return self.enter(x).T.contiguous()
+        return LinearKind.across(self.stages[0].linear, run(self.head, x).T)
+
+    def activations(self, x: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor]]:
         """Every hidden layer's activations and every Linear's pre-activations.
 
         Parameters
         ----------
-        x : Tensor of shape (n_rows, n_features)
+        x : Tensor or SparseRows of shape (n_rows, n_features)
 
         Returns
         -------
@@ -131,18 +150,18 @@ class Chain:
             pre.append(following.linear(hidden[-1]))
         return hidden, pre
 
-    def activations_across(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def activations_across(self, x: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor]]:
         """As :meth:`activations`, with the rows in columns: (width, n_rows)."""
-        pre = [LinearKind.across(self.stages[0].linear, run(self.head, x).T)]
+        pre = [self._enter_across(x)]
         hidden = []
         for stage, following in pairwise(self.stages):
             hidden.append(run_across(stage.after, pre[-1]))
             pre.append(LinearKind.across(following.linear, hidden[-1]))
         return hidden, pre
 
-    def outputs_across(self, x: Tensor) -> Tensor:
+    def outputs_across(self, x: Tensor | SparseRows) -> Tensor:
         """Outputs of the last Linear, with the rows in columns: (n_outputs, n_rows)."""
-        z = LinearKind.across(self.stages[0].linear, run(self.head, x).T)
+        z = self._enter_across(x)
         for stage, following in pairwise(self.stages):
             z = LinearKind.across(following.linear, run_across(stage.after, z))
         return z
@@ -154,7 +173,7 @@ class Chain:
             z = run(following.after, following.linear(z))
         return z
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | SparseRows) -> Tensor:
         """The network's outputs, evaluation mode."""
         return self.finish(self.enter(x), 0)
 
@@ -243,20 +262,6 @@ class PrunedChain(nn.Sequential):
         if isinstance(index, slice):
             return nn.Sequential(*list(self)[index])
         return super().__getitem__(index)
-
-
-def run(layers: list[nn.Module], x: Tensor) -> Tensor:
-    """Pass rows through layers."""
-    for layer in layers:
-        x = layer(x)
-    return x
-
-
-def run_across(layers: list[nn.Module], z: Tensor) -> Tensor:
-    """Pass points through layers that stand between two Linear ones: (width, n_points)."""
-    for layer in layers:
-        z = BETWEEN[type(layer)].across(layer, z)
-    return z
 
 
 def unwrap(module: nn.Module) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +131,17 @@ class PolicyChooser:
         """Arms were removed, or may not be: the others' statistics get older."""
         self.search.policy.remove(arms, self.options.discount)
 
+    def state(self) -> dict[str, Any]:
+        """What a later walk needs to go on from here: copies, and no rows."""
+        policy, scale = vars(self.search.policy), self.search.scale
+        return copy.deepcopy({"chooser": policy, "scale": scale, "rng": self.block_rng})
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave; the policy stays the same object."""
+        state = copy.deepcopy(state)
+        self.search.policy.__dict__ = state["chooser"]
+        self.search.scale, self.block_rng = state["scale"], state["rng"]
+
 
 class CriterionChooser:
     """Scores from weights: nothing is pulled.  Parameters as for :class:`PolicyChooser`."""
@@ -172,6 +184,16 @@ class CriterionChooser:
 
     def gone(self, arms: Arms) -> None:
         """Scores are made anew in every round."""
+
+    def state(self) -> dict[str, Any]:
+        """What a later walk needs to go on from here."""
+        return copy.deepcopy({"chooser": vars(self.criterion), "rng": self.rng})
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave."""
+        state = copy.deepcopy(state)
+        self.criterion.__dict__ = state["chooser"]
+        self.rng = state["rng"]
 
 
 def worth(chain: Chain, table: NeuronTable, rank_by: str) -> Floats:

@@ -6,20 +6,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+from sklearn.utils.validation import check_array, check_consistent_length
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
-from .base import _DTYPES, BaseMABPruned
+from .base import BaseMABPruned
 from .criteria import CRITERIA
 from .fitting import Task
+from .inputs import read_table
 from .networks import MLPNetClassifier, MLPNetRegressor
 from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS
 from .policies import POLICIES
 from .scoring import classification_scores, regression_scores
+from .targets import as_indicator, predicted, read_labels
 from .training import Data
 
 _NAMES = {"policies": ", ".join(POLICIES), "criteria": ", ".join(CRITERIA)}
@@ -48,7 +50,9 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels.{ATTRIBUTES}
+        Class labels; the numbers of the columns where y was an indicator matrix.
+    multilabel_ : bool
+        Whether it was.{ATTRIBUTES}
     References
     ----------
     S. A. Ameen, S. Vadera, "Structured Neuron Pruning in Deep Neural Networks Using
@@ -142,11 +146,12 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
+            Rows sum to 1; with several labels a row, each is a probability of its own.
         """
         return self._outputs(X)
 
@@ -159,21 +164,29 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            An indicator matrix if fit was given one: labels of a probability above one half.
         """
-        codes = self._outputs(X).argmax(axis=1)
-        return self.classes_[codes]
+        return predicted(self._outputs(X), self.classes_, self.multilabel_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        X, y = validate_data(self, X, y, dtype=_DTYPES, ensure_min_samples=2)
-        check_classification_targets(y)
-        return X, column_or_1d(y, warn=True)
+        X, y = read_table(self, X, y, multi_output=True, ensure_min_samples=2)
+        return X, read_labels(y)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        self.multilabel_ = y.ndim == 2
+        if self.multilabel_:
+            self.classes_ = np.arange(y.shape[1])
+            return y.astype(np.float64)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -183,6 +196,10 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         return codes.astype(np.int64)
 
     def _encode_validation(self, y: Any, n_rows: int) -> NDArray[Any]:
+        if self.multilabel_:
+            y = as_indicator(check_array(y, accept_sparse="csr", input_name="y_val"), "y_val")
+            check_consistent_length(np.empty(n_rows), y)
+            return y.astype(np.float64)
         y = column_or_1d(y)
         check_consistent_length(np.empty(n_rows), y)
         unknown = np.setdiff1d(y, self.classes_)
@@ -195,6 +212,12 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     ) -> NDArray[np.float64] | None:
         if self.class_weight is None:
             return weights
+        if self.multilabel_:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} is for one label a row, y has several. Weigh "
+                "rows by sample_weight, or labels in the loss: MLPNetClassifier("
+                "criterion=BCEWithLogitsLoss, criterion__pos_weight=...)."
+            )
         each = compute_sample_weight(self.class_weight, self.classes_[codes])
         each = each if weights is None else each * weights
         if not (each > 0).any():
@@ -209,6 +232,8 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         return len(self.classes_)
 
     def _check_frozen(self, net: Any) -> None:
+        if self.multilabel_:
+            return
         # A net whose weights were loaded from a file has seen no labels.
         known, n_classes = np.asarray(getattr(net, "classes_", self.classes_)), len(self.classes_)
         if not (
@@ -267,7 +292,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
 
         Returns
         -------
@@ -278,9 +303,11 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         return outputs[:, 0] if self.y_ndim_ == 1 else outputs
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        return validate_data(
-            self, X, y, dtype=_DTYPES, multi_output=True, y_numeric=True, ensure_min_samples=2
-        )
+        if issparse(y):
+            raise TypeError(
+                "y is a sparse matrix, a network's targets are dense: pass y.toarray()."
+            )
+        return read_table(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         self.y_ndim_ = y.ndim

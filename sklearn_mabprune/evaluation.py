@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .ablation import ZeroAblation, make_ablation
-from .chain import Chain, run_across
-from .layers import LinearKind
+from .chain import Chain
+from .layers import LinearKind, run_across
 from .rows import Rows, losses_across
 from .suffix import Suffix
 

@@ -24,8 +24,9 @@ class Exports:
         nn.Sequential
             On the CPU, in evaluation mode, with weights of its own; without Dropout.  Reads
             rows of shape (n_rows, n_features) in the precision of the network, and returns
-            what ``predict_proba`` returns for a classifier (its last layer is a Softmax:
-            ``module[:-1]`` gives logits, to train on with CrossEntropyLoss), and values in
+            what ``predict_proba`` returns for a classifier (its last layer is a Softmax, or a
+            Sigmoid for several labels a row: ``module[:-1]`` gives logits, to train on with
+            CrossEntropyLoss or BCEWithLogitsLoss), and values in
             original units, (n_rows, n_outputs), for a regressor.
 
         Raises
@@ -101,8 +102,9 @@ class Exports:
             Its input "X" has shape (n_rows, n_features) and the precision of the network.  Its
             outputs are called as skl2onnx calls them: a classifier has "label", of shape
             (n_rows,), integers (int64) or strings, and "probabilities", of shape
-            (n_rows, n_classes); a regressor has "variable", of shape (n_rows, n_outputs),
-            in original units.
+            (n_rows, n_classes); with several labels a row "label" is 0 or 1 for each, of shape
+            (n_rows, n_classes).  A regressor has "variable", of shape (n_rows, n_outputs), in
+            original units.
 
         Raises
         ------
@@ -124,7 +126,12 @@ class Exports:
         """
         # Before anything of `self` is read: it checks that there is a fit.
         layers = plain_layers(self)
-        model = onnx_model(layers, self.n_features_in_, getattr(self, "classes_", None))
+        model = onnx_model(
+            layers,
+            self.n_features_in_,
+            getattr(self, "classes_", None),
+            getattr(self, "multilabel_", False),
+        )
         if path is not None:
             with open(path, "wb") as file:
                 file.write(model.SerializeToString())
@@ -149,8 +156,8 @@ class Exports:
         ImportError
             If safetensors is not installed.
         TypeError
-            If the estimator is of a class of your own, or its labels are neither numbers nor
-            strings.
+            If the estimator is of a class of your own, or one with folds (its
+            ``best_estimator_`` can be saved), or its labels are neither numbers nor strings.
         ValueError
             If a weight is not finite.
 
@@ -163,7 +170,7 @@ class Exports:
         Notes
         -----
         Everything is kept but the parameter ``memory``, which belongs to the machine, and what
-        ``policy_`` had counted.
+        ``policy_`` had counted; so ``at_budget`` with data walks the path anew.
 
         Examples
         --------

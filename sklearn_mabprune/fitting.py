@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from .chain import Chain, recover_chain
 from .criteria import Criterion
@@ -23,10 +24,13 @@ from .path import PathOptions, Step, Walk, pruning_path
 from .policies.base import Policy
 from .predicting import run_rows
 from .progress import Progress
+from .remarks import mean_confidence, slower, spread_of, unfinished, unused_features
 from .report import Measured, PruningPath, PruningReport
+from .resuming import Known, Resume
 from .rows import Rows
 from .schedules import Budget
 from .shrinking import net_around
+from .sparse_rows import few
 from .training import Data, FineTuning, fine_tune, rows_of
 
 _BATCH_ROWS = 1000
@@ -57,7 +61,10 @@ class Task:
 
 @dataclass(frozen=True)
 class PruningPlan:
-    """How a trained net is pruned; see the estimators for what each field means."""
+    """How a trained net is pruned; see the estimators for what each field means.
+
+    ``seeds`` are those of the whole fit: split, training, path, pruning rows, fine-tuning.
+    """
 
     chooser: Policy | Criterion
     budget: float | int | str
@@ -66,7 +73,7 @@ class PruningPlan:
     fine_tuning: FineTuning
     tolerance: float
     max_pruning_rows: int
-    seeds: tuple[int, int, int]
+    seeds: tuple[int, ...]
     keep_path: bool
     progress: Progress
 
@@ -81,7 +88,13 @@ class Pruned:
     chosen: int
 
 
-def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> Pruned:
+def prune(
+    net: Any,
+    task: Task,
+    plan: PruningPlan,
+    seconds_training: float,
+    known: Known | None = None,
+) -> Pruned:
     """Walk the path, choose a step of it, fine-tune, report.
 
     Ctrl-C ends what is going on, and what was done until then is kept and reported; a
@@ -95,20 +108,22 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
     plan : PruningPlan
     seconds_training : float
         For the report.
+    known : Known, optional
+        An earlier path of the same network, to another budget.
 
     Returns
     -------
     Pruned
     """
     patience, progress = Patience(), plan.progress
-    path_seed, rows_seed, tuning_seed = plan.seeds
+    _, _, path_seed, rows_seed, tuning_seed = plan.seeds
 
     started = time.perf_counter()
     rows, original, budget = patience.run(lambda: _set_up(net, task, plan))
     pruning_rows = patience.run(lambda: _some(rows, plan.max_pruning_rows, rows_seed))
     n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
     with progress.stage("pruning", n_going, "neurons"):
-        if progress.verbose:
+        if progress.verbose and known is None:
             pulls = plan.chooser.needs_pulls
             seconds = forecast(original, pruning_rows, plan.options, budget, pulls)
             progress.expect(in_words(seconds))
@@ -123,11 +138,16 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
                 score=lambda chain: task.score(net, chain),
                 seed=path_seed,
                 on_step=lambda step: progress.advance(len(step.removed), *_told(step)),
+                known=known,
             )
         )
     patience.happened |= walk.interrupted
     walk.interrupted = patience.happened
     seconds_pruning = time.perf_counter() - started
+    if known is not None:
+        # Where rounds were walked before, the time it took then counts.
+        n_known = min(walk.n_replayed + 1, len(walk.steps))
+        seconds_pruning += sum(fact["seconds"] for fact in known.facts[1:n_known])
 
     started = time.perf_counter()
     tuner = _Tuner(net, task, plan, rows, original, walk, tuning_seed, patience)
@@ -142,22 +162,15 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
 
     fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
     path = patience.run(lambda: PruningPath.of(walk.steps, fine_tuned, plan.keep_path))
-    final = patience.run(lambda: recover_chain(pruned.module_, rows.x[:64]))
-    unused = patience.run(lambda: _unused_features(final, rows.x))
+    final = patience.run(lambda: recover_chain(pruned.module_, few(rows.x)))
+    spread = patience.run(lambda: spread_of(rows.x))
+    if plan.keep_path:
+        path.resume = patience.run(lambda: _resume(plan, net, walk, spread))
     before, after, batch_rows = patience.run(lambda: _measure(net, task, [original, final], rows))
     found = _complaints(walk, chosen, tuner, plan, len(task.validation))
-    if final.hidden_sizes != original.hidden_sizes and after.ms_batch >= before.ms_batch:
-        found.append(
-            f"The smaller network is not faster for {batch_rows:,} rows: at this size the cost of "
-            "a call outweighs the arithmetic."
-        )
+    found += slower(before, after, batch_rows)
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
-    if getattr(net, "early_stopping", False) and len(net.history or []) >= net.max_epochs:
-        found.append(
-            f"the training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
-            "may give a better network. Are the features scaled?"
-        )
     report = PruningReport(
         before=before,
         after=after,
@@ -170,27 +183,21 @@ def prune(net: Any, task: Task, plan: PruningPlan, seconds_training: float) -> P
         n_backward=sum(step.n_backward for step in walk.steps),
         n_rounds=len(walk.steps) - 1,
         n_fine_tune_epochs=tuner.epochs,
-        confidence=_mean_confidence(walk.steps),
+        confidence=mean_confidence(path.confidence),
         seconds_training=seconds_training,
         seconds_pruning=seconds_pruning,
         seconds_fine_tuning=seconds_tuning,
-        unused_features=unused,
-        warnings=tuple(found),
+        unused_features=unused_features(final, spread),
+        warnings=(*found, *unfinished(net)),
         interrupted=patience.happened,
     )
     return Pruned(pruned, path, report, chosen)
 
 
-def _mean_confidence(steps: list[Step]) -> float:
-    """Over rounds; NaN where the policy does not say."""
-    said = [step.confidence for step in steps if np.isfinite(step.confidence)]
-    return float(np.mean(said)) if said else np.nan
-
-
 def _set_up(net: Any, task: Task, plan: PruningPlan) -> tuple[Rows, Chain, Budget]:
     """Training rows, the network read as a chain, and what is to go."""
     rows = rows_of(net, task.data)
-    original = recover_chain(net.module_, rows.x[:64])
+    original = recover_chain(net.module_, few(rows.x))
     sizes, least = original.hidden_sizes, plan.options.min_neurons
     return rows, original, Budget.of(plan.budget, plan.budget_unit, sizes, original.cost, least)
 
@@ -247,7 +254,7 @@ class _Tuner:
         if number == 0 or not self.plan.fine_tuning.epochs or self.patience.happened:
             return net, step.chain
         self._fine_tune(net, step)
-        chain = recover_chain(net.module_, self.rows.x[:64])
+        chain = recover_chain(net.module_, few(self.rows.x))
         self.fine_tuned.add(number)
         return net, chain
 
@@ -347,14 +354,13 @@ def _measure(
     return before, after, len(batch)
 
 
-def _unused_features(chain: Chain, x: torch.Tensor) -> tuple[int, ...]:
-    """Features whose spread, times their largest weight, is nothing beside the others'."""
-    if chain.head:
-        return ()
-    # In parts: a copy of all rows in float64 would be the largest thing in memory.
-    parts = x.split(2**13)
-    mean = sum(part.double().sum(dim=0) for part in parts) / len(x)
-    spread = (sum((part.double() - mean).square().sum(dim=0) for part in parts) / len(x)).sqrt()
-    reach = (chain.stages[0].linear.weight.detach().double().abs().amax(dim=0) * spread).cpu()
-    used: NDArray[np.float64] = reach.numpy()
-    return tuple(int(k) for k in np.flatnonzero(used <= 1e-9 * max(used.max(), 1e-300)))
+def _resume(plan: PruningPlan, net: Any, walk: Walk, spread: NDArray[np.float64]) -> Resume:
+    """What this path leaves for others."""
+    return Resume(
+        seeds=plan.seeds,
+        options=plan.options,
+        chooser=clone(plan.chooser),
+        n_epochs=len(net.history or []),
+        states={k: step.state for k, step in enumerate(walk.steps) if step.state is not None},
+        spread=spread,
+    )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
 
 _REPEATS = 15
 _SECONDS = 0.25
 
 
-def milliseconds(networks: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> list[float]:
+def milliseconds(networks: Sequence[Callable[[Any], Any]], x: Any) -> list[float]:
     """Best time of each network on these rows, in milliseconds.
 
     The networks take turns, so that a slow moment of the machine hits all of them; the

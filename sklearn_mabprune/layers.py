@@ -187,6 +187,21 @@ BEHIND: tuple[type[nn.Module], ...] = (nn.Flatten, nn.Softmax, nn.LogSoftmax)
 #: Layers without state: used twice, they are two layers.
 STATELESS = (*_POINTWISE, *BEHIND)
 
+
+def run(layers: list[nn.Module], x: Tensor) -> Tensor:
+    """Pass rows through layers."""
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def run_across(layers: list[nn.Module], z: Tensor) -> Tensor:
+    """Pass points through layers that stand between two Linear ones: (width, n_points)."""
+    for layer in layers:
+        z = BETWEEN[type(layer)].across(layer, z)
+    return z
+
+
 #: What a layer is called in a written-down network.
 _KINDS: tuple[type[nn.Module], ...] = (nn.Linear, *BETWEEN, *BEHIND)
 BY_NAME = {kind.__name__: kind for kind in _KINDS}

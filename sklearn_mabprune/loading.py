@@ -23,7 +23,7 @@ from .parameters import resolve_net, resolve_policy
 from .plain_data import from_plain, labels_from_plain
 from .report import PruningPath, PruningReport
 from .safe_files import Tensors, read_file, unreadable
-from .saving import LEFT_OUT, NO_LAYER, SAVED_CLASSES, outputs_of, versions
+from .saving import LEFT_OUT, NO_LAYER, NOT_IN_ARRAYS, SAVED_CLASSES, outputs_of, versions
 from .self_sizing import SelfSizing
 from .shrinking import net_around
 from .typed_data import record_from_plain
@@ -185,7 +185,17 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
 
 def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """Fitted attributes by name, each checked against the others."""
-    chain, rebuilt = _net(net, estimator.estimator is None, content["net"], tensors)
+    known = _data(estimator, content["data"])
+    several = known.get("multilabel_", False)
+    chain, rebuilt = _net(net, estimator.estimator is None, several, content["net"], tensors)
+    _require(
+        known["n_features_in_"] == chain.n_inputs, "its network reads another number of features"
+    )
+    _require(
+        len(known.get("classes_", range(chain.n_outputs))) == chain.n_outputs
+        and (known.get("y_ndim_") != 1 or chain.n_outputs == 1),
+        "its network has another number of classes or targets",
+    )
     report = record_from_plain(content["report"], PruningReport, "report", tensors)
     path = _path(content["path"], tensors)
     sizes = path.layer_sizes[0]
@@ -205,7 +215,7 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
             "its rankings do not agree with its layers",
         )
     return {
-        **_data(estimator, chain, content["data"]),
+        **known,
         "estimator_": rebuilt,
         "policy_": resolve_policy(estimator.policy),
         "neuron_ranking_": [part.astype(np.intp) for part in ranking],
@@ -217,13 +227,15 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
     }
 
 
-def _data(estimator: Any, chain: Chain, data: Any) -> dict[str, Any]:
-    n_features, features, classes, y_ndim, share = _record(
-        data, "data", "n_features", "features", "classes", "y_ndim", "validation_share"
-    )
-    _require(n_features == chain.n_inputs, "its network reads another number of features")
+def _data(estimator: Any, data: Any) -> dict[str, Any]:
+    """What the estimator knows of the data."""
+    n_features, features, classes, multilabel, y_ndim, share = _record(
+        data, "data",
+        "n_features", "features", "classes", "multilabel", "y_ndim", "validation_share",
+    )  # fmt: skip
+    _require(type(n_features) is int, "its number of features is none")
     _require(type(share) in (int, float) and 0 <= share <= 1, "its validation share is no share")
-    found: dict[str, Any] = {"n_features_in_": chain.n_inputs, "validation_share_": float(share)}
+    found: dict[str, Any] = {"n_features_in_": n_features, "validation_share_": float(share)}
     if features is not None:
         names = labels_from_plain(features, "features")
         _require(
@@ -232,15 +244,14 @@ def _data(estimator: Any, chain: Chain, data: Any) -> dict[str, Any]:
         found["feature_names_in_"] = names
     if is_classifier(estimator):
         labels = labels_from_plain(classes, "classes")
-        _require(len(labels) == chain.n_outputs, "its network has another number of classes")
         _require(all(a < b for a, b in pairwise(labels.tolist())), "its classes are not sorted")
-        return found | {"classes_": labels}
-    flat = y_ndim == 1 and chain.n_outputs == 1
-    _require(type(y_ndim) is int and (y_ndim == 2 or flat), "its targets have another shape")
+        _require(type(multilabel) is bool, "it does not say whether a row has several labels")
+        return found | {"classes_": labels, "multilabel_": multilabel}
+    _require(type(y_ndim) is int and y_ndim in (1, 2), "its targets have another shape")
     return found | {"y_ndim_": y_ndim}
 
 
-def _net(net: Any, default: bool, data: Any, tensors: Tensors) -> tuple[Chain, Any]:
+def _net(net: Any, default: bool, several: bool, data: Any, tensors: Tensors) -> tuple[Chain, Any]:
     """The chain in the file, and a skorch net around it made like `net`."""
     network, is_mlp, outputs, rescaled, labels, history = _record(
         data, "net", "network", "mlp", "outputs", "rescaled", "labels", "history"
@@ -250,8 +261,11 @@ def _net(net: Any, default: bool, data: Any, tensors: Tensors) -> tuple[Chain, A
     if net.module is MLP and not is_mlp:
         net.set_params(module=PrunedChain)
         if default and outputs == NO_LAYER and isinstance(net, MLPNetClassifier):
-            # The module ends in a Softmax, and the default net must not add another one.
-            net.set_params(criterion=nn.NLLLoss)
+            # The module ends in a Softmax, or a Sigmoid for several labels a row, and the
+            # default net must not add another one.
+            net.set_params(criterion=nn.BCELoss if several else nn.NLLLoss)
+    if several and isinstance(net, MLPNetClassifier) and net.criterion is nn.CrossEntropyLoss:
+        net.set_params(criterion=nn.BCEWithLogitsLoss)
     if rescaled:
         net.target_mean_, net.target_scale_ = (
             _finite(tensors.pop(f"target.{part}"), "target", (chain.n_outputs,), np.float64)
@@ -266,6 +280,8 @@ def _net(net: Any, default: bool, data: Any, tensors: Tensors) -> tuple[Chain, A
     _require(type(history) is list, "its history is not a list")
     net.history_ = History({k: from_plain(v, k) for k, v in epoch.items()} for epoch in history)
     rebuilt = net_around(net, chain)
+    if isinstance(net, MLPNetClassifier):
+        rebuilt.multilabel_ = several
     again = Chain.from_layers(list(unwrap(rebuilt.module_).children()))
     _require(again.descriptions() == chain.descriptions(), "its layers are not those of its net")
     _require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no units")
@@ -344,7 +360,7 @@ def _finite(array: NDArray[Any], name: str, shape: tuple[int, ...], dtype: Any) 
 
 def _path(data: Any, tensors: Tensors) -> PruningPath:
     arrays, networks = _record(data, "path", "arrays", "networks")
-    path = record_from_plain(arrays, PruningPath, "path", tensors, ("networks",))
+    path = record_from_plain(arrays, PruningPath, "path", tensors, NOT_IN_ARRAYS)
     sizes = path.layer_sizes
     _require(len(sizes) > 0 and len(sizes[0]) > 0, "its path is empty")
     for part in fields(path):

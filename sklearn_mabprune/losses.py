@@ -3,11 +3,43 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+#: Criteria of classes that exclude each other, and of labels that do not.
+ONE_LABEL = (nn.CrossEntropyLoss, nn.NLLLoss)
+SEVERAL_LABELS = (nn.BCEWithLogitsLoss, nn.BCELoss, nn.MultiLabelSoftMarginLoss)
+
+
+def check_criterion(criterion: nn.Module, y: np.ndarray) -> None:
+    """Refuse a criterion for class numbers with an indicator matrix, and the other way round."""
+    name = type(criterion).__name__
+    if y.ndim == 2 and isinstance(criterion, ONE_LABEL):
+        raise ValueError(
+            f"y has {y.shape[1]} labels a row, the net's criterion {name} is for one. Pass "
+            "criterion=nn.BCEWithLogitsLoss."
+        )
+    if y.ndim == 1 and isinstance(criterion, SEVERAL_LABELS):
+        raise ValueError(
+            f"y has one label a row, the net's criterion {name} is for several that do not exclude "
+            "each other. Pass criterion=nn.CrossEntropyLoss, with an output for each class."
+        )
+
+
+def output_nonlinearity(net: Any) -> Callable[[Tensor], Tensor]:
+    """From a module's outputs to probabilities or values, as the net would have it.
+
+    skorch takes a binary loss for two classes; here it is for several labels a row.
+    """
+    criterion = getattr(net.criterion_, "_orig_mod", net.criterion_)
+    if net.predict_nonlinearity == "auto" and isinstance(criterion, SEVERAL_LABELS):
+        return nn.Identity() if isinstance(criterion, nn.BCELoss) else torch.sigmoid
+    return net._get_predict_nonlinearity()
 
 
 class RowLoss:
@@ -32,6 +64,7 @@ class RowLoss:
                 "parameter that understands 'none'."
             )
         own: Any = copy.deepcopy(criterion).eval()
+        self.summed = own.reduction == "sum"
         own.reduction = "none"
         self.criterion: nn.Module = own
         plain = type(own) is nn.CrossEntropyLoss and own.weight is None
@@ -39,9 +72,14 @@ class RowLoss:
         self._squares = type(own) is nn.MSELoss
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Losses of shape (n_rows,); several outputs are averaged."""
-        losses = self.criterion(self._logits(outputs), targets)
-        return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+        """Losses of shape (n_rows,); several outputs as the criterion has it, mean or sum."""
+        return self._one_a_row(self.criterion(self._logits(outputs), targets))
+
+    def _one_a_row(self, losses: Tensor) -> Tensor:
+        if losses.dim() == 1:
+            return losses
+        losses = losses.flatten(1)
+        return losses.sum(1) if self.summed else losses.mean(1)
 
     def knows_columns(self, targets: Tensor) -> bool:
         """Whether :meth:`across` can be used for such targets."""
@@ -63,7 +101,8 @@ class RowLoss:
         if self._squares:
             wanted = targets.reshape(len(targets), -1).T
             wanted = wanted.reshape(len(wanted), *[1] * (outputs.dim() - 2), -1)
-            return (outputs - wanted).square_().mean(0)
+            squares = (outputs - wanted).square_()
+            return squares.sum(0) if self.summed else squares.mean(0)
         if len(outputs) == 2:
             return self.of_two(outputs[0] - outputs[1], targets)
         index = targets.expand(1, *outputs.shape[1:])
@@ -90,9 +129,19 @@ class RowLoss:
 
         For classes the Kullback-Leibler divergence of the softened probabilities, times
         the squared temperature, so that its gradients keep their size (Hinton et al. 2015);
-        otherwise the criterion itself, with the other's outputs as targets.
+        for several labels the same for each of them; otherwise the criterion itself, with
+        the other's outputs as targets.
         """
-        if not isinstance(self.criterion, (nn.NLLLoss, nn.CrossEntropyLoss)):
+        if isinstance(self.criterion, SEVERAL_LABELS):
+            if isinstance(self.criterion, nn.BCELoss):
+                eps = torch.finfo(outputs.dtype).eps
+                outputs, teacher = torch.logit(outputs, eps), torch.logit(teacher, eps)
+            student, wanted = outputs / temperature, teacher / temperature
+            aim = wanted.sigmoid()
+            there = F.binary_cross_entropy_with_logits(student, aim, reduction="none")
+            least = F.binary_cross_entropy_with_logits(wanted, aim, reduction="none")
+            return self._one_a_row(there - least) * temperature**2
+        if not isinstance(self.criterion, ONE_LABEL):
             return self(outputs, teacher)
         student = F.log_softmax(self._logits(outputs) / temperature, dim=-1)
         wanted = F.log_softmax(self._logits(teacher) / temperature, dim=-1)

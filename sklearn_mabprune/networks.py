@@ -10,6 +10,7 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import ValidSplit
 from torch import Tensor, nn
 
+from .losses import SEVERAL_LABELS, output_nonlinearity
 from .self_sizing import SelfSizing
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -128,7 +129,8 @@ _NET_PARAMETERS = """
     patience : int, default=20
         Epochs without a lower validation loss that end the training.
     dtype : {"auto", "float32", "float64"}, default="auto"
-        Precision. "auto": float64 for float64 input of at most 2,000 rows on a CPU.
+        Precision. "auto": float64 for float64 input of at most 2,000 rows and 2,000 features on
+        a CPU.
     random_state : int or None, default=None
         Seeds weights and batch order through generators of the net's own.
     device : str, default="cpu"
@@ -143,7 +145,9 @@ _NET_PARAMETERS = """
 class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
     __doc__ = f"""Multilayer perceptron classifier that sizes itself from the data.
 
-    A skorch ``NeuralNetClassifier``: targets are class indices from 0.
+    A skorch ``NeuralNetClassifier``: targets are class indices from 0, or an indicator matrix
+    of several labels a row, of which each gets an output, and ``BCEWithLogitsLoss`` takes
+    the place of ``CrossEntropyLoss``.
     {_NET_PARAMETERS}
     Examples
     --------
@@ -165,8 +169,48 @@ class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
     ):
         super().__init__(module, *args, criterion=criterion, train_split=train_split, **kwargs)
 
+    def _targets(self, y: Any) -> Any:
+        """Of several labels a row as numbers, for a loss between them and probabilities."""
+        return np.asarray(y, dtype=np.float64) if _several(y) else y
+
     def _count_outputs(self, y: Any) -> int:
-        return int(np.max(np.asarray(y))) + 1
+        return int(y.shape[1]) if _several(y) else int(np.max(np.asarray(y))) + 1
+
+    def size_from(self, X: Any, y: Any = None) -> None:
+        """Read sizes, precision, and whether a row has several labels off the data."""
+        super().size_from(X, y)
+        self.multilabel_ = _several(y)
+
+    def initialize_criterion(self) -> Any:
+        """As in skorch; several labels a row need a loss for each."""
+        super().initialize_criterion()
+        if getattr(self, "multilabel_", False) and isinstance(self.criterion_, nn.CrossEntropyLoss):
+            self.criterion_: nn.Module = nn.BCEWithLogitsLoss(reduction="none")
+        return self
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """As in skorch; several labels a row have no strata."""
+        split = self.train_split
+        if not (_several(y) and isinstance(split, ValidSplit) and split.stratified):
+            return super().get_split_datasets(X, y, **fit_params)
+        dataset = self.get_dataset(X, y)
+        return ValidSplit(split.cv, random_state=split.random_state)(dataset, y)
+
+    def _get_predict_nonlinearity(self) -> Any:
+        if self.predict_nonlinearity == "auto" and isinstance(self.criterion_, SEVERAL_LABELS):
+            return output_nonlinearity(self)
+        return super()._get_predict_nonlinearity()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Class indices, (n_rows,), or an indicator matrix, (n_rows, n_labels)."""
+        if isinstance(self.criterion_, SEVERAL_LABELS):
+            return (self.predict_proba(X) > 0.5).astype(np.int64)
+        return super().predict(X)
+
+
+def _several(y: Any) -> bool:
+    """Whether a row has several labels."""
+    return getattr(y, "ndim", 1) == 2 and y.shape[1] > 1
 
 
 class MLPNetRegressor(SelfSizing, NeuralNetRegressor):

@@ -89,15 +89,27 @@ class Writer:
             x = LAYERS[type(layer)](self, x, layer)
         return x
 
-    def labels(self, probabilities: str, classes: NDArray[Any], to: str) -> None:
-        """The label of the largest probability, (n_rows,)."""
+    def labels(self, probabilities: str, classes: NDArray[Any] | None, to: str) -> None:
+        """The label of the largest probability, (n_rows,).
+
+        Without classes those above one half, as 0 and 1, (n_rows, n_classes).
+        """
+        if classes is None:
+            above = self.node("Greater", probabilities, self.constant(0.5))
+            self.cast(above, "int64", to)
+            return
         largest = self.node("ArgMax", probabilities, axis=1, keepdims=0)
         table = self.graph.new_name("classes")
         self.graph.add_constant(table, classes)
         self.node("Gather", table, largest, to=to)
 
 
-def onnx_model(layers: list[nn.Module], n_features: int, classes: NDArray[Any] | None) -> Any:
+def onnx_model(
+    layers: list[nn.Module],
+    n_features: int,
+    classes: NDArray[Any] | None,
+    several: bool = False,
+) -> Any:
     """A network as an ONNX model of its own.
 
     Parameters
@@ -107,6 +119,8 @@ def onnx_model(layers: list[nn.Module], n_features: int, classes: NDArray[Any] |
     n_features : int
     classes : ndarray of shape (n_classes,) or None
         Labels of a classifier.
+    several : bool
+        Whether a row may have several of them.
 
     Returns
     -------
@@ -126,9 +140,10 @@ def onnx_model(layers: list[nn.Module], n_features: int, classes: NDArray[Any] |
     else:
         labels = onnx_labels(classes)
         writer.node("Identity", found, to="probabilities")
-        writer.labels("probabilities", labels, "label")
+        writer.labels("probabilities", None if several else labels, "label")
+        shape = [None, width] if several else [None]
         outputs = [
-            helper.make_tensor_value_info("label", TYPES[labels.dtype.name], [None]),
+            helper.make_tensor_value_info("label", TYPES[labels.dtype.name], shape),
             helper.make_tensor_value_info("probabilities", kind, [None, width]),
         ]
     inputs = [helper.make_tensor_value_info("X", kind, [None, n_features])]

@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .budget_cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from .estimators import MABPrunedClassifier, MABPrunedRegressor
 from .onnx_graph import OPSET, TYPES, Writer, onnx_labels
 from .optional import require
@@ -113,16 +114,16 @@ def register_onnx_converters() -> None:
         "output_class_labels": [False, True],
         "nocl": [True, False],
     }
-    register(
-        MABPrunedClassifier,
-        "MabpruneMABPrunedClassifier",
-        _classifier_outputs,
-        _convert_classifier,
-        options=options,
-    )
-    register(
-        MABPrunedRegressor, "MabpruneMABPrunedRegressor", _regressor_outputs, _convert_regressor
-    )
+    for made in (MABPrunedClassifier, MABPrunedClassifierCV):
+        register(
+            made,
+            f"Mabprune{made.__name__}",
+            _classifier_outputs,
+            _convert_classifier,
+            options=options,
+        )
+    for kind in (MABPrunedRegressor, MABPrunedRegressorCV):
+        register(kind, f"Mabprune{kind.__name__}", _regressor_outputs, _convert_regressor)
 
 
 # ------------------------------------------------------------------- inputs of a pipeline
@@ -185,7 +186,8 @@ def _classifier_outputs(operator: Any) -> None:
     labels = onnx_labels(operator.raw_operator.classes_)
     n_rows = operator.inputs[0].get_first_dimension()
     made = types.StringTensorType if labels.dtype == object else types.Int64TensorType
-    operator.outputs[0].type = made([n_rows])
+    several = operator.raw_operator.multilabel_
+    operator.outputs[0].type = made([n_rows, len(labels)] if several else [n_rows])
     operator.outputs[1].type = _values_type(operator)([n_rows, len(labels)])
 
 
@@ -204,7 +206,8 @@ def _values_type(operator: Any) -> Any:
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     label, probabilities = (output.full_name for output in operator.outputs)
     writer = _write(scope, operator, container, probabilities)
-    writer.labels(probabilities, onnx_labels(operator.raw_operator.classes_), label)
+    model = operator.raw_operator
+    writer.labels(probabilities, None if model.multilabel_ else onnx_labels(model.classes_), label)
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:

@@ -134,8 +134,8 @@ PARAMETERS = """
     max_pruning_rows : int, default=4096
         Training rows that pulls and least squares draw on, at most.{class_weight}
     keep_path : bool, default=True
-        Keep up to a dozen networks of the path in ``pruning_path_``; False makes the
-        fitted estimator smaller.
+        Keep up to a dozen networks of the path in ``pruning_path_``, where ``at_budget``
+        starts; False makes the fitted estimator smaller.
     memory : str, joblib.Memory or None, default=None
         Caches the initial training, as in Pipeline: a grid over policies and budgets then
         trains once a fold.  Needs an integer `random_state`.

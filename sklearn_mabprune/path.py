@@ -18,6 +18,7 @@ from .criteria import Criterion
 from .evaluation import LayerStatistics, Rows
 from .neurons import NeuronTable
 from .policies.base import Policy
+from .resuming import Known, Replay
 from .schedules import Budget, choose_removals, share_evenly, step_size
 from .surgery import cut
 
@@ -40,7 +41,8 @@ class PathOptions(ChooserOptions):
 class Step:
     """One point of a path: the network after a round (the first: before any).
 
-    ``chain`` and ``estimates`` are None where the network was not kept.
+    ``chain`` and ``estimates`` are None where the network was not kept.  ``state`` is what the
+    chooser knew when the next round began, None where no later walk starts.
     """
 
     chain: Chain | None
@@ -60,14 +62,19 @@ class Step:
     confidence: float = np.nan
     pulls_by_arm: NDArray[np.intp] | None = None
     estimates: NDArray[np.float32] | None = None
+    state: dict[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass
 class Walk:
-    """Steps of a path, the last one with its network; whether Ctrl-C ended it."""
+    """Steps of a path, the last one with its network; whether Ctrl-C ended it.
+
+    ``n_replayed`` is the number of rounds that were known already.
+    """
 
     steps: list[Step]
     interrupted: bool = False
+    n_replayed: int = 0
     n_factorisations: list[int] = field(default_factory=list)
 
 
@@ -81,6 +88,7 @@ def pruning_path(
     score: Callable[[Chain], float],
     seed: int,
     on_step: Callable[[Step], Any] = lambda step: None,
+    known: Known | None = None,
 ) -> Walk:
     """Remove neurons round by round until the budget is reached.
 
@@ -102,6 +110,9 @@ def pruning_path(
         Of all draws.
     on_step : callable
         Told every step, for progress.
+    known : Known, optional
+        An earlier walk with this chooser, these options and this seed.  If it was over
+        this network and these rows, its rounds are not pulled for again.
 
     Returns
     -------
@@ -114,9 +125,13 @@ def pruning_path(
     step = choose.round_size(step_size(options.step, len(table)))
     statistics = LayerStatistics(options.ablation, options.ridge, options.refresh)
     walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
+    if known is not None and known.loss == walk.steps[0].loss:
+        choose = replay = Replay(choose, known, budget)  # type: ignore[assignment]
+        walk.n_replayed = replay.n_replayed
     try:
         while not budget.reached(table.sizes):
             started = time.perf_counter()
+            walk.steps[-1].state = choose.state()
             ablations = statistics.update(chain, rows)
             n_told = min(step, budget.target) if budget.unit == "neurons" else step
             order = choose.order(chain, table, ablations, min(n_told, len(table)), step)
@@ -130,7 +145,7 @@ def pruning_path(
             for name, value in choose.record(arms).items():
                 setattr(done, name, value)
             done.removed = arms
-            done.seconds = time.perf_counter() - started
+            done.seconds += time.perf_counter() - started
             # One append: Ctrl-C finds the round either finished or not there.
             walk.steps.append(done)
             table.remove(arms)
@@ -190,10 +205,16 @@ def _protected(table: NeuronTable, min_neurons: int) -> NDArray[np.intp]:
 
 
 def _thin(walk: Walk, budget: Budget) -> None:
-    """Keep the first and the last network, and those that cross an eleventh of the way."""
+    """Keep the first and the last network, and those that cross an eleventh of the way.
+
+    States stay with the networks, and with the last step but one: a budget may have cut the
+    last round short, and a longer path then starts before it.
+    """
     if len(walk.steps) < 3:
         return
     before, middle = walk.steps[-3], walk.steps[-2]
+    if before.chain is None:
+        before.state = None
     parts = MAX_KEPT - 1
     then, now = (parts * budget.gone(s.sizes) // max(1, budget.target) for s in (before, middle))
     if now == then:

@@ -14,6 +14,7 @@ from torch import nn
 from .chain import unwrap
 from .exceptions import UnsupportedModuleError
 from .layers import BY_NAME
+from .losses import output_nonlinearity
 
 #: Layers that change nothing in rows of a trained network.
 _IDLE = (nn.modules.dropout._DropoutNd, nn.Identity, nn.Flatten)
@@ -47,7 +48,11 @@ def plain_layers(estimator: Any) -> list[nn.Module]:
 
 def module_layers(estimator: Any) -> list[nn.Module]:
     """The module's own layers: copies, on the CPU, in evaluation mode, idle ones left out."""
-    check_is_fitted(estimator, "estimator_")
+    check_is_fitted(
+        estimator,
+        "estimator_",
+        msg="This %(name)s has no network: it is not fitted yet, or was fitted with refit=False.",
+    )
     module = copy.deepcopy(unwrap(estimator.estimator_.module_)).cpu().eval()
     return [layer for layer in module.children() if not isinstance(layer, _IDLE)]
 
@@ -68,7 +73,7 @@ def _linears(layers: list[nn.Module]) -> list[nn.Linear]:
 
 def nonlinearity(net: Any) -> list[nn.Module]:
     """What a net does to its module's outputs in ``predict_proba``, as layers."""
-    found = net._get_predict_nonlinearity()
+    found: Any = output_nonlinearity(net)
     if found is _identity:
         return []
     if isinstance(found, partial) and found.func is torch.softmax:

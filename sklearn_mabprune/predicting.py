@@ -13,12 +13,15 @@ from torch import Tensor
 
 from .batches import as_tensor
 from .chain import Chain
+from .losses import output_nonlinearity
+from .sparse_rows import SparseRows
+from .targets import predicted
 
 # Rows a call: hidden activations stay in the processor's cache, and memory small.
 _ROWS = {"cpu": 2**11, "cuda": 2**16}
 
 
-def run_rows(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def run_rows(forward: Callable[[Any], Tensor], x: Tensor | SparseRows) -> Tensor:
     """Outputs for many rows, some rows at a time."""
     at_once = _ROWS.get(x.device.type, _ROWS["cuda"])
     if len(x) <= at_once:
@@ -45,7 +48,7 @@ def needs_no_check(estimator: Any, X: Any) -> bool:
     )
 
 
-def network_outputs(net: Any, forward: Callable[[Tensor], Tensor], x: NDArray[Any]) -> NDArray[Any]:
+def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArray[Any]:
     """What the net predicts: class probabilities, or values in original units.
 
     Parameters
@@ -53,14 +56,15 @@ def network_outputs(net: Any, forward: Callable[[Tensor], Tensor], x: NDArray[An
     net : skorch net
         Says how raw outputs become predictions.
     forward : callable
-        Rows to raw outputs, in evaluation mode: the net's module or a chain.
-    x : ndarray of shape (n_rows, n_features)
+        Rows, sparse ones too, to raw outputs in evaluation mode: see
+        :func:`~sklearn_mabprune.sparse_rows.outputs_of`, or of a chain.
+    x : ndarray or CSR matrix of shape (n_rows, n_features)
 
     Returns
     -------
     ndarray of shape (n_rows, n_outputs)
     """
-    nonlinearity = net._get_predict_nonlinearity()
+    nonlinearity = output_nonlinearity(net)
     dtype = next(net.module_.parameters()).dtype
     with torch.inference_mode():
         found = run_rows(
@@ -69,22 +73,22 @@ def network_outputs(net: Any, forward: Callable[[Tensor], Tensor], x: NDArray[An
     outputs = found.cpu().numpy()
     if hasattr(net, "target_scale_"):
         outputs = outputs * net.target_scale_ + net.target_mean_
-    return outputs.reshape(len(x), -1)
+    return outputs.reshape(x.shape[0], -1)
 
 
 class ClassifierView(ClassifierMixin, BaseEstimator):
     """A chain as a fitted classifier, for scorers."""
 
-    def __init__(self, net: Any, chain: Chain, classes: NDArray[Any]):
-        self.net, self.chain, self.classes_ = net, chain, classes
+    def __init__(self, net: Any, chain: Chain, classes: NDArray[Any], several: bool = False):
+        self.net, self.chain, self.classes_, self.several = net, chain, classes, several
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[Any]:
         """Class probabilities, (n_rows, n_classes)."""
         return network_outputs(self.net, self.chain.forward, X)
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Labels, (n_rows,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        """Labels, (n_rows,), or an indicator matrix of several, (n_rows, n_classes)."""
+        return predicted(self.predict_proba(X), self.classes_, self.several)
 
 
 class RegressorView(RegressorMixin, BaseEstimator):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn import get_config
 
 from .path import Step
+from .resuming import Resume
 from .tables import as_html, as_text
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,10 @@ class PruningPath:
     estimates : dict of int to ndarray of float32, shape (2, n_original_neurons)
         For the steps whose networks are kept (with ``keep_path=False`` too): the loss
         increase of every neuron that could have gone in the round that led here, and its
-        standard error.  NaN for neurons that were gone before.  Empty for criteria.
+        standard error.  NaN for neurons that were gone before.  Empty for criteria.  After
+        ``at_budget``, of the rounds that were known only those that both paths keep.
+    resume : Resume or None
+        What ``at_budget`` needs to go on along this path; None with ``keep_path=False``.
     """
 
     n_neurons: Ints
@@ -82,6 +86,7 @@ class PruningPath:
         default_factory=lambda: np.empty((0, 0), dtype=np.uint8), repr=False
     )
     estimates: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    resume: Resume | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, steps: list[Step], fine_tuned: dict[int, float], keep: bool) -> PruningPath:
@@ -305,7 +310,10 @@ class PruningReport:
         if np.isfinite(self.confidence):
             notes.append(f"choices that the policy expects to be right: {self.confidence:.1%}")
         if self.unused_features:
-            notes.append("features that nothing uses: " + ", ".join(map(str, self.unused_features)))
+            # A text has thousands of words; the attribute names them all.
+            shown, n_more = map(str, self.unused_features[:20]), len(self.unused_features) - 20
+            more = f" and {n_more:,} more" if n_more > 0 else ""
+            notes.append(f"features that nothing uses: {', '.join(shown)}{more}")
         return notes
 
     def _warnings(self) -> list[str]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .chain import Chain, run
+from .chain import Chain
+from .layers import run
 from .losses import RowLoss
+from .sparse_rows import SparseRows
 
 
 @dataclass
@@ -17,14 +19,14 @@ class Rows:
 
     Parameters
     ----------
-    x : Tensor of shape (n_rows, n_features)
+    x : Tensor or SparseRows of shape (n_rows, n_features)
     targets : Tensor of shape (n_rows,) or (n_rows, n_outputs)
         As the criterion wants them.
     weights : Tensor of shape (n_rows,), float64
     loss : RowLoss
     """
 
-    x: Tensor
+    x: Tensor | SparseRows
     targets: Tensor
     weights: Tensor
     loss: RowLoss

@@ -32,6 +32,9 @@ NO_LAYER = "no layer"
 #: Belongs to the machine: a path of another one, from which joblib would read pickles.
 LEFT_OUT = ("memory",)
 
+#: Of a path: networks are written layer by layer; what a later walk would start from is left out.
+NOT_IN_ARRAYS = ("networks", "resume")
+
 
 def save(estimator: Any, path: Any, networks: bool = True) -> None:
     """Write a fitted estimator into a file; see :meth:`Exports.save`."""
@@ -108,6 +111,7 @@ def _data(estimator: Any) -> dict[str, Any]:
         "n_features": int(estimator.n_features_in_),
         "features": labels("feature_names_in_"),
         "classes": labels("classes_"),
+        "multilabel": getattr(estimator, "multilabel_", None),
         "y_ndim": getattr(estimator, "y_ndim_", None),
         "validation_share": float(estimator.validation_share_),
     }
@@ -141,7 +145,7 @@ def _is_scalar(value: Any) -> bool:
 def _path(path: PruningPath, tensors: Tensors, networks: bool) -> dict[str, Any]:
     kept = path.networks if networks else {}
     return {
-        "arrays": record_to_plain(path, PruningPath, "path", tensors, ("networks",)),
+        "arrays": record_to_plain(path, PruningPath, "path", tensors, NOT_IN_ARRAYS),
         "networks": {
             str(step): network_to_plain(arrays, f"path.network.{step}", tensors)
             for step, arrays in kept.items()

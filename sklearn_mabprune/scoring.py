@@ -15,7 +15,7 @@ from sklearn.metrics import (
 )
 
 from .chain import Chain
-from .predicting import ClassifierView, RegressorView
+from .predicting import ClassifierView, RegressorView, network_outputs
 from .training import Data
 
 Score = Callable[[Any, Chain], float]
@@ -29,16 +29,22 @@ def classification_scores(
     Parameters
     ----------
     scoring : str, callable or None
-        As everywhere in scikit-learn; None: accuracy.
+        As everywhere in scikit-learn; None: accuracy, of several labels a row that of all
+        together.
     validation : Data
     classes : ndarray of shape (n_classes,)
-        Labels of the class indices.
+        Labels of the class indices; of several labels a row the columns' numbers.
     """
-    labels, weights = classes[validation.y], _weights(validation)
+    several = validation.y.ndim == 2
+    labels = validation.y.astype(np.int64) if several else classes[validation.y]
+    weights = _weights(validation)
     scorer = None if scoring is None else get_scorer(scoring)
 
     def score(net: Any, chain: Chain) -> float:
-        view = ClassifierView(net, chain, classes)
+        view = ClassifierView(net, chain, classes, several)
+        if scorer is None and several:
+            right = (view.predict(validation.x) == labels).all(axis=1)
+            return float(np.average(right, weights=validation.weights))
         if scorer is None:
             # accuracy_score would look at what kind of labels these are in every round.
             right = view.predict_proba(validation.x).argmax(axis=1) == validation.y
@@ -46,7 +52,11 @@ def classification_scores(
         return float(scorer(view, validation.x, labels, **weights))
 
     def loss(net: Any, chain: Chain) -> float:
-        proba = ClassifierView(net, chain, classes).predict_proba(validation.x).astype(np.float64)
+        proba = network_outputs(net, chain.forward, validation.x).astype(np.float64)
+        if several:
+            # Each label of each row is a decision of its own, all counting the same.
+            each = {name: np.repeat(w, len(classes)) for name, w in weights.items()}
+            return float(log_loss(labels.ravel(), proba.ravel(), labels=[0, 1], **each))
         proba /= proba.sum(axis=1, keepdims=True)
         return float(log_loss(labels, proba, labels=classes, **weights))
 

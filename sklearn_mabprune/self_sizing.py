@@ -12,9 +12,11 @@ from torch import Tensor
 
 from .batches import TensorBatches
 from .randomness import draw_seeds
+from .sparse_rows import SparseRows, outputs_of
 
-# Up to here float64 input is trained in float64 on a CPU: exact, and still fast.
-_FLOAT64_ROWS = 2000
+# Up to here, in rows and in features, float64 input is trained in float64 on a CPU: exact, and
+# still fast.
+_FLOAT64_ROWS = _FLOAT64_FEATURES = 2000
 
 
 class WeightedLossMixin:
@@ -118,7 +120,8 @@ class SelfSizing(WeightedLossMixin):
         x = X["X"] if isinstance(X, dict) else X
         self.n_features_in_ = int(x.shape[1])
         self.n_outputs_ = self._count_outputs(y)
-        small = len(x) <= _FLOAT64_ROWS and torch.device(self.device).type == "cpu"
+        small = x.shape[0] <= _FLOAT64_ROWS and x.shape[1] <= _FLOAT64_FEATURES
+        small = small and torch.device(self.device).type == "cpu"
         wide = str(x.dtype).endswith("float64")
         self.auto_dtype_ = "float64" if small and wide else "float32"
 
@@ -164,6 +167,13 @@ class SelfSizing(WeightedLossMixin):
             callbacks.append(("stop_early", StopEarly(patience=self.patience, load_best=True)))
         return [*callbacks, ("print_log", PrintLog())]
 
+    def infer(self, x: Any, **fit_params: Any) -> Tensor:
+        """As in skorch; sparse rows go straight into the first layer."""
+        rows = x["X"] if isinstance(x, dict) and set(x) <= {"X", "sample_weight"} else x
+        if isinstance(rows, SparseRows):
+            return outputs_of(self.module_, rows)
+        return super().infer(x, **fit_params)
+
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches from memory; another class of iterator gets skorch's treatment."""
         if (self.iterator_train if training else self.iterator_valid) is not TensorBatches:
@@ -177,6 +187,7 @@ class SelfSizing(WeightedLossMixin):
             seed=draw_seeds(self.random_state, 2)[1],
             device=self.device,
             dtype=parameter.dtype,
+            module=self.module_,
         )
 
     def run_single_epoch(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from sklearn.base import clone
 
 from .chain import Chain, PrunedChain, unwrap
 from .networks import MLP
 from .randomness import global_generators
+from .training import renew_optimizer
 
 # What a fit left on the net that a net around a smaller module needs as well.
 _FITTED = (
@@ -18,6 +20,7 @@ _FITTED = (
     "n_features_in_",
     "n_outputs_",
     "auto_dtype_",
+    "multilabel_",
 )
 
 
@@ -53,6 +56,9 @@ def net_around(net: Any, chain: Chain) -> Any:
             "module__layers": chain.descriptions(),
             "module__dtype": dtype,
         }
+    if getattr(net, "multilabel_", False):
+        # Found in the data, which a copy of the smaller net has not seen.
+        sizes["criterion"] = type(unwrap(net.criterion_))
     new.set_params(**sizes)
     for name in _FITTED:
         if hasattr(net, name):
@@ -63,4 +69,15 @@ def net_around(net: Any, chain: Chain) -> Any:
     chain.copy_to(module)
     new.module_.eval()
     new.history_ = net.history_
+    renew_optimizer(new)
     return new
+
+
+def chain_of(arrays: dict[str, Any], device: Any = "cpu") -> Chain:
+    """The chain that ``Chain.to_arrays`` wrote down."""
+    # What the layers draw for a start is overwritten.
+    with global_generators(0):
+        module = PrunedChain(layers=arrays["layers"], dtype=arrays["dtype"]).to(device)
+    for layer, state in zip(module, arrays["state"], strict=True):
+        layer.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
+    return Chain.from_layers(list(module))

@@ -42,21 +42,26 @@ def sklearn_mlp(estimator: Any) -> MLPClassifier | MLPRegressor:
     net = estimator.estimator_
     n_inner = next((k for k, la in enumerate(layers) if isinstance(la, _OUTPUTS)), len(layers))
     stages = _folded(layers[:n_inner])
-    activation = _shared_activation(stages)
+    several = getattr(estimator, "multilabel_", False)
+    behind = [*layers[n_inner:], *nonlinearity(net)]
     last = stages[-1]
+    if several and last.activation == "logistic":
+        last.activation, behind = "identity", [nn.Sigmoid(), *behind]
+    activation = _shared_activation(stages)
     dtypes = [precision(layers)] * len(stages)
     if is_classifier(estimator):
-        _check_probabilities([*layers[n_inner:], *nonlinearity(net)])
-        if len(last.bias) == 2:
+        _check_probabilities(behind, nn.Sigmoid if several else nn.Softmax)
+        if len(last.bias) == 2 and not several:
             # One logistic output says what two of a softmax say.
             last.weight = last.weight[:, 1:] - last.weight[:, :1]
             last.bias = last.bias[1:] - last.bias[:1]
         mlp = MLPClassifier(activation=activation)
         mlp.classes_ = estimator.classes_.copy()
-        mlp._label_binarizer = LabelBinarizer().fit(mlp.classes_)
-        mlp.out_activation_ = "logistic" if len(last.bias) == 1 else "softmax"
+        labels = np.eye(len(mlp.classes_), dtype=int) if several else mlp.classes_
+        mlp._label_binarizer = LabelBinarizer().fit(labels)
+        mlp.out_activation_ = "logistic" if several or len(last.bias) == 1 else "softmax"
     else:
-        _check_nothing_behind([*layers[n_inner:], *nonlinearity(net)])
+        _check_nothing_behind(behind)
         if hasattr(net, "target_scale_"):
             last.weight = last.weight * net.target_scale_
             last.bias = last.bias * net.target_scale_ + net.target_mean_
@@ -139,12 +144,15 @@ def _shared_activation(stages: list[_Stage]) -> str:
     return hidden[0]
 
 
-def _check_probabilities(outputs: list[nn.Module]) -> None:
-    """One Softmax; logarithms of probabilities before it change nothing."""
+def _check_probabilities(outputs: list[nn.Module], wanted: type[nn.Module]) -> None:
+    """One Softmax, or one Sigmoid; before a Softmax, a LogSoftmax changes nothing."""
     *before, last = outputs or [nn.Identity()]
-    if not (isinstance(last, nn.Softmax) and all(isinstance(m, nn.LogSoftmax) for m in before)):
+    idle = all(isinstance(m, nn.LogSoftmax) for m in before) if wanted is nn.Softmax else not before
+    if not (isinstance(last, wanted) and idle):
         names = ", ".join(str(layer) for layer in outputs) or "nothing"
-        raise _refused(f"{names} between the last Linear and the probabilities, but one Softmax")
+        raise _refused(
+            f"{names} between the last Linear and the probabilities, but one {wanted.__name__}"
+        )
 
 
 def _check_nothing_behind(outputs: list[nn.Module]) -> None:

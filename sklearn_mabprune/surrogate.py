@@ -26,9 +26,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from .chain import run, run_across
 from .evaluation import Block
-from .layers import LinearKind
+from .layers import LinearKind, run, run_across
 from .suffix import losses_across
 
 CONTROL_VARIATES = ("linear", "fisher")
@@ -227,14 +226,15 @@ class _MovedCrossEntropy(_Rise):
 
 
 class _MovedSquares(_MovedLoss):
-    """Squared error, the mean over outputs: a parabola in the moves."""
+    """Squared error, the mean or the sum over outputs: a parabola in the moves."""
 
     def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
         """As described."""
         outputs, targets = self.block.across[1][-1][:, rows], self.block.rows.targets[rows]
         twice = 2 * (outputs - targets.view(len(targets), -1).T)
         moves = residual.neg() * reach
-        rise = moves.mul_(moves + twice[:, None]).mean(0)
+        moves.mul_(moves + twice[:, None])
+        rise = moves.sum(0) if self.block.rows.loss.summed else moves.mean(0)
         return (rise @ weights.to(rise.dtype)).double()
 
 
@@ -246,9 +246,10 @@ class _SecondOrder(_Rise):
         rows, tail = block.rows, block.chain.stages[-1].after
         with torch.inference_mode(False), torch.enable_grad():
             outputs = block.pre[-1].clone().requires_grad_()
-            drawn = draw_targets(rows.loss.criterion, outputs, tail, generator)
+            loss = rows.loss
+            drawn = draw_targets(loss.criterion, outputs, tail, generator, loss.summed)
             found = [
-                torch.autograd.grad(rows.loss(run(tail, outputs), targets).sum(), outputs)[0].T
+                torch.autograd.grad(loss(run(tail, outputs), targets).sum(), outputs)[0].T
                 for targets in (rows.targets.clone(), drawn)
             ]
         self.directions = torch.stack(found)
@@ -277,18 +278,24 @@ def _moved_loss(block: Block) -> type[_Rise]:
 
 
 def draw_targets(
-    criterion: nn.Module, outputs: Tensor, tail: list[nn.Module], generator: torch.Generator
+    criterion: nn.Module,
+    outputs: Tensor,
+    tail: list[nn.Module],
+    generator: torch.Generator,
+    summed: bool = False,
 ) -> Tensor:
     """Targets as the network itself expects them, one draw a row.
 
-    Classes by their probabilities; real targets around the outputs, with the variance at
-    which the squared gradient has the curvature of the squared error as its mean.
+    Classes and labels by their probabilities; several labels, and real targets, as far
+    around what is expected as gives the squared gradient of a row's loss, a mean (or the
+    sum, if `summed`) over outputs, the loss's curvature as its mean.
 
     Raises
     ------
     ValueError
-        If the criterion is neither a class loss nor the squared error.
+        If the criterion is neither a loss of classes or labels nor the squared error.
     """
+    n_averaged = 1 if summed else outputs.shape[1]
     with torch.no_grad():
         if isinstance(criterion, (nn.CrossEntropyLoss, nn.NLLLoss)):
             found = run(tail, outputs)
@@ -298,9 +305,14 @@ def draw_targets(
             return drawn[:, 0].to(outputs.device)
         if isinstance(criterion, nn.MSELoss):
             noise = torch.randn(outputs.shape, generator=generator, dtype=torch.float64)
-            spread = (outputs.shape[1] / 2) ** 0.5
+            spread = (n_averaged / 2) ** 0.5
             return run(tail, outputs) + spread * noise.to(outputs)
+        if isinstance(criterion, nn.BCEWithLogitsLoss):
+            expected = run(tail, outputs).sigmoid()
+            drawn = torch.bernoulli(expected.double().cpu(), generator=generator)
+            # The loss is linear in its target, which need not be 0 or 1 then.
+            return expected + n_averaged**0.5 * (drawn.to(outputs) - expected)
     raise ValueError(
-        f"control_variate='fisher' knows CrossEntropyLoss, NLLLoss and MSELoss, the net has "
-        f"{type(criterion).__name__}. Use control_variate='linear' or None."
+        f"control_variate='fisher' knows CrossEntropyLoss, NLLLoss, BCEWithLogitsLoss and MSELoss, "
+        f"the net has {type(criterion).__name__}. Use control_variate='linear' or None."
     )

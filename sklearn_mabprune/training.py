@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.base import clone
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset
@@ -20,30 +21,33 @@ from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from .batches import as_tensor, epoch
+from .batches import SparseDataset, as_tensor, epoch
 from .chain import Chain, recover_chain, unwrap
-from .losses import RowLoss
+from .losses import RowLoss, check_criterion
 from .networks import MLP
 from .randomness import global_generators
 from .rows import Rows
 from .self_sizing import SelfSizing, WeightedLossMixin
+from .sparse_rows import few, outputs_of
 
 
 @dataclass(frozen=True)
 class Data:
     """Rows as NumPy arrays: features, targets as a net wants them, weights of mean 1.
 
+    Features may be a CSR matrix.
+
     ``weights`` is None where all rows count the same; ``n_outputs`` is the number of
     classes or targets.
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
     weights: np.ndarray | None
     n_outputs: int
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.y)
 
 
 def train(
@@ -92,18 +96,19 @@ def train(
         net.initialize()
         dtype = next(net.module_.parameters()).dtype
         x, y = _features(data, dtype), _targets(data.y, dtype)
-        held_out = Dataset(_features(validation, dtype), _targets(validation.y, dtype))
-        first = as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device)
-        on_start(net, check_fits(net.module_, first, data.n_outputs))
+        held_out = _dataset(_features(validation, dtype), _targets(validation.y, dtype))
+        first = few(as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device))
         # Refused now rather than after the training.
         RowLoss(unwrap(net.criterion_))
+        check_criterion(unwrap(net.criterion_), data.y)
+        on_start(net, check_fits(net.module_, first, data.n_outputs))
         own_split, net.train_split = net.train_split, predefined_split(held_out)
         watch = _Watch(on_epoch)
         net.callbacks_.append(("watch", watch))
         try:
             net.notify("on_train_begin", X=x, y=y)
             with _whole_batches(net, len(data)):
-                net.fit_loop(x, y)
+                net.fit_loop(_dataset(x, y) if issparse(data.x) else x, y)
         except KeyboardInterrupt as stop:
             if not _raised_by_callback(stop):
                 raise
@@ -176,8 +181,16 @@ def lighten(net: Any) -> Any:
     """Drop what prediction and further training do not need."""
     for row in net.history or []:
         row.pop("batches", None)
-    net.initialize_optimizer()
+    renew_optimizer(net)
     return net
+
+
+def renew_optimizer(net: Any) -> None:
+    """An optimizer without state, which a schedule of the net's can go on from."""
+    net.initialize_optimizer()
+    for group in net.optimizer_.param_groups:
+        # Asked for by schedules that start behind epoch 0, as the history makes them.
+        group["initial_lr"] = group["lr"]
 
 
 class _Watch(Callback):
@@ -219,6 +232,10 @@ def _features(data: Data, dtype: torch.dtype | None = None) -> Any:
     if dtype is not None:
         x = x.astype(str(dtype).removeprefix("torch."), copy=False)
     return x if data.weights is None else {"X": x, "sample_weight": data.weights}
+
+
+def _dataset(x: Any, y: np.ndarray) -> Dataset:
+    return (SparseDataset if issparse(x["X"] if isinstance(x, dict) else x) else Dataset)(x, y)
 
 
 def _targets(y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
@@ -313,7 +330,7 @@ def fine_tune(
                 module.train()
                 for index in epoch(len(rows), batch_size, generator):
                     where = index if isinstance(index, slice) else index.to(rows.x.device)
-                    outputs = module(rows.x[where])
+                    outputs = outputs_of(module, rows.x[where])
                     losses = rows.loss(outputs, rows.targets[where])
                     if teacher is not None and options.distillation:
                         towards = rows.loss.distance(outputs, teacher[where], options.temperature)
@@ -331,7 +348,7 @@ def fine_tune(
             loss = untouched
             module.load_state_dict(old)
         module.eval()
-        net.initialize_optimizer()
+        renew_optimizer(net)
     return loss
 
 
@@ -350,5 +367,5 @@ def starting_rate(net: Any, lr: float | str) -> float:
 def _validation_loss(module: nn.Module, rows: Rows) -> float:
     module.eval()
     with torch.inference_mode():
-        losses = rows.loss(module(rows.x), rows.targets).double()
+        losses = rows.loss(outputs_of(module, rows.x), rows.targets).double()
         return float(losses @ rows.weights / rows.weights.sum())

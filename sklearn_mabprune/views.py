@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .ablation import LeastSquaresAblation, make_ablation
-from .chain import Chain, run
+from .chain import Chain
 from .criteria import LayerView
-from .evaluation import Rows
+from .layers import run
+from .rows import Rows
 
 
 def layer_views(

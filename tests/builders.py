@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +31,8 @@ TASKS = {
     "probabilities": (nn.NLLLoss, 3),
     "target": (nn.MSELoss, 1),
     "targets": (nn.MSELoss, 2),
+    "summed": (partial(nn.MSELoss, reduction="sum"), 2),
+    "labels": (nn.BCEWithLogitsLoss, 3),
 }
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 
@@ -103,7 +106,8 @@ def targets(task, n_rows, dtype=torch.float64, seed=0):
     source = generator(2000 + seed)
     if task in ("classes", "probabilities"):
         return torch.randint(n_outputs, (n_rows,), generator=source)
-    return torch.randn(n_rows, n_outputs, generator=source).to(dtype)
+    drawn = torch.randn(n_rows, n_outputs, generator=source)
+    return (drawn > 0 if task == "labels" else drawn).to(dtype)
 
 
 def row_weights(n_rows, seed=0):
@@ -157,7 +161,10 @@ def losses_of(module, rows, task):
         return torch.logsumexp(outputs, dim=1) - chosen
     if task == "probabilities":
         return -torch.log(outputs.gather(1, wanted[:, None])[:, 0] + eps)
-    return ((outputs - wanted.double()) ** 2).mean(dim=1)
+    if task == "labels":
+        return torch.log1p(torch.exp(outputs * (1 - 2 * wanted.double()))).mean(dim=1)
+    squares = (outputs - wanted.double()) ** 2
+    return squares.sum(dim=1) if task == "summed" else squares.mean(dim=1)
 
 
 def mean_loss(module, rows, task):
@@ -194,6 +201,7 @@ def walk(chooser, budget=0.5, unit="neurons", chain=None, rows=None, seed=0, sco
         chain, rows = example()
     options = {"step": 3, "pull_batch_size": 25, "pulls_per_neuron": 4} | options
     on_step = options.pop("on_step", lambda step: None)
+    known = options.pop("known", None)
     return pruning_path(
         chain,
         rows,
@@ -203,6 +211,7 @@ def walk(chooser, budget=0.5, unit="neurons", chain=None, rows=None, seed=0, sco
         score=score or (lambda chain: -rows.mean_loss(chain)),
         seed=seed,
         on_step=on_step,
+        known=known,
     )
 
 

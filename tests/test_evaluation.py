@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from builders import (
+    TASKS,
     TOLERANCE,
     ids,
     labelled_by,
@@ -118,7 +119,7 @@ def test_weights_of_two_are_doubled_rows_and_only_ratios_count():
 
 
 @every_dtype
-@pytest.mark.parametrize("task", ["classes", "probabilities", "target", "targets"])
+@pytest.mark.parametrize("task", TASKS)
 def test_mean_loss_of_rows_and_block(task, dtype):
     chain = make_chain(task, dtype=dtype)
     rows = make_rows(task, dtype=dtype, weighted=True)

@@ -22,6 +22,7 @@ from user_nets import (
     classes_table,
     classifier,
     fitted,
+    labels_table,
     plain_classifier,
     plain_regressor,
     quick_start,
@@ -256,6 +257,33 @@ def test_sklearn_mlp_goes_on_training(kind, dtype):
     assert np.isfinite(mlp.loss_)
     assert len(mlp.loss_curve_) == 60
     assert isinstance(mlp, MLPRegressor if kind == "regressor" else MLPClassifier)
+
+
+class SigmoidEnd(nn.Module):
+    """A network whose outputs are a probability for each label."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 4), nn.Sigmoid())
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+@pytest.mark.parametrize("n_labels", [2, 4])
+@pytest.mark.parametrize("end", [False, True])
+def test_sklearn_mlp_and_torch_of_several_labels_a_row(n_labels, end):
+    X, y = labels_table(n_labels=4 if end else n_labels)
+    net = small_classifier()
+    if end:
+        net = NeuralNetClassifier(SigmoidEnd, criterion=nn.BCELoss, max_epochs=3, verbose=0)
+    model = classifier(net).fit(X, y)
+    mlp = model.to_sklearn()
+    expected = model.predict_proba(X)
+    np.testing.assert_allclose(mlp.predict_proba(X), expected, atol=1e-6)
+    assert np.array_equal(mlp.predict(X), model.predict(X))
+    np.testing.assert_allclose(by_torch(model, X), expected, atol=1e-6)
+    mlp.partial_fit(X, y)
 
 
 def test_sklearn_mlp_of_a_net_with_dropout_and_softmax():

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from user_nets import (
     WeightedClassifier,
@@ -134,6 +135,23 @@ def test_frozen_net_and_partial_fit():
     assert {p.device.type for p in model.estimator_.module_.parameters()} == {"cuda"}
     assert np.isfinite(model.predict_proba(X)).all()
     assert model.pruning_report_.after.ms_batch > 0
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_sparse_rows_and_several_labels(several):
+    X, y = classes_table()
+    X = sparse.csr_matrix(np.where(np.abs(X) > 1, X, 0))
+    y = np.column_stack([y == 0, y == 1]).astype(int) if several else y
+    one, other = (
+        classifier(small_classifier(dtype="float32", device=device)).fit(X, y)
+        for device in ("cpu", "cuda")
+    )
+    assert (
+        sum((a != b).sum() for a, b in zip(one.neuron_support_, other.neuron_support_, strict=True))
+        <= 2
+    )
+    np.testing.assert_allclose(other.pruning_path_.loss, one.pruning_path_.loss, rtol=0.02)
+    assert other.predict_proba(X).shape == one.predict_proba(X).shape
 
 
 @every_case

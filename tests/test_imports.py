@@ -24,12 +24,14 @@ ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 ALLOWED: dict[str, set[str]] = {
     # leaves: they know nothing of the rest
     "exceptions": set(),
+    "sparse_rows": set(),
+    "tabular": set(),
     "randomness": set(),
     "progress": set(),
     "interruptions": set(),
     "tables": set(),
     "latency": set(),
-    "batches": set(),
+    "batches": {"sparse_rows"},
     "losses": set(),
     "layers": set(),
     "optional": set(),
@@ -48,21 +50,24 @@ ALLOWED: dict[str, set[str]] = {
     "search": {"policies.base", "rewards"},
     # networks and their training
     "splitting": {"exceptions"},
-    "self_sizing": {"batches", "randomness"},
-    "networks": {"self_sizing"},
+    "inputs": {"sparse_rows"},
+    "targets": set(),
+    "self_sizing": {"batches", "randomness", "sparse_rows"},
+    "networks": {"losses", "self_sizing"},
     "training": {
         "batches", "chain", "losses", "networks", "randomness", "rows", "self_sizing",
+        "sparse_rows",
     },
     # what a removal takes away, how it is measured, how it is done
-    "chain": {"exceptions", "layers"},
-    "rows": {"chain", "losses"},
+    "chain": {"exceptions", "layers", "sparse_rows"},
+    "rows": {"chain", "layers", "losses", "sparse_rows"},
     "suffix": {"chain", "layers", "rows"},
     "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
-    "surrogate": {"chain", "evaluation", "layers", "suffix"},
-    "views": {"ablation", "chain", "criteria", "evaluation"},
+    "surrogate": {"evaluation", "layers", "suffix"},
+    "views": {"ablation", "chain", "criteria", "layers", "rows"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
     "surgery": {"chain", "layers"},
-    "shrinking": {"chain", "networks", "randomness"},
+    "shrinking": {"chain", "networks", "randomness", "training"},
     # rounds of choosing, removal and surgery
     "choosers": {
         "ablation", "chain", "criteria", "evaluation", "neurons", "policies.base", "pulls",
@@ -70,10 +75,12 @@ ALLOWED: dict[str, set[str]] = {
     },
     "path": {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
-        "schedules", "surgery",
+        "resuming", "schedules", "surgery",
     },
-    "forecast": {"chain", "path", "rows", "schedules"},
-    "report": {"path", "tables"},
+    "forecast": {"chain", "path", "rows", "schedules", "sparse_rows"},
+    "resuming": {"schedules"},
+    "report": {"path", "resuming", "tables"},
+    "remarks": {"chain", "report", "sparse_rows"},
     # drawn from fitted attributes alone
     "displays": {"displays.*"},
     "displays.base": set(),
@@ -81,13 +88,17 @@ ALLOWED: dict[str, set[str]] = {
     # one fit as a story, and the estimators around it
     "fitting": {
         "chain", "criteria", "exceptions", "forecast", "interruptions", "latency", "path",
-        "policies.base",
-        "predicting", "progress", "rows", "report", "schedules", "shrinking", "training",
+        "policies.base", "predicting", "progress", "remarks", "report", "resuming", "rows",
+        "schedules", "shrinking", "sparse_rows", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
-    "predicting": {"batches", "chain"},
+    "resizing": {
+        "chain", "exceptions", "fitting", "latency", "neurons", "parameters", "progress",
+        "randomness", "remarks", "report", "resuming", "schedules", "shrinking",
+    },
+    "predicting": {"batches", "chain", "losses", "sparse_rows", "targets"},
     # away with the network: other formats, and files
-    "plain_layers": {"chain", "exceptions", "layers"},
+    "plain_layers": {"chain", "exceptions", "layers", "losses"},
     "sklearn_mlp": {"exceptions", "plain_layers"},
     "onnx_graph": {"optional", "plain_layers"},
     "plain_data": {"batches", "criteria", "networks", "policies"},
@@ -99,19 +110,24 @@ ALLOWED: dict[str, set[str]] = {
     "export": {"onnx_graph", "plain_layers", "saving", "sklearn_mlp"},
     "scoring": {"chain", "predicting", "training"},
     "base": {
-        "chain", "exceptions", "export", "fitting", "parameters", "path", "predicting",
-        "progress", "randomness", "schedules", "splitting", "training",
+        "chain", "exceptions", "export", "fitting", "inputs", "losses", "parameters", "path",
+        "predicting", "progress", "randomness", "resizing", "schedules", "sparse_rows",
+        "splitting", "training",
     },
     "estimators": {
-        "base", "criteria", "fitting", "networks", "parameters", "policies", "scoring",
-        "training",
+        "base", "criteria", "fitting", "inputs", "networks", "parameters", "policies", "scoring",
+        "targets", "training",
     },
+    # the budget by cross-validation
+    "choosing": {"report"},
+    "budget_search": {"base", "choosing", "progress", "randomness"},
+    "budget_cv": {"budget_search", "choosing", "estimators", "parameters"},
     # what builds estimators, or knows them by name
     "loading": {
         "chain", "estimators", "exceptions", "layers", "networks", "parameters", "plain_data",
         "report", "safe_files", "saving", "self_sizing", "shrinking", "typed_data",
     },
-    "onnx_pipelines": {"estimators", "onnx_graph", "optional", "plain_layers"},
+    "onnx_pipelines": {"budget_cv", "estimators", "onnx_graph", "optional", "plain_layers"},
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.

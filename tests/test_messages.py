@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from scipy import sparse
@@ -316,9 +317,23 @@ X, Y = classes_table()
         ((X[:, 0], Y), "Expected 2D array, got 1D array instead", ValueError),
         ((X[:1], Y[:1]), "minimum of 2 is required", ValueError),
         ((X[:, :0], Y), r"0 feature\(s\)", ValueError),
-        ((np.full((120, 2), "red"), Y), "could not convert string to float: .*'red'", ValueError),
-        ((pd.DataFrame({"a": X[:, 0], "b": "red"}), Y), "could not convert string", ValueError),
-        ((sparse.csr_array(X), Y), r"Sparse data was passed for X, .* '.toarray\(\)'", TypeError),
+        ((np.full((120, 2), "red"), Y), r"X holds text .*make_tabular_pipeline\(", ValueError),
+        (
+            (pd.DataFrame({"a": X[:, 0], "b": "red"}), Y),
+            "text or categories in column 'b';",
+            ValueError,
+        ),
+        (
+            (
+                pl.DataFrame(
+                    {"a": X[:, 0], "b": ["red"] * 120, "c": ["7"] * 120, "d": ["x"] * 120}
+                ),
+                Y,
+            ),
+            "text or categories in columns 'b', 'd';",
+            ValueError,
+        ),
+        ((sparse.csr_array(X * [[np.nan] + 5 * [1]]), Y), "Input X contains NaN", ValueError),
         ((X + 1j, Y), "Complex data not supported", ValueError),
     ],
 )

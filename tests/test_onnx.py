@@ -28,6 +28,7 @@ from user_nets import (
     classes_table,
     classifier,
     fitted,
+    labels_table,
     plain_classifier,
     plain_regressor,
     quick_start,
@@ -130,6 +131,15 @@ def test_classifier_gives_labels_and_probabilities(labels, dtype):
     tolerance = 1e-9 if dtype == "float64" else 1e-6
     np.testing.assert_allclose(found["probabilities"], model.predict_proba(X), atol=tolerance)
     assert found["label"].dtype == (object if isinstance(labels[0], str) else np.int64)
+
+
+def test_several_labels_a_row():
+    X, y = labels_table()
+    pipeline = make_pipeline(StandardScaler(), classifier()).fit(X, y)
+    scaled = pipeline[:-1].transform(X)
+    for found in (run(pipeline[-1].to_onnx(), scaled), run(pipeline_to_onnx(pipeline, X), X)):
+        assert np.array_equal(found["label"], pipeline.predict(X))
+        np.testing.assert_allclose(found["probabilities"], pipeline.predict_proba(X), atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

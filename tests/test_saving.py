@@ -29,6 +29,7 @@ from user_nets import (
     classes_table,
     classifier,
     fitted,
+    labels_table,
     plain_classifier,
     plain_regressor,
     quick_start,
@@ -100,6 +101,7 @@ MODELS = {
         ),
         classes_table,
     ),
+    "several labels": (lambda: classifier(), labels_table),
     "value": (lambda: regressor(), values_table),
     "values": (lambda: regressor(small_regressor(criterion=nn.L1Loss)),
                lambda: values_table(n_targets=3)),
@@ -133,8 +135,9 @@ def assert_same(one, other):
         for a, b in zip(one, other, strict=True):
             assert_same(a, b)
     elif hasattr(one, "__dataclass_fields__"):
-        for part in fields(one):
-            assert_same(getattr(one, part.name), getattr(other, part.name))
+        # What at_budget starts from is not in a file.
+        for part in {part.name for part in fields(one)} - {"resume"}:
+            assert_same(getattr(one, part), getattr(other, part))
     elif hasattr(one, "get_params"):
         assert_same(one.get_params(deep=False), other.get_params(deep=False))
     elif isinstance(one, ValidSplit):
@@ -179,7 +182,9 @@ def np_to_python(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-@pytest.mark.parametrize("name", ["ours", "strings", "values", "norm and dropout", "criterion"])
+@pytest.mark.parametrize(
+    "name", ["ours", "strings", "values", "several labels", "norm and dropout", "criterion"]
+)
 def test_loaded_estimator_goes_on_as_the_saved_one_would(name, tmp_path):
     make, table = MODELS[name]
     X, y = table()
@@ -195,6 +200,7 @@ def test_loaded_estimator_goes_on_as_the_saved_one_would(name, tmp_path):
     assert_same(outputs(there_and_back(loaded, tmp_path), X), outputs(model, X))
     # The same steps from the same weights.
     codes = np.unique(y, return_inverse=True)[1] if hasattr(model, "classes_") else y
+    codes = y if y.ndim == 2 else codes
     rows = np.asarray(X)
     for each in (model, loaded):
         torch.manual_seed(0)  # of Dropout

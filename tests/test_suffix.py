@@ -22,9 +22,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_mabprune.ablation import ABLATIONS
-from sklearn_mabprune.chain import run
 from sklearn_mabprune.evaluation import Block, LayerStatistics
 from sklearn_mabprune.forecast import forecast
+from sklearn_mabprune.layers import run
 from sklearn_mabprune.losses import RowLoss
 from sklearn_mabprune.path import PathOptions
 from sklearn_mabprune.policies import UCB1
@@ -65,7 +65,7 @@ def assert_as_plainly(chain, rows, ablation, layer, units=None, chunk=None):
 @every_dtype
 @every_ablation
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, "prelu"])
-@pytest.mark.parametrize("task", ["classes", "probabilities", "targets"])
+@pytest.mark.parametrize("task", ["classes", "probabilities", "targets", "summed", "labels"])
 def test_every_layer_of_every_kind(task, activation, ablation, dtype):
     around = SURROUNDINGS[len(activation) % 4]
     chain = make_chain(task, (9, 8, 7), activation, around, dtype=dtype)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from builders import generator, make_chain, make_rows
+from builders import TASKS, generator, make_chain, make_rows
 from torch import nn
 
-from sklearn_mabprune.chain import run
 from sklearn_mabprune.evaluation import Block, LayerStatistics
+from sklearn_mabprune.layers import run
 from sklearn_mabprune.surrogate import draw_targets, passes
 from sklearn_mabprune.surrogate import estimate as estimate_parts
 
@@ -54,7 +54,7 @@ def direct_linear(block, layer):
     return rise / rows.weights.sum()
 
 
-@pytest.mark.parametrize("task", ["classes", "probabilities", "target", "targets"])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("ablation", ["zero", "mean", "least_squares"])
 def test_linear_estimates_equal_a_direct_jacobian(task, ablation):
     block = block_of(task, ablation)
@@ -90,7 +90,7 @@ def test_linear_estimates_are_exact_for_the_last_hidden_layer():
     np.testing.assert_allclose(estimate(block, "linear", generator(0))[layer], exact, atol=1e-12)
 
 
-@pytest.mark.parametrize("task", ["target", "targets"])
+@pytest.mark.parametrize("task", ["target", "targets", "summed"])
 def test_linear_estimates_are_exact_for_squared_error_on_a_linear_network(task):
     block = block_of(task, activation="identity")
     for layer, found in enumerate(estimate(block, "linear", generator(0))):
@@ -98,7 +98,7 @@ def test_linear_estimates_are_exact_for_squared_error_on_a_linear_network(task):
         np.testing.assert_allclose(found, block.loss_increase(layer, units), atol=1e-11)
 
 
-@pytest.mark.parametrize("task", ["target", "targets"])
+@pytest.mark.parametrize("task", ["target", "targets", "summed"])
 def test_fisher_estimates_are_unbiased_for_squared_error_on_a_linear_network(task):
     block = block_of(task, activation="identity")
     source = generator(0)

@@ -43,6 +43,13 @@ def strings_table():
     return pd.DataFrame(X, columns=[*"uvwxyz"]), np.array(["red", "green", "blue"])[codes]
 
 
+def labels_table(n_rows=120, n_labels=4, seed=0):
+    """Rows that have several labels each, and some none."""
+    X, _ = classes_table(n_rows, seed=seed)
+    weights = np.random.default_rng(seed).normal(size=(6, n_labels))
+    return X, (X @ weights > 1.0).astype(int)
+
+
 def values_table(n_rows=120, n_targets=1, seed=0):
     """Float64 rows of 6 features; targets far from 0 and of several hundred in spread."""
     X, y = make_regression(n_rows, 6, n_targets=n_targets, noise=5.0, random_state=seed)

@@ -1,0 +1,82 @@
+"""Features as they come, arrays, frames and sparse matrices, checked and made ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import validate_data
+
+from .sparse_rows import as_csr
+
+_DTYPES = [np.float64, np.float32]
+
+
+def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
+    """What ``validate_data`` gives, with sparse matrices in one form.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Told the features, or asked about them with ``reset=False``.
+    X : array-like, frame or sparse matrix of shape (n_samples, n_features)
+        float32 stays what it is, other numbers become float64.
+    *y : array-like
+        Targets, if they are to be checked as well.
+    **options
+        Of ``validate_data``.
+
+    Returns
+    -------
+    ndarray or CSR matrix, or a pair of it and the targets
+
+    Raises
+    ------
+    ValueError
+        If X does not hold numbers; the message names the columns.
+    """
+    dtype = [np.float32] if _is_float32(X) else _DTYPES
+    try:
+        read = validate_data(estimator, X, *y, dtype=dtype, accept_sparse="csr", **options)
+    except ValueError as error:
+        if "could not convert" not in str(error):
+            raise
+        raise ValueError(_not_numbers(X)) from error
+    if not y:
+        return as_csr(read) if sparse.issparse(read) else read
+    return (as_csr(read[0]), read[1]) if sparse.issparse(read[0]) else read
+
+
+def stacked(X: Any, below: Any) -> Any:
+    """Rows and more rows below them, in the form and precision of the first."""
+    if sparse.issparse(X):
+        return sparse.vstack([X, as_csr(below).astype(X.dtype)], format="csr")
+    below = below.toarray() if sparse.issparse(below) else below
+    return np.concatenate([X, below.astype(X.dtype)])
+
+
+def _not_numbers(X: Any) -> str:
+    """What is wrong with a table that could not be read as numbers."""
+    found = [f"{name!r}" for name in getattr(X, "columns", ()) if not _is_numeric(X[name])]
+    which = f" in column{'s' * (len(found) > 1)} {', '.join(found[:5])}" if found else ""
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return (
+        f"X holds text or categories{which}{more}; a network needs numbers. Encode them, or let "
+        "make_tabular_pipeline(estimator) do it: it takes frames with columns of any kind."
+    )
+
+
+def _is_float32(X: Any) -> bool:
+    """Whether all columns of a frame are of a float32 that scikit-learn takes for float64."""
+    kinds = X.dtypes if hasattr(X, "columns") and hasattr(X, "dtypes") else ()
+    # polars and pandas' nullable columns; the plain ones of pandas are seen by scikit-learn.
+    return {str(kind) for kind in kinds} == {"Float32"}
+
+
+def _is_numeric(column: Any) -> bool:
+    try:
+        np.asarray(column).astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True

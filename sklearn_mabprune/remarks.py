@@ -1,0 +1,63 @@
+"""What a report remarks on a pruned network, whether it was fine-tuned or taken from the path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .chain import Chain
+from .report import Measured
+from .sparse_rows import SparseRows
+
+# So many rows are copied in float64 at a time: of all rows it would be the largest thing in memory.
+_PART = 2**13
+
+
+def slower(before: Measured, after: Measured, batch_rows: int) -> list[str]:
+    """That the smaller network is not faster, where it is not."""
+    pruned = after.hidden_layer_sizes != before.hidden_layer_sizes
+    if not pruned or after.ms_batch < before.ms_batch:
+        return []
+    return [
+        f"The smaller network is not faster for {batch_rows:,} rows: at this size the cost of "
+        "a call outweighs the arithmetic."
+    ]
+
+
+def unfinished(net: Any) -> list[str]:
+    """That the training might have gone on, where it might."""
+    if not getattr(net, "early_stopping", False) or len(net.history or []) < net.max_epochs:
+        return []
+    return [
+        f"the training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
+        "may give a better network. Are the features scaled?"
+    ]
+
+
+def mean_confidence(confidence: NDArray[np.float64]) -> float:
+    """Over rounds; NaN where the policy does not say."""
+    said = confidence[np.isfinite(confidence)]
+    return float(said.mean()) if said.size else np.nan
+
+
+def spread_of(x: torch.Tensor | SparseRows) -> NDArray[np.float64]:
+    """Standard deviation of each feature, (n_features,)."""
+    if isinstance(x, SparseRows):
+        return x.spread()
+    parts = x.split(_PART)
+    mean = sum(part.double().sum(dim=0) for part in parts) / len(x)
+    squares = sum((part.double() - mean).square().sum(dim=0) for part in parts)
+    spread: NDArray[np.float64] = torch.as_tensor(squares / len(x)).sqrt().cpu().numpy()
+    return spread
+
+
+def unused_features(chain: Chain, spread: NDArray[np.float64]) -> tuple[int, ...]:
+    """Features whose spread, times their largest weight, is nothing beside the others'."""
+    if chain.head:
+        return ()
+    largest = chain.stages[0].linear.weight.detach().double().abs().amax(dim=0)
+    used = largest.cpu().numpy() * spread
+    return tuple(int(k) for k in np.flatnonzero(used <= 1e-9 * max(used.max(), 1e-300)))
