@@ -85,10 +85,10 @@ def in_words(seconds: float) -> str:
 
 
 def _rate(chain: Chain, rows: Rows) -> float:
-    """Multiply-adds a second of the network as it stands, the best of three runs."""
+    """Multiply-adds a second of the network as it stands, the best of five runs."""
     x, best = rows.x[:_ROWS], float("inf")
     with torch.inference_mode():
-        for _ in range(3):
+        for _ in range(5):
             started = time.perf_counter()
             chain.outputs_across(x)
             if x.device.type == "cuda":  # pragma: no cuda cover
