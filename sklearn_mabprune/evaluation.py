@@ -54,13 +54,20 @@ class Block:
         self.chunk = chunk or CHUNK.get(chain.device.type, CHUNK["cuda"])
         with torch.inference_mode():
             self._hidden, self._pre = chain.activations_across(rows.x)
-            # As everybody else sees them: a row a row.
-            self.hidden = [activations.T for activations in self._hidden]
-            self.pre = [z.T for z in self._pre]
             self.base = losses_across(chain, self._pre[-1], rows.targets, rows.loss)
             self.weight = float(rows.weights.sum())
             self.mean_loss = float(self.base @ rows.weights) / self.weight
         self._suffixes: dict[int, Suffix] = {}
+
+    @property
+    def hidden(self) -> list[Tensor]:
+        """Activations of each hidden layer, (n_rows, width)."""
+        return [activations.T for activations in self._hidden]
+
+    @property
+    def pre(self) -> list[Tensor]:
+        """Pre-activations of each Linear, (n_rows, width)."""
+        return [z.T for z in self._pre]
 
     def loss_increase(self, layer: int, units: Tensor) -> Tensor:
         """Rise of the mean loss when each of these neurons alone is ablated.

@@ -67,6 +67,7 @@ class Suffix:
         self.two = self.two and rows.loss.has_two(chain.n_outputs, rows.targets)
         if self.two:
             self.pre = pre[0] - pre[1]
+            self.signs = rows.loss.signs(rows.targets, pre.dtype)
         # Counting on a GPU would wait for it.
         self.host = chain.device.type == "cpu"
         active = [type(layer) for layer in self.stages[0].after if not isinstance(layer, _SILENT)]
@@ -91,7 +92,7 @@ class Suffix:
         Tensor of float64, shape (n_units, n_rows)
         """
         columns = LinearKind.columns(self.following, units)
-        targets, base, pre = self.rows.targets, self.base, self.pre
+        targets, base, pre = self.signs if self.two else self.rows.targets, self.base, self.pre
         if part is not None:
             targets, base = targets[part], base[part]
             pre = pre[..., part] if self.last else pre[part]
@@ -170,7 +171,8 @@ class Suffix:
             found = self._losses(self._outputs(z.T, 0), targets.index_select(0, here))
             losses.view(-1).scatter_(0, pairs[which], found)
 
-        in_chunks(some, len(pairs), self.chunk // self.widest)
+        # Two buffers share the cache.
+        in_chunks(some, len(pairs), self.chunk // (2 * self.widest))
         return losses
 
     def _by_row(
