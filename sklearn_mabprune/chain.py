@@ -140,13 +140,6 @@ class Chain:
             pre.append(LinearKind.across(following.linear, hidden[-1]))
         return hidden, pre
 
-    def outputs_across(self, x: Tensor) -> Tensor:
-        """Outputs of the last Linear, with the rows in columns: (n_outputs, n_rows)."""
-        z = LinearKind.across(self.stages[0].linear, run(self.head, x).T)
-        for stage, following in pairwise(self.stages):
-            z = LinearKind.across(following.linear, run_across(stage.after, z))
-        return z
-
     def finish(self, pre_activation: Tensor, stage: int) -> Tensor:
         """Outputs from the pre-activations of a stage's Linear, (n_rows, width)."""
         z = run(self.stages[stage].after, pre_activation)

@@ -53,7 +53,8 @@ class Block:
         self.ablations = ablations
         self.chunk = chunk or CHUNK.get(chain.device.type, CHUNK["cuda"])
         with torch.inference_mode():
-            self._hidden, self._pre = chain.activations_across(rows.x)
+            trace = rows.traced(chain)
+            self._hidden, self._pre = trace.hidden(), trace.pre
             self.base = losses_across(chain, self._pre[-1], rows.targets, rows.loss)
             self.weight = float(rows.weights.sum())
             self.mean_loss = float(self.base @ rows.weights) / self.weight
@@ -175,10 +176,10 @@ class LayerStatistics:
         stale = np.flatnonzero(periods > self._made_at)
         if stale.size:
             with torch.inference_mode():
-                hidden, _ = chain.activations(rows.x)
+                hidden = rows.traced(chain).hidden()
                 for layer in stale:
                     self.ablations[layer] = make_ablation(
-                        self.name, hidden[layer], rows.weights, self.ridge
+                        self.name, hidden[layer].T, rows.weights, self.ridge
                     )
                     self.n_factorisations[layer] += 1
                     self._made_at[layer] = periods[layer]

@@ -90,7 +90,7 @@ def _rate(chain: Chain, rows: Rows) -> float:
     with torch.inference_mode():
         for _ in range(5):
             started = time.perf_counter()
-            chain.outputs_across(x)
+            chain.activations_across(x)
             if x.device.type == "cuda":  # pragma: no cuda cover
                 torch.cuda.synchronize(x.device)
             best = min(best, time.perf_counter() - started)

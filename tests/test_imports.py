@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     # what a removal takes away, how it is measured, how it is done
     "chain": {"exceptions", "layers"},
-    "rows": {"chain", "losses"},
+    "rows": {"chain", "layers", "losses"},
     "suffix": {"chain", "layers", "rows"},
     "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
     "surrogate": {"chain", "evaluation"},
