@@ -31,6 +31,8 @@ from .rows import Rows, losses_across
 _SPARSE = 0.8
 # Multiply-adds of a row from which on it is worth going through by itself.
 _WIDE = 2**23
+# And neurons: with fewer, picking out weights takes longer than what they save.
+_MANY = 64
 # Of a scratch buffer that is kept, in numbers.
 _KEPT = 2**22
 _SILENT = (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
@@ -99,8 +101,9 @@ class Suffix:
         if self.last:
             return self._moved(columns, residual, pre, targets)
         sparse = sparse and self.host
-        macs = residual.shape[0] * pre.shape[1] * self.stages[1].linear.out_features
-        if self.host and self.relu and macs >= _WIDE:
+        n_units = residual.shape[0]
+        macs = n_units * pre.shape[1] * self.stages[1].linear.out_features
+        if self.host and self.relu and n_units >= _MANY and macs >= _WIDE:
             return self._by_row(columns, residual, pre, targets, base, sparse)
         if sparse:
             active = residual != 0
