@@ -47,7 +47,7 @@ class Frozen:
             ablations = [make_ablation("least_squares", a, rows.weights, 1e-3) for a in hidden]
         whole = Block(chain, rows, ablations)
         parts = [slice(k * BLOCK_ROWS, (k + 1) * BLOCK_ROWS) for k in range(n_blocks)]
-        blocks = [whole.part(part) for part in parts]
+        blocks = [Block(chain, rows.at(part), ablations) for part in parts]
         sizes = chain.hidden_sizes
         increase = [
             torch.cat([block.loss_increase(k, torch.arange(n)) for k, n in enumerate(sizes)])

@@ -232,7 +232,7 @@ def main() -> None:
             for row in measure(names, args.most_neurons, args.limit, args.device):
                 print(", ".join(f"{key}={value}" for key, value in row.items()), flush=True)
                 kept.append(row)
-            write(file, kept)
+                write(file, kept)
     rows = read(file)
     print(f"{platform.machine()}, torch {torch.__version__}, {args.threads} thread(s)")
     summarise(rows)

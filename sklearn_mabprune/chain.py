@@ -159,13 +159,6 @@ class Chain:
             pre.append(LinearKind.across(following.linear, hidden[-1]))
         return hidden, pre
 
-    def outputs_across(self, x: Tensor | SparseRows) -> Tensor:
-        """Outputs of the last Linear, with the rows in columns: (n_outputs, n_rows)."""
-        z = self._enter_across(x)
-        for stage, following in pairwise(self.stages):
-            z = LinearKind.across(following.linear, run_across(stage.after, z))
-        return z
-
     def finish(self, pre_activation: Tensor, stage: int) -> Tensor:
         """Outputs from the pre-activations of a stage's Linear, (n_rows, width)."""
         z = run(self.stages[stage].after, pre_activation)

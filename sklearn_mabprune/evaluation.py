@@ -7,7 +7,6 @@ neuron.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,10 +58,8 @@ class Block:
         self.ablations = ablations
         self.chunk = chunk or CHUNK.get(chain.device.type, CHUNK["cuda"])
         with torch.inference_mode():
-            self._hidden, self._pre = chain.activations_across(rows.x)
-            # As everybody else sees them: a row a row.
-            self.hidden = [activations.T for activations in self._hidden]
-            self.pre = [z.T for z in self._pre]
+            trace = rows.traced(chain)
+            self._hidden, self._pre = trace.hidden(), trace.pre
             self.base = losses_across(chain, self._pre[-1], rows.targets, rows.loss)
             self.weight = float(rows.weights.sum())
             self.mean_loss = float(self.base @ rows.weights) / self.weight
@@ -73,19 +70,15 @@ class Block:
         """Activations and pre-activations in columns, each (width, n_rows)."""
         return self._hidden, self._pre
 
-    def part(self, some: slice) -> Block:
-        """A block of some of these rows, which are not run again."""
-        block = copy.copy(self)
-        block.rows = self.rows.at(some)
-        block._hidden = [activations[:, some] for activations in self._hidden]
-        block._pre = [z[:, some] for z in self._pre]
-        block.hidden = [activations.T for activations in block._hidden]
-        block.pre = [z.T for z in block._pre]
-        block.base = self.base[some]
-        block._suffixes = {}
-        block.weight = float(block.rows.weights.sum())
-        block.mean_loss = float(block.base @ block.rows.weights) / block.weight
-        return block
+    @property
+    def hidden(self) -> list[Tensor]:
+        """Activations of each hidden layer, (n_rows, width)."""
+        return [activations.T for activations in self._hidden]
+
+    @property
+    def pre(self) -> list[Tensor]:
+        """Pre-activations of each Linear, (n_rows, width)."""
+        return [z.T for z in self._pre]
 
     def loss_increase(self, layer: int, units: Tensor) -> Tensor:
         """Rise of the mean loss when each of these neurons alone is ablated.
@@ -193,10 +186,10 @@ class LayerStatistics:
         stale = np.flatnonzero(periods > self._made_at)
         if stale.size:
             with torch.inference_mode():
-                hidden, _ = chain.activations(rows.x)
+                hidden = rows.traced(chain).hidden()
                 for layer in stale:
                     self.ablations[layer] = make_ablation(
-                        self.name, hidden[layer], rows.weights, self.ridge
+                        self.name, hidden[layer].T, rows.weights, self.ridge
                     )
                     self.n_factorisations[layer] += 1
                     self._made_at[layer] = periods[layer]

@@ -104,7 +104,7 @@ class RowLoss:
             squares = (outputs - wanted).square_()
             return squares.sum(0) if self.summed else squares.mean(0)
         if len(outputs) == 2:
-            return self.of_two(outputs[0] - outputs[1], targets)
+            return self.of_two(outputs[0] - outputs[1], self.signs(targets, outputs.dtype))
         index = targets.expand(1, *outputs.shape[1:])
         return F.log_softmax(outputs, dim=0).gather(0, index)[0].neg_()
 
@@ -112,7 +112,11 @@ class RowLoss:
         """Whether the loss depends on the difference of two outputs alone."""
         return self._classes and n_outputs == 2 and targets.dim() == 1
 
-    def of_two(self, difference: Tensor, targets: Tensor) -> Tensor:
+    def signs(self, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        """1 for the first of two classes, -1 for the second."""
+        return 1 - 2 * targets.to(dtype)
+
+    def of_two(self, difference: Tensor, signs: Tensor) -> Tensor:
         """Losses from the first class's output minus the second's, which is overwritten.
 
         Half as many exponentials as for two outputs.
@@ -120,9 +124,9 @@ class RowLoss:
         Parameters
         ----------
         difference : Tensor of shape (..., n_points)
-        targets : Tensor of shape (n_points,)
+        signs : Tensor of shape (n_points,)
         """
-        return F.logsigmoid(difference.mul_(1 - 2 * targets)).neg_()
+        return F.logsigmoid(difference.mul_(signs)).neg_()
 
     def distance(self, outputs: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """How far a network's outputs are from another one's, (n_rows,).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -120,10 +120,12 @@ def pruning_path(
         Interrupted by Ctrl-C it ends with the last finished round.
     """
     table = NeuronTable(chain.hidden_sizes)
+    rows = replace(rows)  # the trace that this path keeps is its own
     make = PolicyChooser if chooser.needs_pulls else CriterionChooser
     choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
     step = choose.round_size(step_size(options.step, len(table)))
     statistics = LayerStatistics(options.ablation, options.ridge, options.refresh)
+    rows.keep_trace(chain)
     walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
     if known is not None and known.loss == walk.steps[0].loss:
         choose = replay = Replay(choose, known, budget)  # type: ignore[assignment]
@@ -140,7 +142,7 @@ def pruning_path(
             arms = choose_removals(
                 order, table.layer(order), table.sizes, step, options.min_neurons, budget
             )
-            chain = remove_together(chain, table, arms, ablations)
+            chain = remove_together(chain, table, arms, ablations, rows)
             done = _measure(chain, rows, score)
             for name, value in choose.record(arms).items():
                 setattr(done, name, value)
@@ -158,7 +160,11 @@ def pruning_path(
 
 
 def remove_together(
-    chain: Chain, table: NeuronTable, arms: NDArray[np.intp], ablations: list[ZeroAblation]
+    chain: Chain,
+    table: NeuronTable,
+    arms: NDArray[np.intp],
+    ablations: list[ZeroAblation],
+    rows: Rows | None = None,
 ) -> Chain:
     """The network without these live neurons; the ablations are brought up to date.
 
@@ -172,6 +178,8 @@ def remove_together(
         Who goes.
     ablations : list of ZeroAblation
         One a hidden layer; they say what the next layer takes over.
+    rows : Rows, optional
+        Whose trace, if they have one, follows.
     """
     layers, positions = table.layer(arms), table.position(arms)
     keep: list[torch.Tensor | None] = []
@@ -188,7 +196,11 @@ def remove_together(
         keep.append(mask.to(chain.device))
         folds.append(ablations[layer].fold(gone))
         ablations[layer].remove(gone)
-    return cut(chain, keep, folds)
+    smaller = cut(chain, keep, folds)
+    if rows is not None and rows.trace is not None:
+        with torch.inference_mode():
+            rows.trace = rows.trace.after(smaller, keep, folds)
+    return smaller
 
 
 def _measure(chain: Chain, rows: Rows, score: Callable[[Chain], float]) -> Step:

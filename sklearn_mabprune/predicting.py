@@ -38,7 +38,7 @@ def needs_no_check(estimator: Any, X: Any) -> bool:
     their time, which counts for single rows.  Whatever is not plain goes through the longer
     way, which says what is wrong.
     """
-    return (
+    plain = (
         type(X) is np.ndarray
         and X.ndim == 2
         and X.dtype.char in "fd"
@@ -46,8 +46,12 @@ def needs_no_check(estimator: Any, X: Any) -> bool:
         and X.shape[0] > 0
         and X.shape[1] == estimator.n_features_in_
         and not hasattr(estimator, "feature_names_in_")
-        and bool(np.isfinite(X.sum()))
     )
+    if not plain:
+        return False
+    # A sum that overflows goes the longer way too.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()))
 
 
 def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArray[Any]:

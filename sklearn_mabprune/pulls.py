@@ -100,7 +100,6 @@ class RoundPulls:
         self._parts = [slice(k * block_rows, (k + 1) * block_rows) for k in range(n_blocks)]
         self._mean_weight = float(rows.weights.sum()) / n_blocks
         self._blocks: dict[int, Block] = {}
-        self._whole: Block | None = None
         self._done = np.zeros(len(table), dtype=np.intp)
         self.n_pulls = 0
         self.n_evaluations = 0
@@ -148,17 +147,18 @@ class RoundPulls:
 
     def _estimate(self, kind: str, arms: NDArray[np.intp], seed: int) -> None:
         """Estimates of these arms, a row a block, and their mean over all rows."""
-        whole = Block(self.chain, self._rows(self._order), self.ablations, self.chunk)
+        # In the order in which a path keeps what its network computes on them.
+        whole = Block(self.chain, self.rows, self.ablations, self.chunk)
         generator = torch.Generator().manual_seed(seed)
         layers, positions = self.table.layer(arms), self.table.position(arms)
         units = [
             torch.as_tensor(positions[layers == layer], device=self.chain.device)
             for layer in range(len(self.table.sizes))
         ]
-        found = estimate(whole, kind, generator, self._parts, units).cpu().numpy()
-        self._whole = whole
-        weights = whole.rows.weights.cpu().numpy()
-        totals = np.array([weights[part].sum() for part in self._parts])
+        parts = [torch.as_tensor(self._order[part]) for part in self._parts]
+        found = estimate(whole, kind, generator, parts, units).cpu().numpy()
+        weights = self.rows.weights.cpu().numpy()
+        totals = np.array([weights[part].sum() for part in parts])
         self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
         self._estimates[:, arms] = found
         self.expected = self._round(totals @ self._estimates / totals.sum(), whole)
@@ -177,9 +177,7 @@ class RoundPulls:
 
     def _block(self, number: int) -> Block:
         """Rows run through the network once, when the block is first needed."""
-        if number not in self._blocks and self._whole is not None:
-            self._blocks[number] = self._whole.part(self._parts[number])
-        elif number not in self._blocks:
+        if number not in self._blocks:
             rows = self._rows(self._order[self._parts[number]])
             self._blocks[number] = Block(self.chain, rows, self.ablations, self.chunk)
         return self._blocks[number]

@@ -211,7 +211,9 @@ class SelfSizing(WeightedLossMixin):
         if self.callbacks or fit_params:
             return super().train_step(batch, **fit_params)  # type: ignore[misc]
         x, y = batch
-        self._set_training(True)
+        if not self.module_.training:
+            # Setting it layer by layer in every step would take longer than the small ones.
+            self._set_training(True)
         self.optimizer_.zero_grad(set_to_none=True)
         y_pred = self.infer(x)
         loss = self.get_loss(y_pred, y, X=x, training=True)

@@ -31,6 +31,8 @@ from .rows import Rows, losses_across
 _SPARSE = 0.8
 # Multiply-adds of a row from which on it is worth going through by itself.
 _WIDE = 2**23
+# And neurons: with fewer, picking out weights takes longer than what they save.
+_MANY = 64
 # Of a scratch buffer that is kept, in numbers.
 _KEPT = 2**22
 _SILENT = (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
@@ -67,6 +69,7 @@ class Suffix:
         self.two = self.two and rows.loss.has_two(chain.n_outputs, rows.targets)
         if self.two:
             self.pre = pre[0] - pre[1]
+            self.signs = rows.loss.signs(rows.targets, pre.dtype)
         # Counting on a GPU would wait for it.
         self.host = chain.device.type == "cpu"
         active = [type(layer) for layer in self.stages[0].after if not isinstance(layer, _SILENT)]
@@ -91,15 +94,16 @@ class Suffix:
         Tensor of float64, shape (n_units, n_rows)
         """
         columns = LinearKind.columns(self.following, units)
-        targets, base, pre = self.rows.targets, self.base, self.pre
+        targets, base, pre = self.signs if self.two else self.rows.targets, self.base, self.pre
         if part is not None:
             targets, base = targets[part], base[part]
             pre = pre[..., part] if self.last else pre[part]
         if self.last:
             return self._moved(columns, residual, pre, targets)
         sparse = sparse and self.host
-        macs = residual.shape[0] * pre.shape[1] * self.stages[1].linear.out_features
-        if self.host and self.relu and macs >= _WIDE:
+        n_units = residual.shape[0]
+        macs = n_units * pre.shape[1] * self.stages[1].linear.out_features
+        if self.host and self.relu and n_units >= _MANY and macs >= _WIDE:
             return self._by_row(columns, residual, pre, targets, base, sparse)
         if sparse:
             active = residual != 0
@@ -170,7 +174,8 @@ class Suffix:
             found = self._losses(self._outputs(z.T, 0), targets.index_select(0, here))
             losses.view(-1).scatter_(0, pairs[which], found)
 
-        in_chunks(some, len(pairs), self.chunk // self.widest)
+        # Two buffers share the cache.
+        in_chunks(some, len(pairs), self.chunk // (2 * self.widest))
         return losses
 
     def _by_row(

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from .evaluation import Block
 from .layers import LinearKind, run, run_across
-from .suffix import losses_across
+from .rows import losses_across
 
 CONTROL_VARIATES = ("linear", "fisher")
 
@@ -37,7 +37,7 @@ def estimate(
     block: Block,
     kind: str,
     generator: torch.Generator,
-    parts: Sequence[slice] = (slice(None),),
+    parts: Sequence[slice | Tensor] = (slice(None),),
     units: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """Estimated rise of the mean loss when each neuron alone is ablated.
@@ -49,8 +49,8 @@ def estimate(
     kind : {"linear", "fisher"}
     generator : torch.Generator
         Draws labels for "fisher".
-    parts : sequence of slice
-        Of the block's rows; all of them when not given.
+    parts : sequence of slice or Tensor of int
+        Some of the block's rows each; one part of all of them when not given.
     units : sequence of Tensor of int, one a hidden layer, optional
         Positions of the neurons to estimate; all when not given.
 

@@ -63,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     "rows": {"chain", "layers", "losses", "sparse_rows"},
     "suffix": {"chain", "layers", "rows"},
     "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
-    "surrogate": {"evaluation", "layers", "suffix"},
+    "surrogate": {"evaluation", "layers", "rows"},
     "views": {"ablation", "chain", "criteria", "layers", "rows"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
     "surgery": {"chain", "layers"},

@@ -26,7 +26,8 @@ from sklearn_mabprune.evaluation import Block, LayerStatistics
 from sklearn_mabprune.forecast import forecast
 from sklearn_mabprune.layers import run
 from sklearn_mabprune.losses import RowLoss
-from sklearn_mabprune.path import PathOptions
+from sklearn_mabprune.neurons import NeuronTable
+from sklearn_mabprune.path import PathOptions, remove_together
 from sklearn_mabprune.policies import UCB1
 from sklearn_mabprune.schedules import Budget
 
@@ -150,7 +151,6 @@ def test_activations_with_rows_in_columns(activation, around, dtype):
         for found, wanted in zip(chain.activations_across(x), chain.activations(x), strict=True):
             for across, down in zip(found, wanted, strict=True):
                 torch.testing.assert_close(across.T, down)
-        torch.testing.assert_close(chain.outputs_across(x).T, chain.activations(x)[1][-1])
 
 
 @every_dtype
@@ -166,9 +166,8 @@ def test_losses_of_classes_in_columns(n_outputs, size, dtype):
     torch.testing.assert_close(loss.across(outputs[:, 0].clone(), targets), wanted[0])
     if n_outputs == 2:
         assert loss.has_two(2, targets)
-        torch.testing.assert_close(
-            loss.of_two(outputs[0] - outputs[1], targets), torch.stack(wanted)
-        )
+        found = loss.of_two(outputs[0] - outputs[1], loss.signs(targets, dtype))
+        torch.testing.assert_close(found, torch.stack(wanted))
 
 
 @every_dtype
@@ -259,3 +258,47 @@ def test_forecast_counts_what_a_path_does():
     assert 0 < small < large
     assert seconds((20, 20), budget=0) == 0
     assert seconds((600, 600), ablation="zero") < large
+
+
+# ----------------------------------------------------------------- from one round to the next
+
+
+@every_dtype
+@every_ablation
+@pytest.mark.parametrize("around", SURROUNDINGS)
+@pytest.mark.parametrize("hidden", [(12,), (12, 9), (10, 9, 8)])
+def test_a_trace_follows_removals(hidden, around, ablation, dtype):
+    """Moved from round to round it is what the smaller network computes."""
+    chain = make_chain("classes", hidden, "relu", around, dtype=dtype)
+    rows = make_rows("classes", 60, dtype=dtype, weighted=True)
+    rows.keep_trace(chain)
+    table, statistics = NeuronTable(hidden), LayerStatistics(ablation, 1e-3)
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        ablations = statistics.update(chain, rows)
+        # Sometimes one layer loses nothing.
+        live = table.live_arms()
+        layers = table.layer(live)
+        allowed = live[layers == number % len(hidden)] if number < 2 else live[layers >= 0]
+        arms = np.sort(rng.choice(allowed, 2, replace=False))
+        chain = remove_together(chain, table, arms, ablations, rows)
+        table.remove(arms)
+        assert rows.trace.chain is chain
+        anew = make_rows("classes", 60, dtype=dtype, weighted=True)
+        with torch.no_grad():
+            wanted, hidden_now = chain.activations(anew.x), rows.trace.hidden()
+        tolerance = {"rtol": 0, "atol": 1e-10 if dtype == torch.float64 else 2e-4}
+        for kept, made in zip(rows.trace.pre, wanted[1], strict=True):
+            torch.testing.assert_close(kept.T, made, **tolerance)
+        for kept, made in zip(hidden_now, wanted[0], strict=True):
+            torch.testing.assert_close(kept.T, made, **tolerance)
+        assert rows.mean_loss(chain) == pytest.approx(anew.mean_loss(chain), abs=1e-5)
+
+
+def test_a_path_leaves_the_rows_as_they_were():
+    chain, rows = example((12, 9), n_rows=60)
+    found = walk(UCB1(), 0.5, chain=chain, rows=rows, step=3)
+    assert rows.trace is None
+    for step in found.steps:
+        if step.chain is not None:
+            assert step.loss == pytest.approx(rows.mean_loss(step.chain), abs=1e-9)

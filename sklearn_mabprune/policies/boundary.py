@@ -20,7 +20,7 @@ _CERTAIN = 1e-16
 # At least so many arms are estimated for each that will go.
 _CANDIDATES = 8
 
-# A chance of being on the wrong side that is not worth a pull.
+# A chance of being on the wrong side, or a share of variance, that counts for nothing.
 _NEGLIGIBLE = 1e-3
 
 
@@ -206,10 +206,23 @@ class Boundary(Policy):
     def _own_means(self) -> tuple[Floats, Floats]:
         """Without estimates.  Rewards of a whole layer are no bell: nothing is borrowed."""
         counts = np.maximum(self.counts_, _CERTAIN)
-        repeated = np.maximum(counts - 1.0, 0.0)[self.live_].sum() >= 1.0
-        # Until pulls were repeated, they may be all noise.
-        noise = self.noise() if repeated else 1.0
-        deviation = np.where(self.settled_, 0.0, noise / np.sqrt(counts))
+        live = self.live_arms()
+        mean = super().mean(live)
+        safer = live[mean >= np.median(mean)]
+        freedom = np.maximum(counts[safer] - 1.0, 0.0)
+        around = np.where(freedom > 0, counts[safer] * self.variance(safer), 0.0)
+        # Until many pulls were repeated, they may be all noise.
+        noise = np.sqrt((1.0 + around.sum()) / (1.0 + freedom.sum()))
+        error = noise**2 / counts
+        # Some of what sets arms apart is this very noise (DerSimonian and Laird 1986): the
+        # less is left for true differences, the less a distance says.  Arms that matter
+        # stand far out, and are taken as if they did not.
+        weights, near = 1.0 / error[live], np.clip(mean, -1.0, 2.0)
+        total = weights.sum()
+        excess = weights @ (near - weights @ near / total) ** 2 - (live.size - 1)
+        true = max(excess / max(total - weights @ weights / total, _CERTAIN), 0.0)
+        share = np.maximum(true / (true + error), _NEGLIGIBLE)
+        deviation = np.where(self.settled_, 0.0, np.sqrt(error / share))
         return super().mean(np.arange(counts.size)), deviation
 
     def _posterior(self) -> tuple[Floats, Floats]:
