@@ -18,7 +18,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TEST_ENV := SCIPY_ARRAY_API=1 $(ONE_THREAD)
 
 .NOTPARALLEL:
-.PHONY: help demo test check format docs coverage clean
+.PHONY: help demo test check format docs linkcheck coverage clean
 
 help:
 	@echo "make demo      train and prune on real data, print tables, save a plot"
@@ -26,6 +26,7 @@ help:
 	@echo "make check     formatting, lint, types and import rules"
 	@echo "make format    reformat the code and apply safe lint fixes"
 	@echo "make docs      build the documentation, warnings are errors"
+	@echo "make linkcheck  the addresses in the documentation, for which it needs the network"
 	@echo "make coverage  the tests, with an HTML coverage report"
 	@echo "make clean     remove what the other targets made, except .venv"
 
@@ -47,6 +48,9 @@ format: .venv/.installed-dev
 
 docs: .venv/.installed-docs
 	$(ONE_THREAD) $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+linkcheck: .venv/.installed-docs
+	$(ONE_THREAD) $(BIN)/python -m sphinx -q -b linkcheck -D sphinx_gallery_conf.plot_gallery=0 docs docs/_build/linkcheck
 
 coverage: .venv/.installed-test
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --cov=sklearn_mabprune --cov-report=term --cov-report=html $(PYTEST_ARGS)
