@@ -124,7 +124,7 @@ class Progress:
         """Say at the start of a stage how long it will take, about."""
         self._facts = (f"about {duration} expected",)
         self._show()
-        self._log(*self._facts)
+        self._log()
 
     def advance(self, n: int = 1, *facts: str) -> None:
         """`n` more are done; facts are shown beside the bar and in the lines."""
