@@ -14,6 +14,7 @@ second compares ways of fine-tuning after pruning with default parameters.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from benchmarks.data import load
 from benchmarks.prepared import Prepared, points
 from benchmarks.walks import SHARES, walk
 from sklearn_mabprune.chain import Chain, recover_chain
+from sklearn_mabprune.fine_tuning import FineTuning, fine_tune, validation_losses
 from sklearn_mabprune.policies import UCB1
 from sklearn_mabprune.shrinking import net_around
-from sklearn_mabprune.training import FineTuning, fine_tune, rows_of
+from sklearn_mabprune.training import rows_of
 
 #: name: (options changed, policy, pruning rows)
 VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
@@ -67,17 +69,20 @@ VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
 }
 
 
-#: name: (learning rate, distillation, temperature), fine-tuning for a quarter of the epochs
-TUNINGS: dict[str, tuple[float | str, float, float]] = {
-    "default": ("auto", 0.7, 2.0),
-    "lr 0.001": (0.001, 0.7, 2.0),
-    "lr 0.005": (0.005, 0.7, 2.0),
-    "lr 0.02": (0.02, 0.7, 2.0),
-    "distillation 0": ("auto", 0.0, 2.0),
-    "distillation 0.5": ("auto", 0.5, 2.0),
-    "distillation 0.9": ("auto", 0.9, 2.0),
-    "temperature 1": ("auto", 0.7, 1.0),
-    "temperature 4": ("auto", 0.7, 4.0),
+#: name: (epochs, or shares of those trained in one cycle; rate, distillation, temperature)
+TUNINGS: dict[str, tuple[float | str, float | str, float, float]] = {
+    "default": ("auto", "auto", 0.7, 2.0),
+    "a quarter of the epochs": (0.25, "auto", 0.7, 2.0),
+    "half of the epochs": (0.5, "auto", 0.7, 2.0),
+    "as many epochs": (1.0, "auto", 0.7, 2.0),
+    "lr 0.001": ("auto", 0.001, 0.7, 2.0),
+    "lr 0.005": ("auto", 0.005, 0.7, 2.0),
+    "lr 0.02": ("auto", 0.02, 0.7, 2.0),
+    "distillation 0": ("auto", "auto", 0.0, 2.0),
+    "distillation 0.5": ("auto", "auto", 0.5, 2.0),
+    "distillation 0.9": ("auto", "auto", 0.9, 2.0),
+    "temperature 1": ("auto", "auto", 0.7, 1.0),
+    "temperature 4": ("auto", "auto", 0.7, 4.0),
 }
 
 
@@ -99,16 +104,23 @@ def tuned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float],
     """Points of the networks of the default walk after fine-tuning, epochs and seconds."""
     original, *chains = walked(ready, "default", seed)[0]
     rows, validation = rows_of(ready.net, ready.fitted), rows_of(ready.net, ready.validation)
-    epochs = -(-len(ready.net.history) // 4)
+    trained = len(ready.net.history)
+    epochs, *way = TUNINGS[variant]
+    options = FineTuning.of(
+        epochs if epochs == "auto" else math.ceil(epochs * trained), trained, *way
+    )
+    wanted = validation_losses(ready.net.module_, validation)
     with torch.no_grad():
         teacher = original.forward(rows.x)
-    found = [points(ready.net, original, ready.scored)]
+    found, done = [points(ready.net, original, ready.scored)], 0
     started = time.perf_counter()
     for chain in chains:
-        net = net_around(ready.net, chain)
-        fine_tune(net, rows, validation, teacher, FineTuning(epochs, *TUNINGS[variant]), seed)
+        net, numbers = net_around(ready.net, chain), [0]
+        fine_tune(net, rows, validation, teacher, options, seed, numbers.append, wanted)
+        done += numbers[-1]
         found.append(points(net, recover_chain(net.module_, rows.x[:64]), ready.scored))
-    return found, [float(epochs), (time.perf_counter() - started) / len(chains)]
+    n = len(chains)
+    return found, [done / n, (time.perf_counter() - started) / n]
 
 
 def main() -> None:
@@ -137,10 +149,10 @@ def main() -> None:
                 print(f"{name}, split {seed}: unpruned {score[0]:.2f} points", flush=True)
     cost = "epochs" if args.fine_tuning else "M eval."
     print(
-        f"{'points lost at':18s}" + "".join(f"{s:9.0%}" for s in SHARES) + f" {cost:>8s}  seconds"
+        f"{'points lost at':24s}" + "".join(f"{s:9.0%}" for s in SHARES) + f" {cost:>8s}  seconds"
     )
     for variant in variants:
-        print(f"{variant:18s}" + "".join(f"{x:9.2f}" for x in np.mean(found[variant], axis=0)))
+        print(f"{variant:24s}" + "".join(f"{x:9.2f}" for x in np.mean(found[variant], axis=0)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 import warnings
 from dataclasses import replace
@@ -22,6 +21,7 @@ from sklearn.utils.validation import (
 from .chain import Chain, unwrap
 from .exceptions import PruningWarning
 from .export import Exports
+from .fine_tuning import FineTuning
 from .fitting import Pruned, PruningPlan, Task, prune
 from .inputs import read_table, stacked
 from .losses import check_criterion
@@ -34,7 +34,7 @@ from .resizing import ResizingMixin
 from .schedules import Budget
 from .sparse_rows import few, outputs_of
 from .splitting import Split, content_split
-from .training import Data, FineTuning, check_fits, check_weights, rows_of, train
+from .training import Data, check_fits, check_weights, rows_of, train
 
 
 class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
@@ -265,9 +265,6 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         self, chooser: Any, net: Any, seeds: tuple[int, ...], progress: Progress
     ) -> PruningPlan:
         """What the parameters say about pruning."""
-        epochs = self.fine_tune_epochs
-        if epochs == "auto":
-            epochs = math.ceil((len(net.history or []) or net.max_epochs) / 4)
         return PruningPlan(
             chooser=chooser,
             budget=self.pruning_budget,
@@ -285,8 +282,12 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 scope=self.scope,
                 min_neurons=self.min_neurons,
             ),
-            fine_tuning=FineTuning(
-                int(epochs), self.fine_tune_lr, self.distillation, self.temperature
+            fine_tuning=FineTuning.of(
+                self.fine_tune_epochs,
+                len(net.history or []) or net.max_epochs,
+                self.fine_tune_lr,
+                self.distillation,
+                self.temperature,
             ),
             tolerance=self.tolerance,
             max_pruning_rows=self.max_pruning_rows,

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from .chain import Chain, recover_chain
+from .chain import Chain, recover_chain, unwrap
 from .criteria import Criterion
 from .exceptions import PruningWarning
+from .fine_tuning import FineTuning, fine_tune, validation_losses
 from .forecast import forecast, in_words
 from .interruptions import Patience
 from .latency import milliseconds
@@ -31,7 +32,7 @@ from .rows import Rows
 from .schedules import Budget
 from .shrinking import net_around
 from .sparse_rows import few
-from .training import Data, FineTuning, fine_tune, rows_of
+from .training import Data, rows_of
 
 _BATCH_ROWS = 1000
 
@@ -235,7 +236,7 @@ class _Tuner:
 
     def most_epochs(self) -> int:
         """Epochs of fine-tuning that are to come, at most."""
-        epochs, n_kept = self.plan.fine_tuning.epochs, len(self._kept())
+        epochs, n_kept = sum(self.plan.fine_tuning.cycles), len(self._kept())
         return epochs * (1 + math.ceil(math.log2(n_kept))) if self.plan.budget == "auto" else epochs
 
     def tuned(self, number: int) -> Any:
@@ -251,7 +252,7 @@ class _Tuner:
         step = self.walk.steps[number]
         assert step.chain is not None
         net = net_around(self.net, step.chain)
-        if number == 0 or not self.plan.fine_tuning.epochs or self.patience.happened:
+        if number == 0 or not self.plan.fine_tuning.cycles or self.patience.happened:
             return net, step.chain
         self._fine_tune(net, step)
         chain = recover_chain(net.module_, few(self.rows.x))
@@ -287,7 +288,8 @@ class _Tuner:
             self.epochs += 1
             self.plan.progress.advance(1, *_told(step))
 
-        fine_tune(net, self.rows, validation, self._teacher, options, self.seed, on_epoch)
+        wanted = validation_losses(unwrap(self.net.module_), validation)
+        fine_tune(net, self.rows, validation, self._teacher, options, self.seed, on_epoch, wanted)
 
 
 def _some(rows: Rows, most: int, seed: int) -> Rows:
@@ -315,7 +317,7 @@ def _complaints(
     if tuner.patience.happened:
         if plan.budget == "auto":
             kept = "the smallest network that was good enough by then is kept."
-        elif chosen in tuner.fine_tuned or not plan.fine_tuning.epochs:
+        elif chosen in tuner.fine_tuned or not plan.fine_tuning.cycles:
             kept = "the network was finished, and is kept."
         else:
             kept = "the pruned network is kept as it was before."

@@ -113,9 +113,11 @@ PARAMETERS = """
         Neurons that every hidden layer keeps.
     fine_tune_epochs : int or "auto", default="auto"
         Epochs of training after pruning.  "auto" is a quarter of those that the initial
-        training took, rounded up.
+        training took; if the loss on the validation rows is then above the unpruned
+        network's by more than a standard error, half as many follow, and then as many.
     fine_tune_lr : float or "auto", default="auto"
-        Learning rate at the start of fine-tuning; it falls to 0 along a cosine.  "auto" is
+        Learning rate at the start of fine-tuning and of each of its cycles; it falls to 0
+        along a cosine.  "auto" is
         ten times the net's ``lr`` for Adam and its kin, since small networks bear larger
         steps and need them to get far in few epochs, and ``lr`` itself for other optimizers.
     distillation : float in [0, 1], default=0.7

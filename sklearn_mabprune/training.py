@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import linecache
 import math
 import re
@@ -21,14 +20,14 @@ from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from .batches import SparseDataset, as_tensor, epoch
+from .batches import SparseDataset, as_tensor
 from .chain import Chain, recover_chain, unwrap
 from .losses import RowLoss, check_criterion
 from .networks import MLP
 from .randomness import global_generators
 from .rows import Rows
 from .self_sizing import SelfSizing, WeightedLossMixin
-from .sparse_rows import few, outputs_of
+from .sparse_rows import few
 
 
 @dataclass(frozen=True)
@@ -254,118 +253,3 @@ def rows_of(net: Any, data: Data) -> Rows:
     # A compiled criterion hides its kind.
     loss = RowLoss(unwrap(net.criterion_))
     return Rows(x, y, as_tensor(weights, net.device).double(), loss)
-
-
-@dataclass(frozen=True)
-class FineTuning:
-    """How a pruned network is trained on.
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the training rows.
-    lr : float or "auto"
-        Learning rate at the start.
-    distillation : float in [0, 1]
-        Share of the loss on the unpruned network's outputs.
-    temperature : float
-        Softens class probabilities of both networks.
-    """
-
-    epochs: int
-    lr: float | str
-    distillation: float
-    temperature: float
-
-
-def fine_tune(
-    net: Any,
-    rows: Rows,
-    validation: Rows,
-    teacher: Tensor | None,
-    options: FineTuning,
-    seed: int,
-    on_epoch: Callable[[int], Any] = lambda number: None,
-) -> float:
-    """Train a pruned net on, in place; its old weights stay if validation prefers them.
-
-    The learning rate falls to 0 along a cosine (Loshchilov & Hutter 2017).  Part of the loss
-    is the distance to the unpruned network's softened outputs (Hinton et al. 2015).  Only the
-    last epoch, at rest, competes with the untouched weights: choosing among all epochs by
-    the loss on a few validation rows would pick noise.
-
-    Parameters
-    ----------
-    net : skorch net
-        Its optimizer's class and parameters are used, its callbacks are not.
-    rows, validation : Rows
-    teacher : Tensor of shape (n_rows, n_outputs) or None
-        Outputs of the unpruned network on `rows`; None: labels only.
-    options : FineTuning
-    seed : int
-        Of the batch order and Dropout.
-    on_epoch : callable
-        Told the number of each finished epoch.
-
-    Returns
-    -------
-    float
-        Validation loss of the weights that stay, never above that of the untouched ones.
-    """
-    module = unwrap(net.module_)
-    net.initialize_optimizer()
-    optimizer = net.optimizer_
-    for group in optimizer.param_groups:
-        group["lr"] = starting_rate(net, options.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, options.epochs))
-    generator = torch.Generator().manual_seed(seed)
-    weights = rows.weights.to(rows.x.dtype)
-    batch_size = len(rows) if net.batch_size == -1 else net.batch_size
-    untouched, old = _validation_loss(module, validation), copy.deepcopy(module.state_dict())
-    draws = any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p for m in module.modules())
-    loss = math.nan
-    try:
-        with global_generators(seed, net.device) if draws else nullcontext():
-            for number in range(options.epochs):
-                module.train()
-                for index in epoch(len(rows), batch_size, generator):
-                    where = index if isinstance(index, slice) else index.to(rows.x.device)
-                    outputs = outputs_of(module, rows.x[where])
-                    losses = rows.loss(outputs, rows.targets[where])
-                    if teacher is not None and options.distillation:
-                        towards = rows.loss.distance(outputs, teacher[where], options.temperature)
-                        share = options.distillation
-                        losses = (1 - share) * losses + share * towards
-                    optimizer.zero_grad(set_to_none=True)
-                    (losses * weights[where]).mean().backward()
-                    optimizer.step()
-                schedule.step()
-                on_epoch(number + 1)
-        loss = _validation_loss(module, validation)
-    finally:
-        # Written so that Ctrl-C and a loss that is not a number keep the old weights.
-        if not loss <= untouched:
-            loss = untouched
-            module.load_state_dict(old)
-        module.eval()
-        renew_optimizer(net)
-    return loss
-
-
-def starting_rate(net: Any, lr: float | str) -> float:
-    """Learning rate at the start of fine-tuning.
-
-    "auto": a small network bears larger steps than the one that it came from.  Adam's steps
-    do not grow with the gradients, so ten times its rate is safe; others keep theirs.
-    """
-    if not isinstance(lr, str):
-        return lr
-    adaptive = isinstance(net.optimizer_, (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam))
-    return net.lr * (10.0 if adaptive else 1.0)
-
-
-def _validation_loss(module: nn.Module, rows: Rows) -> float:
-    module.eval()
-    with torch.inference_mode():
-        losses = rows.loss(outputs_of(module, rows.x), rows.targets).double()
-        return float(losses @ rows.weights / rows.weights.sum())

@@ -19,12 +19,13 @@ from user_nets import (
 )
 
 from sklearn_mabprune import MABPrunedClassifier
+from sklearn_mabprune.fine_tuning import FineTuning, fine_tune
 from sklearn_mabprune.losses import RowLoss
-from sklearn_mabprune.training import Data, FineTuning, fine_tune, rows_of, train
+from sklearn_mabprune.training import Data, rows_of, train
 
 
 def options(epochs=1, lr="auto", distillation=0.0, temperature=2.0):
-    return FineTuning(epochs=epochs, lr=lr, distillation=distillation, temperature=temperature)
+    return FineTuning.of(epochs, 0, lr, distillation, temperature)
 
 
 def trained(kind="classes", n_rows=60, weights=None, **params):

@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
         "batches", "chain", "losses", "networks", "randomness", "rows", "self_sizing",
         "sparse_rows",
     },
+    "fine_tuning": {"batches", "chain", "randomness", "rows", "sparse_rows", "training"},
     # what a removal takes away, how it is measured, how it is done
     "chain": {"exceptions", "layers", "sparse_rows"},
     "rows": {"chain", "layers", "losses", "sparse_rows"},
@@ -87,8 +88,8 @@ ALLOWED: dict[str, set[str]] = {
     "displays.*": {"displays.base"},
     # one fit as a story, and the estimators around it
     "fitting": {
-        "chain", "criteria", "exceptions", "forecast", "interruptions", "latency", "path",
-        "policies.base", "predicting", "progress", "remarks", "report", "resuming", "rows",
+        "chain", "criteria", "exceptions", "fine_tuning", "forecast", "interruptions", "latency",
+        "path", "policies.base", "predicting", "progress", "remarks", "report", "resuming", "rows",
         "schedules", "shrinking", "sparse_rows", "training",
     },
     "parameters": {"ablation", "criteria", "policies", "schedules", "surrogate"},
@@ -110,9 +111,9 @@ ALLOWED: dict[str, set[str]] = {
     "export": {"onnx_graph", "plain_layers", "saving", "sklearn_mlp"},
     "scoring": {"chain", "predicting", "training"},
     "base": {
-        "chain", "exceptions", "export", "fitting", "inputs", "losses", "parameters", "path",
-        "predicting", "progress", "randomness", "resizing", "schedules", "sparse_rows",
-        "splitting", "training",
+        "chain", "exceptions", "export", "fine_tuning", "fitting", "inputs", "losses",
+        "parameters", "path", "predicting", "progress", "randomness", "resizing", "schedules",
+        "sparse_rows", "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "inputs", "networks", "parameters", "policies", "scoring",

@@ -1,0 +1,64 @@
+"""Torch-Pruning's Taylor pruner on our trained network, a peer from its own package."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from benchmarks.prepared import Prepared
+from sklearn_mabprune.chain import Chain, recover_chain
+from sklearn_mabprune.schedules import Budget
+
+#: Halvings of the interval in which the ratio is looked for.
+_HALVINGS = 12
+
+
+def torch_pruning(ready: Prepared, budget: Budget, n_rows: int, seed: int) -> Chain:
+    """One step of ``BasePruner`` with ``GroupTaylorImportance``, everything else its default.
+
+    It takes a ratio, the same for every layer, and rounds layer by layer: the largest ratio
+    that stays within the budget is looked for, so that it never removes more than the others.
+
+    Parameters
+    ----------
+    ready : Prepared
+    budget : Budget
+        In neurons or parameters.
+    n_rows : int
+        Training rows that the gradients come from, at most.
+    seed : int
+        Of the choice of rows.
+
+    Returns
+    -------
+    Chain
+    """
+    rows = ready.pruning_rows(n_rows, seed)
+
+    def pruned(ratio: float) -> Chain:
+        import torch_pruning as peer
+
+        module = ready.chain().to_module().train()
+        rows.loss(module(rows.x), rows.targets).mean().backward()
+        last = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
+        pruner = peer.pruner.BasePruner(
+            module,
+            rows.x[:2],
+            importance=peer.importance.GroupTaylorImportance(),
+            pruning_ratio=ratio,
+            ignored_layers=[last],
+        )
+        pruner.step()
+        with torch.no_grad():
+            return recover_chain(module.eval(), rows.x[:64])
+
+    low, high = 0.0, 1.0
+    found = pruned(low)
+    for _ in range(_HALVINGS):
+        ratio = (low + high) / 2
+        chain = pruned(ratio)
+        if budget.gone(chain.hidden_sizes) <= budget.target and min(chain.hidden_sizes) > 0:
+            low, found = ratio, chain
+        else:
+            high = ratio
+    return found

@@ -1,0 +1,311 @@
+"""What the study compares: ways to a smaller network, each from the same trained one.
+
+Every method is a function of a cell (a data set, a seed, hidden layers), a view (what is
+removed in equal amounts) and a share; a row of results comes from its network as it is, and
+one after fine-tuning, which is the same for all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skorch.callbacks import LRScheduler
+
+from benchmarks.peers import torch_pruning
+from benchmarks.prepared import Prepared, points
+from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
+from sklearn_mabprune.chain import Chain, recover_chain
+from sklearn_mabprune.evaluation import Block, LayerStatistics
+from sklearn_mabprune.fine_tuning import FineTuning, fine_tune, validation_losses
+from sklearn_mabprune.neurons import NeuronTable
+from sklearn_mabprune.parameters import resolve_policy
+from sklearn_mabprune.path import PathOptions, pruning_path, remove_together
+from sklearn_mabprune.policies import UCB1
+from sklearn_mabprune.pulls import Pulled
+from sklearn_mabprune.schedules import Budget, choose_removals, share_evenly
+from sklearn_mabprune.search import Search
+from sklearn_mabprune.shrinking import net_around
+from sklearn_mabprune.training import rows_of, train
+
+SHARES = (0.5, 0.75, 0.9)
+PRUNING_ROWS = 4096
+#: Rows of a mini-batch where the published methods draw some.
+MINI_BATCH = 128
+
+#: As published: all at once, nothing takes over.  Layers lose equal shares where that did
+#: better on rows that nothing is scored on (five sets of docs/defaults.md, three budgets).
+ONE_SHOT: dict[str, Any] = {"step": 1.0, "ablation": "zero", "control_variate": None}
+BY_LAYER = ONE_SHOT | {"scope": "layer"}
+MINI_BATCHES = BY_LAYER | {"pull_batch_size": MINI_BATCH}
+
+
+@dataclass
+class Cell:
+    """A trained network and everything that a method needs."""
+
+    ready: Prepared
+    seed: int
+    teacher: torch.Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rows = rows_of(self.ready.net, self.ready.fitted)
+        self.validation = rows_of(self.ready.net, self.ready.validation)
+        self.chain = self.ready.chain()
+        self.epochs = len(self.ready.net.history)
+        self.losses = validation_losses(self.ready.net.module_, self.validation)
+        with torch.no_grad():
+            self.teacher = self.chain.forward(self.rows.x)
+
+    def budget(self, share: float, unit: str) -> Budget:
+        """What is to go."""
+        return Budget.of(share, unit, self.chain.hidden_sizes, self.chain.cost, 1)
+
+    def score(self, net: Any, chain: Chain) -> float:
+        """Points on rows that no fit has seen."""
+        return points(net, chain, self.ready.scored)
+
+    def row(self, chain: Chain, score: float, **facts: Any) -> dict[str, Any]:
+        """A row of results about a network."""
+        parameters, macs = chain.cost()
+        return {
+            **facts,
+            "score": round(score, 4),
+            "neurons": sum(chain.hidden_sizes),
+            "parameters": parameters,
+            "macs": macs,
+        }
+
+    def chain_of(self, net: Any) -> Chain:
+        """The network of a net."""
+        return recover_chain(net.module_, self.rows.x[:64])
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """A path of the library: who is asked, with which options."""
+
+    policy: Any
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, cell: Cell, share: float, unit: str) -> Chain:
+        """The network at the end of the path."""
+        walk = pruning_path(
+            cell.chain,
+            cell.ready.pruning_rows(PRUNING_ROWS, cell.seed),
+            resolve_policy(self.policy),
+            cell.budget(share, unit),
+            replace(PathOptions(), **self.options),
+            score=lambda chain: 0.0,
+            seed=cell.seed,
+        )
+        last = walk.steps[-1].chain
+        assert last is not None
+        return last
+
+
+def peer(cell: Cell, share: float, unit: str) -> Chain:
+    """Torch-Pruning's Taylor pruner."""
+    return torch_pruning(cell.ready, cell.budget(share, unit), PRUNING_ROWS, cell.seed)
+
+
+def unpaired(cell: Cell, share: float, unit: str) -> Chain:
+    """The paper's method with masked losses for rewards: nothing is subtracted.
+
+    Every neuron meets the mini-batches in an order of its own, so that how hard a batch is
+    goes into its estimate.
+    """
+    rows = cell.ready.pruning_rows(PRUNING_ROWS, cell.seed)
+    draws, order = (np.random.default_rng(s) for s in np.random.SeedSequence(cell.seed).spawn(2))
+    rows = rows.at(torch.as_tensor(order.permutation(len(rows))))
+    ablations = LayerStatistics("zero", 0.0).update(cell.chain, rows)
+    losses = []
+    for first in range(0, len(rows), MINI_BATCH):
+        block = Block(cell.chain, rows.at(slice(first, first + MINI_BATCH)), ablations)
+        increase = [
+            block.loss_increase(layer, torch.arange(size))
+            for layer, size in enumerate(cell.chain.hidden_sizes)
+        ]
+        losses.append(block.mean_loss + torch.cat(increase).numpy())
+    table = NeuronTable(cell.chain.hidden_sizes)
+    arms = np.arange(len(table))
+    budget = cell.budget(share, unit)
+    n_told = budget.target if unit == "neurons" else len(arms)
+    search = Search(UCB1(), arms, draws, groups=table.layer(arms))
+    source = _UnpairedPulls(np.stack(losses), order)
+    pulls = int(PathOptions().pulls_per_neuron * n_told)
+    ranked = search.run_round(source, len(arms), pulls, np.ones(len(arms)))
+    ranked = share_evenly(ranked, table.layer(ranked), table.original_sizes, table.sizes)
+    gone = choose_removals(ranked, table.layer(ranked), table.sizes, len(arms), 1, budget)
+    return remove_together(cell.chain, table, gone, ablations)
+
+
+class _UnpairedPulls:
+    """Masked losses, measured once: (n_blocks, n_neurons), each neuron in its own order."""
+
+    def __init__(self, losses: NDArray[np.float64], rng: np.random.Generator):
+        self.values = rng.permuted(losses, axis=0)
+        self.expected = None
+        self.done = np.zeros(losses.shape[1], dtype=np.intp)
+
+    def pull(self, arms: NDArray[np.intp]) -> Pulled:
+        """The next block of each."""
+        values = self.values[self.done[arms], arms]
+        self.done[arms] += 1
+        return Pulled(values, np.ones(len(arms)), self.done[arms] == len(self.values))
+
+
+Method = Callable[[Cell, float, str], Chain]
+
+#: The nine of the tests are these and the unpruned network.
+MAIN: dict[str, Method] = {
+    "default": Pruning("boundary"),
+    "paper": Pruning("ucb1", MINI_BATCHES),
+    "magnitude": Pruning("magnitude", BY_LAYER),
+    "activation_variation": Pruning("activation_variation", BY_LAYER),
+    "taylor": Pruning("taylor", ONE_SHOT),
+    "random": Pruning("random", BY_LAYER),
+    "torch_pruning": peer,
+}
+
+#: The same scores inside our rounds and with our compensation, and policies of pulls.
+RIVALS: dict[str, Method] = {
+    name: Pruning(name)
+    for name in (
+        "random",
+        "magnitude",
+        "activation_variation",
+        "taylor",
+        "reconstruction",
+        "ucb1",
+        "exhaustive",
+    )
+}
+
+#: Our parts, one removed at a time.
+OURS: dict[str, Method] = {
+    "one shot": Pruning("boundary", {"step": 1.0}),
+    "nothing takes over": Pruning("boundary", {"ablation": "zero"}),
+    "means take over": Pruning("boundary", {"ablation": "mean"}),
+    "no estimates": Pruning("boundary", {"control_variate": None}),
+    "no pulls": Pruning("boundary", {"pulls_per_neuron": 0.01}),
+}
+
+#: Ways of fine-tuning the default's networks.
+TUNINGS: dict[str, dict[str, Any]] = {
+    "no distillation": {"distillation": 0.0},
+    "the net's own rate": {"lr": 0.001},
+}
+
+#: The paper's method with the policies of its abstract, and what changes with our parts.
+POLICIES: dict[str, Method] = {
+    **{
+        name: Pruning(name, MINI_BATCHES)
+        for name in ("ucb1", "thompson", "epsilon_greedy", "softmax", "hedge", "exp3")
+    },
+    "ucb1, unpaired": unpaired,
+    "ucb1, rounds": Pruning("ucb1", MINI_BATCHES | {"step": 0.02}),
+    "ucb1, least squares": Pruning("ucb1", MINI_BATCHES | {"ablation": "least_squares"}),
+    "ucb1, rounds and least squares": Pruning(
+        "ucb1", MINI_BATCHES | {"step": 0.02, "ablation": "least_squares"}
+    ),
+}
+
+
+def pruned_rows(cell: Cell, method: Method, unit: str, *, tuned: bool) -> Iterator[dict[str, Any]]:
+    """Rows of one method: as pruned, and fine-tuned."""
+    for share in SHARES:
+        chain, row = pruned_row(cell, method, share, unit)
+        yield row
+        if tuned:
+            yield tuned_row(cell, chain, share)
+
+
+def default_rows(
+    cell: Cell, method: Method, unit: str, *, falling: bool
+) -> Iterator[dict[str, Any]]:
+    """Rows of the default, and of the sizes that it found trained from scratch, in two ways.
+
+    ``scratch`` is trained as the first network was, but never stopped early: the best of all
+    epochs is kept.  ``scratch_cosine`` (if `falling`) starts at the rate of fine-tuning, which
+    falls to 0 over all its epochs, and keeps the best, too.  Both get the epochs of training
+    and fine-tuning together, and as ``_short`` those of fine-tuning alone.
+    """
+    for share in SHARES:
+        chain, row = pruned_row(cell, method, share, unit)
+        tuned = tuned_row(cell, chain, share)
+        yield row | {"method": "default"}
+        yield tuned | {"method": "default"}
+        for suffix, epochs in (("", cell.epochs + tuned["epochs"]), ("_short", tuned["epochs"])):
+            for name in ("scratch", "scratch_cosine") if falling else ("scratch",):
+                row = scratch_row(cell, chain.hidden_sizes, epochs, cosine=name != "scratch")
+                yield row | {"method": f"{name}{suffix}", "removed": share}
+
+
+def unpruned_rows(cell: Cell) -> Iterator[dict[str, Any]]:
+    """The trained network, and what fine-tuning on labels does for it."""
+    score = cell.score(cell.ready.net, cell.chain)
+    yield cell.row(cell.chain, score, removed=0.0, tuned=0, epochs=cell.epochs, seconds=0.0)
+    yield tuned_row(cell, cell.chain, 0.0, distillation=0.0)
+
+
+def tuned_default_rows(cell: Cell, **way: Any) -> Iterator[dict[str, Any]]:
+    """Rows of the default's networks, fine-tuned in another way."""
+    for share in SHARES:
+        yield tuned_row(cell, MAIN["default"](cell, share, "neurons"), share, **way)
+
+
+def pruned_row(cell: Cell, method: Method, share: float, unit: str) -> tuple[Chain, dict[str, Any]]:
+    """A network as the method leaves it, and its row."""
+    started = time.process_time()
+    chain = method(cell, share, unit)
+    seconds = time.process_time() - started
+    score = cell.score(cell.ready.net, chain)
+    return chain, cell.row(chain, score, removed=share, tuned=0, epochs=0, seconds=seconds)
+
+
+def tuned_row(
+    cell: Cell,
+    chain: Chain,
+    share: float,
+    epochs: int | str = "auto",
+    lr: float | str = "auto",
+    distillation: float = 0.7,
+) -> dict[str, Any]:
+    """A row of a network that was fine-tuned, as the estimators do it."""
+    started = time.process_time()
+    net, done = net_around(cell.ready.net, chain), [0]
+    fine_tune(
+        net,
+        cell.rows,
+        cell.validation,
+        cell.teacher,
+        FineTuning.of(epochs, cell.epochs, lr, distillation, 2.0),
+        cell.seed,
+        done.append,
+        cell.losses,
+    )
+    seconds = time.process_time() - started
+    chain = cell.chain_of(net)
+    score = cell.score(net, chain)
+    return cell.row(chain, score, removed=share, tuned=1, epochs=done[-1], seconds=seconds)
+
+
+def scratch_row(cell: Cell, sizes: tuple[int, ...], epochs: int, *, cosine: bool) -> dict[str, Any]:
+    """A row of a network that was never large."""
+    kind = MLPNetClassifier if cell.ready.fitted.y.ndim == 1 else MLPNetRegressor
+    net = kind(module__hidden_layer_sizes=sizes, max_epochs=epochs, patience=epochs)
+    if cosine:
+        # Ten times the net's rate: the start of fine-tuning.
+        falling = LRScheduler("CosineAnnealingLR", T_max=epochs)
+        net.set_params(lr=10 * net.lr, callbacks=[("falling rate", falling)])
+    started = time.process_time()
+    net = train(net, cell.ready.fitted, cell.ready.validation, 1000 + cell.seed)
+    seconds = time.process_time() - started
+    chain = cell.chain_of(net)
+    return cell.row(chain, cell.score(net, chain), tuned=1, epochs=epochs, seconds=seconds)
