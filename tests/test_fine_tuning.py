@@ -19,7 +19,7 @@ from user_nets import (
 )
 
 from sklearn_mabprune import MABPrunedClassifier
-from sklearn_mabprune.fine_tuning import FineTuning, fine_tune
+from sklearn_mabprune.fine_tuning import FineTuning, _recovered, fine_tune, validation_losses
 from sklearn_mabprune.losses import RowLoss
 from sklearn_mabprune.training import Data, rows_of, train
 
@@ -259,3 +259,78 @@ def test_the_teacher_is_the_unpruned_network():
         return float((p * np.log(p / q)).sum(axis=1).mean())
 
     assert distance(1.0) < 0.9 * distance(0.0)
+
+
+# --------------------------------------------------------------------------------- cycles
+
+
+def test_cycles_as_users_write_them():
+    read = [FineTuning.of(epochs, 10, 0.1, 0.5, 2.0).cycles for epochs in ("auto", 7, 0)]
+    assert read == [(3, 5, 10), (7,), ()]
+
+
+def epochs_taken(wanted, cycles=(1, 2, 4)):
+    net, rows, validation = trained(max_epochs=1)
+    numbers = []
+    fine_tune(
+        net, rows, validation, None, FineTuning(cycles, 0.01, 0.0, 2.0), 0, numbers.append, wanted
+    )
+    assert numbers == list(range(1, len(numbers) + 1))
+    return len(numbers)
+
+
+def test_another_cycle_only_follows_while_validation_asks_for_it():
+    _, _, validation = trained(max_epochs=1)
+    n = len(validation)
+    out_of_reach, easy = torch.full((n,), -9.0).double(), torch.full((n,), 9.0).double()
+    assert epochs_taken(out_of_reach) == 7
+    assert epochs_taken(easy) == 1
+    assert epochs_taken(None) == 1
+    # What one cycle does not reach and two do.
+    net, rows, _ = trained(max_epochs=1)
+    fine_tune(
+        net, rows, validation, None, FineTuning((1, 2), 0.01, 0.0, 2.0), 0, wanted=out_of_reach
+    )
+    assert epochs_taken(validation_losses(net.module_, validation)) == 3
+
+
+def test_recovered_within_a_standard_error_of_the_paired_difference():
+    net, _, validation = trained(weights=None)
+    rng = np.random.default_rng(0)
+    w = torch.tensor(rng.uniform(0.5, 2.0, len(validation)))
+    rows = type(validation)(validation.x, validation.targets, w, validation.loss)
+    losses = validation_losses(net.module_, rows).numpy()
+    noise = rng.normal(size=len(rows))
+    share = w.numpy() / w.numpy().sum()
+    noise -= share @ noise
+    error = np.sqrt(np.sum(share**2 * noise**2))
+    for shift, enough in ((0.98 * error, True), (1.02 * error, False), (-1.0, True)):
+        wanted = torch.tensor(losses - noise - shift)
+        assert _recovered(net.module_, rows, wanted) is enough
+
+
+def test_a_cycle_that_makes_it_worse_is_taken_back():
+    """The second cycle starts from the weights that validated best."""
+    for seed in range(3):
+        net, rows, validation = trained(max_epochs=1)
+        out_of_reach = torch.full((len(validation),), -9.0).double()
+        losses = []
+        for cycles in ((2,), (2, 2), (2, 2, 2)):
+            net, rows, validation = trained(max_epochs=1)
+            way = FineTuning(cycles, 0.3, 0.0, 2.0)
+            losses.append(fine_tune(net, rows, validation, None, way, seed, wanted=out_of_reach))
+            assert losses[-1] == pytest.approx(loss_on(net, validation), rel=1e-6)
+        assert losses == sorted(losses, reverse=True)
+
+
+def test_an_estimator_goes_on_until_its_validation_rows_have_recovered():
+    X, y = classes_table()
+    counts = {}
+    for budget in (0.2, 0.85):
+        model = MABPrunedClassifier(
+            small_classifier(max_epochs=8), **{**QUICK, "pruning_budget": budget}
+        ).fit(X, y)
+        counts[budget] = model.pruning_report_.n_fine_tune_epochs
+    assert set(counts.values()) <= {2, 6, 14}
+    assert counts[0.2] == 2
+    assert counts[0.85] > 2
