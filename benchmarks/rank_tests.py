@@ -294,7 +294,7 @@ def bayesian_signed_rank(
     first: ArrayLike,
     second: ArrayLike,
     rope: float,
-    n_samples: int = 20_000,
+    n_samples: int = 10_000,
     random_state: int = 0,
 ) -> Bayesian:
     """Bayesian signed-rank test with a region of practical equivalence [3]_.
@@ -305,8 +305,8 @@ def bayesian_signed_rank(
         Scores, higher is better.
     rope : float
         Differences up to this count as none; in the unit of the scores, above 0.
-    n_samples : int, default=20_000
-        Draws from the posterior: a probability of .95 is known to 0.3 points then.
+    n_samples : int, default=10_000
+        Draws from the posterior: a probability of .95 has a standard error of .002 then.
     random_state : int, default=0
         Seed of the draws.
 
