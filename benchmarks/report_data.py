@@ -28,6 +28,13 @@ POLICIES = ("ucb1", "thompson", "epsilon_greedy", "softmax", "hedge", "exp3")
 #: What the paper compares: the policies, and these.
 PAPERS_NINE = ("unpruned", *POLICIES, "magnitude", "activation_variation")
 
+#: Settings of the library were compared on training rows of these (docs/defaults.md,
+#: docs/identification.md).
+CHOSEN_ON = (
+    "vehicle", "segment", "phoneme", "vowel", "spambase", "splice", "electricity",
+    "kin8nm", "concrete", "cpu_act", "digits", "diabetes",
+)  # fmt: skip
+
 LABELS = {
     "paper": "paper's method",
     "activation_variation": "activation variation",
@@ -145,6 +152,10 @@ class Study:
         if not file.exists():
             return cls(pd.DataFrame({name: pd.Series(dtype=float) for name in COLUMNS}))
         return cls(pd.read_csv(file, dtype={"sizes": str, "set": str}), sizes)
+
+    def without(self, sets: Sequence[str]) -> Study:
+        """The study of the other data sets."""
+        return Study(self.rows[~self.rows["set"].isin(sets)])
 
     def methods(self, part: str) -> tuple[str, ...]:
         """Methods of a part, in the order of their first rows."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.report_data import (
+    CHOSEN_ON,
     LONGER,
     N_NETWORKS,
     NINE,
@@ -76,14 +77,8 @@ def incomplete(study: Study, sizes: str | None) -> dict[str, str]:
     return found
 
 
-def goals(study: Study, context: pd.DataFrame, sizes: str | None) -> Lines:
-    """Every goal with its figure."""
-    found = outcomes(study, context)
-    met = [outcome.met for outcome in found]
-    yield (
-        f"{met.count(True)} met, {met.count(False)} not met, {met.count(None)} not measured "
-        "in full.\n"
-    )
+def goals(study: Study, context: pd.DataFrame, partial: Container[str]) -> Lines:
+    """Every goal with its figure; what is partial, by task, is marked."""
     yield (
         "Points are accuracy x 100 or R2 x 100; intervals are of 95 % over sets. Means of R2 "
         "are taken with and without a floor at 0, and the worse counts. Better: two-sided "
@@ -91,7 +86,30 @@ def goals(study: Study, context: pd.DataFrame, sizes: str | None) -> Lines:
         "scratch: one-sided, one test). No worse: not significantly worse by the same test, "
         f"and equivalent (region {ROPE:g} point) or better with a probability over .95.\n"
     )
-    partial = incomplete(study, sizes)
+    yield from _goals(study, context, partial)
+
+
+def unseen_goals(study: Study, context: pd.DataFrame, partial: Container[str]) -> Lines:
+    """The goals on those sets that had no part in choosing settings."""
+    rest = study.without(CHOSEN_ON)
+    if not len(rest.rows):
+        return
+    here = [name for name in CHOSEN_ON if name in set(study.rows["set"])]
+    if here:
+        yield (
+            f"Settings of the library were compared on training rows of {', '.join(here)}. "
+            "Without these sets:\n"
+        )
+    yield from _goals(rest, context[~context["set"].isin(CHOSEN_ON)], partial)
+
+
+def _goals(study: Study, context: pd.DataFrame, partial: Container[str]) -> Lines:
+    found = outcomes(study, context)
+    met = [outcome.met for outcome in found]
+    yield (
+        f"{met.count(True)} met, {met.count(False)} not met, {met.count(None)} not measured "
+        "in full.\n"
+    )
     by_task = [
         [(o.goal, _outcome(o, task in partial)) for o in found if o.task == task] for task in TASKS
     ]
@@ -112,11 +130,16 @@ def sections(
     study: Study, context: pd.DataFrame, facts: dict[str, Any], sizes: str | None
 ) -> dict[str, tuple[str, Callable[[], Lines]]]:
     """Every section: its name, heading and text, in the order of the page."""
+    partial = incomplete(study, sizes)
     default = ("default", *RIVALS)
     pruned = (*default, *SCRATCH)
     return {
         "coverage": ("What is there", lambda: coverage(study, facts, sizes)),
-        "goals": ("Goals", lambda: goals(study, context, sizes)),
+        "goals": ("Goals", lambda: goals(study, context, partial)),
+        "unseen": (
+            "Goals on sets that had no part in choosing settings",
+            lambda: unseen_goals(study, context, partial),
+        ),
         "losses": ("Points lost", lambda: losses(study, "main", (*pruned, LONGER))),
         "against": (
             "The default against each rival",

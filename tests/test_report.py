@@ -12,6 +12,7 @@ import pytest
 from benchmarks.report import CONTEXT_COLUMNS, read_context, write
 from benchmarks.report_data import COLUMNS, LONGER, RIVALS, Study, Where, label, together
 from benchmarks.report_goals import outcomes
+from benchmarks.report_sections import unseen_goals
 from benchmarks.report_tables import losses, ranks, worst
 
 EIGHT = tuple("abcdefgh")
@@ -239,6 +240,17 @@ def results(tmp_path):
     }  # fmt: skip
     (folder / "study.json").write_text(json.dumps(facts))
     return folder
+
+
+def test_goals_without_the_sets_that_settings_were_chosen_on():
+    """One of them loses forty points, the others a quarter on average."""
+    chosen = [{**PLAIN[0], "set": "vehicle"}]
+    ours = [{**chosen[0], "method": "default", "removed": 0.5, "tuned": 1, "score": 50.0}]
+    given = study(PLAIN, DEFAULT, chosen, ours)
+    assert goal(outcomes(given, NO_CONTEXT), "loses at most 0.3")[1] is False
+    text = "".join(unseen_goals(given, NO_CONTEXT, ()))
+    assert "compared on training rows of vehicle. Without" in text
+    assert "| 0.25 ± 0.10: met |" in text
 
 
 def test_page(results, tmp_path):
