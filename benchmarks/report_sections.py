@@ -1,0 +1,180 @@
+"""Sections of the report's page: how far the study is, the goals, and the tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.report_data import (
+    CHOSEN_ON,
+    LONGER,
+    N_NETWORKS,
+    NINE,
+    PAPERS_NINE,
+    RIVALS,
+    SCRATCH,
+    TASKS,
+    Study,
+)
+from benchmarks.report_goals import ROPE, Outcome, outcomes
+from benchmarks.report_tables import (
+    Lines,
+    against_default,
+    context_table,
+    costs,
+    losses,
+    ranks,
+    scratch,
+    table,
+    worst,
+)
+
+NOTHING = "Not measured yet.\n"
+
+
+def coverage(study: Study, facts: dict[str, Any], sizes: str | None) -> Lines:
+    """What was run, how much of it is there, and of what a mean is."""
+    if not len(study.rows):
+        yield "No results yet.\n"
+        return
+    if facts:
+        # Folders have other names elsewhere.
+        command = re.sub(r"(--data|--out) \S+", r"\1 FOLDER", facts["command"])
+        versions = [f"{name} {version}" for name, version in facts["libraries"].items()]
+        yield (
+            f"`{command}`, at commit {facts['commit']}; Python {facts['python']}, "
+            f"{', '.join(versions)}. Training rows: at most {facts['most_rows']}.\n"
+        )
+    seeds = ", ".join(str(seed) for seed in sorted(study.rows["seed"].unique()))
+    used = ", ".join(sorted(set(study.rows["sizes"])))
+    yield f"Seeds {seeds}; hidden layers {used}. A value of a set is the mean over these.\n"
+    yield table(
+        ("part", "task", "sets", "networks"),
+        [(part, task, f"{n_sets}", f"{n}") for part, task, n_sets, n in study.coverage()],
+    )
+    missing = incomplete(study, sizes)
+    if missing:
+        yield (
+            f"**Partial**: {' and '.join(missing.values())} so far. Every comparison is over "
+            "those networks that all its methods have.\n"
+        )
+    if study.n_failed:
+        yield f"{study.n_failed} rows have no finite score and are left out.\n"
+
+
+def incomplete(study: Study, sizes: str | None) -> dict[str, str]:
+    """Tasks of which the main part is not complete, and how far it is."""
+    n_networks = N_NETWORKS // (1 if sizes is None else 2)
+    done = {task: (n_sets, n) for part, task, n_sets, n in study.coverage() if part == "main"}
+    found = {}
+    for task, n_sets in TASKS.items():
+        some, n = done.get(task, (0, 0))
+        if (some, n) != (n_sets, n_sets * n_networks):
+            found[task] = f"{n} of {n_sets * n_networks} networks on {some} of {n_sets} {task} sets"
+    return found
+
+
+def goals(study: Study, context: pd.DataFrame, partial: Container[str]) -> Lines:
+    """Every goal with its figure; what is partial, by task, is marked."""
+    yield (
+        "Points are accuracy x 100 or R2 x 100; intervals are of 95 % over sets. Means of R2 "
+        "are taken with and without a floor at 0, and the worse counts. Better: two-sided "
+        "Wilcoxon with Holm's correction over the rivals, p < .05 (against training from "
+        "scratch: one-sided, one test). No worse: not significantly worse by the same test, "
+        f"and equivalent (region {ROPE:g} point) or better with a probability over .95.\n"
+    )
+    yield from _goals(study, context, partial)
+
+
+def unseen_goals(study: Study, context: pd.DataFrame, partial: Container[str]) -> Lines:
+    """The goals on those sets that had no part in choosing settings."""
+    rest = study.without(CHOSEN_ON)
+    if not len(rest.rows):
+        return
+    here = [name for name in CHOSEN_ON if name in set(study.rows["set"])]
+    if here:
+        yield (
+            f"Settings of the library were compared on training rows of {', '.join(here)}. "
+            "Without these sets:\n"
+        )
+    yield from _goals(rest, context[~context["set"].isin(CHOSEN_ON)], partial)
+
+
+def _goals(study: Study, context: pd.DataFrame, partial: Container[str]) -> Lines:
+    found = outcomes(study, context)
+    met = [outcome.met for outcome in found]
+    yield (
+        f"{met.count(True)} met, {met.count(False)} not met, {met.count(None)} not measured "
+        "in full.\n"
+    )
+    by_task = [
+        [(o.goal, _outcome(o, task in partial)) for o in found if o.task == task] for task in TASKS
+    ]
+    yield table(
+        ("goal", *TASKS),
+        [(row[0][0], *(text for _, text in row)) for row in zip(*by_task, strict=True)],
+    )
+
+
+def _outcome(outcome: Outcome, partial: bool) -> str:
+    if not outcome.figure:
+        return "not measured"
+    words = {True: "met", False: "**not met**", None: "not all measured"}[outcome.met]
+    return f"{outcome.figure}: {words}{' so far' if partial else ''}"
+
+
+def sections(
+    study: Study, context: pd.DataFrame, facts: dict[str, Any], sizes: str | None
+) -> dict[str, tuple[str, Callable[[], Lines]]]:
+    """Every section: its name, heading and text, in the order of the page."""
+    partial = incomplete(study, sizes)
+    default = ("default", *RIVALS)
+    pruned = (*default, *SCRATCH)
+    return {
+        "coverage": ("What is there", lambda: coverage(study, facts, sizes)),
+        "goals": ("Goals", lambda: goals(study, context, partial)),
+        "unseen": (
+            "Goals on sets that had no part in choosing settings",
+            lambda: unseen_goals(study, context, partial),
+        ),
+        "losses": ("Points lost", lambda: losses(study, "main", (*pruned, LONGER))),
+        "against": (
+            "The default against each rival",
+            lambda: against_default(study, "main", default),
+        ),
+        "ranks": ("Mean ranks", lambda: ranks(study, NINE)),
+        "scratch": ("The same size from scratch", lambda: scratch(study)),
+        "context": ("Beside scikit-learn's models", lambda: context_table(context)),
+        "rivals": (
+            "Rivals with our rounds and compensation",
+            lambda: _ablation(study, "rivals"),
+        ),
+        "ours": ("One part of ours removed", lambda: _ablation(study, "ours")),
+        "policies": ("The paper's policies", lambda: _policies(study)),
+        "worst": ("Where the default loses most", lambda: worst(study)),
+        "parameters": ("Equal parameters removed", lambda: _parameters(study, default, pruned)),
+        "costs": ("What it takes", lambda: costs(study)),
+    }
+
+
+def _ablation(study: Study, part: str) -> Lines:
+    others = [name for name in study.methods(part) if name not in ("default", "unpruned")]
+    if others:
+        yield from losses(study, part, ("default", *others))
+        yield from against_default(study, part, ("default", *others))
+
+
+def _policies(study: Study) -> Lines:
+    methods = study.methods("policies")
+    if methods:
+        yield from losses(study, "policies", methods)
+        yield from ranks(study, PAPERS_NINE, "policies")
+
+
+def _parameters(study: Study, default: Sequence[str], pruned: Sequence[str]) -> Lines:
+    yield from losses(study, "main", pruned, view="parameters")
+    yield from against_default(study, "main", default, view="parameters")
+    yield from scratch(study, view="parameters")
