@@ -20,12 +20,12 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -105,16 +105,17 @@ def units(cell: Cell, place: Place, parts: list[str]) -> dict[str, Any]:
 
     small = place.sizes == SIZES[0]
     first = small and place.seed == 0
-    for view, asked in (
-        ("neurons", "main" in parts),
-        ("parameters", "parameters" in parts and first),
+    scratch = ("scratch", "scratch_cosine") if first else ("scratch",)
+    for view, asked, anew in (
+        ("neurons", "main" in parts, scratch),
+        ("parameters", "parameters" in parts and first, ()),
     ):
         if asked:
             add("main", view, "unpruned", partial(unpruned_rows, cell))
             for name, method in MAIN.items():
                 way = partial(pruned_rows, cell, method, view, tuned=True)
                 if name == "default":
-                    way = partial(default_rows, cell, method, view, falling=small)
+                    way = partial(default_rows, cell, method, view, scratch=anew)
                 add("main", view, name, way)
     for part, methods in (("rivals", RIVALS), ("ours", OURS), ("policies", POLICIES)):
         for name, method in methods.items() if part in parts and first else ():
@@ -233,8 +234,7 @@ def main() -> None:
         seeds, sizes, parts = 1, SIZES[:1], ["main", "context"]
     places = [
         Place(name, seed, hidden, args.data, folder)
-        for seed in range(seeds)
-        for hidden in sizes
+        for seed, hidden in sorted(product(range(seeds), sizes), key=_order)
         for name in sets
     ]
     if not args.collect:
@@ -243,7 +243,7 @@ def main() -> None:
             for job in tqdm(as_completed(jobs), total=len(jobs), unit="cell"):
                 job.result()
     facts = {
-        "command": "python -m benchmarks.study " + " ".join(sys.argv[1:]),
+        "command": f"python -m benchmarks.study{' --quick' if args.quick else ' --data FOLDER'}",
         "commit": _commit(),
         "sets": sets,
         "seeds": list(range(seeds)),
@@ -255,6 +255,12 @@ def main() -> None:
     }
     collect(folder, RESULTS, name, facts)
     print(f"{RESULTS / name}.csv.gz; tables and figures: python -m benchmarks.report")
+
+
+def _order(cell: tuple[int, tuple[int, ...]]) -> tuple[int, int]:
+    """One seed of everything first; then, where time is short, the smaller networks."""
+    seed, hidden = cell
+    return (0, len(hidden)) if seed == 0 else (len(hidden), seed)
 
 
 def _commit() -> str:

@@ -227,13 +227,13 @@ def pruned_rows(cell: Cell, method: Method, unit: str, *, tuned: bool) -> Iterat
 
 
 def default_rows(
-    cell: Cell, method: Method, unit: str, *, falling: bool
+    cell: Cell, method: Method, unit: str, *, scratch: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
     """Rows of the default, and of the sizes that it found trained from scratch, in two ways.
 
     ``scratch`` is trained as the first network was, but never stopped early: the best of all
-    epochs is kept.  ``scratch_cosine`` (if `falling`) starts at the rate of fine-tuning, which
-    falls to 0 over all its epochs, and keeps the best, too.  Both get the epochs of training
+    epochs is kept.  ``scratch_cosine`` starts at the rate of fine-tuning, which falls to 0 over
+    all its epochs, and keeps the best, too.  Both get the epochs of training
     and fine-tuning together, and as ``_short`` those of fine-tuning alone.
     """
     for share in SHARES:
@@ -242,7 +242,7 @@ def default_rows(
         yield row | {"method": "default"}
         yield tuned | {"method": "default"}
         for suffix, epochs in (("", cell.epochs + tuned["epochs"]), ("_short", tuned["epochs"])):
-            for name in ("scratch", "scratch_cosine") if falling else ("scratch",):
+            for name in scratch:
                 row = scratch_row(cell, chain.hidden_sizes, epochs, cosine=name != "scratch")
                 yield row | {"method": f"{name}{suffix}", "removed": share}
 
