@@ -127,7 +127,11 @@ ALLOWED: dict[str, set[str]] = {
         "chain", "estimators", "exceptions", "layers", "networks", "parameters", "plain_data",
         "report", "safe_files", "saving", "self_sizing", "shrinking", "typed_data",
     },
-    "onnx_pipelines": {"budget_cv", "estimators", "onnx_graph", "optional", "plain_layers"},
+    "onnx_tables": {"onnx_graph", "optional", "tabular"},
+    "onnx_pipelines": {
+        "budget_cv", "estimators", "onnx_graph", "onnx_tables", "optional", "plain_layers",
+        "tabular",
+    },
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.
