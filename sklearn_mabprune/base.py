@@ -25,7 +25,13 @@ from .export import Exports
 from .fitting import Pruned, PruningPlan, Task, prune
 from .inputs import read_table, stacked
 from .losses import check_criterion
-from .parameters import CONSTRAINTS, check_nested, resolve_net, resolve_policy
+from .parameters import (
+    CONSTRAINTS,
+    check_nested,
+    check_no_truth_values,
+    resolve_net,
+    resolve_policy,
+)
 from .path import PathOptions
 from .predicting import needs_no_check, network_outputs
 from .progress import Progress
@@ -107,6 +113,10 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         """Set parameters; nested ones need an object to be set on."""
         check_nested(self, self._default_net, params)
         return super().set_params(**params)
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        check_no_truth_values(self)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
