@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 import warnings
@@ -38,6 +37,7 @@ from .progress import Progress
 from .randomness import draw_seeds
 from .resizing import ResizingMixin
 from .schedules import Budget
+from .shrinking import copy_of_net
 from .sparse_rows import few, outputs_of
 from .splitting import Split, content_split
 from .training import Data, FineTuning, check_fits, check_weights, rows_of, train
@@ -257,7 +257,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     def _thaw(self, net: Any, task: Task, own_rows: bool) -> Any:
         """A copy of a net that is trained already, checked against the data."""
         check_weights(net, task.data, task.validation)
-        net = copy.deepcopy(net)
+        net = copy_of_net(net)
         check_criterion(unwrap(net.criterion_), task.data.y)
         check_fits(net.module_, few(rows_of(net, task.data).x), task.data.n_outputs)
         self._check_frozen(net)

@@ -111,8 +111,8 @@ ALLOWED: dict[str, set[str]] = {
     "scoring": {"chain", "predicting", "training"},
     "base": {
         "chain", "exceptions", "export", "fitting", "inputs", "losses", "parameters", "path",
-        "predicting", "progress", "randomness", "resizing", "schedules", "sparse_rows",
-        "splitting", "training",
+        "predicting", "progress", "randomness", "resizing", "schedules", "shrinking",
+        "sparse_rows", "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "inputs", "networks", "parameters", "policies", "scoring",
