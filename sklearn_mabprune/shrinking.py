@@ -35,7 +35,7 @@ def copy_of_net(net: Any) -> Any:
     TypeError
         If there is something in it that cannot be copied.
     """
-    new = type(net).__new__(type(net))
+    new: Any = object.__new__(type(net))
     try:
         new.__dict__.update(copy.deepcopy(vars(net), {id(net): new}))
     except Exception as error:

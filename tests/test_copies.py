@@ -173,7 +173,7 @@ def test_what_cannot_be_copied_is_said_in_our_words():
     message = "NeuralNetClassifier in FrozenEstimator cannot be copied .*Keep what cannot be copied"
     with pytest.raises(TypeError, match=message):
         classifier(FrozenEstimator(net)).fit(X, y)
-    with pytest.raises(UnsupportedModuleError, match="Locked cannot be copied .* such as a lock"):
+    with pytest.raises(UnsupportedModuleError, match=r"Locked cannot be copied .* such as a lock"):
         classifier(skorch_net(Locked)).fit(X, y)
 
 
