@@ -80,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
     "forecast": {"chain", "path", "rows", "schedules", "sparse_rows"},
     "resuming": {"schedules"},
     "report": {"path", "resuming", "tables"},
-    "remarks": {"chain", "report", "sparse_rows"},
+    "remarks": {"chain", "report", "schedules", "sparse_rows"},
     # drawn from fitted attributes alone
     "displays": {"displays.*"},
     "displays.base": set(),
