@@ -32,7 +32,7 @@ PAPERS_NINE = ("unpruned", *POLICIES, "magnitude", "activation_variation")
 #: docs/identification.md).
 CHOSEN_ON = (
     "vehicle", "segment", "phoneme", "vowel", "spambase", "splice", "electricity",
-    "kin8nm", "concrete", "cpu_act", "digits", "diabetes",
+    "kin8nm", "concrete", "cpu_act", "digits", "diabetes", "credit_g", "pima_diabetes", "letter",
 )  # fmt: skip
 
 LABELS = {

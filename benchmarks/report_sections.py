@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
@@ -41,11 +40,9 @@ def coverage(study: Study, facts: dict[str, Any], sizes: str | None) -> Lines:
         yield "No results yet.\n"
         return
     if facts:
-        # Folders have other names elsewhere.
-        command = re.sub(r"(--data|--out) \S+", r"\1 FOLDER", facts["command"])
         versions = [f"{name} {version}" for name, version in facts["libraries"].items()]
         yield (
-            f"`{command}`, at commit {facts['commit']}; Python {facts['python']}, "
+            f"`{facts['command']}`, at commit {facts['commit']}; Python {facts['python']}, "
             f"{', '.join(versions)}. Training rows: at most {facts['most_rows']}.\n"
         )
     seeds = ", ".join(str(seed) for seed in sorted(study.rows["seed"].unique()))

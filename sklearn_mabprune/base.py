@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 import warnings
 from dataclasses import replace
@@ -25,13 +24,20 @@ from .fine_tuning import FineTuning
 from .fitting import Pruned, PruningPlan, Task, prune
 from .inputs import read_table, stacked
 from .losses import check_criterion
-from .parameters import CONSTRAINTS, check_nested, resolve_net, resolve_policy
+from .parameters import (
+    CONSTRAINTS,
+    check_nested,
+    check_no_truth_values,
+    resolve_net,
+    resolve_policy,
+)
 from .path import PathOptions
 from .predicting import needs_no_check, network_outputs
 from .progress import Progress
 from .randomness import draw_seeds
 from .resizing import ResizingMixin
 from .schedules import Budget
+from .shrinking import copy_of_net
 from .sparse_rows import few, outputs_of
 from .splitting import Split, content_split
 from .training import Data, check_fits, check_weights, rows_of, train
@@ -107,6 +113,10 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         """Set parameters; nested ones need an object to be set on."""
         check_nested(self, self._default_net, params)
         return super().set_params(**params)
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        check_no_truth_values(self)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -247,7 +257,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     def _thaw(self, net: Any, task: Task, own_rows: bool) -> Any:
         """A copy of a net that is trained already, checked against the data."""
         check_weights(net, task.data, task.validation)
-        net = copy.deepcopy(net)
+        net = copy_of_net(net)
         check_criterion(unwrap(net.criterion_), task.data.y)
         check_fits(net.module_, few(rows_of(net, task.data).x), task.data.n_outputs)
         self._check_frozen(net)

@@ -109,7 +109,7 @@ class BaseBudgetCV(BaseMABPruned):
             As `pruning_budget` of the estimator without folds.
         X : array-like of shape (n_samples, n_features), optional
             The rows of fit; without them only networks that were kept are there, not
-            fine-tuned.
+            fine-tuned but for the size that was chosen.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
             Their targets.
         sample_weight : array-like of shape (n_samples,), optional

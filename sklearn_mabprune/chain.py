@@ -283,7 +283,13 @@ def recover_chain(module: nn.Module, x: Tensor) -> Chain:
         If a layer is of an unknown kind, has state and is used twice, or if ``forward``
         does anything that is not a layer.
     """
-    module = copy.deepcopy(unwrap(module)).eval()
+    try:
+        module = copy.deepcopy(unwrap(module)).eval()
+    except Exception as error:
+        raise UnsupportedModuleError(
+            f"{type(module).__name__} cannot be copied ({error}), and only copies are cut. Keep "
+            "what cannot be copied, such as a lock, an open file or a generator, out of it."
+        ) from error
     calls, outputs = _trace(module, x)
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != x.shape[:1]:
         got = type(outputs).__name__

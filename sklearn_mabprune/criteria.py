@@ -70,6 +70,9 @@ class Criterion(BaseEstimator):
         """
         raise NotImplementedError(f"{type(self).__name__} does not score neurons.")
 
+    def check_parameters(self) -> None:
+        """Refuse hyper-parameters that mean nothing; called before anything is trained."""
+
 
 class Random(Criterion):
     """Any neuron may go: what every other way of choosing has to beat.
@@ -119,10 +122,15 @@ class Magnitude(Criterion):
         self.order = order
         self.side = side
 
+    def check_parameters(self) -> None:
+        """`order` and `side` are of a few values."""
+        if self.side not in ("incoming", "outgoing"):
+            raise ValueError(f"side={self.side!r} of Magnitude must be 'incoming' or 'outgoing'.")
+        if isinstance(self.order, bool) or self.order not in (1, 2):
+            raise ValueError(f"order={self.order!r} of Magnitude must be 1 or 2.")
+
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
         """Norm of the weights on one side."""
-        if self.side not in ("incoming", "outgoing"):
-            raise ValueError(f"side={self.side!r} must be 'incoming' or 'outgoing'.")
         if self.side == "outgoing":
             return np.linalg.norm(layer.outgoing, ord=self.order, axis=0)
         return np.linalg.norm(layer.incoming, ord=self.order, axis=1)
@@ -175,6 +183,13 @@ class ActivationVariation(Criterion):
 
     def __init__(self, *, outgoing: bool = False):
         self.outgoing = outgoing
+
+    def check_parameters(self) -> None:
+        """`outgoing` is True or False."""
+        if not isinstance(self.outgoing, bool):
+            raise ValueError(
+                f"outgoing={self.outgoing!r} of ActivationVariation must be True or False."
+            )
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
         """Weighted variance over the pruning rows."""

@@ -25,7 +25,14 @@ from .path import PathOptions, Step, Walk, pruning_path
 from .policies.base import Policy
 from .predicting import run_rows
 from .progress import Progress
-from .remarks import mean_confidence, slower, spread_of, unfinished, unused_features
+from .remarks import (
+    mean_confidence,
+    rounded_away,
+    slower,
+    spread_of,
+    unfinished,
+    unused_features,
+)
 from .report import Measured, PruningPath, PruningReport
 from .resuming import Known, Resume
 from .rows import Rows
@@ -169,7 +176,7 @@ def prune(
         path.resume = patience.run(lambda: _resume(plan, net, walk, spread))
     before, after, batch_rows = patience.run(lambda: _measure(net, task, [original, final], rows))
     found = _complaints(walk, chosen, tuner, plan, len(task.validation))
-    found += slower(before, after, batch_rows)
+    found += rounded_away(plan.budget, budget) + slower(before, after, batch_rows)
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
     report = PruningReport(

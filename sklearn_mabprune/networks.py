@@ -68,12 +68,15 @@ class MLP(nn.Sequential):
             raise ValueError(
                 f"activation={activation!r} is unknown; choose one of {', '.join(ACTIVATIONS)}."
             )
-        sizes = [int(size) for size in np.atleast_1d(hidden_layer_sizes)]
-        if not sizes or min(sizes) < 1:
+        given = np.atleast_1d(hidden_layer_sizes)
+        sizes = [int(size) for size in given]
+        if not sizes or given.dtype.kind not in "iu" or min(sizes) < 1:
             raise ValueError(
                 f"hidden_layer_sizes={hidden_layer_sizes!r} must name at least one hidden layer, "
-                "each of at least one neuron."
+                "each of at least one neuron, in whole numbers."
             )
+        if isinstance(dropout, bool) or not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout!r} must be a number in [0, 1).")
         options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
         layers: list[nn.Module] = []
         width = n_features

@@ -43,6 +43,29 @@ class Graph(Protocol):
         """A name that nothing has yet."""
 
 
+class ContainerGraph:
+    """Where skl2onnx collects nodes, seen as a :class:`Graph`."""
+
+    def __init__(self, scope: Any, container: Any):
+        self.scope, self.container = scope, container
+
+    def add_node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        """Add a node with one output."""
+        name = self.scope.get_unique_operator_name(operator)
+        self.container.add_node(operator, inputs, [output], name=name, **attributes)
+
+    def add_constant(self, name: str, value: NDArray[Any]) -> None:
+        """Add a constant."""
+        values = value.ravel().tolist()
+        if value.dtype == object:
+            values = [text.encode() for text in values]
+        self.container.add_initializer(name, TYPES[value.dtype.name], value.shape, values)
+
+    def new_name(self, base: str) -> str:
+        """A name that nothing has yet."""
+        return str(self.scope.get_unique_variable_name(base))
+
+
 class Writer:
     """Writes layers into a graph.
 
@@ -81,6 +104,12 @@ class Writer:
         if isinstance(value, Tensor):
             value = value.detach().numpy()
         self.graph.add_constant(name, np.array(value, dtype=self.dtype, order="C"))
+        return name
+
+    def integers(self, values: Any) -> str:
+        """Add a constant of whole numbers; its name."""
+        name = self.graph.new_name("integers")
+        self.graph.add_constant(name, np.asarray(values, dtype=np.int64))
         return name
 
     def layers(self, layers: list[nn.Module], x: str) -> str:

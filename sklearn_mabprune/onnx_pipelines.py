@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .budget_cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from .estimators import MABPrunedClassifier, MABPrunedRegressor
-from .onnx_graph import OPSET, TYPES, Writer, onnx_labels
+from .onnx_graph import OPSET, ContainerGraph, Writer, onnx_labels
+from .onnx_tables import register_table_converters
 from .optional import require
 from .plain_layers import n_outputs, plain_layers, precision
+from .tabular import as_text, is_number
 
 
 def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
@@ -30,8 +31,10 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
         Rows as ``predict`` takes them; one is enough.  They say what the inputs are: an array
         is one input "X"; a dataframe has an input of shape (n_rows, 1) for each column, in
         their order and called like them, with "_" for whatever is no letter, digit or "_".
-        Strings are strings; numbers and booleans are float32 where all floats among them are,
-        else float64.
+        Strings are strings; numbers and booleans are float32 where NumPy makes float32 of
+        them together, else float64.  In pipelines of :func:`make_tabular_pipeline` numbers may
+        have gaps, fed as NaN, and all other columns are strings: feed ``str(value)``, and
+        "missing" for a gap.
     path : str or path-like, optional
         File to write.
 
@@ -73,7 +76,7 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
         last = last.steps[-1][1]
     model = require("skl2onnx", "onnx").to_onnx(
         pipeline,
-        initial_types=_inputs(X),
+        initial_types=_inputs(X, _reads_text(pipeline)),
         # Arrays, in place of a dict for each row.
         options={id(last): {"zipmap": False}} if is_classifier(last) else None,
         target_opset={"": OPSET, "ai.onnx.ml": 3},
@@ -88,7 +91,9 @@ def register_onnx_converters() -> None:
     """Teach skl2onnx our estimators, wherever they stand in what it converts.
 
     ``skl2onnx.to_onnx(model, X)`` then works for every model that contains them, with the
-    options that classifiers have there.  Calling it again does nothing more.
+    options that classifiers have there.  It also learns what :func:`make_tabular_pipeline`
+    sets scikit-learn's steps to and it does not know: gaps of numbers marked by columns of
+    their own, and rare categories in one column.  Calling it again does nothing more.
 
     Raises
     ------
@@ -124,61 +129,64 @@ def register_onnx_converters() -> None:
         )
     for kind in (MABPrunedRegressor, MABPrunedRegressorCV):
         register(kind, f"Mabprune{kind.__name__}", _regressor_outputs, _convert_regressor)
+    register_table_converters(register)
 
 
 # ------------------------------------------------------------------- inputs of a pipeline
 
 
-def _inputs(X: Any) -> list[tuple[str, Any]]:
-    """Names and types of the inputs, as skl2onnx wants them."""
+def _inputs(X: Any, categories_are_text: bool) -> list[tuple[str, Any]]:
+    """Names and types of the inputs, as skl2onnx wants them.
+
+    Parameters
+    ----------
+    X : array-like or frame
+    categories_are_text : bool
+        Whether the pipeline reads as text whatever are no numbers, truth values too.
+    """
     types = require("skl2onnx.common.data_types", "onnx")
     if hasattr(X, "columns"):
-        columns = {str(name): np.asarray(X[name])[:, None] for name in X.columns}
+        columns = {str(name): X[name] for name in X.columns}
     else:
         columns = {"X": X if hasattr(X, "dtype") else np.asarray(X)}
-    floats = {values.dtype for values in columns.values() if values.dtype.kind == "f"}
-    # One type for all: skl2onnx joins columns without a cast, whatever they are.
-    number = types.FloatTensorType if floats == {np.dtype("f4")} else types.DoubleTensorType
-    return [
-        (name, (number if _is_number(values, name) else types.StringTensorType)([None, width]))
+    numbers = {
+        name: np.asarray(values[:0]).dtype
         for name, values in columns.items()
-        for width in values.shape[1:]
+        if is_number(values) or not (categories_are_text or _is_text(values, name))
+    }
+    # One type for all: skl2onnx joins columns without a cast, whatever they are.
+    single = numbers and np.result_type(*numbers.values()) == np.float32
+    number = types.FloatTensorType if single else types.DoubleTensorType
+    return [
+        (
+            name,
+            (number if name in numbers else types.StringTensorType)(
+                [None, values.shape[1] if len(values.shape) == 2 else 1]
+            ),
+        )
+        for name, values in columns.items()
     ]
 
 
-def _is_number(values: Any, name: str) -> bool:
-    """Whether a column holds numbers; else it holds strings."""
+def _reads_text(pipeline: Any) -> bool:
+    """Whether there is the step of `make_tabular_pipeline` that makes text of categories."""
+    return any(getattr(part, "func", None) is as_text for part in pipeline.get_params().values())
+
+
+def _is_text(column: Any, name: str) -> bool:
+    """Whether a column holds strings; else it holds truth values or numbers."""
+    values = np.asarray(column)
     if values.dtype.kind in "fiub":
-        return True
-    if values.dtype.kind in "UTO" and all(isinstance(value, str) for value in np.ravel(values)):
         return False
+    if values.dtype.kind in "UTO" and all(isinstance(value, str) for value in np.ravel(values)):
+        return True
     raise TypeError(
         f"{name!r} holds neither numbers alone nor strings alone, and an ONNX input must. Fill in "
-        "what is missing before the pipeline."
+        "what is missing before the pipeline, or let make_tabular_pipeline do it."
     )
 
 
 # --------------------------------------------------------------------------- converters
-
-
-class _ContainerGraph:
-    """Where skl2onnx collects nodes, seen as a :class:`~.onnx_graph.Graph`."""
-
-    def __init__(self, scope: Any, container: Any):
-        self.scope, self.container = scope, container
-
-    def add_node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        name = self.scope.get_unique_operator_name(operator)
-        self.container.add_node(operator, inputs, [output], name=name, **attributes)
-
-    def add_constant(self, name: str, value: NDArray[Any]) -> None:
-        values = value.ravel().tolist()
-        if value.dtype == object:
-            values = [text.encode() for text in values]
-        self.container.add_initializer(name, TYPES[value.dtype.name], value.shape, values)
-
-    def new_name(self, base: str) -> str:
-        return str(self.scope.get_unique_variable_name(base))
 
 
 def _classifier_outputs(operator: Any) -> None:
@@ -205,23 +213,25 @@ def _values_type(operator: Any) -> Any:
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     label, probabilities = (output.full_name for output in operator.outputs)
-    writer = _write(scope, operator, container, probabilities)
+    writer, found = _write(scope, operator, container, probabilities)
     model = operator.raw_operator
-    writer.labels(probabilities, None if model.multilabel_ else onnx_labels(model.classes_), label)
+    # From the network's own precision, as `predict` does it.
+    writer.labels(found, None if model.multilabel_ else onnx_labels(model.classes_), label)
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     _write(scope, operator, container, operator.outputs[0].full_name)
 
 
-def _write(scope: Any, operator: Any, container: Any, to: str) -> Writer:
-    """Write the network from the operator's inputs to an output."""
+def _write(scope: Any, operator: Any, container: Any, to: str) -> tuple[Writer, str]:
+    """Write the network from the operator's inputs to an output; also its name uncast."""
     layers = plain_layers(operator.raw_operator)
     dtype = precision(layers)
-    writer = Writer(_ContainerGraph(scope, container), dtype)
+    writer = Writer(ContainerGraph(scope, container), dtype)
     names = [writer.cast(column.full_name, dtype) for column in operator.inputs]
     x = names[0] if len(names) == 1 else writer.node("Concat", *names, axis=1)
     types = require("skl2onnx.common.data_types", "onnx")
     wide = _values_type(operator) is types.DoubleTensorType
-    writer.cast(writer.layers(layers, x), "float64" if wide else "float32", to)
-    return writer
+    found = writer.layers(layers, x)
+    writer.cast(found, "float64" if wide else "float32", to)
+    return writer, found

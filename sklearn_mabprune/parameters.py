@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, StrOptions
 from skorch import NeuralNetClassifier
 from torch import nn
 
@@ -176,9 +176,17 @@ ATTRIBUTES = """
 
 
 def resolve_policy(policy: str | Policy | Criterion) -> Policy | Criterion:
-    """A policy or criterion of one's own, by name or cloned from an object."""
+    """A policy or criterion of one's own, by name or cloned from an object.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or one of its parameters means nothing.
+    """
     if not isinstance(policy, str):
-        return clone(policy)
+        chooser = clone(policy)
+        chooser.check_parameters()
+        return chooser
     known: dict[str, Any] = {**POLICIES, **CRITERIA}
     if policy not in known:
         raise ValueError(
@@ -186,6 +194,24 @@ def resolve_policy(policy: str | Policy | Criterion) -> Policy | Criterion:
             f"{', '.join(CRITERIA)}; or pass an object of sklearn_mabprune.policies."
         )
     return known[policy]()
+
+
+def check_no_truth_values(owner: BaseEstimator) -> None:
+    """Refuse True and False where a number is meant: Python takes them for 1 and 0.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError that names the parameter.
+    """
+    for name, allowed in owner._parameter_constraints.items():
+        value = getattr(owner, name)
+        is_number = any(isinstance(each, Interval) or each is Integral for each in allowed)
+        if isinstance(value, bool) and is_number:
+            raise InvalidParameterError(
+                f"{name}={value} of {type(owner).__name__} is a truth value, and would count as "
+                f"{int(value)}. Pass a number."
+            )
 
 
 def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .chain import Chain
 from .report import Measured
+from .schedules import Budget
 from .sparse_rows import SparseRows
 
 # So many rows are copied in float64 at a time: of all rows it would be the largest thing in memory.
@@ -24,6 +25,19 @@ def slower(before: Measured, after: Measured, batch_rows: int) -> list[str]:
     return [
         f"The smaller network is not faster for {batch_rows:,} rows: at this size the cost of "
         "a call outweighs the arithmetic."
+    ]
+
+
+def rounded_away(asked: float | int | str, budget: Budget) -> list[str]:
+    """That a share is less than one neuron, where it is: nothing goes, and nobody said so."""
+    if isinstance(asked, str) or asked == 0 or budget.target > 0:
+        return []
+    # The smallest share that is one, in digits that do not fall below it.
+    share = np.ceil(1e4 / budget.total) / 1e4
+    return [
+        f"pruning_budget={asked!r} of {budget.total:,} {budget.unit} is less than one, so nothing "
+        f"was removed. Pass a count, such as pruning_budget=1, or a share of at least {share:g}; "
+        "pruning_budget=0 says that nothing is to go."
     ]
 
 

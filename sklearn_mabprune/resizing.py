@@ -20,7 +20,7 @@ from .neurons import NeuronTable
 from .parameters import resolve_policy
 from .progress import Progress
 from .randomness import draw_seeds
-from .remarks import mean_confidence, slower, unfinished, unused_features
+from .remarks import mean_confidence, rounded_away, slower, unfinished, unused_features
 from .report import Measured, PruningPath, PruningReport
 from .resuming import Known
 from .schedules import Budget
@@ -47,7 +47,8 @@ class ResizingMixin:
         With the data of ``fit`` it is what a fit with this budget gives: the path is
         walked again to the nearest larger network that was kept, which takes no pulls,
         pruned on from there, and fine-tuned.  Without data it is a network that was kept,
-        as the path left it: not fine-tuned.
+        as the path left it: not fine-tuned.  The size that was fitted is the exception: there
+        it is a copy of this estimator, fine-tuned as this one is.
 
         Parameters
         ----------
@@ -194,7 +195,17 @@ def _take(old: Any, new: Any) -> Any:
     """Make `new` what `old` was at a step of its path that was kept."""
     path, device = old.pruning_path_, old.estimator_.device
     original = chain_of(path.networks[0], device)
-    number = _step_of(old, new, original)
+    budget = Budget.of(
+        new.pruning_budget,
+        new.budget_unit,
+        path.layer_sizes[0],
+        original.cost,
+        new.min_neurons,
+    )
+    number = _step_of(old, new, budget)
+    told = rounded_away(new.pruning_budget, budget)
+    for text in told:
+        warnings.warn(text, PruningWarning, stacklevel=3)
     fitted = {n: v for n, v in vars(old).items() if n.endswith("_") and not n.startswith("_")}
     vars(new).update(copy.deepcopy(fitted))
     if path.layer_sizes[number] == old.hidden_layer_sizes_:
@@ -204,22 +215,19 @@ def _take(old: Any, new: Any) -> Any:
     policy = clone(new.policy_)
     if path.resume and number in path.resume.states:
         policy.__dict__ = copy.deepcopy(path.resume.states[number]["chooser"])
-    report = _report(old, original, chain, shorter)
+    report = _report(old, original, chain, shorter, told)
     pruned = Pruned(_net(old, chain), shorter, report, number)
     new._remember(pruned, policy, old.validation_share_)
     return new
 
 
-def _step_of(old: Any, new: Any, original: Chain) -> int:
+def _step_of(old: Any, new: Any, budget: Budget) -> int:
     """The step at which a fit with this budget would end, if its network is there."""
     path, sizes = old.pruning_path_, old.pruning_path_.layer_sizes
     chosen = sizes.index(old.hidden_layer_sizes_)
     if new.pruning_budget == old.pruning_budget == "auto":
         return chosen
     there = sorted({*path.networks, chosen})
-    budget = Budget.of(
-        new.pruning_budget, new.budget_unit, sizes[0], original.cost, new.min_neurons
-    )
     if new.pruning_budget != "auto":
         for number in there:
             if budget.reached(sizes[number]):
@@ -264,7 +272,9 @@ def _beginning(path: PruningPath, number: int) -> PruningPath:
     )
 
 
-def _report(old: Any, original: Chain, chain: Chain, path: PruningPath) -> PruningReport:
+def _report(
+    old: Any, original: Chain, chain: Chain, path: PruningPath, warned: list[str]
+) -> PruningReport:
     """The report of a kept network, without the rows it was made from."""
     report, resume = old.pruning_report_, path.resume
     # How long a network takes does not depend on what dense rows contain.
@@ -302,6 +312,7 @@ def _report(old: Any, original: Chain, chain: Chain, path: PruningPath) -> Pruni
         interrupted=False,
         unused_features=unused_features(chain, resume.spread) if resume else (),
         warnings=(
+            *warned,
             *told[: len(path) - 1],
             *slower(before, after, batch_rows),
             *unfinished(old.estimator_),

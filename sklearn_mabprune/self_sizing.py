@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -17,6 +18,9 @@ from .sparse_rows import SparseRows, outputs_of
 # Up to here, in rows and in features, float64 input is trained in float64 on a CPU: exact, and
 # still fast.
 _FLOAT64_ROWS = _FLOAT64_FEATURES = 2000
+
+# Whole numbers among a net's parameters, and the least that each may be.
+_LEAST = {"max_epochs": 0, "batch_size": 1, "patience": 1}
 
 
 class WeightedLossMixin:
@@ -136,8 +140,28 @@ class SelfSizing(WeightedLossMixin):
             self.size_from(X, y)
         return super().partial_fit(X, self._targets(y), classes, **fit_params)  # type: ignore[misc]
 
+    def _check_parameters(self) -> None:
+        """Refuse what skorch and torch would stumble over later, or take for a number."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            whole = isinstance(value, Integral) and not isinstance(value, bool)
+            every_row = name == "batch_size" and value == -1
+            if not whole or (value < least and not every_row):
+                raise ValueError(
+                    f"{name}={value!r} of {type(self).__name__} must be a whole number, at least "
+                    f"{least}{', or -1 for all rows at once' * (name == 'batch_size')}."
+                )
+        if isinstance(self.lr, bool):
+            raise ValueError(f"lr={self.lr} of {type(self).__name__} is no number.")
+        if self.dtype not in ("auto", "float32", "float64"):
+            raise ValueError(
+                f"dtype={self.dtype!r} of {type(self).__name__} must be 'auto', 'float32' or "
+                "'float64'."
+            )
+
     def initialize_module(self) -> Any:
         """Build the module with the sizes found; parameters set by the user come first."""
+        self._check_parameters()
         kwargs = self.get_params_for("module")
         found = {
             "n_features": getattr(self, "n_features_in_", None),

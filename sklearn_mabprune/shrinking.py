@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -22,6 +23,28 @@ _FITTED = (
     "auto_dtype_",
     "multilabel_",
 )
+
+
+def copy_of_net(net: Any) -> Any:
+    """A net that shares nothing with a fitted one: weights, optimizer, callbacks, history.
+
+    skorch copies by pickling, which a module of a class made inside a function does not bear.
+
+    Raises
+    ------
+    TypeError
+        If there is something in it that cannot be copied.
+    """
+    new: Any = object.__new__(type(net))
+    try:
+        new.__dict__.update(copy.deepcopy(vars(net), {id(net): new}))
+    except Exception as error:
+        raise TypeError(
+            f"The {type(net).__name__} in FrozenEstimator cannot be copied ({error}), and only a "
+            "copy of it is pruned. Keep what cannot be copied, such as a lock, an open file or a "
+            "generator, out of its module and callbacks."
+        ) from error
+    return new
 
 
 def net_around(net: Any, chain: Chain) -> Any:

@@ -95,14 +95,15 @@ class ColumnsOf:
                 "say nothing about later ones. Put numbers in their place, such as the month, the "
                 "hour, or the days since a first date."
             )
-        return [name for name, values in columns.items() if _is_number(values) == self.numbers]
+        return [name for name, values in columns.items() if is_number(values) == self.numbers]
 
 
-def _is_number(column: Any) -> bool:
+def is_number(column: Any) -> bool:
+    """Whether a column of a frame, or an array, is of numbers; truth values are categories."""
     dtype = column.dtype
     if hasattr(dtype, "is_numeric"):  # polars
         return bool(dtype.is_numeric())
-    # NumPy's, and those of pandas with gaps; truth values are categories.
+    # NumPy's, and those of pandas with gaps.
     return getattr(dtype, "kind", "O") in "iuf"
 
 

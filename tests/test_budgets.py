@@ -60,6 +60,33 @@ def test_budget_of_neurons(budget, left):
     assert sum(model.hidden_layer_sizes_) == left
 
 
+@pytest.mark.parametrize(
+    ("unit", "total", "least"), [("neurons", "20", 0.05), ("macs", "192", 0.0053)]
+)
+def test_a_share_of_less_than_one_neuron_is_said(unit, total, least):
+    message = (
+        rf"pruning_budget=0.004 of {total} {unit} is less than one, so nothing was removed. Pass a "
+        rf"count, such as pruning_budget=1, or a share of at least {least}; pruning_budget=0 says"
+    )
+    X, y = classes_table()
+    model = classifier(pruning_budget=0.004, budget_unit=unit)
+    with pytest.warns(PruningWarning, match=message):
+        model.fit(X, y)
+    assert model.hidden_layer_sizes_ == (12, 8)
+    assert "less than one" in str(model.pruning_report_)
+    kept = classifier(pruning_budget=0.3, budget_unit=unit).fit(X, y)
+    for data in ((), (X, y)):
+        with pytest.warns(PruningWarning, match=message):
+            found = kept.at_budget(0.004, *data)
+        assert found.hidden_layer_sizes_ == (12, 8)
+        assert "less than one" in found.pruning_report_.warnings[0]
+    # The share that is recommended removes something; that nothing goes may be asked for.
+    for budget in (least, 1):
+        assert sum(kept.at_budget(budget, X, y).hidden_layer_sizes_) == 19
+    for budget in (0, 0.0):
+        assert "less than one" not in str(kept.at_budget(budget, X, y).pruning_report_)
+
+
 @pytest.mark.parametrize("unit", ["parameters", "macs"])
 @pytest.mark.parametrize("budget", [0.4, 0.7, 60])
 def test_budget_of_parameters_or_macs(unit, budget):

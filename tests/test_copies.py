@@ -6,6 +6,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import joblib
@@ -16,6 +17,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import NotFittedError
+from skorch import NeuralNetClassifier
+from torch import nn
 from user_nets import (
     WeightedClassifier,
     classes_table,
@@ -27,7 +30,7 @@ from user_nets import (
     values_table,
 )
 
-from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
+from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier, UnsupportedModuleError
 from sklearn_mabprune.policies import UCB1, Thompson
 
 MODELS = {
@@ -114,6 +117,64 @@ def test_copies_of_a_frozen_net():
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     assert clone(model).estimator.estimator is net
     np.testing.assert_array_equal(clone(model).fit(X, y).predict_proba(X), model.predict_proba(X))
+
+
+def module_of_a_function():
+    """A class that pickle does not find, with weights and a function that it would not take."""
+
+    class Inner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+            self.same = lambda x: x
+
+        def forward(self, x):
+            return self.same(self.layers(x))
+
+    return Inner
+
+
+class Locked(nn.Module):
+    """What cannot be copied at all."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+        self.lock = threading.Lock()
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def skorch_net(module):
+    return NeuralNetClassifier(
+        module, criterion=nn.CrossEntropyLoss, max_epochs=3, lr=0.1, verbose=0, train_split=None
+    )
+
+
+@pytest.mark.filterwarnings("ignore:The net came trained:sklearn_mabprune.PruningWarning")
+def test_a_frozen_net_that_does_not_pickle_is_copied():
+    X, y = classes_table()
+    X = X.astype(np.float32)
+    net = skorch_net(module_of_a_function()).fit(X, y)
+    before = net.predict_proba(X)
+    unpruned = classifier(FrozenEstimator(net), pruning_budget=0).fit(X, y)
+    np.testing.assert_allclose(unpruned.predict_proba(X), before, atol=1e-6)
+    model = classifier(FrozenEstimator(net)).fit(X, y)
+    assert sum(model.hidden_layer_sizes_) == 4
+    np.testing.assert_array_equal(net.predict_proba(X), before)
+    assert net.optimizer_.param_groups[0]["params"][0] is next(net.module_.parameters())
+
+
+def test_what_cannot_be_copied_is_said_in_our_words():
+    X, y = classes_table()
+    X = X.astype(np.float32)
+    net = skorch_net(Locked).fit(X, y)
+    message = "NeuralNetClassifier in FrozenEstimator cannot be copied .*Keep what cannot be copied"
+    with pytest.raises(TypeError, match=message):
+        classifier(FrozenEstimator(net)).fit(X, y)
+    with pytest.raises(UnsupportedModuleError, match=r"Locked cannot be copied .* such as a lock"):
+        classifier(skorch_net(Locked)).fit(X, y)
 
 
 def test_pickle_opens_in_another_process(tmp_path):

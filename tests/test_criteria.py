@@ -144,8 +144,20 @@ def test_magnitude_of_the_outgoing_weights():
     layer = view()
     wanted = np.sqrt((layer.outgoing**2).sum(axis=0))
     np.testing.assert_allclose(Magnitude(side="outgoing").importance(layer, SOURCE), wanted)
-    with pytest.raises(ValueError, match="side='both' must be"):
-        Magnitude(side="both").importance(layer, SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "message"),
+    [
+        (Magnitude(side="both"), "side='both' of Magnitude must be 'incoming' or 'outgoing'"),
+        (Magnitude(order=3), "order=3 of Magnitude must be 1 or 2"),
+        (Magnitude(order=True), "order=True of Magnitude must be 1 or 2"),
+        (ActivationVariation(outgoing=1), "outgoing=1 of ActivationVariation must be True or"),
+    ],
+)
+def test_parameters_out_of_range(criterion, message):
+    with pytest.raises(ValueError, match=message):
+        criterion.check_parameters()
 
 
 def test_path_norm_is_the_product_of_both_norms():

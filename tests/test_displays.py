@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -169,6 +170,56 @@ def test_neurons_measured_on_all_rows_have_no_bar():
     display = NeuronMapDisplay.from_estimator(exact)
     assert not np.concatenate(display.standard_error).any()
     assert all(not ax.collections[0].get_segments() for ax in display.axes_[:, 0])
+
+
+def hollow(scatter):
+    """Which markers have a white face."""
+    return (scatter.get_facecolors()[:, :3] == 1.0).all(axis=1)
+
+
+def test_what_was_never_pulled_does_not_look_exact():
+    model = fit(policy="boundary")
+    display = NeuronMapDisplay.from_estimator(model)
+    unknown = np.concatenate(display.standard_error)
+    assert np.isnan(unknown).any()
+    # Whatever was not pulled in the round of its estimate, above all what never was.
+    assert np.isnan(unknown[np.concatenate(display.pulls) == 0]).all()
+    for number, values in enumerate(display.axes_[:, 0]):
+        gone, kept = values.collections[1:]
+        error, rounds = display.standard_error[number], display.removed_in[number]
+        np.testing.assert_array_equal(hollow(gone), np.isnan(error[rounds > 0]))
+        np.testing.assert_array_equal(hollow(kept), np.isnan(error[rounds == 0]))
+    assert "hollow: estimate only" in display.axes_[0, 0].get_title(loc="left")
+    exact = NeuronMapDisplay.from_estimator(fit(policy="exhaustive"))
+    assert "hollow" not in exact.axes_[0, 0].get_title(loc="left")
+    assert not any(hollow(c).any() for ax in exact.axes_[:, 0] for c in ax.collections[1:])
+
+
+def test_estimates_are_drawn_where_nothing_had_to_be_pulled():
+    model = fit(policy="boundary", hidden=(8,))
+    assert model.n_pulls_ == 0
+    display = NeuronMapDisplay.from_estimator(model)
+    assert display.axes_.shape == (1, 1)
+    drawn = np.concatenate([c.get_offsets()[:, 1] for c in display.axes_[0, 0].collections[1:]])
+    assert sorted(drawn) == sorted(display.loss_increase[0])
+    assert "loss increase" in display.axes_[0, 0].get_title(loc="left")
+
+
+@pytest.mark.parametrize("policy", ["ucb1", "boundary", "exhaustive", "magnitude"])
+@pytest.mark.parametrize("order", ["removal", "index"])
+def test_no_marker_is_cut_off(policy, order):
+    model = fit(policy=policy, hidden=(30, 12), scope="layer", pruning_budget=0.8)
+    display = NeuronMapDisplay.from_estimator(model, order=order)
+    display.figure_.canvas.draw()
+    points_to_pixels = display.figure_.dpi / 72
+    for ax in display.axes_[:, 0]:
+        frame = ax.get_window_extent()
+        for markers in (c for c in ax.collections if isinstance(c, PathCollection)):
+            # Half the diagonal of the square that a marker's area is that of.
+            reach = np.sqrt(markers.get_sizes().max() / 2) * points_to_pixels
+            places = ax.transData.transform(markers.get_offsets())
+            assert np.all(places - reach >= frame.min)
+            assert np.all(places + reach <= frame.max)
 
 
 def test_a_criterion_has_a_map_of_rounds():

@@ -81,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
     "forecast": {"chain", "path", "rows", "schedules", "sparse_rows"},
     "resuming": {"schedules"},
     "report": {"path", "resuming", "tables"},
-    "remarks": {"chain", "report", "sparse_rows"},
+    "remarks": {"chain", "report", "schedules", "sparse_rows"},
     # drawn from fitted attributes alone
     "displays": {"displays.*"},
     "displays.base": set(),
@@ -112,7 +112,7 @@ ALLOWED: dict[str, set[str]] = {
     "scoring": {"chain", "predicting", "training"},
     "base": {
         "chain", "exceptions", "export", "fine_tuning", "fitting", "inputs", "losses",
-        "parameters", "path", "predicting", "progress", "randomness", "resizing", "schedules",
+        "parameters", "path", "predicting", "progress", "randomness", "resizing", "schedules", "shrinking",
         "sparse_rows", "splitting", "training",
     },
     "estimators": {
@@ -128,7 +128,11 @@ ALLOWED: dict[str, set[str]] = {
         "chain", "estimators", "exceptions", "layers", "networks", "parameters", "plain_data",
         "report", "safe_files", "saving", "self_sizing", "shrinking", "typed_data",
     },
-    "onnx_pipelines": {"budget_cv", "estimators", "onnx_graph", "optional", "plain_layers"},
+    "onnx_tables": {"onnx_graph", "optional", "tabular"},
+    "onnx_pipelines": {
+        "budget_cv", "estimators", "onnx_graph", "onnx_tables", "optional", "plain_layers",
+        "tabular",
+    },
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.

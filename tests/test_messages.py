@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
@@ -29,13 +30,14 @@ from user_nets import (
 
 from sklearn_mabprune import (
     MABPrunedClassifier,
+    MABPrunedClassifierCV,
     MABPrunedRegressor,
     MLPNetClassifier,
     PruningWarning,
     UnsupportedModuleError,
 )
-from sklearn_mabprune.criteria import CRITERIA
-from sklearn_mabprune.policies import POLICIES, UCB1
+from sklearn_mabprune.criteria import CRITERIA, Magnitude
+from sklearn_mabprune.policies import POLICIES, UCB1, Boundary
 
 
 def refused(model, message, *data, error=ValueError, **kwargs):
@@ -88,6 +90,68 @@ def test_budget_out_of_range(budget):
     allowed = "int in the range [0, inf), a float in the range [0.0, 1.0) or a str among {'auto'}"
     message = rf"'pruning_budget' .*{re.escape(allowed)}. Got {re.escape(repr(budget))} instead"
     refused(classifier(pruning_budget=budget), message)
+
+
+NUMBERS = [
+    "pruning_budget", "pulls_per_neuron", "pull_batch_size", "arms_per_pull", "ridge", "step",
+    "discount", "min_neurons", "fine_tune_epochs", "fine_tune_lr", "distillation", "temperature",
+    "validation_fraction", "tolerance", "max_pruning_rows",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, np.nan, np.inf])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_truth_values_and_no_numbers_are_not_numbers(name, value):
+    message = f"{name}={value} of MABPrunedClassifier is a truth value, and would count as"
+    message = f"{message}|The '{name}' parameter of MABPrunedClassifier must be"
+    refused(classifier(**{name: value}), message)
+
+
+def test_every_number_is_looked_at():
+    defaults = MABPrunedClassifier().get_params()
+    flags = {"verbose", "random_state", "keep_path"}
+    numbers = {k for k, v in defaults.items() if isinstance(v, (int, float)) and k not in flags}
+    numbers |= {k for k, v in defaults.items() if v == "auto" and k != "control_variate"}
+    assert numbers == set(NUMBERS)
+
+
+@pytest.mark.parametrize("params", [{"n_jobs": True}, {"step": True}])
+def test_truth_values_in_cross_validation(params):
+    model = MABPrunedClassifierCV(small_classifier(), **params)
+    refused(model, f"{next(iter(params))}=True of MABPrunedClassifierCV is a truth value")
+
+
+def test_a_truth_value_is_no_other_size():
+    model, X, y = fitted("classifier")
+    with pytest.raises(ValueError, match=r"pruning_budget=True of .* would count as 1"):
+        model.at_budget(True, X, y)
+
+
+class Untrained(NeuralNetClassifier):
+    """A net that must not be trained."""
+
+    def fit(self, *args, **kwargs):
+        raise AssertionError("trained")
+
+    fit_loop = partial_fit = fit
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (Boundary(refresh=1.5), r"refresh=1.5 of Boundary must be a whole number in \[1, inf\)"),
+        (Boundary(delta=True), r"delta=True of Boundary must be a number in \(0, 1\)"),
+        (UCB1(exploration=np.nan), "exploration=nan of UCB1 must be a number in"),
+        (Magnitude(side="both"), "side='both' of Magnitude must be 'incoming' or 'outgoing'"),
+        ("ucb9", "policy='ucb9' is unknown"),
+    ],
+)
+def test_what_a_policy_cannot_use_is_refused_before_the_training(policy, message):
+    net = Untrained(Plain, criterion=nn.CrossEntropyLoss)
+    refused(MABPrunedClassifier(net, policy=policy), message)
+    model, X, y = fitted("classifier")
+    with pytest.raises(ValueError, match=message):
+        clone(model).fit(X, y).set_params(policy=policy).at_budget(0.3, X, y)
 
 
 @pytest.mark.parametrize(

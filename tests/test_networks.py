@@ -24,7 +24,13 @@ from user_nets import (
     values_table,
 )
 
-from sklearn_mabprune import MLP, MLPNetClassifier, MLPNetRegressor
+from sklearn_mabprune import (
+    MLP,
+    MABPrunedClassifier,
+    MABPrunedRegressor,
+    MLPNetClassifier,
+    MLPNetRegressor,
+)
 
 KINDS = {
     "classifier": (small_classifier, classes_table),
@@ -109,11 +115,40 @@ def test_parts_of_the_module():
         ({"activation": "swish"}, "activation='swish' is unknown; choose one of relu, tanh"),
         ({"hidden_layer_sizes": ()}, r"hidden_layer_sizes=\(\) must name at least one"),
         ({"hidden_layer_sizes": (4, 0)}, "each of at least one neuron"),
+        ({"hidden_layer_sizes": (2.5,)}, "in whole numbers"),
+        ({"hidden_layer_sizes": (True,)}, "in whole numbers"),
+        ({"dropout": np.nan}, r"dropout=nan must be a number in \[0, 1\)"),
+        ({"dropout": 1.0}, r"dropout=1.0 must be a number in \[0, 1\)"),
+        ({"dropout": True}, r"dropout=True must be a number in \[0, 1\)"),
     ],
 )
 def test_bad_module_parameters(params, message):
     with pytest.raises(ValueError, match=message):
         MLP(3, 2, **params)
+
+
+@both
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"max_epochs": 2.5}, "max_epochs=2.5 of MLPNet.* must be a whole number, at least 0"),
+        ({"max_epochs": -1}, "max_epochs=-1 of MLPNet.* must be a whole number, at least 0"),
+        ({"max_epochs": True}, "max_epochs=True of MLPNet.* must be a whole number"),
+        ({"patience": 0}, "patience=0 of MLPNet.* must be a whole number, at least 1"),
+        ({"batch_size": 0}, "batch_size=0 of .* at least 1, or -1 for all rows at once"),
+        ({"batch_size": 2.5}, "batch_size=2.5 of .* must be a whole number"),
+        ({"lr": True}, "lr=True of MLPNet.* is no number"),
+        ({"dtype": "float16"}, "dtype='float16' of MLPNet.* must be 'auto', 'float32' or"),
+    ],
+)
+def test_bad_net_parameters(kind, params, message):
+    net, X, y = made(kind)
+    with pytest.raises(ValueError, match=message):
+        net.set_params(**params).fit(X, y)
+    # Alone as in the estimator that prunes it, before anything is trained.
+    pruned = {"classifier": MABPrunedClassifier, "regressor": MABPrunedRegressor}[kind]
+    with pytest.raises(ValueError, match=message):
+        pruned(net).fit(X, y)
 
 
 def test_datasets_are_refused():

@@ -39,7 +39,9 @@ def test_parameters(name):
 @every_policy
 def test_bad_parameters_are_named(name):
     for parameter, allowed in CASES[name].allowed.items():
-        for bad in (np.nan, np.inf, "nonsense", True, [1.0], np.nextafter(allowed.low, -np.inf)):
+        below = np.nextafter(allowed.low, -np.inf)
+        broken = [allowed.low + 0.5] if allowed.whole else []
+        for bad in (np.nan, np.inf, "nonsense", True, [1.0], below, *broken):
             policy = clone(CASES[name]).set_params(**{parameter: bad})
             with pytest.raises(ValueError, match=f"{parameter}=.* of {type(policy).__name__}") as e:
                 policy.start(np.arange(3))

@@ -235,7 +235,7 @@ def results(tmp_path):
     context = pd.DataFrame(context, columns=list(CONTEXT_COLUMNS))
     context.to_csv(folder / "study_context.csv", index=False)
     facts = {
-        "command": "python -m benchmarks.study --data /some/where --jobs 2", "commit": "abc",
+        "command": "python -m benchmarks.study --data FOLDER", "commit": "abc",
         "python": "3.11", "libraries": {"torch": "2"}, "most_rows": 4000,
     }  # fmt: skip
     (folder / "study.json").write_text(json.dumps(facts))
@@ -260,7 +260,7 @@ def test_page(results, tmp_path):
     stale.touch()
     page = write(results, docs).read_text(encoding="utf-8")
     assert not stale.exists()
-    assert "`python -m benchmarks.study --data FOLDER --jobs 2`, at commit abc" in page
+    assert "`python -m benchmarks.study --data FOLDER`, at commit abc" in page
     assert "**Partial**: 9 of 144 networks on 8 of 24 classification sets and 0 of 72" in page
     assert "1 rows have no finite score" in page
     assert "| 0.25 ± 0.10: met so far | not measured |" in page

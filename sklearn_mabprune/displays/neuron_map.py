@@ -29,8 +29,8 @@ class NeuronMapDisplay:
     """Every hidden neuron: kept or removed in which round, its pulls, its loss increase.
 
     Use :meth:`from_estimator` to make one.  Each hidden layer has a row: on the left the
-    estimated loss increase from removing each neuron, on the right its pulls.  Where nothing
-    was pulled (criteria), the round of each removal is drawn in their place.
+    estimated loss increase from removing each neuron, on the right its pulls, if there were
+    any.  Where nothing was estimated (criteria), the round of each removal is drawn.
 
     The estimate of a removed neuron is that of the round that removed it, the estimate of a
     kept one that of the last round before the delivered network; so they are about networks
@@ -39,7 +39,10 @@ class NeuronMapDisplay:
     takes part of its spread from the others, and older rounds count less.  They hold nearly
     all of what blocks of rows differ by; they do not hold what is due to estimates that are
     older than the network, or to policies that stop pulling a neuron when it looks bad.
-    Neurons measured on all pruning rows have no bar: for those rows the value is exact.
+    Filled markers without a bar are neurons measured on all pruning rows: for those the value
+    is exact.  Hollow markers are estimates whose error is not known: from backward passes
+    alone (``control_variate``), without a pull in that round, or from the pulls of a round
+    that pulled no neuron twice.
 
     Parameters
     ----------
@@ -147,7 +150,7 @@ class NeuronMapDisplay:
         ax : Axes or array-like of Axes, optional
             None makes a figure.  A single Axes is divided; several are used as they are:
             for each hidden layer one for the loss increase and one for the pulls, or one in
-            all for criteria.
+            all where nothing was pulled.
         order : {"removal", "index"}, default="removal"
             Neurons in the order in which they went, the kept ones last and among each other
             by loss increase; or as they are numbered in the original network.
@@ -161,6 +164,7 @@ class NeuronMapDisplay:
         caller = f"{type(self).__name__}.plot"
         plt = pyplot(caller)
         pulled = any(layer.any() for layer in self.pulls)
+        estimated = any(np.isfinite(layer).any() for layer in self.loss_increase)
         n_layers = len(self.removed_in)
         self.figure_, self.axes_ = grid_of_axes(
             ax, (n_layers, 1 + pulled), caller, (10.0, 1.2 + 1.9 * n_layers), sharey="col"
@@ -172,21 +176,22 @@ class NeuronMapDisplay:
         scale = plt.matplotlib.cm.ScalarMappable(plt.Normalize(1, max(2, last)), colours)
         for number, axes in enumerate(self.axes_):
             places = self._places(number, order)
-            self._draw_values(axes[0], number, places, scale, pulled)
+            self._draw_values(axes[0], number, places, scale, estimated)
             if pulled:
                 self._draw_pulls(axes[1], number, places, scale)
+                axes[1].yaxis.set_major_locator(plt.MaxNLocator(integer=True))
             axes[0].set_ylabel(f"layer {number + 1}")
             for one in axes:
                 one.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
                 _mark_kept(one, self.removed_in[number], order)
         for one in self.axes_[-1]:
             one.set_xlabel(f"neurons by {order}")
-        titles = ("loss increase ± 2 SE", "pulls")
-        for one, title in zip(self.axes_[0], titles if pulled else ("round",), strict=True):
+        titles = [self._title() if estimated else "round", "pulls"]
+        for one, title in zip(self.axes_[0], titles, strict=False):
             one.set_title(title, loc="left", fontsize="small")
-        if pulled:
-            _stretch(self.axes_[:, 0], np.concatenate(self.loss_increase))
-        if pulled and last:
+        if estimated:
+            self._stretch()
+        if (pulled or estimated) and last:
             bar = self.figure_.colorbar(scale, ax=list(self.axes_.flat), label="removed in round")
             bar.locator = plt.MaxNLocator(integer=True, nbins=6)
             bar.update_ticks()
@@ -201,41 +206,76 @@ class NeuronMapDisplay:
         places[sequence] = np.arange(1, len(places) + 1)
         return places
 
-    def _draw_values(self, ax: Any, number: int, places: Ints, scale: Any, pulled: bool) -> None:
+    def _title(self) -> str:
+        """Of the loss increases; says what hollow markers are, where there are any."""
+        guessed = any(
+            (np.isfinite(value) & np.isnan(error)).any()
+            for value, error in zip(self.loss_increase, self.standard_error, strict=True)
+        )
+        return "loss increase ± 2 SE" + guessed * " (hollow: estimate only)"
+
+    def _draw_values(self, ax: Any, number: int, places: Ints, scale: Any, estimated: bool) -> None:
         """Loss increases with bars; the rounds of removal where nothing was estimated."""
-        gone = self.removed_in[number] > 0
-        values = self.loss_increase[number] if pulled else self.removed_in[number].astype(float)
+        rounds, error = self.removed_in[number], self.standard_error[number]
+        gone = rounds > 0
         area = float(np.clip(3000.0 / len(places), 4.0, 36.0))
-        if pulled:
-            bars = _DEVIATIONS * np.nan_to_num(self.standard_error[number])
-            drawn = (bars > 0) & np.isfinite(values)
-            ax.errorbar(
-                places[drawn],
-                values[drawn],
-                bars[drawn],
-                fmt="none",
-                ecolor="0.55",
-                elinewidth=0.4 + area / 40,
-            )
-            ax.axhline(0.0, color="0.3", linewidth=0.8)
+        if not estimated:
+            ax.scatter(places[gone], rounds[gone], area, color=scale.to_rgba(rounds[gone]))
+            return
+        values = self.loss_increase[number]
+        bars = _DEVIATIONS * np.nan_to_num(error)
+        drawn = (bars > 0) & np.isfinite(values)
+        ax.errorbar(
+            places[drawn],
+            values[drawn],
+            bars[drawn],
+            fmt="none",
+            ecolor="0.55",
+            elinewidth=0.4 + area / 40,
+        )
+        ax.axhline(0.0, color="0.3", linewidth=0.8)
+        edges = scale.to_rgba(rounds)
+        # Nothing was measured that an error could come from: not to be taken for exact.
+        faces = np.where(np.isnan(error)[:, None], 1.0, edges)
         ax.scatter(
             places[gone],
             values[gone],
             area,
-            color=scale.to_rgba(self.removed_in[number][gone]),
+            color=faces[gone],
+            edgecolor=edges[gone],
+            linewidth=area / 30,
             zorder=3,
         )
-        if pulled:
-            ax.scatter(
-                places[~gone],
-                values[~gone],
-                area,
-                marker="D",
-                color=COLOURS[1],
-                edgecolor="black",
-                linewidth=area / 60,
-                zorder=3,
-            )
+        kept = np.array(pyplot("").matplotlib.colors.to_rgba(COLOURS[1]))
+        hollow = np.isnan(error[~gone])
+        ax.scatter(
+            places[~gone],
+            values[~gone],
+            area,
+            marker="D",
+            color=np.where(hollow[:, None], 1.0, kept),
+            edgecolor=[kept if each else (0.0, 0.0, 0.0, 1.0) for each in hollow],
+            linewidth=np.where(hollow, area / 30, area / 60),
+            zorder=3,
+        )
+
+    def _stretch(self) -> None:
+        """A scale on which safe neurons do not vanish beside important ones, with room around."""
+        values = np.concatenate(self.loss_increase)
+        bars = _DEVIATIONS * np.nan_to_num(np.concatenate(self.standard_error))
+        sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+        if len(sizes) and sizes.max() > 30 * np.median(sizes):
+            # A power of ten, so that no tick comes to lie between it and 0.
+            straight = 10.0 ** np.ceil(np.log10(np.median(sizes)))
+            for ax in self.axes_[:, 0]:
+                ax.set_yscale("symlog", linthresh=straight, linscale=1.5)
+        # matplotlib's own margins know the middle of a marker only, and no stretched scale.
+        scale = self.axes_[0, 0].yaxis.get_transform()
+        ends = scale.transform([min(0, np.nanmin(values - bars)), max(0, np.nanmax(values + bars))])
+        room = 0.08 * (np.ptp(ends) or 1.0)
+        limits = scale.inverted().transform([ends[0] - room, ends[1] + room])
+        for ax in self.axes_[:, 0]:
+            ax.set_ylim(limits)
 
     def _draw_pulls(self, ax: Any, number: int, places: Ints, scale: Any) -> None:
         gone = self.removed_in[number] > 0
@@ -248,9 +288,10 @@ def _mark_kept(ax: Any, removed_in: Ints, order: str) -> None:
     """A line before the kept neurons, and a word above them."""
     n, n_gone = len(removed_in), int((removed_in > 0).sum())
     ax.set_xlim(0.5 - 0.01 * n, n + 0.5 + 0.01 * n)
-    if order == "index" or n_gone == n:
+    if n_gone == n:
         return
-    ax.axvline(n_gone + 0.5, color="0.3", linestyle=":", linewidth=1)
+    if order == "removal":
+        ax.axvline(n_gone + 0.5, color="0.3", linestyle=":", linewidth=1)
     ax.annotate(
         f"kept: {n - n_gone}",
         (1.0, 1.0),
@@ -262,13 +303,3 @@ def _mark_kept(ax: Any, removed_in: Ints, order: str) -> None:
         fontsize="small",
         color=COLOURS[1],
     )
-
-
-def _stretch(axes: NDArray[Any], values: Floats) -> None:
-    """A scale on which safe neurons do not vanish beside important ones."""
-    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-    if len(sizes) and sizes.max() > 30 * np.median(sizes):
-        # A power of ten, so that no tick comes to lie between it and 0.
-        straight = 10.0 ** np.ceil(np.log10(np.median(sizes)))
-        for ax in axes:
-            ax.set_yscale("symlog", linthresh=straight, linscale=1.5)

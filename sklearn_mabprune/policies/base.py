@@ -118,7 +118,7 @@ class Policy(BaseEstimator):
         Policy
             Itself.
         """
-        self._check_parameters()
+        self.check_parameters()
         ids = np.asarray(arms, dtype=np.intp)
         if ids.size == 0:
             raise ValueError("A policy needs at least one arm, got none.")
@@ -354,7 +354,8 @@ class Policy(BaseEstimator):
         """
         return deviations * self.noise() if isinstance(exploration, str) else float(exploration)
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Refuse hyper-parameters out of their range; called before anything is trained."""
         for name, allowed in self.allowed.items():
             value = getattr(self, name)
             if not allowed.permits(value):

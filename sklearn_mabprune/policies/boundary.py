@@ -84,7 +84,7 @@ class Boundary(Policy):
         "delta": Allowed(0.0, 1.0, "()"),
         "tolerance": Allowed(0.0),
         "candidates": Allowed(0.0, 1.0, "(]"),
-        "refresh": Allowed(1.0),
+        "refresh": Allowed(1.0, whole=True),
     }
 
     def __init__(

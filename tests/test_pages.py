@@ -1,0 +1,39 @@
+"""The code on the documentation's pages runs, in order, as a reader would type it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = [
+    page
+    for page in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+    if BLOCK.search(page.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+# What the guide announces beside the call.
+@pytest.mark.filterwarnings("ignore:Saved, but data alone cannot describe this:UserWarning")
+# Where a test beside this one has a cluster, too.
+@pytest.mark.filterwarnings("ignore:Port 8787 is already in use:UserWarning")
+def test_the_blocks_of_a_page_are_one_session(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("Agg")
+    text = page.read_text(encoding="utf-8")
+    session = {"__name__": page.stem}
+    for block in BLOCK.finditer(text):
+        # With the page's own line numbers, for tracebacks.
+        code = "\n" * (text[: block.start()].count("\n") + 1) + block[1]
+        exec(compile(code, str(page), "exec"), session)
+    plt.close("all")
+
+
+def test_pages_with_code_are_found():
+    assert {"README.md", "user_guide.md", "faq.md"} <= {page.name for page in PAGES}
