@@ -57,7 +57,9 @@ def torch_pruning(ready: Prepared, budget: Budget, n_rows: int, seed: int) -> Ch
     for _ in range(_HALVINGS):
         ratio = (low + high) / 2
         chain = pruned(ratio)
-        if budget.gone(chain.hidden_sizes) <= budget.target and min(chain.hidden_sizes) > 0:
+        gone = budget.gone(chain.hidden_sizes)
+        # A ratio that would empty a layer removes nothing from it.
+        if budget.gone(found.hidden_sizes) <= gone <= budget.target:
             low, found = ratio, chain
         else:
             high = ratio

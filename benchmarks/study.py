@@ -129,6 +129,7 @@ def units(cell: Cell, place: Place, parts: list[str]) -> dict[str, Any]:
 def run(place: Place, parts: list[str]) -> str:
     """Measure what a cell lacks; in a process of its own, on one thread."""
     torch.set_num_threads(1)
+    place.folder.mkdir(parents=True, exist_ok=True)
     done = place.folder / f"{place.key}.{'+'.join(parts)}.done"
     if done.exists():
         return place.key
@@ -227,7 +228,6 @@ def main() -> None:
     args = parser.parse_args()
     name = "study_quick" if args.quick else "study"
     folder = args.out or RESULTS / name
-    folder.mkdir(parents=True, exist_ok=True)
     sets = args.sets or (list(names_in(args.data)) if args.data else list(INSIDE))
     seeds, sizes, parts = args.seeds, SIZES, args.parts
     if args.quick:

@@ -112,8 +112,8 @@ ALLOWED: dict[str, set[str]] = {
     "scoring": {"chain", "predicting", "training"},
     "base": {
         "chain", "exceptions", "export", "fine_tuning", "fitting", "inputs", "losses",
-        "parameters", "path", "predicting", "progress", "randomness", "resizing", "schedules", "shrinking",
-        "sparse_rows", "splitting", "training",
+        "parameters", "path", "predicting", "progress", "randomness", "resizing", "schedules",
+        "shrinking", "sparse_rows", "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "inputs", "networks", "parameters", "policies", "scoring",
