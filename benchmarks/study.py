@@ -55,6 +55,7 @@ SIZES = ((128, 64), (256, 128, 64))
 SEEDS = 3
 #: Training rows of larger sets are a random sample of so many.
 MOST_ROWS = 2000
+PARTS = ("parameters", "rivals", "ours", "policies", "context")
 COLUMNS = (
     "part",
     "set",
@@ -92,38 +93,48 @@ class Place:
         sizes = "-".join(map(str, self.sizes))
         return f"{self.name.replace(' ', '_')}_{self.seed}_{sizes}"
 
-
-def units(cell: Cell, place: Place, parts: list[str]) -> dict[str, Any]:
-    """Name of the file to what fills it, for everything that is measured on a cell."""
-    # Equal parameters, and everything beside the main methods, are for the smaller networks
-    # of the first seed.
-    found: dict[str, Any] = {}
-
-    def add(part: str, view: str, method: str, rows: Any) -> None:
+    def file(self, part: str, view: str, method: str) -> Path:
+        """Where the rows of a method are."""
         name = f"{part}_{view}_{method}".replace(" ", "-").replace(",", "")
-        found[name] = ({"part": part, "view": view, "method": method}, rows)
+        return self.folder / f"{self.key}.{name}.csv"
 
-    small = place.sizes == SIZES[0]
-    first = small and place.seed == 0
+
+def units(cell: Cell, place: Place, parts: list[str]) -> Iterator[tuple[Path, dict, Any]]:
+    """File, facts and rows of everything that is measured on a cell, the default first.
+
+    Equal parameters, and everything beside the main methods, are for the smaller networks of
+    the first seed.
+    """
+    first = place.sizes == SIZES[0] and place.seed == 0
+
+    def unit(part: str, view: str, method: str, rows: Any) -> tuple[Path, dict, Any]:
+        facts = {"part": part, "view": view, "method": method}
+        return place.file(part, view, method), facts, rows
+
+    def as_long(view: str) -> dict[float, int]:
+        """Epochs that the default was fine-tuned for: all others get as many."""
+        with place.file("main", view, "default").open(newline="") as file:
+            rows = list(csv.DictReader(file, COLUMNS))
+        ours = [row for row in rows if row["method"] == "default" and row["tuned"] == "1"]
+        return {float(row["removed"]): int(row["epochs"]) for row in ours}
+
     scratch = ("scratch", "scratch_cosine") if first else ("scratch",)
-    for view, asked, anew in (
-        ("neurons", "main" in parts, scratch),
-        ("parameters", "parameters" in parts and first, ()),
-    ):
-        if asked:
-            add("main", view, "unpruned", partial(unpruned_rows, cell))
-            for name, method in MAIN.items():
-                way = partial(pruned_rows, cell, method, view, tuned=True)
-                if name == "default":
-                    way = partial(default_rows, cell, method, view, scratch=anew)
-                add("main", view, name, way)
-    for part, methods in (("rivals", RIVALS), ("ours", OURS), ("policies", POLICIES)):
-        for name, method in methods.items() if part in parts and first else ():
-            way = partial(pruned_rows, cell, method, "neurons", tuned=part != "policies")
-            add(part, "neurons", name, way)
-    for name, tuning in TUNINGS.items() if "ours" in parts and first else ():
-        add("ours", "neurons", name, partial(tuned_default_rows, cell, **tuning))
-    return found
+    views = {"neurons": scratch} | ({"parameters": ()} if "parameters" in parts and first else {})
+    for view, anew in views.items():
+        yield unit("main", view, "unpruned", lambda: unpruned_rows(cell))
+        way = partial(default_rows, cell, MAIN["default"], view, scratch=anew)
+        yield unit("main", view, "default", way)
+        for name in [name for name in MAIN if name != "default"]:
+            way = partial(pruned_rows, cell, MAIN[name], view, as_long(view))
+            yield unit("main", view, name, way)
+    others = {"rivals": RIVALS, "ours": OURS, "policies": POLICIES} if first else {}
+    for part, methods in others.items():
+        for name, method in methods.items() if part in parts else ():
+            epochs = None if part == "policies" else as_long("neurons")
+            yield unit(part, "neurons", name, partial(pruned_rows, cell, method, "neurons", epochs))
+    for name, tuning in TUNINGS.items() if first and "ours" in parts else ():
+        way = partial(tuned_default_rows, cell, as_long("neurons"), **tuning)
+        yield unit("ours", "neurons", name, way)
 
 
 def run(place: Place, parts: list[str]) -> str:
@@ -147,8 +158,7 @@ def run(place: Place, parts: list[str]) -> str:
             "seed": place.seed,
             "sizes": "-".join(map(str, place.sizes)),
         }
-        for name, (what, rows) in units(Cell(ready, place.seed), place, parts).items():
-            file = place.folder / f"{place.key}.{name}.csv"
+        for file, what, rows in units(Cell(ready, place.seed), place, parts):
             if not file.exists():
                 _write_rows(file, [{**facts, **what, **row} for row in rows()], COLUMNS)
         file = place.folder / f"{place.key}.context"
@@ -220,8 +230,9 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         nargs="+",
-        default=["main", "parameters", "rivals", "ours", "policies", "context"],
-        choices=["main", "parameters", "rivals", "ours", "policies", "context"],
+        default=list(PARTS),
+        choices=PARTS,
+        help="beside the main methods",
     )
     parser.add_argument("--out", type=Path, help="folder of the parts; default: results/NAME")
     parser.add_argument("--collect", action="store_true", help="gather only")
@@ -231,7 +242,7 @@ def main() -> None:
     sets = args.sets or (list(names_in(args.data)) if args.data else list(INSIDE))
     seeds, sizes, parts = args.seeds, SIZES, args.parts
     if args.quick:
-        seeds, sizes, parts = 1, SIZES[:1], ["main", "context"]
+        seeds, sizes, parts = 1, SIZES[:1], ["context"]
     places = [
         Place(name, seed, hidden, args.data, folder)
         for seed, hidden in sorted(product(range(seeds), sizes), key=_order)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -217,13 +218,15 @@ POLICIES: dict[str, Method] = {
 }
 
 
-def pruned_rows(cell: Cell, method: Method, unit: str, *, tuned: bool) -> Iterator[dict[str, Any]]:
-    """Rows of one method: as pruned, and fine-tuned."""
+def pruned_rows(
+    cell: Cell, method: Method, unit: str, epochs: dict[float, int] | None
+) -> Iterator[dict[str, Any]]:
+    """Rows of one method: as pruned, and fine-tuned for these epochs, by share, if any."""
     for share in SHARES:
         chain, row = pruned_row(cell, method, share, unit)
         yield row
-        if tuned:
-            yield tuned_row(cell, chain, share)
+        if epochs is not None:
+            yield tuned_row(cell, chain, share, epochs[share])
 
 
 def default_rows(
@@ -254,10 +257,12 @@ def unpruned_rows(cell: Cell) -> Iterator[dict[str, Any]]:
     yield tuned_row(cell, cell.chain, 0.0, distillation=0.0)
 
 
-def tuned_default_rows(cell: Cell, **way: Any) -> Iterator[dict[str, Any]]:
-    """Rows of the default's networks, fine-tuned in another way."""
+def tuned_default_rows(
+    cell: Cell, epochs: dict[float, int], **way: Any
+) -> Iterator[dict[str, Any]]:
+    """Rows of the default's networks, fine-tuned in another way for as long."""
     for share in SHARES:
-        yield tuned_row(cell, MAIN["default"](cell, share, "neurons"), share, **way)
+        yield tuned_row(cell, MAIN["default"](cell, share, "neurons"), share, epochs[share], **way)
 
 
 def pruned_row(cell: Cell, method: Method, share: float, unit: str) -> tuple[Chain, dict[str, Any]]:
@@ -273,22 +278,31 @@ def tuned_row(
     cell: Cell,
     chain: Chain,
     share: float,
-    epochs: int | str = "auto",
+    epochs: int | None = None,
     lr: float | str = "auto",
     distillation: float = 0.7,
 ) -> dict[str, Any]:
-    """A row of a network that was fine-tuned, as the estimators do it."""
+    """A row of a network that was fine-tuned, as the estimators do it.
+
+    For as many epochs as validation asks for, or as another network took: then in the same
+    cycles, so that no method is trained for longer than the default.
+    """
     started = time.process_time()
     net, done = net_around(cell.ready.net, chain), [0]
+    options = FineTuning.of("auto", cell.epochs, lr, distillation, 2.0)
+    if epochs is not None:
+        ends = accumulate(options.cycles)
+        cycles = [n for n, end in zip(options.cycles, ends, strict=True) if end <= epochs]
+        options = replace(options, cycles=tuple(cycles))
     fine_tune(
         net,
         cell.rows,
         cell.validation,
         cell.teacher,
-        FineTuning.of(epochs, cell.epochs, lr, distillation, 2.0),
+        options,
         cell.seed,
         done.append,
-        cell.losses,
+        cell.losses if epochs is None else None,
     )
     seconds = time.process_time() - started
     chain = cell.chain_of(net)

@@ -30,8 +30,7 @@ class FineTuning:
     Parameters
     ----------
     cycles : tuple of int
-        Passes over the training rows, in cycles; another one only follows if the network has
-        not recovered.
+        Passes over the training rows, in cycles; none follows once the network has recovered.
     lr : float or "auto"
         Learning rate at the start of a cycle.
     distillation : float in [0, 1]
@@ -98,7 +97,7 @@ def fine_tune(
     wanted : Tensor of shape (n_validation,), optional
         Losses of the unpruned network on the validation rows.  No further cycle begins once the
         net's are not higher, or by less than a standard error of the paired difference;
-        None: after the first cycle.
+        None: all cycles.
 
     Returns
     -------
@@ -122,7 +121,7 @@ def fine_tune(
                     loss, kept = new, copy.deepcopy(module.state_dict())
                 else:
                     module.load_state_dict(kept)
-                if wanted is None or _recovered(module, validation, wanted):
+                if wanted is not None and _recovered(module, validation, wanted):
                     break
     finally:
         # After Ctrl-C as well.

@@ -79,7 +79,7 @@ def place(data, folder, name="three classes"):
 def test_it_goes_on_where_it_was_stopped(data, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "SIZES", ((12, 6), (8, 6, 4)))
     here = place(data, tmp_path)
-    study.run(here, ["main"])
+    study.run(here, [])
     files = {f: f.read_bytes() for f in tmp_path.glob("*.csv")}
     times = {f: f.stat().st_mtime_ns for f in files}
     names = {f.name.split("main_neurons_")[1].removesuffix(".csv") for f in files}
@@ -91,7 +91,7 @@ def test_it_goes_on_where_it_was_stopped(data, tmp_path, monkeypatch):
         file.unlink()
     next(tmp_path.glob("*.done")).unlink()
     (tmp_path / f"{lost[0].name}.123.part").write_text("main,half a li")
-    study.run(here, ["main"])
+    study.run(here, [])
     for file, content in files.items():
         if file not in lost:
             assert file.stat().st_mtime_ns == times[file]
@@ -104,7 +104,7 @@ def test_it_goes_on_where_it_was_stopped(data, tmp_path, monkeypatch):
     # A cell that is done is not even trained again.
     assert not list(tmp_path.glob("*.network"))
     times = {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()}
-    study.run(here, ["main"])
+    study.run(here, [])
     assert times == {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()}
 
 
@@ -116,7 +116,7 @@ def _as_file(file, content):
 def test_what_is_gathered(data, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "SIZES", ((12, 6), (8, 6, 4)))
     for name in SETS:
-        study.run(place(data, tmp_path / "parts", name), ["main", "parameters", "context"])
+        study.run(place(data, tmp_path / "parts", name), ["parameters", "context"])
     results = tmp_path / "results"
     study.collect(tmp_path / "parts", results, "study", {"seeds": [0]})
     rows = pd.read_csv(results / "study.csv.gz")
@@ -135,6 +135,8 @@ def test_what_is_gathered(data, tmp_path, monkeypatch):
     for name in SETS:
         trained = found.loc[(name, 0.0, "unpruned", 0), "epochs"]
         for share in SHARES:
+            took = found.loc[(name, share), "epochs"].xs(1, level="tuned")
+            assert took[[*MAIN, "scratch_short"]].nunique() == 1
             ours, scratch, short = (
                 found.loc[(name, share, method, 1)]
                 for method in ("default", "scratch", "scratch_short")
