@@ -177,6 +177,7 @@ def prune(
     before, after, batch_rows = patience.run(lambda: _measure(net, task, [original, final], rows))
     found = _complaints(walk, chosen, tuner, plan, len(task.validation))
     found += rounded_away(plan.budget, budget) + slower(before, after, batch_rows)
+    progress.clear()
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
     report = PruningReport(
