@@ -103,7 +103,14 @@ class LeastSquaresAblation(MeanAblation):
         share = max(ridge, _RIDGE_FLOOR)
         strength = max(share * float(gram.diagonal().mean()), _RIDGE_FLOOR)
         gram.diagonal().add_(strength)
-        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        try:
+            self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        except torch.linalg.LinAlgError as error:
+            raise ValueError(
+                f"Activations of a hidden layer, up to {float(activations.abs().max()):.3g}, are "
+                "too large for ablation='least_squares'. Scale the features (StandardScaler), "
+                "lower the net's lr, or take ablation='mean'."
+            ) from error
         # What every pull of a round needs: P over its diagonal, in the network's precision.
         self._single: Tensor | None = None
 

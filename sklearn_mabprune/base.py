@@ -171,6 +171,8 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             task, share = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
             with Progress(self.verbose, stages) as progress:
                 started = time.perf_counter()
+                if frozen:
+                    progress.clear()  # before a warning
                 net = (
                     self._thaw(net, task, X_val is None)
                     if frozen
@@ -267,7 +269,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 "on, and then validation scores are optimistic. Pass X_val and y_val that it has "
                 "not seen.",
                 PruningWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return net
 

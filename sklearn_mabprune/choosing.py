@@ -110,7 +110,10 @@ def table(budgets: Budgets, folds: list[list[tuple[float, PruningReport]]]) -> d
     scores = np.array([[score for score, _ in fold] for fold in folds])
     mean = scores.mean(axis=0)
     if not np.isfinite(mean).any():
-        raise ValueError(f"No budget has a finite mean score over the folds: {scores.tolist()}.")
+        raise ValueError(
+            f"No budget has a finite mean score over the folds: {scores.tolist()}. Take a scoring "
+            "that is defined on the rows of every fold, or other folds (cv)."
+        )
     sizes = {
         "neurons": lambda network: sum(network.hidden_layer_sizes),
         "parameters": lambda network: network.n_parameters,

@@ -129,6 +129,7 @@ def prune(
     started = time.perf_counter()
     rows, original, budget = patience.run(lambda: _set_up(net, task, plan))
     pruning_rows = patience.run(lambda: _some(rows, plan.max_pruning_rows, rows_seed))
+    patience.run(lambda: _check_outputs(original, pruning_rows))
     n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
     with progress.stage("pruning", n_going, "neurons"):
         if progress.verbose and known is None:
@@ -177,6 +178,7 @@ def prune(
     before, after, batch_rows = patience.run(lambda: _measure(net, task, [original, final], rows))
     found = _complaints(walk, chosen, tuner, plan, len(task.validation))
     found += rounded_away(plan.budget, budget) + slower(before, after, batch_rows)
+    progress.clear()
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
     report = PruningReport(
@@ -208,6 +210,18 @@ def _set_up(net: Any, task: Task, plan: PruningPlan) -> tuple[Rows, Chain, Budge
     original = recover_chain(net.module_, few(rows.x))
     sizes, least = original.hidden_sizes, plan.options.min_neurons
     return rows, original, Budget.of(plan.budget, plan.budget_unit, sizes, original.cost, least)
+
+
+def _check_outputs(original: Chain, rows: Rows) -> None:
+    """Refuse a network that gives no numbers for some rows: nothing can be measured on it."""
+    with torch.no_grad():
+        finite = torch.isfinite(run_rows(original.forward, rows.x)).all(dim=1)
+    if not bool(finite.all()):
+        raise ValueError(
+            f"The trained network returns infinity or NaN for {int((~finite).sum()):,} of "
+            f"{len(rows):,} rows: its weights or the features are too large. Scale the features "
+            "(StandardScaler), and lower the net's lr."
+        )
 
 
 def _told(step: Step, score: float | None = None) -> tuple[str, str]:

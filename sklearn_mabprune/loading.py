@@ -95,7 +95,7 @@ def load(path: Any, **parameters: Any) -> Any:
     except Exception as error:
         raise _odd(path, content, error) from error
     if set(parameters) != set(missing):
-        raise _asks(path, missing, parameters)
+        raise _asks(path, missing, parameters, estimator.get_params(deep=False))
     estimator.set_params(**parameters)
     net, _ = resolve_net(estimator.estimator, estimator._default_net, estimator._net_base)
     try:
@@ -126,9 +126,16 @@ def _odd(path: Any, content: dict[str, Any], error: Exception) -> ModelFileError
     return unreadable(path, what)
 
 
-def _asks(path: Any, missing: dict[str, str], given: dict[str, Any]) -> TypeError:
+def _asks(
+    path: Any, missing: dict[str, str], given: dict[str, Any], known: dict[str, Any]
+) -> TypeError:
     if set(given) - set(missing):
         name = min(set(given) - set(missing))
+        if name not in known:
+            return TypeError(
+                f"load() was given {name}, which is no parameter of what {path} holds. It takes "
+                "those that data could not describe, by their names."
+            )
         return TypeError(
             f"load() was given {name}, which {path} holds: leave it out, and use set_params "
             "afterwards."

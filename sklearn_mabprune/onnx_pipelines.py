@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from .budget_cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from .estimators import MABPrunedClassifier, MABPrunedRegressor
@@ -50,6 +50,10 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
         If skl2onnx is not installed.
     TypeError
         If a column is neither all numbers nor all strings.
+    ValueError
+        If X has not the columns of fit.
+    RuntimeError
+        If skl2onnx cannot convert a step.
 
     Notes
     -----
@@ -74,13 +78,23 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
     last = pipeline
     while isinstance(last, Pipeline):
         last = last.steps[-1][1]
-    model = require("skl2onnx", "onnx").to_onnx(
-        pipeline,
-        initial_types=_inputs(X, _reads_text(pipeline)),
-        # Arrays, in place of a dict for each row.
-        options={id(last): {"zipmap": False}} if is_classifier(last) else None,
-        target_opset={"": OPSET, "ai.onnx.ml": 3},
-    )
+    initial_types = _inputs(X, _reads_text(pipeline))
+    if not hasattr(X, "columns") and np.ndim(X) == 2:
+        _check_n_features(pipeline, X, reset=False)
+    try:
+        model = require("skl2onnx", "onnx").to_onnx(
+            pipeline,
+            initial_types=initial_types,
+            # Arrays, in place of a dict for each row.
+            options={id(last): {"zipmap": False}} if is_classifier(last) else None,
+            target_opset={"": OPSET, "ai.onnx.ml": 3},
+        )
+    except (RuntimeError, NotImplementedError) as error:
+        raise RuntimeError(
+            f"skl2onnx cannot convert a step of this {type(pipeline).__name__}: {error} Put "
+            "another step in its place; or do that step in Python, and export the network alone "
+            "with to_onnx."
+        ) from error
     if path is not None:
         with open(path, "wb") as file:
             file.write(model.SerializeToString())

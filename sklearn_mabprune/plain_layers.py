@@ -51,7 +51,8 @@ def module_layers(estimator: Any) -> list[nn.Module]:
     check_is_fitted(
         estimator,
         "estimator_",
-        msg="This %(name)s has no network: it is not fitted yet, or was fitted with refit=False.",
+        msg="This %(name)s has no network: it is not fitted yet, or was fitted with refit=False. "
+        "Call fit, with refit=True.",
     )
     module = copy.deepcopy(unwrap(estimator.estimator_.module_)).cpu().eval()
     return [layer for layer in module.children() if not isinstance(layer, _IDLE)]

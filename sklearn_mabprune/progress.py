@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -74,7 +75,8 @@ class Progress:
 
             self._bar = bar(
                 total=100,
-                disable=None,  # only a terminal gets a bar; a notebook always does
+                # Only a terminal gets a bar, and a notebook: without ipywidgets it is text there.
+                disable=False if _in_notebook() else None,
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}",
                 dynamic_ncols=True,
             )
@@ -150,6 +152,11 @@ class Progress:
         """Facts to show from now on."""
         self._facts = facts
 
+    def clear(self) -> None:
+        """Wipe the bar off its line, where something else is about to be written."""
+        if self._bar is not None:
+            self._bar.clear()
+
     def seconds_left(self) -> float:
         """What is still to come, at the pace of the present stage; 0 while nobody knows.
 
@@ -174,6 +181,12 @@ class Progress:
     def _log(self, *first: str) -> None:
         if self.verbose >= 2:
             logger.info("%s: %s", self._name, self._said(*first))
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel of Jupyter's runs this: what is no terminal there is seen all the same."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
 
 
 _lock = threading.Lock()

@@ -96,15 +96,19 @@ class ResizingMixin:
         path = self.pruning_path_  # type: ignore[attr-defined]
         if not path.networks:
             raise ValueError(
-                "at_budget needs the networks along the path, which keep_path=False dropped, or "
-                "save(networks=False). Fit with keep_path=True."
+                "at_budget starts from networks along the path, and there are none: this estimator "
+                "was fitted with keep_path=False, or saved with networks=False. Fit with "
+                f"keep_path=True, or fit anew with pruning_budget={budget!r}."
             )
         new = clone(self).set_params(pruning_budget=budget)
         new._validate_params()
         if X is not None and y is not None:
             return _walk_on(self, new, X, y, sample_weight, X_val, y_val)
         if any(given is not None for given in (X, y, sample_weight, X_val, y_val)):
-            raise ValueError("at_budget takes X and y together, and all else only with them.")
+            raise ValueError(
+                "at_budget was given a part of the data. Pass X and y together (and sample_weight, "
+                "X_val and y_val as in fit), or none of them for a network that was kept."
+            )
         return _take(self, new)
 
 
@@ -152,7 +156,10 @@ def _check_targets(old: Any, new: Any, n_known: int, n_outputs: int) -> None:
             f"{np.asarray(known).tolist()}. Pass the data of fit, or fit again."
         )
     if n_outputs != n_known:
-        raise ValueError(f"y has {n_outputs} targets, the network was trained on {n_known}.")
+        raise ValueError(
+            f"y has {n_outputs} targets, the network was trained on {n_known}. Pass the data of "
+            "fit, or fit again."
+        )
 
 
 def _net(old: Any, chain: Chain) -> Any:
@@ -237,8 +244,9 @@ def _step_of(old: Any, new: Any, budget: Budget) -> int:
                 break
     counts = ", ".join(str(budget.gone(sizes[number])) for number in there)
     raise ValueError(
-        f"No network of pruning_budget={new.pruning_budget!r} was kept. Kept are those without "
-        f"{counts} of {budget.total} {budget.unit}; pass X and y for any other."
+        f"No network of pruning_budget={new.pruning_budget!r} was kept on the path. Pass X and y "
+        f"for any budget; without them there are networks with {counts} of {budget.total} "
+        f"{budget.unit} gone."
     )
 
 

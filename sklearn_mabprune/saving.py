@@ -158,6 +158,9 @@ def network_to_plain(arrays: dict[str, Any], name: str, tensors: Tensors) -> dic
     for k, state in enumerate(arrays["state"]):
         for key, value in state.items():
             if not np.isfinite(value).all():
-                raise ValueError(f"{name}.{k}.{key} is not finite: this network predicts nothing.")
+                raise ValueError(
+                    f"{name}.{k}.{key} holds infinity or NaN: this network predicts nothing. Scale "
+                    "the features, lower the net's lr, and fit again."
+                )
             tensors[f"{name}.{k}.{key}"] = np.array(value, order="C")
     return {"layers": [list(layer) for layer in arrays["layers"]], "dtype": arrays["dtype"]}

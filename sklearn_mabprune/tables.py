@@ -7,15 +7,18 @@ from html import escape
 
 Rows = Sequence[tuple[str, ...]]
 
-# Colours are those of the page around it, so that light and dark themes both work.
+# Colours are those of the page around it, so that light and dark themes both work.  The class
+# stands there twice where notebooks have rules of their own for tables, which would win.
 _STYLE = """
 .mabprune-report { display: inline-block; padding: 0.5em 1em; border-radius: 0.4em;
   border: 1px solid rgba(128, 128, 128, 0.5); color: inherit; }
 .mabprune-report table { border-collapse: collapse; margin: 0.5em 0; background: transparent;
   color: inherit; }
-.mabprune-report :is(th, td) { border: 0; padding: 0.2em 0.8em; text-align: right;
+.mabprune-report.mabprune-report tr { background: transparent; }
+.mabprune-report.mabprune-report :is(th, td) { border: 0; padding: 0.2em 0.8em; text-align: right;
   background: transparent; font-variant-numeric: tabular-nums; }
-.mabprune-report tbody th { padding-left: 0; text-align: left; font-weight: normal; }
+.mabprune-report.mabprune-report tbody th { padding-left: 0; text-align: left;
+  font-weight: normal; }
 .mabprune-report tbody tr { border-top: 1px solid rgba(128, 128, 128, 0.3); }
 .mabprune-report p { margin: 0.2em 0; max-width: 45em; }
 .mabprune-report p.note { font-size: 90%; opacity: 0.75; }

@@ -60,7 +60,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "fine_tuning": {"batches", "chain", "randomness", "rows", "sparse_rows", "training"},
     # what a removal takes away, how it is measured, how it is done
-    "chain": {"exceptions", "layers", "sparse_rows"},
+    "tracing": {"exceptions", "layers"},
+    "chain": {"exceptions", "layers", "sparse_rows", "tracing"},
     "rows": {"chain", "layers", "losses", "sparse_rows"},
     "suffix": {"chain", "layers", "rows"},
     "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},

@@ -347,6 +347,13 @@ def test_columns_that_onnx_has_no_input_for_are_refused(missing):
         pipeline_to_onnx(pipeline, odd)
 
 
+def test_rows_of_another_width_are_refused():
+    X, y = classes_table()
+    pipeline = make_pipeline(StandardScaler(), classifier()).fit(X, y)
+    with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 6"):
+        pipeline_to_onnx(pipeline, X[:, :2])
+
+
 def test_a_pipeline_that_is_not_fitted_is_refused():
     X, _ = classes_table()
     with pytest.raises(NotFittedError):

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import skl2onnx
 from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -175,8 +176,22 @@ def test_what_skl2onnx_knows_is_left_to_it():
         np.testing.assert_allclose(found["probabilities"], model.predict_proba(X), atol=1e-6)
     model = make_pipeline(FunctionTransformer(np.abs), LogisticRegression())
     numbers = np.arange(36.0).reshape(-1, 1)
-    with pytest.raises(RuntimeError, match="FunctionTransformer is not supported unless"):
+    message = "cannot convert a step of this Pipeline: FunctionTransformer is not .* to_onnx"
+    with pytest.raises(RuntimeError, match=message):
         pipeline_to_onnx(model.fit(numbers, y), numbers)
+
+
+def test_text():
+    rng = np.random.default_rng(0)
+    words = ["cat", "dog", "fish", "tree", "stone", "sea"]
+    texts = [" ".join(rng.choice(words, 8)) for _ in range(150)]
+    y = ["cat" in text.split()[:3] for text in texts]
+    # Lower case needs a locale that not every machine has.
+    vectorizer = TfidfVectorizer(lowercase=False, dtype=np.float32)
+    model = make_pipeline(vectorizer, classifier()).fit(texts, y)
+    found = run(pipeline_to_onnx(model, texts[:2]), np.array(texts, dtype=object)[:, None])
+    assert found["label"].tolist() == model.predict(texts).tolist()
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(texts), atol=1e-6)
 
 
 def test_categories_have_to_be_declared_as_strings():

@@ -7,6 +7,8 @@ import logging
 import re
 import sys
 import threading
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -100,6 +102,44 @@ def test_one_bar_over_all_stages(capsys, monkeypatch):
     assert sum("validation loss" in text for text in shown if text.startswith("training")) == 6
     assert shown[-1].endswith(f", 10 neurons left, score {report.after.score:.4f}")
     assert capsys.readouterr().out == ""
+
+
+def test_warnings_get_a_line_of_their_own(monkeypatch):
+    terminal = open_terminal(monkeypatch)
+    monkeypatch.setattr(tqdm.auto, "tqdm", EagerBar)
+    X, y = classes_table()
+
+    def note(message, *args, **kwargs):
+        terminal.write(f"WARNING {str(message)[:20]}\n")
+
+    monkeypatch.setattr(warnings, "showwarning", note)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = note
+        model = classifier(tolerance=0, pruning_budget=0.9, verbose=1, fine_tune_epochs=0)
+        model.fit(X, y)
+        frozen = FrozenEstimator(small_classifier().fit(X, y))
+        classifier(frozen, verbose=1).fit(X, y)
+    lines = pictures(terminal)
+    told = [line for line in lines if "WARNING" in line]
+    assert {line[:18] for line in told} >= {"WARNING pruning_bu", "WARNING The net ca"}
+    assert all(line.startswith("WARNING") for line in told), "the bar was wiped away first"
+
+
+class Shell:
+    """What `get_ipython` returns in a kernel."""
+
+    kernel = object()
+
+
+@pytest.mark.parametrize("shell", [Shell(), object(), None])
+def test_a_notebook_has_a_bar_without_a_terminal(shell, monkeypatch):
+    found = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", found)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    with Progress(1) as progress, progress.stage("training", 10, "epochs"):
+        progress.advance(5)
+    assert ("100%" in found.getvalue()) is isinstance(shell, Shell)
 
 
 def test_a_line_a_round(monkeypatch, caplog):

@@ -357,7 +357,7 @@ def test_what_the_file_holds_is_not_to_be_given(tmp_path):
     model.save(tmp_path / "model")
     with pytest.raises(TypeError, match=r"was given policy, which .*model holds: leave it out"):
         load(tmp_path / "model", policy="ucb1")
-    with pytest.raises(TypeError, match="was given colour"):
+    with pytest.raises(TypeError, match="was given colour, which is no parameter of what"):
         load(tmp_path / "model", colour="red")
 
 
@@ -391,7 +391,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     model, _, _ = fitted("classifier")
     with torch.no_grad():
         model.estimator_.module_[0].weight[0, 0] = torch.nan
-    with pytest.raises(ValueError, match=r"network\.0\.weight .*not finite"):
+    with pytest.raises(ValueError, match=r"network\.0\.weight holds infinity or NaN"):
         model.save(tmp_path / "model")
     assert not list(tmp_path.iterdir())
 

@@ -67,7 +67,7 @@ def pruned(estimator: Any) -> Any:
         else:
             raise NotFittedError(
                 f"{type(found).__name__} has no pruning path: pass a fitted pruned estimator, a "
-                "pipeline that ends in one, or a search over one."
+                "pipeline that ends in one, or a search over one that was fitted with refit=True."
             )
     return found
 
