@@ -34,8 +34,12 @@ from user_nets import (
     classifier,
     plain_classifier,
     regressor,
+    small_classifier,
+    small_regressor,
     values_table,
 )
+
+from sklearn_mabprune import MABPrunedClassifierCV, MABPrunedRegressorCV
 
 BUDGETS = [0, 0.3, 0.6]
 FOLDS = StratifiedKFold(2)
@@ -360,3 +364,47 @@ def test_checkpoints_of_a_users_net_are_of_its_training(tmp_path, monkeypatch):
     assert unpruned.pruning_report_.before.loss == pytest.approx(before.loss, rel=1e-6)
     assert before.loss == pytest.approx(expected.pruning_report_.before.loss, rel=1e-6)
     assert sum(pruned.hidden_layer_sizes_) == 9
+
+
+# ------------------------------------------------------- the budget chosen inside of them
+
+
+def by_folds(kind=MABPrunedClassifierCV, net=None):
+    """Chooses between two budgets in a tenth of a second."""
+    quick = {"budgets": (0, 0.5), "cv": 2, "step": 0.5, "fine_tune_epochs": 1, "random_state": 0}
+    return kind(net or small_classifier(), **quick)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda model: CalibratedClassifierCV(model, cv=FOLDS),
+        lambda model: VotingClassifier([("a", model), ("b", model)], voting="soft"),
+        lambda model: StackingClassifier([("a", model)], cv=FOLDS),
+        lambda model: BaggingClassifier(model, n_estimators=2, random_state=0),
+        lambda model: HalvingGridSearchCV(
+            model, {"rule": ["best", "one_std_error"]}, cv=FOLDS, error_score="raise"
+        ),
+    ],
+    ids=["calibrated", "vote", "stack", "bag", "halving"],
+)
+def test_a_budget_may_be_chosen_inside_others(made):
+    X, y = classes_table()
+    model = made(by_folds()).fit(X, y)
+    assert model.predict_proba(X).shape == (120, 3)
+    assert model.score(X, y) > 0.5
+    found = permutation_importance(model, X, y, n_repeats=1, random_state=0)
+    assert found.importances_mean.max() > 0
+
+
+def test_a_budget_may_be_chosen_along_a_learning_curve_and_for_other_targets():
+    X, y = classes_table()
+    sizes, _, scores = learning_curve(by_folds(), X, y, train_sizes=[30, 60], cv=FOLDS)
+    assert sizes.tolist() == [30, 60]
+    assert np.isfinite(scores).all()
+    X, y = values_table()
+    model = TransformedTargetRegressor(
+        by_folds(MABPrunedRegressorCV, small_regressor()), transformer=StandardScaler()
+    ).fit(X, 100 * y)
+    assert model.regressor_.best_budget_ in (0, 0.5)
+    assert model.score(X, 100 * y) > 0.2
