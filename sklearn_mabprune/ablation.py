@@ -12,6 +12,7 @@ to P[R, R] - P[R, S] P[S, S]^-1 P[S, R].
 from __future__ import annotations
 
 import torch
+from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 ABLATIONS = ("least_squares", "mean", "zero")
@@ -98,23 +99,19 @@ class LeastSquaresAblation(MeanAblation):
 
     def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
         super().__init__(activations, weights)
-        centred = activations.double() - self.mean
-        gram = centred.T @ (centred * weights[:, None])
+        gram = _gram(activations.double() - self.mean, weights)
         share = max(ridge, _RIDGE_FLOOR)
         strength = max(share * float(gram.diagonal().mean()), _RIDGE_FLOOR)
         gram.diagonal().add_(strength)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        # What every pull of a round needs: P over its diagonal, in the network's precision.
-        self._single: Tensor | None = None
 
     def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activation minus its prediction from all other neurons of the layer."""
-        if self._single is None or self._single.dtype != activations.dtype:
-            # P is symmetric: its rows are its columns.
-            single = self.inverse / self.inverse.diagonal()[:, None]
-            self._single = single.to(activations.dtype)
-        centred = activations - self.mean.to(activations.dtype)[:, None]
-        return self._single.index_select(0, units) @ centred
+        # P is symmetric: its rows are its columns.
+        single = self.inverse.index_select(0, units)
+        single /= self.inverse.diagonal()[units, None]
+        centre = (single @ self.mean).to(activations.dtype)[:, None]
+        return torch.addmm(centre, single.to(activations.dtype), activations, beta=-1)
 
     def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activations minus their predictions from the neurons outside the set."""
@@ -128,12 +125,13 @@ class LeastSquaresAblation(MeanAblation):
 
     def remove(self, units: Tensor) -> None:
         """Down-date the inverse, without a new factorisation."""
-        keep = kept(units, len(self.mean))
-        correction = self._together(units)[keep] @ self.inverse[units][:, keep]
-        inverse = self.inverse[keep][:, keep] - correction
-        # Rounding must not make it drift from symmetry over hundreds of removals.
-        self.inverse = (inverse + inverse.T) / 2
-        self._single = None
+        keep = kept(units, len(self.mean)).nonzero()[:, 0]
+        gone = self.inverse.index_select(0, units)
+        factor = torch.linalg.cholesky(gone.index_select(1, units))
+        # A product with itself is symmetric, and so stays the inverse.
+        half = torch.linalg.solve_triangular(factor, gone.index_select(1, keep), upper=False)
+        inverse = self.inverse.index_select(0, keep).index_select(1, keep)
+        self.inverse = inverse.addmm_(half.T, half, alpha=-1)
         super().remove(units)
 
     def _centred(self, activations: Tensor) -> Tensor:
@@ -143,6 +141,15 @@ class LeastSquaresAblation(MeanAblation):
         """P[:, S] P[S, S]^-1, shape (width, n_units)."""
         block = self.inverse[units][:, units]
         return torch.linalg.solve(block, self.inverse[units]).T
+
+
+def _gram(centred: Tensor, weights: Tensor) -> Tensor:
+    """Weighted products of columns; what is above the diagonal is not needed."""
+    centred *= weights.sqrt()[:, None]
+    if centred.device.type != "cpu":  # pragma: no cuda cover
+        return centred.T @ centred
+    # Half of the multiply-adds of a product that does not know it is symmetric.
+    return torch.from_numpy(dsyrk(1.0, centred.T.contiguous().numpy().T, trans=1).T)
 
 
 def kept(units: Tensor, width: int) -> Tensor:

@@ -61,9 +61,10 @@ ALLOWED: dict[str, set[str]] = {
     # what a removal takes away, how it is measured, how it is done
     "chain": {"exceptions", "layers", "sparse_rows"},
     "rows": {"chain", "layers", "losses", "sparse_rows"},
-    "suffix": {"chain", "layers", "rows"},
+    "scratch": set(),
+    "suffix": {"chain", "layers", "rows", "scratch"},
     "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
-    "surrogate": {"evaluation", "layers", "rows"},
+    "surrogate": {"evaluation", "layers", "rows", "scratch"},
     "views": {"ablation", "chain", "criteria", "layers", "rows"},
     "pulls": {"ablation", "chain", "evaluation", "neurons", "surrogate"},
     "surgery": {"chain", "layers"},
@@ -96,7 +97,7 @@ ALLOWED: dict[str, set[str]] = {
         "chain", "exceptions", "fitting", "latency", "neurons", "parameters", "progress",
         "randomness", "remarks", "report", "resuming", "schedules", "shrinking",
     },
-    "predicting": {"batches", "chain", "losses", "sparse_rows", "targets"},
+    "predicting": {"batches", "chain", "losses", "rows", "sparse_rows", "targets"},
     # away with the network: other formats, and files
     "plain_layers": {"chain", "exceptions", "layers", "losses"},
     "sklearn_mlp": {"exceptions", "plain_layers"},

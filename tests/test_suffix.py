@@ -286,9 +286,9 @@ def test_a_trace_follows_removals(hidden, around, ablation, dtype):
         assert rows.trace.chain is chain
         anew = make_rows("classes", 60, dtype=dtype, weighted=True)
         with torch.no_grad():
-            wanted, hidden_now = chain.activations(anew.x), rows.trace.hidden()
+            wanted, hidden_now = chain.activations(anew.x), rows.trace.hidden
         tolerance = {"rtol": 0, "atol": 1e-10 if dtype == torch.float64 else 2e-4}
-        for kept, made in zip(rows.trace.pre, wanted[1], strict=True):
+        for kept, made in zip(rows.trace.behind, wanted[1][1:], strict=True):
             torch.testing.assert_close(kept.T, made, **tolerance)
         for kept, made in zip(hidden_now, wanted[0], strict=True):
             torch.testing.assert_close(kept.T, made, **tolerance)
@@ -302,3 +302,37 @@ def test_a_path_leaves_the_rows_as_they_were():
     for step in found.steps:
         if step.chain is not None:
             assert step.loss == pytest.approx(rows.mean_loss(step.chain), abs=1e-9)
+
+
+def test_rows_picked_out_of_a_trace_are_those_that_run():
+    chain, rows = example((12, 9), n_rows=60)
+    rows.keep_trace(chain)
+    for index in (ids(7, 3, 50), slice(10, 20)):
+        kept, anew = rows.at(index), make_rows("classes", 60).at(index)
+        anew.x = rows.x[index]
+        for one, other in zip(
+            (*kept.traced(chain).hidden, *kept.traced(chain).behind),
+            (*anew.traced(chain).hidden, *anew.traced(chain).behind),
+            strict=True,
+        ):
+            torch.testing.assert_close(one, other)
+        assert kept.trace is not None
+        assert anew.trace is None
+
+
+def test_outputs_are_known_for_the_same_memory_alone():
+    chain, rows = example((12, 9), n_rows=60)
+    wanted = chain.forward(rows.x)
+    rows.keep_trace(chain)
+    calls, forward = [], chain.forward
+    chain.forward = lambda x: calls.append(len(x)) or forward(x)
+    for x, part in ((rows.x, slice(None)), (rows.x[13:20], slice(13, 20))):
+        torch.testing.assert_close(rows.outputs_of(chain, x), wanted[part])
+    assert calls == []
+    others = [rows.x.clone(), rows.x.flip(0), rows.x[::2], rows.x.float(), rows.x[:0]]
+    for number, x in enumerate(others):
+        if x.dtype == wanted.dtype:
+            torch.testing.assert_close(rows.outputs_of(chain, x), forward(x))
+            assert len(calls) == number + 1 - (number > 3)
+    other = chain.from_layers([m for s in chain.stages for m in (s.linear, *s.after)])
+    torch.testing.assert_close(rows.outputs_of(other, rows.x), wanted)
