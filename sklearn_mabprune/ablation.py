@@ -104,14 +104,13 @@ class LeastSquaresAblation(MeanAblation):
         strength = max(share * float(gram.diagonal().mean()), _RIDGE_FLOOR)
         gram.diagonal().add_(strength)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        # For rounds that ask for most neurons again and again.
+        self._every: tuple[Tensor, Tensor] | None = None
 
     def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activation minus its prediction from all other neurons of the layer."""
-        # P is symmetric: its rows are its columns.
-        single = self.inverse.index_select(0, units)
-        single /= self.inverse.diagonal()[units, None]
-        centre = (single @ self.mean).to(activations.dtype)[:, None]
-        return torch.addmm(centre, single.to(activations.dtype), activations, beta=-1)
+        single, centre = self._rows(units, activations.dtype)
+        return torch.addmm(centre[:, None], single, activations, beta=-1)
 
     def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activations minus their predictions from the neurons outside the set."""
@@ -132,7 +131,24 @@ class LeastSquaresAblation(MeanAblation):
         half = torch.linalg.solve_triangular(factor, gone.index_select(1, keep), upper=False)
         inverse = self.inverse.index_select(0, keep).index_select(1, keep)
         self.inverse = inverse.addmm_(half.T, half, alpha=-1)
+        self._every = None
         super().remove(units)
+
+    def _rows(self, units: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Rows of P over its diagonal, and what they make of the mean."""
+        width = len(self.mean)
+        if len(units) < width // 2:
+            return self._made(units, dtype)
+        if self._every is None or self._every[0].dtype != dtype:
+            self._every = self._made(torch.arange(width, device=units.device), dtype)
+        single, centre = self._every
+        return single.index_select(0, units), centre.index_select(0, units)
+
+    def _made(self, units: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        # P is symmetric: its rows are its columns.
+        single = self.inverse.index_select(0, units)
+        single /= self.inverse.diagonal()[units, None]
+        return single.to(dtype), (single @ self.mean).to(dtype)
 
     def _centred(self, activations: Tensor) -> Tensor:
         return activations - self.mean.to(activations.dtype)
