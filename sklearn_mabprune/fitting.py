@@ -22,7 +22,7 @@ from .interruptions import Patience
 from .latency import milliseconds
 from .path import PathOptions, Step, Walk, pruning_path
 from .policies.base import Policy
-from .predicting import Watched, run_rows
+from .predicting import run_rows
 from .progress import Progress
 from .remarks import mean_confidence, slower, spread_of, unfinished, unused_features
 from .report import Measured, PruningPath, PruningReport
@@ -53,7 +53,7 @@ class Task:
 
     data: Data
     validation: Data
-    score: Callable[[Any, Chain | Watched], float]
+    score: Callable[[Any, Chain], float]
     loss: Callable[[Any, Chain], float]
     score_name: str
     loss_name: str
@@ -121,7 +121,6 @@ def prune(
     started = time.perf_counter()
     rows, original, budget = patience.run(lambda: _set_up(net, task, plan))
     pruning_rows = patience.run(lambda: _some(rows, plan.max_pruning_rows, rows_seed))
-    watched = patience.run(lambda: rows_of(net, task.validation))
     n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
     with progress.stage("pruning", n_going, "neurons"):
         if progress.verbose and known is None:
@@ -136,9 +135,8 @@ def prune(
                 # After Ctrl-C: the unpruned network alone, in numbers.
                 replace(budget, target=0) if patience.happened else budget,
                 plan.options,
-                score=lambda chain: task.score(net, Watched(chain, watched)),
+                score=lambda chain: task.score(net, chain),
                 seed=path_seed,
-                watched=watched,
                 on_step=lambda step: progress.advance(len(step.removed), *_told(step)),
                 known=known,
             )

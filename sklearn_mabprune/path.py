@@ -87,7 +87,6 @@ def pruning_path(
     *,
     score: Callable[[Chain], float],
     seed: int,
-    watched: Rows | None = None,
     on_step: Callable[[Step], Any] = lambda step: None,
     known: Known | None = None,
 ) -> Walk:
@@ -109,8 +108,6 @@ def pruning_path(
         Validation score of a network.
     seed : int
         Of all draws.
-    watched : Rows, optional
-        Rows that `score` looks at, whose trace follows the path.
     on_step : callable
         Told every step, for progress.
     known : Known, optional
@@ -128,9 +125,7 @@ def pruning_path(
     choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
     step = choose.round_size(step_size(options.step, len(table)))
     statistics = LayerStatistics(options.ablation, options.ridge, options.refresh)
-    traced = [rows] if watched is None else [rows, watched]
-    for each in traced:
-        each.keep_trace(chain)
+    rows.keep_trace(chain)
     walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
     if known is not None and known.loss == walk.steps[0].loss:
         choose = replay = Replay(choose, known, budget)  # type: ignore[assignment]
@@ -147,7 +142,7 @@ def pruning_path(
             arms = choose_removals(
                 order, table.layer(order), table.sizes, step, options.min_neurons, budget
             )
-            chain = remove_together(chain, table, arms, ablations, *traced)
+            chain = remove_together(chain, table, arms, ablations, rows)
             done = _measure(chain, rows, score)
             for name, value in choose.record(arms).items():
                 setattr(done, name, value)
@@ -169,7 +164,7 @@ def remove_together(
     table: NeuronTable,
     arms: NDArray[np.intp],
     ablations: list[ZeroAblation],
-    *traced: Rows,
+    rows: Rows | None = None,
 ) -> Chain:
     """The network without these live neurons; the ablations are brought up to date.
 
@@ -183,8 +178,8 @@ def remove_together(
         Who goes.
     ablations : list of ZeroAblation
         One a hidden layer; they say what the next layer takes over.
-    *traced : Rows
-        Whose traces, if they have one, follow.
+    rows : Rows, optional
+        Whose trace, if they have one, follows.
     """
     layers, positions = table.layer(arms), table.position(arms)
     keep: list[torch.Tensor | None] = []
@@ -202,10 +197,9 @@ def remove_together(
         folds.append(ablations[layer].fold(gone))
         ablations[layer].remove(gone)
     smaller = cut(chain, keep, folds)
-    for rows in traced:
-        if rows.trace is not None:
-            with torch.inference_mode():
-                rows.trace = rows.trace.after(smaller, keep, folds)
+    if rows is not None and rows.trace is not None:
+        with torch.inference_mode():
+            rows.trace = rows.trace.after(smaller, keep, folds)
     return smaller
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor
 from .batches import as_tensor
 from .chain import Chain
 from .losses import output_nonlinearity
-from .rows import Rows
 from .sparse_rows import SparseRows
 from .targets import predicted
 
@@ -84,24 +82,10 @@ def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArr
     return outputs.reshape(x.shape[0], -1)
 
 
-@dataclass(frozen=True)
-class Watched:
-    """A chain on rows whose outputs a path keeps; it runs on any others."""
-
-    chain: Chain
-    rows: Rows
-
-    def forward(self, x: Any) -> Tensor:
-        """Outputs, known or computed."""
-        return self.rows.outputs_of(self.chain, x)
-
-
 class ClassifierView(ClassifierMixin, BaseEstimator):
     """A chain as a fitted classifier, for scorers."""
 
-    def __init__(
-        self, net: Any, chain: Chain | Watched, classes: NDArray[Any], several: bool = False
-    ):
+    def __init__(self, net: Any, chain: Chain, classes: NDArray[Any], several: bool = False):
         self.net, self.chain, self.classes_, self.several = net, chain, classes, several
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -116,7 +100,7 @@ class ClassifierView(ClassifierMixin, BaseEstimator):
 class RegressorView(RegressorMixin, BaseEstimator):
     """A chain as a fitted regressor, for scorers."""
 
-    def __init__(self, net: Any, chain: Chain | Watched):
+    def __init__(self, net: Any, chain: Chain):
         self.net, self.chain = net, chain
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:

@@ -128,24 +128,6 @@ class Rows:
         with torch.inference_mode():
             return Trace.of(chain, self.x)
 
-    def outputs_of(self, chain: Chain, x: Tensor | SparseRows) -> Tensor:
-        """A network's outputs, from the trace that is kept if these are rows of this object."""
-        where = self._position(x) if self.trace is not None else None
-        if where is None or self.trace is None or self.trace.chain is not chain:
-            return chain.forward(x)
-        return run(chain.stages[-1].after, self.trace.behind[-1][:, where].T)
-
-    def _position(self, x: Tensor | SparseRows) -> slice | None:
-        """Which rows these are, if they lie in the same memory."""
-        mine = self.x
-        if not isinstance(x, Tensor) or not isinstance(mine, Tensor) or not len(x):
-            return None
-        if (x.dtype, x.device, x.stride()) != (mine.dtype, mine.device, mine.stride()):
-            return None
-        first, rest = divmod(x.data_ptr() - mine.data_ptr(), mine.stride(0) * mine.itemsize)
-        inside = rest == 0 and 0 <= first <= len(mine) - len(x) and x.shape[1:] == mine.shape[1:]
-        return slice(first, first + len(x)) if inside else None
-
     def mean_loss(self, chain: Chain) -> float:
         """Weighted mean loss of a network on these rows."""
         with torch.inference_mode():

@@ -15,10 +15,10 @@ from sklearn.metrics import (
 )
 
 from .chain import Chain
-from .predicting import ClassifierView, RegressorView, Watched, network_outputs
+from .predicting import ClassifierView, RegressorView, network_outputs
 from .training import Data
 
-Score = Callable[[Any, Chain | Watched], float]
+Score = Callable[[Any, Chain], float]
 
 
 def classification_scores(
@@ -40,7 +40,7 @@ def classification_scores(
     weights = _weights(validation)
     scorer = None if scoring is None else get_scorer(scoring)
 
-    def score(net: Any, chain: Chain | Watched) -> float:
+    def score(net: Any, chain: Chain) -> float:
         view = ClassifierView(net, chain, classes, several)
         if scorer is None and several:
             right = (view.predict(validation.x) == labels).all(axis=1)
@@ -51,7 +51,7 @@ def classification_scores(
             return float(np.average(right, weights=validation.weights))
         return float(scorer(view, validation.x, labels, **weights))
 
-    def loss(net: Any, chain: Chain | Watched) -> float:
+    def loss(net: Any, chain: Chain) -> float:
         proba = network_outputs(net, chain.forward, validation.x).astype(np.float64)
         if several:
             # Each label of each row is a decision of its own, all counting the same.
@@ -69,13 +69,13 @@ def regression_scores(scoring: Any, validation: Data) -> tuple[Score, Score, str
     weights = _weights(validation)
     scorer = None if scoring is None else get_scorer(scoring)
 
-    def score(net: Any, chain: Chain | Watched) -> float:
+    def score(net: Any, chain: Chain) -> float:
         view = RegressorView(net, chain)
         if scorer is None:
             return float(r2_score(truth, view.predict(validation.x), **weights))
         return float(scorer(view, validation.x, truth, **weights))
 
-    def loss(net: Any, chain: Chain | Watched) -> float:
+    def loss(net: Any, chain: Chain) -> float:
         predicted = RegressorView(net, chain).predict(validation.x)
         return float(root_mean_squared_error(truth, predicted, **weights))
 

@@ -83,7 +83,7 @@ def estimate(
         # Residuals of many rows in one product, a wide layer's matrix is large to read; what
         # comes after them of fewer, the more directions there are.
         many = max(1, block.chunk // max(sizes))
-        widest = far.directions.shape[1] * max([*sizes[1:], *map(len, units[:-1])])
+        widest = far.directions.shape[1] * max([1, *sizes[1:], *map(len, units[:-1])])
         few = max(1, block.chunk // max(widest, near.directions.shape[1] * len(units[-1])))
         for first in range(0, len(block.rows), many):
             last = min(first + many, len(block.rows))

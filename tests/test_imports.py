@@ -97,7 +97,7 @@ ALLOWED: dict[str, set[str]] = {
         "chain", "exceptions", "fitting", "latency", "neurons", "parameters", "progress",
         "randomness", "remarks", "report", "resuming", "schedules", "shrinking",
     },
-    "predicting": {"batches", "chain", "losses", "rows", "sparse_rows", "targets"},
+    "predicting": {"batches", "chain", "losses", "sparse_rows", "targets"},
     # away with the network: other formats, and files
     "plain_layers": {"chain", "exceptions", "layers", "losses"},
     "sklearn_mlp": {"exceptions", "plain_layers"},
