@@ -21,6 +21,9 @@ ABLATIONS = ("least_squares", "mean", "zero")
 # are many could not be factorised, without the second one whose units are all dead.
 _RIDGE_FLOOR = 1e-10
 
+# Rows of a large matrix that are gone through at once.
+_STRIP = 1024
+
 
 class ZeroAblation:
     """A removed neuron's activation is taken as zero.  Also the base of the others.
@@ -99,11 +102,10 @@ class LeastSquaresAblation(MeanAblation):
 
     def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
         super().__init__(activations, weights)
-        gram = _gram(activations.double() - self.mean, weights)
+        scaled = (activations.double() - self.mean).mul_(weights.sqrt()[:, None])
         share = max(ridge, _RIDGE_FLOOR)
-        strength = max(share * float(gram.diagonal().mean()), _RIDGE_FLOOR)
-        gram.diagonal().add_(strength)
-        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        strength = max(share * float(scaled.square().sum()) / self.width, _RIDGE_FLOOR)
+        self.inverse = _inverse(scaled, strength)
         # For rounds that ask for most neurons again and again.
         self._every: tuple[Tensor, Tensor] | None = None
 
@@ -159,13 +161,37 @@ class LeastSquaresAblation(MeanAblation):
         return torch.linalg.solve(block, self.inverse[units]).T
 
 
-def _gram(centred: Tensor, weights: Tensor) -> Tensor:
-    """Weighted products of columns; what is above the diagonal is not needed."""
-    centred *= weights.sqrt()[:, None]
-    if centred.device.type != "cpu":  # pragma: no cuda cover
-        return centred.T @ centred
+def _inverse(a: Tensor, strength: float) -> Tensor:
+    """(A' A + s I)^-1, of a matrix with more columns than rows as (I - A' (A A' + s I)^-1 A) / s.
+
+    The second way factorises a matrix as wide as the rows are many (Woodbury's identity).
+    """
+    n_rows, width = a.shape
+    gram = _gram(a) if width <= n_rows else _gram(a.T)
+    gram.diagonal().add_(strength)
+    factor = torch.linalg.cholesky(gram)
+    if width <= n_rows:
+        return torch.cholesky_inverse(factor)
+    half = torch.linalg.solve_triangular(factor, a, upper=False)
+    inverse = _gram(half).div_(-strength)
+    inverse.diagonal().add_(1 / strength)
+    # Only the lower half is there.
+    for first in range(0, width, _STRIP):
+        last = min(first + _STRIP, width)
+        square = inverse[first:last, first:last]
+        square.copy_(square.tril() + square.tril(-1).T)
+        inverse[first:last, last:] = inverse[last:, first:last].T
+    return inverse
+
+
+def _gram(a: Tensor) -> Tensor:
+    """Products of columns; what is above the diagonal is not needed."""
+    if a.device.type != "cpu":  # pragma: no cuda cover
+        return a.T @ a
     # Half of the multiply-adds of a product that does not know it is symmetric.
-    return torch.from_numpy(dsyrk(1.0, centred.T.contiguous().numpy().T, trans=1).T)
+    if a.T.is_contiguous():
+        return torch.from_numpy(dsyrk(1.0, a.T.numpy().T, trans=1).T)
+    return torch.from_numpy(dsyrk(1.0, a.contiguous().numpy().T).T)
 
 
 def kept(units: Tensor, width: int) -> Tensor:

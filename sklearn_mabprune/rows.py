@@ -13,7 +13,7 @@ from .losses import RowLoss
 from .sparse_rows import SparseRows
 
 # Of a trace, in numbers: wider networks run again instead.
-_LARGEST = 2**25
+_LARGEST = 2**26
 
 Fold = tuple[Tensor | None, Tensor] | None
 
