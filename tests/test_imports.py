@@ -78,7 +78,9 @@ ALLOWED: dict[str, set[str]] = {
         "ablation", "chain", "choosers", "criteria", "evaluation", "neurons", "policies.base",
         "resuming", "schedules", "surgery",
     },
-    "forecast": {"chain", "path", "rows", "schedules", "sparse_rows"},
+    "forecast": {
+        "chain", "criteria", "path", "policies.base", "rows", "schedules", "sparse_rows",
+    },
     "resuming": {"schedules"},
     "report": {"path", "resuming", "tables"},
     "remarks": {"chain", "report", "sparse_rows"},

@@ -22,13 +22,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_mabprune.ablation import ABLATIONS
+from sklearn_mabprune.criteria import Magnitude
 from sklearn_mabprune.evaluation import Block, LayerStatistics
 from sklearn_mabprune.forecast import forecast
 from sklearn_mabprune.layers import run
 from sklearn_mabprune.losses import RowLoss
 from sklearn_mabprune.neurons import NeuronTable
 from sklearn_mabprune.path import PathOptions, remove_together
-from sklearn_mabprune.policies import UCB1
+from sklearn_mabprune.policies import UCB1, Boundary
 from sklearn_mabprune.schedules import Budget
 
 every_dtype = pytest.mark.parametrize(
@@ -248,16 +249,20 @@ def test_pulls_of_a_path():
 def test_forecast_counts_what_a_path_does():
     """Only ratios: how fast the machine is does not matter."""
 
-    def seconds(hidden, n_rows=300, budget=0.75, **options):
+    def seconds(hidden, n_rows=300, budget=0.75, chooser=Boundary, **options):
         chain = make_chain("classes", hidden, dtype=torch.float32)
         rows = make_rows("classes", n_rows, dtype=torch.float32)
         target = Budget.of(budget, "neurons", chain.hidden_sizes, chain.cost, 1)
-        return forecast(chain, rows, PathOptions(**options), target)
+        return forecast(chain, rows, PathOptions(**options), target, chooser())
 
     small, large = seconds((20, 20)), seconds((600, 600))
     assert 0 < small < large
     assert seconds((20, 20), budget=0) == 0
     assert seconds((600, 600), ablation="zero") < large
+    assert seconds((600, 600), chooser=Magnitude) < large
+    assert seconds((600, 600), control_variate=None) > large
+    assert seconds((600, 600), n_rows=1200) > 2 * large
+    assert seconds((600, 600), chooser=UCB1, control_variate="linear") > large
 
 
 # ----------------------------------------------------------------- from one round to the next
