@@ -167,7 +167,7 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
         axis.loglog(
             x, [float(row["evaluations"]) / 1e6 for row in some], "s--", label="evaluations / 1e6"
         )
-        axis.minorticks_off()
+        axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
         axis.set_xticks(x[::2], [f"{value:,.0f}" for value in x[::2]], rotation=30)
         axis.set_xlabel(name)
         axis.set_title(f"seconds ~ {name.split(',')[0]}^{exponent(some, 'seconds'):.2f}", size=9)
