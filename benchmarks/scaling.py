@@ -42,7 +42,7 @@ RESULTS = Path(__file__).parent / "results"
 PLOT = Path(__file__).parents[1] / "docs" / "_static"
 N_FEATURES, N_OUTPUTS, N_ROWS = 50, 10, 4096
 FIELDS = (
-    "sweep", "value", "hidden", "rows", "seconds", "rounds", "pulls", "evaluations",
+    "sweep", "value", "hidden", "rows", "seconds", "rounds", "pulls", "evaluations", "backward",
     "factorisations", "forecast", "device",
 )  # fmt: skip
 
@@ -106,7 +106,13 @@ def measure(names: list[str], most: int, limit: float, device: str) -> Iterator[
             # Processor time: on one thread that of a machine with nothing else to do.
             now = time.process_time if device == "cpu" else time.perf_counter
             used, budget, options = defaults(chain)
-            expected = forecast(chain, rows.at(slice(used["max_pruning_rows"])), options, budget)
+            expected = forecast(
+                chain,
+                rows.at(slice(used["max_pruning_rows"])),
+                options,
+                budget,
+                resolve_policy(used["policy"]),
+            )
             started = now()
             walk = prune(chain, rows, device)
             before.append(now() - started)
@@ -119,6 +125,7 @@ def measure(names: list[str], most: int, limit: float, device: str) -> Iterator[
                 "rounds": len(walk.steps) - 1,
                 "pulls": sum(step.n_pulls for step in walk.steps),
                 "evaluations": sum(step.n_evaluations for step in walk.steps),
+                "backward": sum(step.n_backward for step in walk.steps),
                 "factorisations": max(walk.n_factorisations),
                 "forecast": round(expected, 2),
                 "device": device,
@@ -160,6 +167,8 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
         axis.loglog(
             x, [float(row["evaluations"]) / 1e6 for row in some], "s--", label="evaluations / 1e6"
         )
+        axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+        axis.set_xticks(x[::2], [f"{value:,.0f}" for value in x[::2]], rotation=30)
         axis.set_xlabel(name)
         axis.set_title(f"seconds ~ {name.split(',')[0]}^{exponent(some, 'seconds'):.2f}", size=9)
     np.atleast_1d(axes)[0].legend()

@@ -12,6 +12,7 @@ to P[R, R] - P[R, S] P[S, S]^-1 P[S, R].
 from __future__ import annotations
 
 import torch
+from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 ABLATIONS = ("least_squares", "mean", "zero")
@@ -19,6 +20,9 @@ ABLATIONS = ("least_squares", "mean", "zero")
 # The least ridge, as a share and outright: without the first a layer wider than its rows
 # are many could not be factorised, without the second one whose units are all dead.
 _RIDGE_FLOOR = 1e-10
+
+# Rows of a large matrix that are gone through at once.
+_STRIP = 1024
 
 
 class ZeroAblation:
@@ -98,30 +102,24 @@ class LeastSquaresAblation(MeanAblation):
 
     def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
         super().__init__(activations, weights)
-        centred = activations.double() - self.mean
-        gram = centred.T @ (centred * weights[:, None])
+        scaled = (activations.double() - self.mean).mul_(weights.sqrt()[:, None])
         share = max(ridge, _RIDGE_FLOOR)
-        strength = max(share * float(gram.diagonal().mean()), _RIDGE_FLOOR)
-        gram.diagonal().add_(strength)
+        strength = max(share * float(scaled.square().sum()) / self.width, _RIDGE_FLOOR)
         try:
-            self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+            self.inverse = _inverse(scaled, strength)
         except torch.linalg.LinAlgError as error:
             raise ValueError(
                 f"Activations of a hidden layer, up to {float(activations.abs().max()):.3g}, are "
                 "too large for ablation='least_squares'. Scale the features (StandardScaler), "
                 "lower the net's lr, or take ablation='mean'."
             ) from error
-        # What every pull of a round needs: P over its diagonal, in the network's precision.
-        self._single: Tensor | None = None
+        # For rounds that ask for most neurons again and again.
+        self._every: tuple[Tensor, Tensor] | None = None
 
     def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activation minus its prediction from all other neurons of the layer."""
-        if self._single is None or self._single.dtype != activations.dtype:
-            # P is symmetric: its rows are its columns.
-            single = self.inverse / self.inverse.diagonal()[:, None]
-            self._single = single.to(activations.dtype)
-        centred = activations - self.mean.to(activations.dtype)[:, None]
-        return self._single.index_select(0, units) @ centred
+        single, centre = self._rows(units, activations.dtype)
+        return torch.addmm(centre[:, None], single, activations, beta=-1)
 
     def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activations minus their predictions from the neurons outside the set."""
@@ -135,13 +133,31 @@ class LeastSquaresAblation(MeanAblation):
 
     def remove(self, units: Tensor) -> None:
         """Down-date the inverse, without a new factorisation."""
-        keep = kept(units, len(self.mean))
-        correction = self._together(units)[keep] @ self.inverse[units][:, keep]
-        inverse = self.inverse[keep][:, keep] - correction
-        # Rounding must not make it drift from symmetry over hundreds of removals.
-        self.inverse = (inverse + inverse.T) / 2
-        self._single = None
+        keep = kept(units, len(self.mean)).nonzero()[:, 0]
+        gone = self.inverse.index_select(0, units)
+        factor = torch.linalg.cholesky(gone.index_select(1, units))
+        # A product with itself is symmetric, and so stays the inverse.
+        half = torch.linalg.solve_triangular(factor, gone.index_select(1, keep), upper=False)
+        inverse = self.inverse.index_select(0, keep).index_select(1, keep)
+        self.inverse = inverse.addmm_(half.T, half, alpha=-1)
+        self._every = None
         super().remove(units)
+
+    def _rows(self, units: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Rows of P over its diagonal, and what they make of the mean."""
+        width = len(self.mean)
+        if len(units) < width // 2:
+            return self._made(units, dtype)
+        if self._every is None or self._every[0].dtype != dtype:
+            self._every = self._made(torch.arange(width, device=units.device), dtype)
+        single, centre = self._every
+        return single.index_select(0, units), centre.index_select(0, units)
+
+    def _made(self, units: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        # P is symmetric: its rows are its columns.
+        single = self.inverse.index_select(0, units)
+        single /= self.inverse.diagonal()[units, None]
+        return single.to(dtype), (single @ self.mean).to(dtype)
 
     def _centred(self, activations: Tensor) -> Tensor:
         return activations - self.mean.to(activations.dtype)
@@ -150,6 +166,39 @@ class LeastSquaresAblation(MeanAblation):
         """P[:, S] P[S, S]^-1, shape (width, n_units)."""
         block = self.inverse[units][:, units]
         return torch.linalg.solve(block, self.inverse[units]).T
+
+
+def _inverse(a: Tensor, strength: float) -> Tensor:
+    """(A' A + s I)^-1, of a matrix with more columns than rows as (I - A' (A A' + s I)^-1 A) / s.
+
+    The second way factorises a matrix as wide as the rows are many (Woodbury's identity).
+    """
+    n_rows, width = a.shape
+    gram = _gram(a) if width <= n_rows else _gram(a.T)
+    gram.diagonal().add_(strength)
+    factor = torch.linalg.cholesky(gram)
+    if width <= n_rows:
+        return torch.cholesky_inverse(factor)
+    half = torch.linalg.solve_triangular(factor, a, upper=False)
+    inverse = _gram(half).div_(-strength)
+    inverse.diagonal().add_(1 / strength)
+    # Only the lower half is there.
+    for first in range(0, width, _STRIP):
+        last = min(first + _STRIP, width)
+        square = inverse[first:last, first:last]
+        square.copy_(square.tril() + square.tril(-1).T)
+        inverse[first:last, last:] = inverse[last:, first:last].T
+    return inverse
+
+
+def _gram(a: Tensor) -> Tensor:
+    """Products of columns; what is above the diagonal is not needed."""
+    if a.device.type != "cpu":  # pragma: no cuda cover
+        return a.T @ a
+    # Half of the multiply-adds of a product that does not know it is symmetric.
+    if a.T.is_contiguous():
+        return torch.from_numpy(dsyrk(1.0, a.T.numpy().T, trans=1).T)
+    return torch.from_numpy(dsyrk(1.0, a.contiguous().numpy().T).T)
 
 
 def kept(units: Tensor, width: int) -> Tensor:

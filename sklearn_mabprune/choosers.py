@@ -97,6 +97,7 @@ class PolicyChooser:
             self.options.chunk,
             self.control_variate,
             self.search.policy.to_estimate(n_remove),
+            self.search.policy.finalists(n_remove),
         )
         budget = int(self.options.pulls_per_neuron * step)
         factors = worth(chain, table, self.options.rank_by)

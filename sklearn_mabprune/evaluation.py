@@ -41,8 +41,8 @@ class Block:
 
     Attributes
     ----------
-    hidden, pre : list of Tensor of shape (n_rows, width)
-        Activations of every hidden layer, pre-activations of every Linear.
+    hidden, behind : list of Tensor of shape (n_rows, width)
+        Activations of every hidden layer, pre-activations of the Linear behind each.
 
     Notes
     -----
@@ -59,16 +59,16 @@ class Block:
         self.chunk = chunk or CHUNK.get(chain.device.type, CHUNK["cuda"])
         with torch.inference_mode():
             trace = rows.traced(chain)
-            self._hidden, self._pre = trace.hidden(), trace.pre
-            self.base = losses_across(chain, self._pre[-1], rows.targets, rows.loss)
+            self._hidden, self._behind = trace.hidden, trace.behind
+            self.base = losses_across(chain, self._behind[-1], rows.targets, rows.loss)
             self.weight = float(rows.weights.sum())
             self.mean_loss = float(self.base @ rows.weights) / self.weight
         self._suffixes: dict[int, Suffix] = {}
 
     @property
     def across(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Activations and pre-activations in columns, each (width, n_rows)."""
-        return self._hidden, self._pre
+        """:attr:`hidden` and :attr:`behind` with the rows in columns, each (width, n_rows)."""
+        return self._hidden, self._behind
 
     @property
     def hidden(self) -> list[Tensor]:
@@ -76,9 +76,9 @@ class Block:
         return [activations.T for activations in self._hidden]
 
     @property
-    def pre(self) -> list[Tensor]:
-        """Pre-activations of each Linear, (n_rows, width)."""
-        return [z.T for z in self._pre]
+    def behind(self) -> list[Tensor]:
+        """Pre-activations of the Linear behind each hidden layer, (n_rows, width)."""
+        return [z.T for z in self._behind]
 
     def loss_increase(self, layer: int, units: Tensor) -> Tensor:
         """Rise of the mean loss when each of these neurons alone is ablated.
@@ -98,7 +98,7 @@ class Block:
         rows, hidden = self.rows, self._hidden[layer]
         if layer not in self._suffixes:
             self._suffixes[layer] = Suffix(
-                self.chain, layer, rows, self._pre[layer + 1], self.base, self.chunk
+                self.chain, layer, rows, self._behind[layer], self.base, self.chunk
             )
         suffix, ablation = self._suffixes[layer], self.ablations[layer]
         n_rows = len(rows)
@@ -126,9 +126,9 @@ class Block:
         """
         chain = self.chain
         with torch.inference_mode():
-            z = self._pre[0]
+            z = self._hidden[0]
             for layer, which in enumerate(units):
-                hidden = run_across(chain.stages[layer].after, z)
+                hidden = run_across(chain.stages[layer].after, z) if layer else z
                 following = chain.stages[layer + 1].linear
                 z = LinearKind.across(following, hidden)
                 if which is not None and len(which):
@@ -186,7 +186,7 @@ class LayerStatistics:
         stale = np.flatnonzero(periods > self._made_at)
         if stale.size:
             with torch.inference_mode():
-                hidden = rows.traced(chain).hidden()
+                hidden = rows.traced(chain).hidden
                 for layer in stale:
                     self.ablations[layer] = make_ablation(
                         self.name, hidden[layer].T, rows.weights, self.ridge

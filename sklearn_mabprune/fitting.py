@@ -133,8 +133,7 @@ def prune(
     n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
     with progress.stage("pruning", n_going, "neurons"):
         if progress.verbose and known is None:
-            pulls = plan.chooser.needs_pulls
-            seconds = forecast(original, pruning_rows, plan.options, budget, pulls)
+            seconds = forecast(original, pruning_rows, plan.options, budget, plan.chooser)
             progress.expect(in_words(seconds))
         walk = patience.run(
             lambda: pruning_path(

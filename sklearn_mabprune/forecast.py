@@ -6,10 +6,13 @@ import time
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from torch import Tensor
 
 from .chain import Chain
+from .criteria import Criterion
 from .path import PathOptions
+from .policies.base import Policy
 from .rows import Rows
 from .schedules import Budget, step_size
 from .sparse_rows import SparseRows, few
@@ -24,10 +27,16 @@ _ROUND = 0.006
 _SHARE = 0.7
 # Products in float64 take twice as long.
 _DOUBLE = 2
+# Pulls for each neuron that goes, where estimates leave little to doubt.
+_DOUBTS = 2
+# Of the blocks, and of the rounds with estimates, how many all neurons are estimated on.
+_ALL = 1 / 32
+# Rounds that earlier estimates are good enough for.
+_TRUSTED = 0.3
 
 
 def forecast(
-    chain: Chain, rows: Rows, options: PathOptions, budget: Budget, pulls: bool = True
+    chain: Chain, rows: Rows, options: PathOptions, budget: Budget, chooser: Policy | Criterion
 ) -> float:
     """Seconds that a path will take, about: within a factor of three.
 
@@ -40,11 +49,10 @@ def forecast(
         Pruning rows.
     options : PathOptions
     budget : Budget
-    pulls : bool
-        Whether there are any; criteria make none.
+    chooser : Policy or Criterion
+        Whether it pulls, and what it has estimated.
     """
     sizes = np.array(chain.hidden_sizes, dtype=float)
-    widths = np.array([*sizes, chain.n_outputs])
     n = sizes.sum()
     share = (budget.target if budget.unit == "neurons" else n) / n
     if not share:
@@ -54,15 +62,22 @@ def forecast(
     step = step_size(options.step, int(n))
     n_rounds = share * n / step
     total = 0.0
-    if pulls:
-        size = options.pull_batch_size
-        block = min(len(rows), _ROWS if isinstance(size, str) else size)
-        behind = np.cumsum((widths[:-1] * widths[1:])[::-1])[::-1]
-        behind = np.append(behind[1:], 0.0) + sizes + _NUMBER * widths[1:] + _POINT
-        each = sizes @ behind / n
-        total += each * block * (n + options.pulls_per_neuron * share * n * square)
+    if isinstance(chooser, Policy):
+        kind = options.control_variate
+        if kind == "auto":
+            kind = "linear" if chooser.uses_estimates else None
+        few_pulls = chooser.uses_estimates and kind is not None
+        pulls = _DOUBTS if few_pulls else options.pulls_per_neuron
+        total += square * share * n * pulls * _pull(chain, rows, options)
+        if kind is None:
+            total += n * _pull(chain, rows, options)
+        else:
+            total += n_rounds * square * _estimates(chain, rows, options, chooser, kind, step)
     if options.ablation == "least_squares":
-        made = len(rows) * sizes**2 + sizes**3
+        narrow = np.minimum(sizes, len(rows))
+        made = narrow * sizes * len(rows) / 2 + np.where(
+            sizes > len(rows), sizes**2 * narrow / 2, narrow**3
+        )
         # The first layer's once, the others' five times, while they shrink.
         total += _DOUBLE * (made[0] + (1 + 4 * square) * made[1:].sum())
         down = (step / n) * sizes**3 * _DOUBLE + _COPIED * sizes**2
@@ -72,6 +87,34 @@ def forecast(
     dense = _seconds(chain, few(rows.x)) if isinstance(rows.x, SparseRows) else row
     through = n_rounds * len(rows) * square * row
     return float((through + total * dense / chain.cost()[1]) / _SHARE + n_rounds * _ROUND)
+
+
+def _pull(chain: Chain, rows: Rows, options: PathOptions) -> float:
+    """Multiply-adds of a pull, the mean over all neurons."""
+    sizes = np.array(chain.hidden_sizes, dtype=float)
+    widths = np.array([*sizes, chain.n_outputs])
+    size = options.pull_batch_size
+    block = min(len(rows), _ROWS if isinstance(size, str) else size)
+    behind = np.cumsum((widths[:-1] * widths[1:])[::-1])[::-1]
+    behind = np.append(behind[1:], 0.0) + sizes + _NUMBER * widths[1:] + _POINT
+    return float(block * (sizes @ behind) / sizes.sum())
+
+
+def _estimates(
+    chain: Chain, rows: Rows, options: PathOptions, policy: Policy, kind: str, step: int
+) -> float:
+    """Multiply-adds of a round's estimates."""
+    sizes = np.array(chain.hidden_sizes, dtype=float)
+    n_arms = int(sizes.sum())
+    passes = 2 if kind == "fisher" else min(chain.n_outputs, 3)
+    asked = clone(policy).start(np.arange(n_arms)).finalists(step) or n_arms
+    share = min(1.0, asked / n_arms) + (_ALL if asked < n_arms else 0.0)
+    reached = passes * (np.append(sizes[1:], 0.0) + _POINT)
+    if options.ablation == "least_squares":
+        reached += sizes
+    back = passes * (sizes[1:] @ np.append(sizes[2:], chain.n_outputs)) if len(sizes) > 1 else 0.0
+    trusted = _TRUSTED if asked < n_arms else 0.0
+    return float((1 - trusted) * len(rows) * (share * (sizes @ reached) + back))
 
 
 def in_words(seconds: float) -> str:

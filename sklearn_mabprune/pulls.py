@@ -7,6 +7,7 @@ blocks an arm is exact for the network as it stands.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ from .surrogate import estimate, passes
 
 # Loss increases count in multiples of this, for losses up to 1: far above rounding errors
 # of the sums, far below what matters to anybody.
+# A share of the blocks, one of so many, tells finalists from others.
+_SOME_BLOCKS = 4
+
 _RESOLUTION = {torch.float64: 1e-10, torch.float32: 1e-7}
 
 
@@ -66,6 +70,8 @@ class RoundPulls:
         Estimate neurons on every block before the first pull, and correct pulls by it.
     to_estimate : ndarray of int, optional
         Arms to estimate, by increasing id; all live ones when not given.
+    finalists : int, optional
+        How many of them, the safest, are estimated on all rows; all when not given.
 
     Attributes
     ----------
@@ -76,7 +82,8 @@ class RoundPulls:
     n_backward : int
         Rows times backward passes that estimates took.
     expected : ndarray of shape (n_ids,) or None
-        Estimated loss increase of every arm on all pruning rows; NaN where not estimated.
+        Estimated loss increase of every arm, of finalists on all pruning rows, of others on
+        some of the blocks; NaN where not estimated.
     """
 
     def __init__(
@@ -90,6 +97,7 @@ class RoundPulls:
         chunk: int | None = None,
         control_variate: str | None = None,
         to_estimate: NDArray[np.intp] | None = None,
+        finalists: int | None = None,
     ):
         self.chain, self.table, self.rows, self.ablations = chain, table, rows, ablations
         self.chunk = chunk
@@ -107,7 +115,8 @@ class RoundPulls:
         self.expected: NDArray[np.float64] | None = None
         if control_variate is not None:
             arms = table.live_arms() if to_estimate is None else to_estimate
-            self._estimate(control_variate, arms, int(rng.integers(2**31)))
+            if arms.size:
+                self._estimate(control_variate, arms, finalists, int(rng.integers(2**31)))
 
     @property
     def n_blocks(self) -> int:
@@ -145,24 +154,50 @@ class RoundPulls:
         self.n_pulls += len(arms)
         return Pulled(increase, weight, self._done[arms] == self.n_blocks)
 
-    def _estimate(self, kind: str, arms: NDArray[np.intp], seed: int) -> None:
-        """Estimates of these arms, a row a block, and their mean over all rows."""
+    def _estimate(
+        self, kind: str, arms: NDArray[np.intp], finalists: int | None, seed: int
+    ) -> None:
+        """Estimates of these arms, a row a block, and their mean over the rows they are from.
+
+        Of many arms only the safest on some of the blocks are estimated on the others too.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        weights = self.rows.weights.cpu().numpy()
+        totals = np.array([weights[self._order[part]].sum() for part in self._parts])
+        self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
+        self.expected = np.full(len(self.table), np.nan)
+        n_some = self.n_blocks // _SOME_BLOCKS
+        if finalists is not None and n_some and len(arms) > finalists:
+            n_rows = self._parts[n_some - 1].stop
+            some = Block(self.chain, self._rows(self._order[:n_rows]), self.ablations, self.chunk)
+            self._fill(some, kind, generator, list(self._parts[:n_some]), arms, totals[:n_some])
+            order = np.argsort(self.expected[arms], kind="stable")
+            arms = np.sort(arms[order[:finalists]])
         # In the order in which a path keeps what its network computes on them.
         whole = Block(self.chain, self.rows, self.ablations, self.chunk)
-        generator = torch.Generator().manual_seed(seed)
+        parts = [torch.as_tensor(self._order[part]) for part in self._parts]
+        self._fill(whole, kind, generator, parts, arms, totals)
+
+    def _fill(
+        self,
+        block: Block,
+        kind: str,
+        generator: torch.Generator,
+        parts: Sequence[slice | torch.Tensor],
+        arms: NDArray[np.intp],
+        totals: NDArray[np.float64],
+    ) -> None:
+        """Estimates of these arms on the first blocks, which are parts of one large block."""
         layers, positions = self.table.layer(arms), self.table.position(arms)
         units = [
             torch.as_tensor(positions[layers == layer], device=self.chain.device)
             for layer in range(len(self.table.sizes))
         ]
-        parts = [torch.as_tensor(self._order[part]) for part in self._parts]
-        found = estimate(whole, kind, generator, parts, units).cpu().numpy()
-        weights = self.rows.weights.cpu().numpy()
-        totals = np.array([weights[part].sum() for part in parts])
-        self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
-        self._estimates[:, arms] = found
-        self.expected = self._round(totals @ self._estimates / totals.sum(), whole)
-        self.n_backward = len(whole.rows) * passes(kind, whole)
+        found = estimate(block, kind, generator, parts, units).cpu().numpy()
+        assert self.expected is not None
+        self._estimates[: len(parts), arms] = found
+        self.expected[arms] = self._round(totals @ found / totals.sum(), block)
+        self.n_backward += len(block.rows) * passes(kind, block)
 
     def _round(self, increase: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Loss increases without the digits that the order of a sum decides.

@@ -13,7 +13,7 @@ from .losses import RowLoss
 from .sparse_rows import SparseRows
 
 # Of a trace, in numbers: wider networks run again instead.
-_LARGEST = 2**25
+_LARGEST = 2**26
 
 Fold = tuple[Tensor | None, Tensor] | None
 
@@ -22,23 +22,34 @@ Fold = tuple[Tensor | None, Tensor] | None
 class Trace:
     """What a network computes on rows, kept from one round of a path to the next.
 
-    Losses and statistics of all rows come from it; blocks of some rows run again, which is
-    no slower than picking them out.
+    Losses, statistics and blocks come from it.
 
     Parameters
     ----------
     chain : Chain
-    pre : list of Tensor of shape (width, n_rows), one a Linear
-        Pre-activations, with the rows in columns.
+    hidden : list of Tensor of shape (width, n_rows), one a hidden layer
+        Activations, with the rows in columns.
+    behind : list of Tensor of shape (width, n_rows), one a hidden layer
+        Pre-activations of the Linear behind each; the last ones are the raw outputs.
     """
 
     chain: Chain
-    pre: list[Tensor]
+    hidden: list[Tensor]
+    behind: list[Tensor]
 
-    def hidden(self) -> list[Tensor]:
-        """Activations of each hidden layer, (width, n_rows)."""
-        stages = self.chain.stages[:-1]
-        return [run_across(stage.after, z) for stage, z in zip(stages, self.pre, strict=False)]
+    @classmethod
+    def of(cls, chain: Chain, x: Tensor | SparseRows) -> Trace:
+        """Run all rows through the network."""
+        hidden, pre = chain.activations_across(x)
+        return cls(chain, hidden, pre[1:])
+
+    def at(self, index: Tensor | slice) -> Trace:
+        """Of these rows only, in this order: a tenth of the time of running them again."""
+        hidden, behind = (
+            [z[:, index] if isinstance(index, slice) else z.index_select(1, index) for z in every]
+            for every in (self.hidden, self.behind)
+        )
+        return Trace(self.chain, hidden, behind)
 
     def after(self, smaller: Chain, keep: list[Tensor | None], folds: list[Fold]) -> Trace:
         """Of the network without some neurons.
@@ -54,24 +65,26 @@ class Trace:
         folds : list
             What the kept neurons take over; see :func:`~sklearn_mabprune.surgery.cut`.
         """
-        first, second = self.pre[:2]
+        first, second = self.hidden[0], self.behind[0]
+        moves = self.chain.stages[1].linear.weight
+        if len(keep) > 1 and keep[1] is not None:
+            there = keep[1].nonzero()[:, 0]
+            second, moves = second.index_select(0, there), moves.index_select(0, there)
         if keep[0] is not None:
             stay, gone = keep[0].nonzero()[:, 0], (~keep[0]).nonzero()[:, 0]
-            activations = run_across(self.chain.stages[0].after, first)
-            lost = activations.index_select(0, gone)
+            lost, remaining = first.index_select(0, gone), first.index_select(0, stay)
             if folds[0] is not None:
                 slopes, constants = folds[0]
-                lost = lost - constants.to(lost.dtype)[:, None]
+                lost -= constants.to(lost.dtype)[:, None]
                 if slopes is not None:
-                    lost -= slopes.T.to(lost.dtype) @ activations.index_select(0, stay)
-            moves = LinearKind.columns(self.chain.stages[1].linear, gone)
-            first, second = first.index_select(0, stay), second - moves @ lost
-        if len(keep) > 1 and keep[1] is not None:
-            second = second.index_select(0, keep[1].nonzero()[:, 0])
-        pre = [first, second]
+                    lost.addmm_(slopes.T.to(lost.dtype), remaining, alpha=-1)
+            first = remaining
+            second = torch.addmm(second, moves.index_select(1, gone), lost, alpha=-1)
+        hidden, behind = [first], [second]
         for here, following in zip(smaller.stages[1:-1], smaller.stages[2:], strict=True):
-            pre.append(LinearKind.across(following.linear, run_across(here.after, pre[-1])))
-        return Trace(smaller, pre)
+            hidden.append(run_across(here.after, behind[-1]))
+            behind.append(LinearKind.across(following.linear, hidden[-1]))
+        return Trace(smaller, hidden, behind)
 
 
 @dataclass
@@ -100,7 +113,8 @@ class Rows:
 
     def at(self, index: Tensor | slice) -> Rows:
         """These rows only, in this order."""
-        return Rows(self.x[index], self.targets[index], self.weights[index], self.loss)
+        trace = None if self.trace is None else self.trace.at(index)
+        return Rows(self.x[index], self.targets[index], self.weights[index], self.loss, trace)
 
     def keep_trace(self, chain: Chain) -> None:
         """Run the network on all rows, for blocks, statistics and losses to come."""
@@ -112,12 +126,12 @@ class Rows:
         if self.trace is not None and self.trace.chain is chain:
             return self.trace
         with torch.inference_mode():
-            return Trace(chain, chain.activations_across(self.x)[1])
+            return Trace.of(chain, self.x)
 
     def mean_loss(self, chain: Chain) -> float:
         """Weighted mean loss of a network on these rows."""
         with torch.inference_mode():
-            outputs = self.traced(chain).pre[-1]
+            outputs = self.traced(chain).behind[-1]
             losses = losses_across(chain, outputs, self.targets, self.loss)
             return float(losses @ self.weights / self.weights.sum())
 

@@ -16,7 +16,6 @@ Three ways to go through the points, with the same result:
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from .chain import Chain
 from .layers import BETWEEN, LinearKind
 from .rows import Rows, losses_across
+from .scratch import scratch
 
 # Pairs are gathered where they are at most this share of all.
 _SPARSE = 0.8
@@ -33,10 +33,7 @@ _SPARSE = 0.8
 _WIDE = 2**23
 # And neurons: with fewer, picking out weights takes longer than what they save.
 _MANY = 64
-# Of a scratch buffer that is kept, in numbers.
-_KEPT = 2**22
 _SILENT = (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
-_local = threading.local()
 
 
 class Suffix:
@@ -139,7 +136,7 @@ class Suffix:
 
         def some(which: slice) -> None:
             part = residual[which, :, None]
-            z = _scratch("points", (*part.shape[:2], pre.shape[1]), pre)
+            z = scratch("points", (*part.shape[:2], pre.shape[1]), pre)
             torch.addcmul(pre, part, moves[which, None], value=-1, out=z)
             outputs = self._outputs(z.flatten(0, 1).T, 0)
             losses[which] = self._losses(outputs.view(-1, *part.shape[:2]), targets)
@@ -166,8 +163,8 @@ class Suffix:
 
         def some(which: slice) -> None:
             here, width = row[which], pre.shape[1]
-            z = _scratch("points", (len(here), width), pre)
-            move = _scratch("moves", (len(here), width), pre)
+            z = scratch("points", (len(here), width), pre)
+            move = scratch("moves", (len(here), width), pre)
             torch.index_select(pre, 0, here, out=z)
             torch.index_select(moves, 0, unit[which], out=move)
             z.addcmul_(part[which], move, value=-1)
@@ -195,7 +192,7 @@ class Suffix:
 
             def some(which: slice, row: int = row) -> None:
                 part, moves = residual[which, row], columns[:, which]
-                z = _scratch("points", moves.shape, pre)
+                z = scratch("points", moves.shape, pre)
                 torch.addcmul(pre[row, :, None], moves, part, value=-1, out=z).relu_()
                 speaking = _where(z.amax(1))
                 z = z.index_select(0, speaking)
@@ -251,21 +248,3 @@ def _where(values: Tensor) -> Tensor:
 
 def _empty(residual: Tensor) -> Tensor:
     return torch.empty(residual.shape, dtype=torch.float64, device=residual.device)
-
-
-def _scratch(name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Memory that is used again: fresh pages from the system cost more than the arithmetic.
-
-    Each thread has its own.  On a GPU torch keeps freed memory itself.
-    """
-    n = 1
-    for length in shape:
-        n *= length
-    if like.device.type != "cpu" or n > _KEPT:
-        return torch.empty(shape, dtype=like.dtype, device=like.device)
-    name = f"{name} {like.dtype}"
-    buffer: Tensor | None = getattr(_local, name, None)
-    if buffer is None or len(buffer) < n:
-        buffer = torch.empty(n, dtype=like.dtype)
-        setattr(_local, name, buffer)
-    return buffer[:n].view(shape)

@@ -7,7 +7,9 @@ pre-activations.  Two estimates follow:
 
 ``"linear"``
     The moved outputs are put into the true loss.  Exact where what stands behind the layer
-    is linear.  One backward pass an output; J w_j for all neurons in one product.
+    is linear.  One backward pass an output; J w_j for all neurons in one product.  Of more
+    than four classes each row's label is set against the two likeliest others and the mean
+    of the rest: three passes.
 ``"fisher"``
     First order of the loss plus half of (d_j times the gradient at a label that the network
     itself draws) squared, a sampled Fisher information: two backward passes, whatever
@@ -29,8 +31,12 @@ from torch import Tensor, nn
 from .evaluation import Block
 from .layers import LinearKind, run, run_across
 from .rows import losses_across
+from .scratch import scratch
 
 CONTROL_VARIATES = ("linear", "fisher")
+
+# Passes for classes: of more, those that a row is unlikely to be of count as one.
+_DIRECTIONS = 3
 
 
 def estimate(
@@ -63,17 +69,22 @@ def estimate(
     sizes = block.chain.hidden_sizes
     units = units or [torch.arange(size, device=device) for size in sizes]
     with torch.inference_mode():
-        rise: _Rise = (_SecondOrder if kind == "fisher" else _moved_loss(block))(block, generator)
+        # Behind the last hidden layer nothing is linearised, and no pass is needed.
+        near: _Rise = (_SecondOrder if kind == "fisher" else _moved_loss(block))(block, generator)
+        far = near
+        many_classes = block.chain.n_outputs - 1 > _DIRECTIONS
+        if isinstance(near, _MovedCrossEntropy) and many_classes and len(sizes) > 1:
+            far = _MovedLikely(near)
         # Row weights of each part: one product adds up all parts.
-        weights = torch.zeros(len(parts), len(block.rows), dtype=torch.float64, device=device)
-        for row, part in zip(weights, parts, strict=True):
-            row[part] = block.rows.weights[part]
+        weights = torch.zeros(len(block.rows), len(parts), dtype=torch.float64, device=device)
+        for number, part in enumerate(parts):
+            weights[part, number] = block.rows.weights[part]
         found = [weights.new_zeros(len(some), len(parts)) for some in units]
         # Residuals of many rows in one product, a wide layer's matrix is large to read; what
         # comes after them of fewer, the more directions there are.
         many = max(1, block.chunk // max(sizes))
-        widest = max([*sizes[1:], *map(len, units)])
-        few = max(1, block.chunk // (widest * rise.directions.shape[0]))
+        widest = far.directions.shape[1] * max([1, *sizes[1:], *map(len, units[:-1])])
+        few = max(1, block.chunk // max(widest, near.directions.shape[1] * len(units[-1])))
         for first in range(0, len(block.rows), many):
             last = min(first + many, len(block.rows))
             residuals = [
@@ -85,29 +96,31 @@ def estimate(
             for start in range(first, last, few):
                 rows = slice(start, min(start + few, last))
                 here = slice(start - first, rows.stop - first)
-                for layer, reach in _reaches(block, rise.directions, rows, units):
-                    residual = residuals[layer][:, here]
-                    found[layer] += rise(residual, reach, rows, weights[:, rows].T)
-        return (torch.cat(found) / weights.sum(dim=1)).T
+                for layer, reach in _reaches(block, near.directions, far.directions, rows, units):
+                    rise = near if layer == len(sizes) - 1 else far
+                    found[layer] += rise(residuals[layer][:, here], reach, rows, weights[rows])
+        return (torch.cat(found) / weights.sum(dim=0)).T
 
 
 def passes(kind: str, block: Block) -> int:
     """Backward passes an estimate takes."""
     if kind == "fisher":
         return 2
-    return block.chain.n_outputs - (_moved_loss(block) is _MovedCrossEntropy)
+    n = block.chain.n_outputs
+    return min(n - 1, _DIRECTIONS) if _moved_loss(block) is _MovedCrossEntropy else n
 
 
 def _reaches(
-    block: Block, directions: Tensor, rows: slice, units: Sequence[Tensor]
+    block: Block, near: Tensor, far: Tensor, rows: slice, units: Sequence[Tensor]
 ) -> Iterator[tuple[int, Tensor]]:
     """What neurons' activations do to some functions of the outputs, layer by layer.
 
     Parameters
     ----------
     block : Block
-    directions : Tensor of shape (k, n_outputs, all rows or 1)
-        Gradients of k functions with respect to the raw outputs.
+    near, far : Tensor of shape (n_outputs, k, all rows or 1)
+        Gradients of k functions with respect to the raw outputs, for the last hidden layer
+        and for those before it.
     rows : slice
         Of the block's rows.
     units : sequence of Tensor of int
@@ -115,25 +128,39 @@ def _reaches(
 
     Yields
     ------
-    int, Tensor of shape (k, n_units, n_rows or 1)
+    int, Tensor of shape (n_units, k, n_rows or 1)
         Hidden layer, from the last to the first, and the gradients with respect to its
         activations: backward passes without a graph, since layers are element-wise or linear.
     """
     stages = block.chain.stages
-    behind = directions if directions.shape[-1] == 1 else directions[..., rows]
+    near, behind = (d if d.shape[-1] == 1 else d[..., rows] for d in (near, far))
     for layer in range(len(stages) - 2, -1, -1):
         following = stages[layer + 1].linear
         if len(units[layer]):
-            yield layer, LinearKind.columns(following, units[layer]).T @ behind
-        if layer:
-            slope = _slope(stages[layer].after, block.across[1][layer][:, rows])
-            behind = (following.weight.T @ behind) * slope
+            at_outputs = near if layer == len(stages) - 2 else behind
+            columns = LinearKind.columns(following, units[layer])
+            yield layer, _through(columns, at_outputs, "reach")
+        if any(map(len, units[:layer])):
+            slope = _slope(block, layer, rows)[:, None]
+            # Read and written in turns.
+            behind = _through(following.weight, behind, f"behind {layer % 2}")
+            same = behind.shape[-1] == slope.shape[-1]
+            behind = behind.mul_(slope) if same else behind * slope
 
 
-def _slope(layers: list[nn.Module], z: Tensor) -> Tensor:
-    """Derivative of element-wise layers, (width, n_rows)."""
+def _through(weight: Tensor, behind: Tensor, name: str) -> Tensor:
+    """Back through a Linear, (n_outputs, k, n_rows) to (n_inputs, k, n_rows) in one product."""
+    columns = behind.flatten(1)
+    out = scratch(name, (weight.shape[1], columns.shape[1]), columns)
+    return torch.mm(weight.T, columns, out=out).view(-1, *behind.shape[1:])
+
+
+def _slope(block: Block, layer: int, rows: slice) -> Tensor:
+    """Derivatives of a hidden layer's activations by its pre-activations, (width, n_rows)."""
+    layers = block.chain.stages[layer].after
     if len(layers) == 1 and type(layers[0]) is nn.ReLU:
-        return z > 0
+        return block.across[0][layer][:, rows].sign()
+    z = block.across[1][layer - 1][:, rows]
     # Tensors made in inference mode cannot enter a graph: the copy can.
     with torch.inference_mode(False), torch.enable_grad():
         z = z.clone().requires_grad_()
@@ -152,8 +179,8 @@ class _Rise:
 
     Attributes
     ----------
-    directions : Tensor of shape (k, n_outputs, n_rows or 1)
-        Gradients of the functions of the raw outputs whose reaches are wanted.
+    directions : Tensor of shape (n_outputs, k, n_rows or 1)
+        Gradients of the k functions of the raw outputs whose reaches are wanted.
     """
 
     directions: Tensor
@@ -167,7 +194,7 @@ class _Rise:
         Parameters
         ----------
         residual : Tensor of shape (n_units, n_rows)
-        reach : Tensor of shape (k, n_units, n_rows or 1)
+        reach : Tensor of shape (n_units, k, n_rows or 1)
         rows : slice
             Which of the block's rows these are.
         weights : Tensor of float64, shape (n_rows, n_sums)
@@ -191,7 +218,7 @@ class _MovedLoss(_Rise):
     def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
         """As described."""
         block = self.block
-        moved = block.across[1][-1][:, None, rows] - residual * reach
+        moved = block.across[1][-1][:, None, rows] - (residual[:, None] * reach).transpose(0, 1)
         losses = losses_across(block.chain, moved, block.rows.targets[rows], block.rows.loss)
         return (losses - block.base[rows]) @ weights
 
@@ -205,24 +232,65 @@ class _MovedCrossEntropy(_Rise):
 
     def __init__(self, block: Block, generator: torch.Generator):
         super().__init__(block, generator)
-        logits, targets = block.across[1][-1], block.rows.targets
-        directions = torch.eye(len(logits), dtype=logits.dtype, device=logits.device)[:-1]
-        directions[:, -1] = -1
+        logits = block.across[1][-1]
+        directions = torch.eye(len(logits), dtype=logits.dtype, device=logits.device)[:, :-1]
+        directions[-1] = -1
         self.directions = directions.unsqueeze(-1)
-        self.probabilities = logits.softmax(0)[:-1, None]
-        labels = torch.arange(len(logits) - 1, device=logits.device)
-        self.own = (targets == labels[:, None]).to(logits.dtype)
+        self.of_all = logits.softmax(0)
+        self.probabilities = self.of_all[:-1]
         limits = torch.finfo(logits.dtype)
         self.most, self.least = 0.9 * math.log(limits.max), limits.eps - 1
 
     def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
-        """As described; what exp and log cannot hold is cut there."""
-        moves = residual.neg() * reach
-        weights = weights.to(moves.dtype)
-        at_label = moves @ (self.own[:, None, rows] * weights.T).mT
-        rise = moves.clamp_(max=self.most).expm1_().mul_(self.probabilities[..., rows])
-        rise = rise[0] if len(rise) == 1 else rise.sum(0)
-        return (rise.clamp_(min=self.least).log1p_() @ weights - at_label.sum(0)).double()
+        """As described."""
+        residual = residual.neg()
+        moves = scratch("moves", (*reach.shape[:2], residual.shape[1]), residual)
+        torch.mul(residual[:, None], reach, out=moves)
+        # The last class does not move.
+        every = torch.cat([reach, reach.new_zeros(len(reach), 1, reach.shape[2])], 1)
+        targets = self.block.rows.targets[rows]
+        if reach.shape[2] == 1:
+            own = every[..., 0].index_select(1, targets)
+        else:
+            own = every.gather(1, targets.expand(len(reach), 1, -1))[:, 0]
+        return self._added_up(moves, self.probabilities[:, rows], own.mul_(residual), weights)
+
+    def _added_up(
+        self, moves: Tensor, probabilities: Tensor, own: Tensor | None, weights: Tensor
+    ) -> Tensor:
+        """Weighted sums; what exp and log cannot hold is cut there."""
+        rise = moves.clamp_(max=self.most).expm1_().mul_(probabilities)
+        rise = rise[:, 0] if rise.shape[1] == 1 else rise.sum(1)
+        rise = rise.clamp_(min=self.least).log1p_()
+        return ((rise if own is None else rise.sub_(own)) @ weights.to(rise.dtype)).double()
+
+
+class _MovedLikely(_MovedCrossEntropy):
+    """The same of many classes: the least likely ones of each row share their mean move.
+
+    Moves are those of differences to the label, which itself does not move then.
+    """
+
+    def __init__(self, near: _MovedCrossEntropy):
+        self.block, self.most, self.least = near.block, near.most, near.least
+        labels = self.block.rows.targets[None]
+        others = near.of_all.scatter(0, labels, 0.0)
+        # The label is among the rest, with no probability and no move.
+        likely, classes = others.topk(_DIRECTIONS - 1, dim=0)
+        rest = others.scatter_(0, classes, 0.0)
+        total = rest.sum(0)
+        directions = others.new_zeros(len(others), _DIRECTIONS, others.shape[1])
+        directions[:, :-1].scatter_(0, classes[None], 1.0)
+        directions[:, -1] = rest / total.clamp_min(torch.finfo(total.dtype).tiny)
+        taken = directions.sum(0, keepdim=True)
+        directions.scatter_add_(0, labels.expand(1, _DIRECTIONS, -1), -taken)
+        self.directions = directions
+        self.probabilities = torch.cat([likely, total[None]])
+
+    def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
+        """As described."""
+        moves = reach.mul_(residual.neg()[:, None])
+        return self._added_up(moves, self.probabilities[:, rows], None, weights)
 
 
 class _MovedSquares(_MovedLoss):
@@ -232,9 +300,9 @@ class _MovedSquares(_MovedLoss):
         """As described."""
         outputs, targets = self.block.across[1][-1][:, rows], self.block.rows.targets[rows]
         twice = 2 * (outputs - targets.view(len(targets), -1).T)
-        moves = residual.neg() * reach
-        moves.mul_(moves + twice[:, None])
-        rise = moves.sum(0) if self.block.rows.loss.summed else moves.mean(0)
+        moves = residual.neg()[:, None] * reach
+        moves.mul_(moves + twice)
+        rise = moves.sum(1) if self.block.rows.loss.summed else moves.mean(1)
         return (rise @ weights.to(rise.dtype)).double()
 
 
@@ -245,18 +313,18 @@ class _SecondOrder(_Rise):
         super().__init__(block, generator)
         rows, tail = block.rows, block.chain.stages[-1].after
         with torch.inference_mode(False), torch.enable_grad():
-            outputs = block.pre[-1].clone().requires_grad_()
+            outputs = block.behind[-1].clone().requires_grad_()
             loss = rows.loss
             drawn = draw_targets(loss.criterion, outputs, tail, generator, loss.summed)
             found = [
                 torch.autograd.grad(loss(run(tail, outputs), targets).sum(), outputs)[0].T
                 for targets in (rows.targets.clone(), drawn)
             ]
-        self.directions = torch.stack(found)
+        self.directions = torch.stack(found, dim=1)
 
     def __call__(self, residual: Tensor, reach: Tensor, rows: slice, weights: Tensor) -> Tensor:
         """As described."""
-        slope, curve = residual.neg() * reach[0], residual * reach[1]
+        slope, curve = residual.neg() * reach[:, 0], residual * reach[:, 1]
         rise = slope.addcmul_(curve, curve, value=0.5)
         return (rise @ weights.to(rise.dtype)).double()
 

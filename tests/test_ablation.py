@@ -207,3 +207,19 @@ def test_dead_units_few_rows_and_any_scale_stay_finite(scale, n_rows, ridge):
     while ablation.width > 1:
         ablation.remove(ids(0))
         assert torch.isfinite(ablation.inverse).all()
+
+
+@pytest.mark.parametrize(("n_rows", "width"), [(30, 12), (30, 30), (20, 45), (9, 1500)])
+def test_the_inverse_of_a_wide_layer_is_that_of_its_gram_matrix(n_rows, width):
+    """Also where the rows are fewer than the neurons, which takes another way."""
+    source = torch.Generator().manual_seed(0)
+    activations = torch.randn(n_rows, width, generator=source, dtype=torch.float64)
+    weights = torch.rand(n_rows, generator=source, dtype=torch.float64) + 0.1
+    made = make_ablation("least_squares", activations, weights, 1e-2)
+    share = weights / weights.sum()
+    centred = activations - share @ activations
+    gram = centred.T @ (centred * share[:, None])
+    gram.diagonal().add_(1e-2 * gram.diagonal().mean())
+    found = gram @ made.inverse
+    torch.testing.assert_close(found, torch.eye(width, dtype=torch.float64), rtol=0, atol=1e-9)
+    torch.testing.assert_close(made.inverse, made.inverse.T, rtol=0, atol=1e-12)

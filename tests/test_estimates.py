@@ -19,12 +19,20 @@ from sklearn_mabprune.search import Search
 KINDS = ["linear", "fisher"]
 
 
-def pulls_of(chain, rows, kind, block_rows=15, seed=0, arms=None):
+def pulls_of(chain, rows, kind, block_rows=15, seed=0, arms=None, finalists=None):
     ablations = LayerStatistics("least_squares", 1e-3).update(chain, rows)
     table = NeuronTable(chain.hidden_sizes)
     rng = np.random.default_rng(seed)
     return RoundPulls(
-        chain, table, rows, ablations, block_rows, rng, control_variate=kind, to_estimate=arms
+        chain,
+        table,
+        rows,
+        ablations,
+        block_rows,
+        rng,
+        control_variate=kind,
+        to_estimate=arms,
+        finalists=finalists,
     )
 
 
@@ -76,6 +84,29 @@ def test_some_arms_are_estimated_as_all_are(kind):
         np.testing.assert_allclose(pulled[others], plain[others], rtol=0, atol=1e-9)
         corrected = every.pull(everyone).increase
         np.testing.assert_allclose(pulled[some], corrected[some], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_blocks_tell_finalists_from_others(kind):
+    """Finalists have estimates from all rows, and nobody's pulls become biased."""
+    chain, rows = example(n_rows=120)
+    everyone = np.arange(sum(chain.hidden_sizes))
+    every, race = (pulls_of(chain, rows, kind, arms=everyone, finalists=some) for some in (None, 6))
+    finalists = np.flatnonzero(np.isfinite(race._estimates).all(axis=0))
+    others = np.setdiff1d(everyone, finalists)
+    assert len(finalists) == 6
+    assert np.isfinite(race._estimates[:2, others]).all()
+    assert np.isnan(race._estimates[2:, others]).all()
+    weights = [rows.weights[race._order[part]].sum() for part in race._parts[:2]]
+    first = np.average(race._estimates[:2], axis=0, weights=weights)
+    np.testing.assert_allclose(race.expected[others], first[others], rtol=0, atol=1e-9)
+    if kind == "linear":  # the other draws labels anew for the second estimate
+        assert first[finalists].max() < first[others].min()
+        np.testing.assert_allclose(race.expected[finalists], every.expected[finalists], atol=1e-9)
+    assert race.n_backward == every.n_backward * (1 + 30 / 120)
+    found = [race.pull(everyone) for _ in range(race.n_blocks)]
+    mean = np.average([p.increase for p in found], axis=0, weights=[p.weight[0] for p in found])
+    np.testing.assert_allclose(mean, exact_increases(chain, rows), atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -200,3 +200,48 @@ def test_estimates_stay_with_arms_that_are_not_asked_for():
     expected[arms] = 0.25
     live = np.arange(1, 20)
     np.testing.assert_allclose(policy.mean(live), expected[live])
+
+
+def beliefs_without_doubt(n=100, **options):
+    """A policy that was told of clearly different arms, the last ones safest."""
+    policy = Boundary(**options).start(np.arange(n), 0)
+    rewards = np.linspace(-n, n, n)
+    policy.to_estimate(2)
+    policy.begin_round(2, 10)
+    policy.expect(np.arange(n), rewards)
+    return policy, rewards
+
+
+def test_sure_choices_are_made_from_estimates_that_are_not_old():
+    policy, _ = beliefs_without_doubt(stale=0.06)
+    asked = []
+    for _ in range(6):
+        policy.remove(policy.recommend(2), 0.9)
+        arms = policy.to_estimate(2)
+        policy.begin_round(2, 10)
+        if arms.size:
+            policy.expect(arms, policy.mean(arms))
+        asked.append(arms.size)
+        assert policy.recommend(2).tolist() == [policy.live_arms()[-1], policy.live_arms()[-2]]
+    assert [n == 0 for n in asked] == [True, True, False, True, False, True]
+
+
+def test_doubtful_choices_are_estimated_anew():
+    policy, rewards = beliefs_without_doubt(stale=0.5)
+    policy.remove([99, 98], 0.9)
+    assert policy.to_estimate(2).size == 0
+    close, _ = beliefs_without_doubt(stale=0.5)
+    close.expect(np.arange(60, 100), np.full(40, rewards[-1]))
+    close.tolerance = 0.0
+    close.remove([99, 98], 0.9)
+    assert close.to_estimate(2).size > 0
+
+
+def test_nothing_is_pulled_beside_estimates_of_an_earlier_round():
+    policy, _ = beliefs_without_doubt(stale=0.5)
+    policy.remove([99, 98], 0.9)
+    assert policy.to_estimate(2).size == 0
+    policy.begin_round(2, 10)
+    policy.expected_[:] = 0.0  # now everything is in doubt
+    policy.known_ = None
+    assert policy.select(5).size == 0

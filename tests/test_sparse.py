@@ -28,6 +28,7 @@ import sklearn_mabprune.fitting
 from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
 from sklearn_mabprune.forecast import forecast
 from sklearn_mabprune.path import PathOptions
+from sklearn_mabprune.policies import UCB1
 from sklearn_mabprune.schedules import Budget
 from sklearn_mabprune.sparse_rows import SparseRows
 
@@ -52,7 +53,7 @@ def test_how_long_it_takes_is_said_beforehand():
         rows = make_rows("classes", 300, dtype=torch.float32)
         rows.x = x
         budget = Budget.of(0.75, "neurons", chain.hidden_sizes, chain.cost, 1)
-        return forecast(chain, rows, PathOptions(), budget)
+        return forecast(chain, rows, PathOptions(), budget, UCB1())
 
     thin, full = (seconds(x) for x in (SparseRows.of(X, "cpu"), torch.as_tensor(X.toarray())))
     assert 0 < thin < full

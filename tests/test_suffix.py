@@ -22,13 +22,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_mabprune.ablation import ABLATIONS
+from sklearn_mabprune.criteria import Magnitude
 from sklearn_mabprune.evaluation import Block, LayerStatistics
 from sklearn_mabprune.forecast import forecast
 from sklearn_mabprune.layers import run
 from sklearn_mabprune.losses import RowLoss
 from sklearn_mabprune.neurons import NeuronTable
 from sklearn_mabprune.path import PathOptions, remove_together
-from sklearn_mabprune.policies import UCB1
+from sklearn_mabprune.policies import UCB1, Boundary
 from sklearn_mabprune.schedules import Budget
 
 every_dtype = pytest.mark.parametrize(
@@ -248,16 +249,20 @@ def test_pulls_of_a_path():
 def test_forecast_counts_what_a_path_does():
     """Only ratios: how fast the machine is does not matter."""
 
-    def seconds(hidden, n_rows=300, budget=0.75, **options):
+    def seconds(hidden, n_rows=300, budget=0.75, chooser=Boundary, **options):
         chain = make_chain("classes", hidden, dtype=torch.float32)
         rows = make_rows("classes", n_rows, dtype=torch.float32)
         target = Budget.of(budget, "neurons", chain.hidden_sizes, chain.cost, 1)
-        return forecast(chain, rows, PathOptions(**options), target)
+        return forecast(chain, rows, PathOptions(**options), target, chooser())
 
     small, large = seconds((20, 20)), seconds((600, 600))
     assert 0 < small < large
     assert seconds((20, 20), budget=0) == 0
     assert seconds((600, 600), ablation="zero") < large
+    assert seconds((600, 600), chooser=Magnitude) < large
+    assert seconds((600, 600), control_variate=None) > large
+    assert seconds((600, 600), n_rows=1200) > 2 * large
+    assert seconds((600, 600), chooser=UCB1, control_variate="linear") > large
 
 
 # ----------------------------------------------------------------- from one round to the next
@@ -286,9 +291,9 @@ def test_a_trace_follows_removals(hidden, around, ablation, dtype):
         assert rows.trace.chain is chain
         anew = make_rows("classes", 60, dtype=dtype, weighted=True)
         with torch.no_grad():
-            wanted, hidden_now = chain.activations(anew.x), rows.trace.hidden()
+            wanted, hidden_now = chain.activations(anew.x), rows.trace.hidden
         tolerance = {"rtol": 0, "atol": 1e-10 if dtype == torch.float64 else 2e-4}
-        for kept, made in zip(rows.trace.pre, wanted[1], strict=True):
+        for kept, made in zip(rows.trace.behind, wanted[1][1:], strict=True):
             torch.testing.assert_close(kept.T, made, **tolerance)
         for kept, made in zip(hidden_now, wanted[0], strict=True):
             torch.testing.assert_close(kept.T, made, **tolerance)
@@ -302,3 +307,19 @@ def test_a_path_leaves_the_rows_as_they_were():
     for step in found.steps:
         if step.chain is not None:
             assert step.loss == pytest.approx(rows.mean_loss(step.chain), abs=1e-9)
+
+
+def test_rows_picked_out_of_a_trace_are_those_that_run():
+    chain, rows = example((12, 9), n_rows=60)
+    rows.keep_trace(chain)
+    for index in (ids(7, 3, 50), slice(10, 20)):
+        kept, anew = rows.at(index), make_rows("classes", 60).at(index)
+        anew.x = rows.x[index]
+        for one, other in zip(
+            (*kept.traced(chain).hidden, *kept.traced(chain).behind),
+            (*anew.traced(chain).hidden, *anew.traced(chain).behind),
+            strict=True,
+        ):
+            torch.testing.assert_close(one, other)
+        assert kept.trace is not None
+        assert anew.trace is None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from builders import TASKS, generator, make_chain, make_rows
+from builders import TASKS, features, generator, linear, make_chain, make_rows
 from torch import nn
 
+from sklearn_mabprune.chain import recover_chain
 from sklearn_mabprune.evaluation import Block, LayerStatistics
 from sklearn_mabprune.layers import run
 from sklearn_mabprune.surrogate import draw_targets, passes
@@ -27,11 +28,8 @@ def estimate(block, kind, source):
     return found.split(block.chain.hidden_sizes)
 
 
-def direct_linear(block, layer):
-    """The same estimate, row by row, from torch.func's Jacobian."""
-    chain, rows = block.chain, block.rows
-    weight = chain.stages[layer + 1].linear.weight.detach()
-    tail = chain.stages[-1].after
+def behind(chain, layer):
+    """Raw outputs of one row from the pre-activations behind a hidden layer."""
 
     def raw(z):
         for stage, following in zip(
@@ -40,15 +38,29 @@ def direct_linear(block, layer):
             z = following.linear(run(stage.after, z[None])[0])
         return z
 
-    units = torch.arange(weight.shape[1])
+    return raw
+
+
+def reaches(block, layer, row):
+    """What each neuron's activation does to the raw outputs of a row, from torch.func."""
+    weight = block.chain.stages[layer + 1].linear.weight.detach()
+    z = block.behind[layer][row].clone()
+    return torch.func.jacrev(behind(block.chain, layer))(z).detach() @ weight
+
+
+def direct_linear(block, layer):
+    """The same estimate, row by row, from torch.func's Jacobian."""
+    chain, rows = block.chain, block.rows
+    tail = chain.stages[-1].after
+    units = torch.arange(chain.hidden_sizes[layer])
     residual = block.ablations[layer].residual(block.hidden[layer], units)
     rise = torch.zeros(len(units), dtype=torch.float64)
     for n in range(len(rows)):
-        z = block.pre[layer + 1][n].clone()
-        jacobian = torch.func.jacrev(raw)(z).detach()
-        before = rows.loss(run(tail, raw(z)[None]), rows.targets[n : n + 1])
+        outputs = behind(chain, layer)(block.behind[layer][n].clone()).detach()
+        reach = reaches(block, layer, n)
+        before = rows.loss(run(tail, outputs[None]), rows.targets[n : n + 1])
         for unit in range(len(units)):
-            moved = raw(z).detach() - residual[n, unit] * (jacobian @ weight[:, unit])
+            moved = outputs - residual[n, unit] * reach[:, unit]
             after = rows.loss(run(tail, moved[None]), rows.targets[n : n + 1])
             rise[unit] += rows.weights[n] * (after - before)[0].detach()
     return rise / rows.weights.sum()
@@ -123,7 +135,7 @@ def test_fisher_curvature_is_the_gauss_newton_one_in_the_mean():
 
     expected = torch.zeros(len(units), dtype=torch.float64)
     for n in range(len(rows)):
-        z = block.pre[layer + 1][n].clone()
+        z = block.behind[layer][n].clone()
         reach = torch.func.jacrev(raw)(z).detach() @ weight * residual[n]
         outputs = raw(z).detach()
         p = outputs.softmax(-1)
@@ -156,3 +168,58 @@ def test_backward_passes_are_counted():
     assert passes("linear", classes) == classes.chain.n_outputs - 1  # only differences matter
     assert passes("linear", targets) == targets.chain.n_outputs
     assert passes("fisher", classes) == 2
+
+
+def many_classes(n_classes, hidden=(9, 7), gain=1.0, seed=0):
+    """A block of rows of many classes."""
+    chain = make_chain("classes", hidden, seed=seed)
+    layers = [m for stage in chain.stages for m in (stage.linear, *stage.after)]
+    layers[-1] = linear(hidden[-1], n_classes, 99, gain=gain)
+    chain = recover_chain(nn.Sequential(*layers).double(), features(8, 6))
+    rows = make_rows("classes", 60, weighted=True)
+    rows.targets = torch.randint(n_classes, (60,), generator=generator(5))
+    return Block(chain, rows, LayerStatistics("least_squares", 1e-3).update(chain, rows))
+
+
+def direct_likely(block, layer):
+    """Rises from the moves of the two likeliest wrong classes, and the mean of the others'."""
+    residual = block.ablations[layer].residual(
+        block.hidden[layer], torch.arange(block.chain.hidden_sizes[layer])
+    )
+    rise = np.zeros(residual.shape[1])
+    for n, target in enumerate(block.rows.targets.tolist()):
+        moves = (-residual[n] * reaches(block, layer, n)).numpy()
+        moves -= moves[target]
+        p = block.behind[-1][n].softmax(-1).numpy().copy()
+        p[target] = 0.0
+        order = np.argsort(-p)
+        found = p[order[:2]] @ np.expm1(moves[order[:2]])
+        rest = p[order[2:]]
+        if rest.sum() > 0:
+            found = found + rest.sum() * np.expm1(rest @ moves[order[2:]] / rest.sum())
+        rise += float(block.rows.weights[n]) * np.log1p(found)
+    return rise / float(block.rows.weights.sum())
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4, 5, 12, 40])
+def test_many_classes_are_estimated_by_the_likeliest(n_classes):
+    """Exact in the last hidden layer; before it unlikely classes share a move."""
+    block = many_classes(n_classes)
+    found = [layer.numpy() for layer in estimate(block, "linear", generator(0))]
+    exact = block.loss_increase(1, torch.arange(7))
+    np.testing.assert_allclose(found[1], exact, rtol=0, atol=1e-12)
+    wanted = direct_linear(block, 0).numpy()
+    likely = direct_likely(block, 0)
+    np.testing.assert_allclose(found[0], likely, rtol=0, atol=1e-12)
+    if n_classes <= 4:
+        np.testing.assert_allclose(likely, wanted, rtol=0, atol=1e-12)
+    assert passes("linear", block) == min(n_classes - 1, 3)
+
+
+def test_a_sure_network_of_many_classes_is_estimated_nearly_as_by_all():
+    """What the unlikely classes share hardly counts there."""
+    block = many_classes(12, gain=20.0)
+    block.rows.targets = block.behind[-1].argmax(1)
+    block = Block(block.chain, block.rows, block.ablations)
+    found, wanted = estimate(block, "linear", generator(0))[0], direct_linear(block, 0)
+    assert (found - wanted).abs().max() < 0.03 * (wanted.max() - wanted.min())

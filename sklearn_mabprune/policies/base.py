@@ -259,6 +259,10 @@ class Policy(BaseEstimator):
         """Arms whose estimates a round that removes `n_remove` needs; all live ones."""
         return self.live_arms()
 
+    def finalists(self, n_remove: int) -> int | None:
+        """How many of these, the safest, need estimates from all rows; None: all of them."""
+        return None
+
     def confidence(self) -> float:
         """Expected share of right choices, for policies that say; NaN otherwise."""
         return np.nan

@@ -55,7 +55,10 @@ class Boundary(Policy):
         Share of the live arms, the safest, that is estimated in every round; at least
         eight times as many as will go.
     refresh : int, default=8
-        Rounds after which all arms are estimated anew.
+        So many times only candidates are estimated; then all arms are.
+    stale : float, default=0.06
+        Share of the live arms that may go before estimates are renewed.  Until then nothing
+        is estimated or pulled, as long as the choice is as sure as `delta` asks for.
 
     References
     ----------
@@ -85,6 +88,7 @@ class Boundary(Policy):
         "tolerance": Allowed(0.0),
         "candidates": Allowed(0.0, 1.0, "(]"),
         "refresh": Allowed(1.0, whole=True),
+        "stale": Allowed(0.0, 1.0, "[)"),
     }
 
     def __init__(
@@ -94,11 +98,13 @@ class Boundary(Policy):
         tolerance: float = 0.02,
         candidates: float = 0.25,
         refresh: int = 8,
+        stale: float = 0.06,
     ):
         self.delta = delta
         self.tolerance = tolerance
         self.candidates = candidates
         self.refresh = refresh
+        self.stale = stale
 
     # ------------------------------------------------------------------ the contract
 
@@ -112,7 +118,9 @@ class Boundary(Policy):
         super().start(arms, rng, groups)
         self.expected_ = np.zeros(self.live_.size)
         self.estimated_ = False
-        self.rounds_ = 0  # since all arms were estimated
+        self.rounds_ = 0  # of estimates since all arms were estimated
+        self.n_estimated_ = 0  # arms that lived when there were estimates last
+        self.trusting_ = False  # whether this round goes by those
         # of earlier rounds' pulls: effective count, sums of corrections and of their squares
         self.corrections_ = np.zeros((3, self.live_.size))
         # of each group: arms, sums of their corrections and of the squares, less noise
@@ -130,6 +138,7 @@ class Boundary(Policy):
             self.estimated_ = True
             self.corrections_[:], self.group_sums_[:], self.noise_sums_[:] = 0.0, 0.0, 0.0
         self.rounds_ += 1
+        self.n_estimated_ = int(self.live_.sum())
         self.known_ = None
         self.expected_[np.asarray(arms, dtype=np.intp)] = rewards
 
@@ -139,14 +148,31 @@ class Boundary(Policy):
         self.known_ = None
 
     def to_estimate(self, n_remove: int) -> Arms:
-        """All arms now and then, in between those that may come to stand at the boundary."""
+        """All arms now and then, in between those that may come to stand at the boundary.
+
+        None while few are gone since the last time and the choice is sure.
+        """
         live = self.live_arms()
         unknown = not self.estimated_ or bool((self.counts_[live] <= 0).any())
+        gone = self.n_estimated_ - live.size
+        self.trusting_ = (
+            not unknown
+            and gone + n_remove <= self.stale * self.n_estimated_
+            and self._doubts(live, n_remove)[1] <= self.delta
+        )
+        if self.trusting_:
+            return live[:0]
         if unknown or self.rounds_ >= self.refresh:
             self.rounds_ = 0
             return live
-        n = max(int(self.candidates * live.size), _CANDIDATES * n_remove)
-        return np.sort(ordered(live, self.mean(live))[:n])
+        return np.sort(ordered(live, self.mean(live))[: self._n_candidates(n_remove)])
+
+    def finalists(self, n_remove: int) -> int | None:
+        """As many as are estimated in other rounds."""
+        return self._n_candidates(n_remove)
+
+    def _n_candidates(self, n_remove: int) -> int:
+        return max(int(self.candidates * self.live_.sum()), _CANDIDATES * n_remove)
 
     def settle(self, arms: ArrayLike) -> None:
         """Exact arms need no memory of what they were."""
@@ -183,8 +209,9 @@ class Boundary(Policy):
     def choose(self, arms: Arms, n: int) -> Arms:
         """The `n` most doubtful arms, or nothing when the choice is settled."""
         live = self.live_arms()
-        wrong, share = self._doubts(live)
-        if share <= self.delta:
+        wrong, share = self._doubts(live, self.n_remove_)
+        # A pull without an estimate of its rows beside it would be one of another kind.
+        if share <= self.delta or self.trusting_:
             return arms[:0]
         chances = wrong[np.isin(live, arms)]
         worth_it = chances > _NEGLIGIBLE
@@ -192,7 +219,7 @@ class Boundary(Policy):
 
     def confidence(self) -> float:
         """Expected share of the arms about to go that are among the safest indeed."""
-        return 1.0 - self._doubts(self.live_arms())[1]
+        return 1.0 - self._doubts(self.live_arms(), self.n_remove_)[1]
 
     # ------------------------------------------------------------------- the beliefs
 
@@ -270,9 +297,11 @@ class Boundary(Policy):
         e = self.expected_
         return np.stack([count, total - count * e, squares - 2.0 * e * total + count * e**2])
 
-    def _doubts(self, live: Arms) -> tuple[Floats, float]:
-        """Each live arm's chance of the wrong side, and the expected share of wrong choices."""
-        m = self.n_remove_
+    def _doubts(self, live: Arms, m: int) -> tuple[Floats, float]:
+        """Chance of each live arm to stand on the wrong side of the `m` safest.
+
+        And how large a share of those who stand there now that makes, in expectation.
+        """
         wrong = np.zeros(live.size)
         if m >= live.size:
             return wrong, 0.0

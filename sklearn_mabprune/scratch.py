@@ -1,0 +1,44 @@
+"""Buffers for temporaries, kept from one call to the next."""
+
+from __future__ import annotations
+
+import threading
+
+import torch
+from torch import Tensor
+
+# Of a buffer that is kept, in numbers.
+_KEPT = 2**22
+_local = threading.local()
+
+
+def scratch(name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Memory of this thread that is used again under the same name.
+
+    Fresh pages from the system cost more than the arithmetic.  On a GPU torch keeps freed
+    memory itself, and large buffers are not kept.
+
+    Parameters
+    ----------
+    name : str
+        What was there before under this name is overwritten.
+    shape : tuple of int
+    like : Tensor
+        Of the dtype and on the device that are wanted.
+
+    Returns
+    -------
+    Tensor of the given shape
+        Not initialised.
+    """
+    n = 1
+    for length in shape:
+        n *= length
+    if like.device.type != "cpu" or n > _KEPT:
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+    name = f"{name} {like.dtype}"
+    buffer: Tensor | None = getattr(_local, name, None)
+    if buffer is None or len(buffer) < n:
+        buffer = torch.empty(n, dtype=like.dtype)
+        setattr(_local, name, buffer)
+    return buffer[:n].view(shape)
