@@ -22,6 +22,7 @@ from user_nets import (
     values_table,
 )
 
+import sklearn_mabprune.fine_tuning
 import sklearn_mabprune.fitting
 import sklearn_mabprune.path
 import sklearn_mabprune.training
@@ -95,7 +96,7 @@ def test_fine_tuning_keeps_the_pruned_network(monkeypatch):
     X, y = classes_table()
     untuned = classifier(fine_tune_epochs=0).fit(X, y)
     # epoch() is called once for every epoch: the training's first, then the fine-tuning's.
-    press_ctrl_c(monkeypatch, sklearn_mabprune.training, "epoch", call=2)
+    press_ctrl_c(monkeypatch, sklearn_mabprune.fine_tuning, "epoch", call=2)
     model = classifier(fine_tune_epochs=5)
     with pytest.warns(PruningWarning, match="Fine-tuning was interrupted after 1 epochs"):
         model.fit(X, y)
@@ -109,7 +110,7 @@ def test_fine_tuning_keeps_the_pruned_network(monkeypatch):
 def test_fine_tuning_of_candidates(monkeypatch):
     X, y = classes_table(200)
     table = {"X_val": X[120:], "y_val": y[120:]}
-    press_ctrl_c(monkeypatch, sklearn_mabprune.training, "epoch", call=2)
+    press_ctrl_c(monkeypatch, sklearn_mabprune.fine_tuning, "epoch", call=2)
     net = small_classifier(max_epochs=40, lr=0.02)
     model = classifier(net, pruning_budget="auto", tolerance=0.0, fine_tune_epochs=3)
     with pytest.warns(PruningWarning, match="smallest network that was good enough by then"):

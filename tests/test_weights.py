@@ -182,7 +182,7 @@ def test_balanced_class_weights_favour_the_rare_class():
     keep = np.flatnonzero((y == 0) | (np.arange(len(y)) % 6 == 0))
     X, y = X[keep], np.where(y[keep] == 0, "often", "rare")
     model = MABPrunedClassifier(small_classifier(max_epochs=30), **QUICK)
-    model.set_params(pruning_budget=0.2)
+    model.set_params(pruning_budget=0.2, fine_tune_epochs=8)
     plain = model.fit(X, y).predict_proba(X)[:, 1]
     balanced = model.set_params(class_weight="balanced").fit(X, y).predict_proba(X)[:, 1]
     assert model.classes_[1] == "rare"
