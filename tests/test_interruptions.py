@@ -25,7 +25,6 @@ from user_nets import (
 import sklearn_mabprune.fine_tuning
 import sklearn_mabprune.fitting
 import sklearn_mabprune.path
-import sklearn_mabprune.training
 from sklearn_mabprune import PruningWarning
 from sklearn_mabprune.criteria import Magnitude
 from sklearn_mabprune.policies import Uniform
