@@ -56,9 +56,10 @@ class Boundary(Policy):
         eight times as many as will go.
     refresh : int, default=8
         So many times only candidates are estimated; then all arms are.
-    stale : float, default=0.06
+    stale : float, default=0.0
         Share of the live arms that may go before estimates are renewed.  Until then nothing
-        is estimated or pulled, as long as the choice is as sure as `delta` asks for.
+        is estimated or pulled, as long as the choice is as sure as `delta` asks for: .06 saves
+        a fifth of the time of a search, and costs some accuracy where most neurons go.
 
     References
     ----------
@@ -98,7 +99,7 @@ class Boundary(Policy):
         tolerance: float = 0.02,
         candidates: float = 0.25,
         refresh: int = 8,
-        stale: float = 0.06,
+        stale: float = 0.0,
     ):
         self.delta = delta
         self.tolerance = tolerance
