@@ -22,6 +22,9 @@ BUDGETS = (0.5, 0.75, 0.9)
 RIVALS = ("paper", "magnitude", "activation_variation", "taylor", "random", "torch_pruning")
 NINE = ("unpruned", "default", *RIVALS, "scratch")
 SCRATCH = ("scratch", "scratch_cosine", "scratch_short", "scratch_cosine_short")
+#: Those that were trained for every network; tables of all methods hold no others, since
+#: they compare on networks that all have.
+SCRATCH_EVERYWHERE = ("scratch", "scratch_short")
 #: The unpruned network, trained on for as long as pruned ones are fine-tuned.
 LONGER = "unpruned_longer"
 POLICIES = ("ucb1", "thompson", "epsilon_greedy", "softmax", "hedge", "exp3")

@@ -14,7 +14,7 @@ from benchmarks.report_data import (
     NINE,
     PAPERS_NINE,
     RIVALS,
-    SCRATCH,
+    SCRATCH_EVERYWHERE,
     TASKS,
     Study,
 )
@@ -129,7 +129,7 @@ def sections(
     """Every section: its name, heading and text, in the order of the page."""
     partial = incomplete(study, sizes)
     default = ("default", *RIVALS)
-    pruned = (*default, *SCRATCH)
+    pruned = (*default, *SCRATCH_EVERYWHERE)
     return {
         "coverage": ("What is there", lambda: coverage(study, facts, sizes)),
         "goals": ("Goals", lambda: goals(study, context, partial)),

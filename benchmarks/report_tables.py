@@ -20,6 +20,7 @@ from benchmarks.report_data import (
     BUDGETS,
     RIVALS,
     SCRATCH,
+    SCRATCH_EVERYWHERE,
     TASKS,
     Study,
     Where,
@@ -234,7 +235,7 @@ def worst(study: Study) -> Lines:
         rows = []
         for removed in BUDGETS:
             where = Where(task, removed, tuned=True)
-            names = study.there(("unpruned", "default", *RIVALS, *SCRATCH), where)
+            names = study.there(("unpruned", "default", *RIVALS, *SCRATCH_EVERYWHERE), where)
             if not {"unpruned", "default"} < set(names):
                 continue
             pair = study.paired(names, where)
@@ -262,7 +263,7 @@ def costs(study: Study) -> Lines:
     """Seconds and epochs of each method at 75 %."""
     for task in TASKS:
         plain, tuned = (Where(task, 0.75, how) for how in (False, True))
-        methods = ("default", *RIVALS, *SCRATCH)
+        methods = ("default", *RIVALS, *SCRATCH_EVERYWHERE)
         pruning, training, epochs, macs = (
             together(study, methods, where, column)
             for where, column in (
