@@ -33,9 +33,7 @@ STYLES: dict[str, tuple[str, str, str]] = {
     "torch_pruning": ("#56B4E9", "P", "-"),
     "random": ("#777777", "X", "-"),
     "scratch": ("#E69F00", "*", "--"),
-    "scratch_cosine": ("#8C510A", "*", "--"),
     "scratch_short": ("#E69F00", "h", ":"),
-    "scratch_cosine_short": ("#8C510A", "h", ":"),
 }
 SETTINGS = {
     "font.size": 10,
