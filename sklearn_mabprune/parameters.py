@@ -104,9 +104,10 @@ PARAMETERS = """
     control_variate : {{"auto", "linear", "fisher"}} or None, default="auto"
         Estimate every neuron from backward passes before each round's pulls.  Estimates
         replace what earlier rounds saw and cut the noise of pulls, whatever the policy.
-        "linear" takes a pass an output and is nearly exact; "fisher" takes two.  None is
-        the plain pull.  "auto" is "linear" for the policy "boundary", which builds on
-        estimates, and None for all others.  Criteria take no notice.
+        "linear" takes a pass an output, three at most for classes, and is nearly exact;
+        "fisher" takes two.  None is the plain pull.  "auto" is "linear" for the policy
+        "boundary", which builds on estimates, and None for all others.  Criteria take no
+        notice.
     scope : {{"global", "layer"}}, default="global"
         Compare all hidden neurons, or take the same share from every hidden layer.
     min_neurons : int, default=1
