@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 from .chain import Chain, unwrap
 from .exceptions import PruningWarning
 from .export import Exports
-from .fine_tuning import FineTuning
+from .fine_tuning import FineTuning, check_optimizer
 from .fitting import Pruned, PruningPlan, Task, prune
 from .inputs import read_table, stacked
 from .losses import check_criterion
@@ -37,6 +37,7 @@ from .progress import Progress
 from .randomness import draw_seeds
 from .resizing import ResizingMixin
 from .schedules import Budget
+from .scoring import check_score
 from .shrinking import copy_of_net
 from .sparse_rows import few, outputs_of
 from .splitting import Split, content_split
@@ -242,9 +243,8 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 # What cannot work is refused before the training: budget and scoring.
                 sizes, least = chain.hidden_sizes, self.min_neurons
                 Budget.of(self.pruning_budget, self.budget_unit, sizes, chain.cost, least)
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    task.score(untrained, chain)
+                check_optimizer(untrained, self.fine_tune_epochs)
+                check_score(self.scoring, task.score, untrained, chain)
 
             cached = check_memory(self.memory).cache(train, ignore=["on_start", "on_epoch"])
             return cached(
@@ -277,6 +277,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         self, chooser: Any, net: Any, seeds: tuple[int, ...], progress: Progress
     ) -> PruningPlan:
         """What the parameters say about pruning."""
+        check_optimizer(net, self.fine_tune_epochs)
         return PruningPlan(
             chooser=chooser,
             budget=self.pruning_budget,

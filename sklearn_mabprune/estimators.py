@@ -18,7 +18,7 @@ from .criteria import CRITERIA
 from .fitting import Task
 from .inputs import read_table
 from .networks import MLPNetClassifier, MLPNetRegressor
-from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS
+from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS, check_class_weights
 from .policies import POLICIES
 from .scoring import classification_scores, regression_scores
 from .targets import as_indicator, predicted, read_labels
@@ -218,6 +218,8 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
                 "rows by sample_weight, or labels in the loss: MLPNetClassifier("
                 "criterion=BCEWithLogitsLoss, criterion__pos_weight=...)."
             )
+        if isinstance(self.class_weight, dict):
+            check_class_weights(self.class_weight)
         each = compute_sample_weight(self.class_weight, self.classes_[codes])
         each = each if weights is None else each * weights
         if not (each > 0).any():
@@ -236,11 +238,15 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
             return
         # A net whose weights were loaded from a file has seen no labels.
         known, n_classes = np.asarray(getattr(net, "classes_", self.classes_)), len(self.classes_)
+        # Names have their place in the sorted order; other numbers would be other classes.
+        names = self.classes_.dtype.kind not in "iufb"
         if not (
-            np.array_equal(known, np.arange(n_classes)) or np.array_equal(known, self.classes_)
+            np.array_equal(known, self.classes_)
+            or (names and np.array_equal(known, np.arange(n_classes)))
         ):
             raise ValueError(
-                f"The net was trained on classes {known.tolist()}, y has {self.classes_.tolist()}."
+                f"The net was trained on classes {known.tolist()}, y has {self.classes_.tolist()}. "
+                "Pass y with the classes that the net was trained on."
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -211,6 +212,23 @@ def check_no_truth_values(owner: BaseEstimator) -> None:
             raise InvalidParameterError(
                 f"{name}={value} of {type(owner).__name__} is a truth value, and would count as "
                 f"{int(value)}. Pass a number."
+            )
+
+
+def check_class_weights(weights: dict[Any, Any]) -> None:
+    """Refuse weights of classes that are no finite numbers, or less than 0.
+
+    Raises
+    ------
+    ValueError
+        It names the class and its weight.
+    """
+    for label, weight in weights.items():
+        number = isinstance(weight, Real) and not isinstance(weight, bool)
+        if not (number and math.isfinite(weight) and weight >= 0):
+            raise ValueError(
+                f"class_weight has {weight!r} for the class {label!r}: pass a finite number, at "
+                "least 0."
             )
 
 

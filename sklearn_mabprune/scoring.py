@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,24 @@ def regression_scores(scoring: Any, validation: Data) -> tuple[Score, Score, str
         return float(root_mean_squared_error(truth, predicted, **weights))
 
     return score, loss, _name(scoring, "R2"), "RMSE"
+
+
+def check_score(scoring: Any, score: Score, untrained: Any, chain: Chain) -> None:
+    """Refuse a `scoring` of the user's that gives no number, before time is spent.
+
+    Raises
+    ------
+    ValueError
+        If the score of the untrained net is not a number.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = score(untrained, chain)
+    if scoring is not None and np.isnan(found):
+        raise ValueError(
+            f"scoring={scoring!r} gives nan on the validation rows, which says nothing of a "
+            "network. Pass a score that they have a value of, or other rows as X_val and y_val."
+        )
 
 
 def _weights(validation: Data) -> dict[str, Any]:

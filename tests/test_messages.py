@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
@@ -210,6 +211,26 @@ def test_parameters_out_of_range(params, allowed):
     refused(MABPrunedClassifier(**{"estimator": small_classifier(), **params}), message)
 
 
+@pytest.mark.parametrize("budget", [0.5, "auto"])
+def test_a_score_that_is_no_number_is_said_before_the_training(budget):
+    net = Untrained(Plain, criterion=nn.CrossEntropyLoss)
+    model = MABPrunedClassifier(net, pruning_budget=budget, scoring=lambda e, X, y: np.nan)
+    refused(model, "scoring=.* gives nan on the validation rows")
+
+
+@pytest.mark.parametrize("budget", [0.5, "auto"])
+def test_a_trained_network_without_a_score_is_said(budget):
+    X, y = values_table()
+    message = r"score of the unpruned network \(R2\) is nan on the validation rows: .*X_val"
+    model = regressor(pruning_budget=budget)
+    with (
+        pytest.warns(PruningWarning, match=message),
+        pytest.warns(UndefinedMetricWarning),  # R2 of one row
+    ):
+        model.fit(X, y, X_val=X[:1], y_val=y[:1])
+    assert "is nan on the validation rows" in str(model.pruning_report_)
+
+
 def test_unknown_scoring_is_said_before_training():
     refused(classifier(scoring="acuracy"), "'acuracy' is not a valid scoring value")
 
@@ -263,6 +284,14 @@ def test_frozen_net_of_other_features_or_classes():
     net = plain_classifier(classes=["a", "b", "c"]).initialize()
     message = r"trained on classes \['a', 'b', 'c'\], y has \[0, 1, 2\]"
     refused(classifier(FrozenEstimator(net)), message, X, y)
+
+
+@pytest.mark.parametrize("other", [lambda y: 5 - y, lambda y: y + 1, lambda y: 2.0 * y])
+def test_frozen_net_that_knows_other_numbers(other):
+    X, y = classes_table()
+    net = small_classifier(max_epochs=1).fit(X, y)
+    message = r"trained on classes \[0, 1, 2\], y has \[.*\]. Pass y with the classes that the net"
+    refused(classifier(FrozenEstimator(net)), message, X, other(y))
 
 
 @pytest.mark.parametrize("given", ["sample_weight", "class_weight"])
@@ -343,6 +372,29 @@ def test_divergence_names_the_rate_and_the_way_out():
     refused(classifier(net), message)
 
 
+@pytest.mark.parametrize("net", [small_classifier, plain_classifier])
+def test_optimizers_that_need_a_closure_are_refused(net):
+    X, y = classes_table()
+    lbfgs = net(optimizer=torch.optim.LBFGS)
+    message = r"optimizer[ =]LBFGS .*needs a closure in every step.* optimizer=torch.optim.Adam"
+    refused(classifier(lbfgs), message, X, y)
+    if net is small_classifier:
+        with pytest.raises(ValueError, match=message):
+            lbfgs.fit(X, y)
+
+
+def test_a_plain_net_with_such_an_optimizer_is_pruned_without_fine_tuning():
+    X, y = classes_table()
+    net = plain_classifier(optimizer=torch.optim.LBFGS, max_epochs=2)
+    model = classifier(net, fine_tune_epochs=0).fit(X, y)
+    assert sum(model.hidden_layer_sizes_) == 9
+    frozen = FrozenEstimator(clone(net).fit(X.astype(np.float32), y))
+    message = "optimizer LBFGS .* or pass fine_tune_epochs=0"
+    refused(classifier(frozen), message, X, y, X_val=X, y_val=y)
+    with pytest.raises(ValueError, match="or pass fine_tune_epochs=0"):
+        clone(model).fit(X, y).set_params(fine_tune_epochs=3).at_budget(0.2, X, y)
+
+
 # ------------------------------------------------------------------------------------- data
 
 
@@ -421,6 +473,9 @@ def test_weights_that_cannot_be_used(weights, message):
 def test_class_weights_that_cannot_be_used():
     refused(classifier(class_weight={0: 0, 1: 0, 2: 0}), "leaves no row with a weight")
     refused(classifier(class_weight={0: 1, "b": 1}), "are not in class_weight")
+    for value in (-1, None, np.nan, np.inf, "2", True):
+        message = f"class_weight has {value!r} for the class 1: pass a finite number, at least 0"
+        refused(classifier(class_weight={0: 1, 1: value, 2: 1}), message)
 
 
 @pytest.mark.parametrize(
