@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -42,6 +43,11 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeli
         Of a ``columntransformer`` and the estimator, of parts of scikit-learn: change it by
         ``set_params`` like any other.
 
+    Raises
+    ------
+    TypeError
+        If the estimator is none.
+
     Examples
     --------
     >>> import pandas as pd
@@ -52,6 +58,12 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeli
     >>> model[:-1].fit_transform(X).shape
     (40, 5)
     """  # noqa: E501
+    if not hasattr(estimator, "fit"):
+        got = estimator if estimator is None else type(estimator).__name__
+        raise TypeError(
+            f"estimator={got} is no estimator: pass an object with a fit, such as "
+            "MABPrunedClassifier()."
+        )
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         StandardScaler(),
@@ -90,6 +102,12 @@ class ColumnsOf:
         """
         if hasattr(X, "columns"):
             columns = {name: X[name] for name in X.columns}
+        elif issparse(X) or np.ndim(X) != 2:
+            got = "a sparse matrix" if issparse(X) else f"an array of {np.ndim(X)} dimensions"
+            raise ValueError(
+                f"X is {got}, and make_tabular_pipeline is for tables with columns of any kind, of "
+                "shape (n_samples, n_features). Sparse numbers go to the estimator as they are."
+            )
         else:
             X = np.asarray(X)
             columns = {k: X[:, k] for k in range(X.shape[1])}

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -180,6 +181,21 @@ def test_objects_that_are_numbers_are_numbers(values):
 )
 def test_objects_that_are_no_numbers_are_categories(values):
     assert ColumnsOf(False)(pd.DataFrame({"c": pd.Series(values, dtype=object)})) == ["c"]
+
+
+@pytest.mark.parametrize("estimator", [None, 3, "net"])
+def test_what_is_no_estimator_is_refused(estimator):
+    with pytest.raises(TypeError, match="is no estimator: pass an object with a fit"):
+        make_tabular_pipeline(estimator)
+
+
+@pytest.mark.parametrize(
+    ("table", "got"),
+    [(sparse.csr_matrix(np.eye(4)), "a sparse matrix"), (np.arange(4.0), "an array of 1 dim")],
+)
+def test_what_is_no_table_is_refused(table, got):
+    with pytest.raises(ValueError, match=f"X is {got}.* shape .n_samples, n_features."):
+        make_tabular_pipeline(classifier()).fit(table, [0, 1, 0, 1])
 
 
 def test_numbers_with_gaps_that_cannot_be_read_are_refused():
