@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_array
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
 from .base import BaseMABPruned
@@ -195,13 +195,11 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
             )
         return codes.astype(np.int64)
 
-    def _encode_validation(self, y: Any, n_rows: int) -> NDArray[Any]:
+    def _encode_validation(self, y: Any) -> NDArray[Any]:
         if self.multilabel_:
             y = as_indicator(check_array(y, accept_sparse="csr", input_name="y_val"), "y_val")
-            check_consistent_length(np.empty(n_rows), y)
             return y.astype(np.float64)
         y = column_or_1d(y)
-        check_consistent_length(np.empty(n_rows), y)
         unknown = np.setdiff1d(y, self.classes_)
         if unknown.size:
             raise ValueError(f"y_val has classes that y has not: {unknown[:5].tolist()}.")
@@ -319,10 +317,9 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         self.y_ndim_ = y.ndim
         return y.reshape(len(y), -1).astype(np.float64)
 
-    def _encode_validation(self, y: Any, n_rows: int) -> NDArray[Any]:
+    def _encode_validation(self, y: Any) -> NDArray[Any]:
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y_val")
-        check_consistent_length(np.empty(n_rows), y)
-        return y.reshape(n_rows, -1)
+        return y.reshape(len(y), -1)
 
     def _make_task(self, data: Data, validation: Data) -> Task:
         return Task(data, validation, *regression_scores(self.scoring, validation))

@@ -91,6 +91,12 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
             target_opset={"": OPSET, "ai.onnx.ml": 3},
         )
     except (RuntimeError, NotImplementedError) as error:
+        lacking = _columns_lacking(pipeline, X)
+        if lacking:
+            raise ValueError(
+                f"X lacks columns that the pipeline was fitted with: {', '.join(lacking)}. Pass "
+                "rows as predict takes them."
+            ) from error
         raise RuntimeError(
             f"skl2onnx cannot convert a step of this {type(pipeline).__name__}: {error} Put "
             "another step in its place; or do that step in Python, and export the network alone "
@@ -203,6 +209,13 @@ def _columns_of_numbers(pipeline: Any) -> set[str]:
                 if asked == ColumnsOf(True):
                     found |= set(map(str, columns.get(name, ())))
     return found
+
+
+def _columns_lacking(pipeline: Any, X: Any) -> list[str]:
+    """Names of fit that a frame has not got; a pipeline need not use all of them."""
+    given = set(getattr(X, "columns", ()))
+    known = getattr(pipeline, "feature_names_in_", ())
+    return [repr(name) for name in known if name not in given] if given else []
 
 
 def _is_text(column: Any, name: str) -> bool:

@@ -11,9 +11,10 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 from user_nets import (
@@ -57,6 +58,14 @@ def test_unknown_policy_lists_the_names():
     for name in (*POLICIES, *CRITERIA):
         assert name in str(caught.value)
     assert "pass an object of sklearn_mabprune.policies" in str(caught.value)
+    assert "Did you mean 'ucb1'?" in str(caught.value)
+    refused(classifier(policy="zzz"), "policy='zzz' is unknown. Policies: ")
+
+
+@pytest.mark.parametrize("policy", [UCB1, Magnitude])
+def test_the_class_of_a_policy_is_no_policy(policy):
+    name = policy.__name__
+    refused(classifier(policy=policy), rf"policy={name} is a class. Pass an object: {name}\(\)")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +241,18 @@ def test_a_trained_network_without_a_score_is_said(budget):
 
 
 def test_unknown_scoring_is_said_before_training():
-    refused(classifier(scoring="acuracy"), "'acuracy' is not a valid scoring value")
+    message = "scoring='acuracy': 'acuracy' is not a valid scoring value"
+    refused(classifier(scoring="acuracy"), message)
+
+
+@pytest.mark.parametrize("scoring", [accuracy_score, lambda e, X, y: np.ones(3)])
+def test_what_is_no_scorer_is_said_before_training(scoring):
+    net = Untrained(Plain, criterion=nn.CrossEntropyLoss)
+    message = r"scoring=<function .* cannot be used: .*make_scorer\(metric\)"
+    refused(MABPrunedClassifier(net, scoring=scoring), message)
+    X, y = classes_table()
+    frozen = FrozenEstimator(small_classifier(max_epochs=1).fit(X, y))
+    refused(classifier(frozen, scoring=scoring), message, X, y)
 
 
 @pytest.mark.parametrize(
@@ -363,6 +383,13 @@ def test_criterion_without_a_loss_for_each_row():
     refused(classifier(plain_classifier(criterion=Own)), "criterion Own has no `reduction`")
 
 
+def test_divergence_on_logits_where_probabilities_are_meant():
+    refused(
+        classifier(plain_classifier(criterion=nn.NLLLoss)),
+        r"loss became nan \(NLLLoss reads probabilities .* use CrossEntropyLoss\)",
+    )
+
+
 def test_divergence_names_the_rate_and_the_way_out():
     net = small_classifier(lr=1e30, optimizer=torch.optim.SGD, dtype="float32")
     message = (
@@ -406,7 +433,8 @@ def test_values_that_are_no_numbers(value, word):
     wrong = X.copy()
     wrong[3, 2] = value
     refused(classifier(), f"Input X contains {word}", wrong, y)
-    refused(classifier(), f"Input X contains {word}", X, y, X_val=wrong, y_val=y)
+    message = f"X_val cannot be used: Input X contains {word}"
+    refused(classifier(), message, X, y, X_val=wrong, y_val=y)
     model, _, _ = fitted("classifier")
     with pytest.raises(ValueError, match=f"Input X contains {word}"):
         model.predict(wrong)
@@ -457,6 +485,19 @@ def test_tables_that_cannot_be_used(data, message, error):
     refused(classifier(), message, *data, error=error)
 
 
+def test_a_lazy_frame_has_no_rows():
+    lazy = pl.DataFrame(X).lazy()
+    refused(classifier(), r"X is a LazyFrame, .* pass X.collect\(\)", lazy, Y, error=TypeError)
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_values_that_are_text(dtype):
+    rows, y = values_table()
+    refused(regressor(), "y holds text, and the values", rows, np.full(len(y), "a", dtype))
+    table = np.full(rows.shape, "a", dtype)
+    refused(regressor(), "X holds text or categories", table, y)
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
@@ -484,10 +525,10 @@ def test_class_weights_that_cannot_be_used():
         ({"X_val": X}, "X_val and y_val go together: pass both or neither"),
         ({"y_val": Y}, "X_val and y_val go together: pass both or neither"),
         ({"X_val": X, "y_val": Y + 1}, r"y_val has classes that y has not: \[3\]"),
-        ({"X_val": X, "y_val": Y[:5]}, r"inconsistent numbers of samples: \[120, 5\]"),
+        ({"X_val": X, "y_val": Y[:5]}, r"X_val has 120 rows, y_val has 5"),
         (
             {"X_val": X[:, :4], "y_val": Y},
-            "X has 4 features, but MABPrunedClassifier is expecting 6",
+            "X_val cannot be used: X has 4 features, but MABPrunedClassifier is expecting 6",
         ),
     ],
 )
@@ -578,3 +619,16 @@ def test_features_too_large_for_least_squares():
     X, y = classes_table()
     message = "up to .*e\\+.*, are too large for ablation='least_squares'. Scale the features"
     refused(classifier(), message, 1e300 * X, y)
+
+
+def test_an_unfitted_estimator_says_how_to_fit_it():
+    with pytest.raises(NotFittedError, match=r"it is not fitted yet. Call fit.$"):
+        classifier().to_torch()
+    with pytest.raises(NotFittedError, match=r"or was fitted with refit=False. Call fit, with"):
+        MABPrunedClassifierCV(small_classifier()).to_torch()
+
+
+def test_the_cache_may_be_a_path(tmp_path):
+    model = classifier(memory=tmp_path / "cache").fit(*classes_table())
+    assert any((tmp_path / "cache").iterdir())
+    assert clone(model).memory == tmp_path / "cache"
