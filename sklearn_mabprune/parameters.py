@@ -154,7 +154,8 @@ PARAMETERS = """
 
 ATTRIBUTES = """
     estimator_ : skorch net
-        The pruned, fine-tuned network; ``partial_fit`` trains it on.
+        The pruned, fine-tuned network; ``partial_fit`` trains it on.  A classifier's knows
+        classes by their places in ``classes_``: pass it ``np.searchsorted(classes_, y)``.
     policy_ : Policy or Criterion
         What chose, as it was after the last round.
     neuron_support_ : list of ndarray of bool
