@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from dataclasses import replace
@@ -20,13 +21,14 @@ from sklearn.utils.validation import (
 from .chain import Chain, unwrap
 from .exceptions import PruningWarning
 from .export import Exports
-from .fine_tuning import FineTuning
+from .fine_tuning import FineTuning, check_optimizer
 from .fitting import Pruned, PruningPlan, Task, prune
-from .inputs import read_table, stacked
+from .inputs import read_table, read_validation, stacked
 from .losses import check_criterion
 from .parameters import (
     CONSTRAINTS,
     check_nested,
+    check_no_class,
     check_no_truth_values,
     resolve_net,
     resolve_policy,
@@ -37,6 +39,7 @@ from .progress import Progress
 from .randomness import draw_seeds
 from .resizing import ResizingMixin
 from .schedules import Budget
+from .scoring import check_score
 from .shrinking import copy_of_net
 from .sparse_rows import few, outputs_of
 from .splitting import Split, content_split
@@ -115,6 +118,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         return super().set_params(**params)
 
     def _validate_params(self) -> None:
+        check_no_class(self.policy)
         super()._validate_params()
         check_no_truth_values(self)
 
@@ -214,8 +218,8 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             stratify = codes if codes.ndim == 1 else None
             split = content_split(X, stratify, self.validation_fraction, seed)
         else:
-            X_val = read_table(self, X_val, reset=False)
-            y_val = self._encode_validation(y_val, X_val.shape[0])
+            X_val = read_validation(self, X_val, y_val)
+            y_val = self._encode_validation(y_val)
             if y_val.shape[1:] != codes.shape[1:]:
                 raise ValueError(f"y_val has {y_val.shape[1]} targets, y has {codes.shape[1]}.")
             first = len(codes)
@@ -242,11 +246,11 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 # What cannot work is refused before the training: budget and scoring.
                 sizes, least = chain.hidden_sizes, self.min_neurons
                 Budget.of(self.pruning_budget, self.budget_unit, sizes, chain.cost, least)
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    task.score(untrained, chain)
+                check_optimizer(untrained, self.fine_tune_epochs)
+                check_score(self.scoring, task.score, untrained, chain)
 
-            cached = check_memory(self.memory).cache(train, ignore=["on_start", "on_epoch"])
+            where = os.fspath(self.memory) if isinstance(self.memory, os.PathLike) else self.memory
+            cached = check_memory(where).cache(train, ignore=["on_start", "on_epoch"])
             return cached(
                 net,
                 task.data,
@@ -261,8 +265,10 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         check_weights(net, task.data, task.validation)
         net = copy_of_net(net)
         check_criterion(unwrap(net.criterion_), task.data.y)
-        check_fits(net.module_, few(rows_of(net, task.data).x), task.data.n_outputs)
+        first = few(rows_of(net, task.data).x)
+        chain = check_fits(net.module_, first, task.data.n_outputs)
         self._check_frozen(net)
+        check_score(self.scoring, task.score, net, chain)
         if own_rows:
             warnings.warn(
                 "The net came trained: rows that now serve for validation may have been trained "
@@ -277,6 +283,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         self, chooser: Any, net: Any, seeds: tuple[int, ...], progress: Progress
     ) -> PruningPlan:
         """What the parameters say about pruning."""
+        check_optimizer(net, self.fine_tune_epochs)
         return PruningPlan(
             chooser=chooser,
             budget=self.pruning_budget,
@@ -355,7 +362,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         raise NotImplementedError
 
-    def _encode_validation(self, y: Any, n_rows: int) -> NDArray[Any]:
+    def _encode_validation(self, y: Any) -> NDArray[Any]:
         raise NotImplementedError
 
     def _weigh(

@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_array
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
 from .base import BaseMABPruned
@@ -18,7 +18,7 @@ from .criteria import CRITERIA
 from .fitting import Task
 from .inputs import read_table
 from .networks import MLPNetClassifier, MLPNetRegressor
-from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS
+from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS, check_class_weights
 from .policies import POLICIES
 from .scoring import classification_scores, regression_scores
 from .targets import as_indicator, predicted, read_labels
@@ -195,13 +195,11 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
             )
         return codes.astype(np.int64)
 
-    def _encode_validation(self, y: Any, n_rows: int) -> NDArray[Any]:
+    def _encode_validation(self, y: Any) -> NDArray[Any]:
         if self.multilabel_:
             y = as_indicator(check_array(y, accept_sparse="csr", input_name="y_val"), "y_val")
-            check_consistent_length(np.empty(n_rows), y)
             return y.astype(np.float64)
         y = column_or_1d(y)
-        check_consistent_length(np.empty(n_rows), y)
         unknown = np.setdiff1d(y, self.classes_)
         if unknown.size:
             raise ValueError(f"y_val has classes that y has not: {unknown[:5].tolist()}.")
@@ -218,6 +216,8 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
                 "rows by sample_weight, or labels in the loss: MLPNetClassifier("
                 "criterion=BCEWithLogitsLoss, criterion__pos_weight=...)."
             )
+        if isinstance(self.class_weight, dict):
+            check_class_weights(self.class_weight)
         each = compute_sample_weight(self.class_weight, self.classes_[codes])
         each = each if weights is None else each * weights
         if not (each > 0).any():
@@ -236,11 +236,15 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
             return
         # A net whose weights were loaded from a file has seen no labels.
         known, n_classes = np.asarray(getattr(net, "classes_", self.classes_)), len(self.classes_)
+        # Names have their place in the sorted order; other numbers would be other classes.
+        names = self.classes_.dtype.kind not in "iufb"
         if not (
-            np.array_equal(known, np.arange(n_classes)) or np.array_equal(known, self.classes_)
+            np.array_equal(known, self.classes_)
+            or (names and np.array_equal(known, np.arange(n_classes)))
         ):
             raise ValueError(
-                f"The net was trained on classes {known.tolist()}, y has {self.classes_.tolist()}."
+                f"The net was trained on classes {known.tolist()}, y has {self.classes_.tolist()}. "
+                "Pass y with the classes that the net was trained on."
             )
 
 
@@ -313,10 +317,9 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         self.y_ndim_ = y.ndim
         return y.reshape(len(y), -1).astype(np.float64)
 
-    def _encode_validation(self, y: Any, n_rows: int) -> NDArray[Any]:
+    def _encode_validation(self, y: Any) -> NDArray[Any]:
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y_val")
-        check_consistent_length(np.empty(n_rows), y)
-        return y.reshape(n_rows, -1)
+        return y.reshape(len(y), -1)
 
     def _make_task(self, data: Data, validation: Data) -> Task:
         return Task(data, validation, *regression_scores(self.scoring, validation))

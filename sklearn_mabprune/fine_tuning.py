@@ -16,6 +16,7 @@ from .batches import epoch
 from .chain import unwrap
 from .randomness import global_generators
 from .rows import Rows
+from .self_sizing import needs_closure
 from .sparse_rows import outputs_of
 from .training import renew_optimizer
 
@@ -63,6 +64,23 @@ class FineTuning:
         else:
             cycles = (epochs,) if epochs else ()
         return cls(cycles, lr, distillation, temperature)
+
+
+def check_optimizer(net: Any, epochs: int | str) -> None:
+    """Refuse an initialised net whose optimizer cannot fine-tune, if it is to.
+
+    Raises
+    ------
+    ValueError
+        If its steps need a closure, as those of LBFGS do.
+    """
+    optimizer = getattr(net, "optimizer_", None)
+    if epochs != 0 and optimizer is not None and needs_closure(optimizer):
+        raise ValueError(
+            f"The net's optimizer {type(optimizer).__name__} needs a closure in every step, and "
+            "fine-tuning has none. Give the net optimizer=torch.optim.Adam, SGD or another of a "
+            "step a batch, or pass fine_tune_epochs=0."
+        )
 
 
 def fine_tune(

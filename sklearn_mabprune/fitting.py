@@ -31,6 +31,7 @@ from .remarks import (
     slower,
     spread_of,
     unfinished,
+    unscored,
     unused_features,
 )
 from .report import Measured, PruningPath, PruningReport
@@ -176,7 +177,9 @@ def prune(
         path.resume = patience.run(lambda: _resume(plan, net, walk, spread))
     before, after, batch_rows = patience.run(lambda: _measure(net, task, [original, final], rows))
     found = _complaints(walk, chosen, tuner, plan, len(task.validation))
-    found += rounded_away(plan.budget, budget) + slower(before, after, batch_rows)
+    found += unscored(walk.steps[0].score, task.score_name)
+    found += rounded_away(plan.budget, budget, plan.options.min_neurons)
+    found += slower(before, after, batch_rows)
     progress.clear()
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)

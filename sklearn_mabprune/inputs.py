@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _num_samples, validate_data
 
 from .sparse_rows import as_csr
 
@@ -34,8 +34,17 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     Raises
     ------
     ValueError
-        If X does not hold numbers; the message names the columns.
+        If X does not hold numbers, or y where it must; the message names the columns.
+    TypeError
+        If X is a LazyFrame.
     """
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError("X is a LazyFrame, which has no rows yet: pass X.collect().")
+    if options.get("y_numeric") and _is_text(y[0]):
+        raise ValueError(
+            "y holds text, and the values that a regressor learns are numbers. For classes use a "
+            "classifier."
+        )
     dtype = [np.float32] if _is_float32(X) else _DTYPES
     try:
         read = validate_data(estimator, X, *y, dtype=dtype, accept_sparse="csr", **options)
@@ -46,6 +55,18 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     if not y:
         return as_csr(read) if sparse.issparse(read) else read
     return (as_csr(read[0]), read[1]) if sparse.issparse(read[0]) else read
+
+
+def read_validation(estimator: Any, X_val: Any, y_val: Any) -> Any:
+    """Features of validation rows as :func:`read_table` reads them; errors say whose they are."""
+    try:
+        read = read_table(estimator, X_val, reset=False)
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"X_val cannot be used: {error}") from error
+    if read.shape[0] != _num_samples(y_val):
+        raise ValueError(f"X_val has {read.shape[0]:,} rows, y_val has {_num_samples(y_val):,}.")
+    return read
 
 
 def stacked(X: Any, below: Any) -> Any:
@@ -65,6 +86,19 @@ def _not_numbers(X: Any) -> str:
         f"X holds text or categories{which}{more}; a network needs numbers. Encode them, or let "
         "make_tabular_pipeline(estimator) do it: it takes frames with columns of any kind."
     )
+
+
+def _is_text(y: Any) -> bool:
+    """Whether targets are text that is no number; other faults scikit-learn knows how to tell."""
+    try:
+        y = np.asarray(y)
+        if y.dtype.kind in "USO":
+            y.astype(np.float64)
+    except TypeError:
+        return False
+    except ValueError as error:
+        return "could not convert string" in str(error)
+    return False
 
 
 def _is_float32(X: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _check_n_features, check_is_fitted
 
@@ -15,7 +16,7 @@ from .onnx_graph import OPSET, ContainerGraph, Writer, onnx_labels
 from .onnx_tables import register_table_converters
 from .optional import require
 from .plain_layers import n_outputs, plain_layers, precision
-from .tabular import as_text, is_number
+from .tabular import ColumnsOf, as_text, has_number_type
 
 
 def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
@@ -78,7 +79,7 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
     last = pipeline
     while isinstance(last, Pipeline):
         last = last.steps[-1][1]
-    initial_types = _inputs(X, _reads_text(pipeline))
+    initial_types = _inputs(X, _reads_text(pipeline), _columns_of_numbers(pipeline))
     if not hasattr(X, "columns") and np.ndim(X) == 2:
         _check_n_features(pipeline, X, reset=False)
     try:
@@ -90,6 +91,12 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
             target_opset={"": OPSET, "ai.onnx.ml": 3},
         )
     except (RuntimeError, NotImplementedError) as error:
+        lacking = _columns_lacking(pipeline, X)
+        if lacking:
+            raise ValueError(
+                f"X lacks columns that the pipeline was fitted with: {', '.join(lacking)}. Pass "
+                "rows as predict takes them."
+            ) from error
         raise RuntimeError(
             f"skl2onnx cannot convert a step of this {type(pipeline).__name__}: {error} Put "
             "another step in its place; or do that step in Python, and export the network alone "
@@ -149,7 +156,7 @@ def register_onnx_converters() -> None:
 # ------------------------------------------------------------------- inputs of a pipeline
 
 
-def _inputs(X: Any, categories_are_text: bool) -> list[tuple[str, Any]]:
+def _inputs(X: Any, categories_are_text: bool, of_numbers: set[str]) -> list[tuple[str, Any]]:
     """Names and types of the inputs, as skl2onnx wants them.
 
     Parameters
@@ -157,6 +164,8 @@ def _inputs(X: Any, categories_are_text: bool) -> list[tuple[str, Any]]:
     X : array-like or frame
     categories_are_text : bool
         Whether the pipeline reads as text whatever are no numbers, truth values too.
+    of_numbers : set of str
+        Columns that it reads as numbers whatever their type.
     """
     types = require("skl2onnx.common.data_types", "onnx")
     if hasattr(X, "columns"):
@@ -164,9 +173,12 @@ def _inputs(X: Any, categories_are_text: bool) -> list[tuple[str, Any]]:
     else:
         columns = {"X": X if hasattr(X, "dtype") else np.asarray(X)}
     numbers = {
-        name: np.asarray(values[:0]).dtype
+        # Numbers may lie in objects.
+        name: np.asarray(values[:0]).dtype if has_number_type(values) else np.dtype(np.float64)
         for name, values in columns.items()
-        if is_number(values) or not (categories_are_text or _is_text(values, name))
+        if has_number_type(values)
+        or name in of_numbers
+        or not (categories_are_text or _is_text(values, name))
     }
     # One type for all: skl2onnx joins columns without a cast, whatever they are.
     single = numbers and np.result_type(*numbers.values()) == np.float32
@@ -185,6 +197,25 @@ def _inputs(X: Any, categories_are_text: bool) -> list[tuple[str, Any]]:
 def _reads_text(pipeline: Any) -> bool:
     """Whether there is the step of `make_tabular_pipeline` that makes text of categories."""
     return any(getattr(part, "func", None) is as_text for part in pipeline.get_params().values())
+
+
+def _columns_of_numbers(pipeline: Any) -> set[str]:
+    """Columns of a frame that `make_tabular_pipeline` found to hold numbers, if it was used."""
+    found: set[str] = set()
+    for part in pipeline.get_params().values():
+        if isinstance(part, ColumnTransformer):
+            columns = {name: where for name, _, where in part.transformers_}
+            for name, _, asked in part.transformers:
+                if asked == ColumnsOf(True):
+                    found |= set(map(str, columns.get(name, ())))
+    return found
+
+
+def _columns_lacking(pipeline: Any, X: Any) -> list[str]:
+    """Names of fit that a frame has not got; a pipeline need not use all of them."""
+    given = set(getattr(X, "columns", ()))
+    known = getattr(pipeline, "feature_names_in_", ())
+    return [repr(name) for name in known if name not in given] if given else []
 
 
 def _is_text(column: Any, name: str) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from difflib import get_close_matches
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
@@ -50,7 +53,7 @@ CONSTRAINTS: dict[str, Any] = {
     "tolerance": [Interval(Real, 0, None, closed="left")],
     "max_pruning_rows": [Interval(Integral, 2, None, closed="left")],
     "keep_path": ["boolean"],
-    "memory": [str, HasMethods(["cache"]), None],
+    "memory": [str, PathLike, HasMethods(["cache"]), None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }
@@ -139,7 +142,7 @@ PARAMETERS = """
     keep_path : bool, default=True
         Keep up to a dozen networks of the path in ``pruning_path_``, where ``at_budget``
         starts; False makes the fitted estimator smaller.
-    memory : str, joblib.Memory or None, default=None
+    memory : str, path-like, joblib.Memory or None, default=None
         Caches the initial training, as in Pipeline: a grid over policies and budgets then
         trains once a fold.  Needs an integer `random_state`.
     random_state : int, RandomState or None, default=None
@@ -152,7 +155,8 @@ PARAMETERS = """
 
 ATTRIBUTES = """
     estimator_ : skorch net
-        The pruned, fine-tuned network; ``partial_fit`` trains it on.
+        The pruned, fine-tuned network; ``partial_fit`` trains it on.  A classifier's knows
+        classes by their places in ``classes_``: pass it ``np.searchsorted(classes_, y)``.
     policy_ : Policy or Criterion
         What chose, as it was after the last round.
     neuron_support_ : list of ndarray of bool
@@ -190,11 +194,25 @@ def resolve_policy(policy: str | Policy | Criterion) -> Policy | Criterion:
         return chooser
     known: dict[str, Any] = {**POLICIES, **CRITERIA}
     if policy not in known:
+        near = "".join(f" Did you mean {name!r}?" for name in get_close_matches(policy, known, 1))
         raise ValueError(
-            f"policy={policy!r} is unknown. Policies: {', '.join(POLICIES)}; criteria: "
+            f"policy={policy!r} is unknown.{near} Policies: {', '.join(POLICIES)}; criteria: "
             f"{', '.join(CRITERIA)}; or pass an object of sklearn_mabprune.policies."
         )
     return known[policy]()
+
+
+def check_no_class(policy: Any) -> None:
+    """Refuse a class where its object is meant.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError that names the parameter.
+    """
+    if isinstance(policy, type) and issubclass(policy, (Policy, Criterion)):
+        name = policy.__name__
+        raise InvalidParameterError(f"policy={name} is a class. Pass an object: {name}().")
 
 
 def check_no_truth_values(owner: BaseEstimator) -> None:
@@ -212,6 +230,23 @@ def check_no_truth_values(owner: BaseEstimator) -> None:
             raise InvalidParameterError(
                 f"{name}={value} of {type(owner).__name__} is a truth value, and would count as "
                 f"{int(value)}. Pass a number."
+            )
+
+
+def check_class_weights(weights: dict[Any, Any]) -> None:
+    """Refuse weights of classes that are no finite numbers, or less than 0.
+
+    Raises
+    ------
+    ValueError
+        It names the class and its weight.
+    """
+    for label, weight in weights.items():
+        number = isinstance(weight, Real) and not isinstance(weight, bool)
+        if not (number and math.isfinite(weight) and weight >= 0):
+            raise ValueError(
+                f"class_weight has {weight!r} for the class {label!r}: pass a finite number, at "
+                "least 0."
             )
 
 

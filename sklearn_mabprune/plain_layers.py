@@ -48,12 +48,10 @@ def plain_layers(estimator: Any) -> list[nn.Module]:
 
 def module_layers(estimator: Any) -> list[nn.Module]:
     """The module's own layers: copies, on the CPU, in evaluation mode, idle ones left out."""
-    check_is_fitted(
-        estimator,
-        "estimator_",
-        msg="This %(name)s has no network: it is not fitted yet, or was fitted with refit=False. "
-        "Call fit, with refit=True.",
-    )
+    told = "it is not fitted yet. Call fit."
+    if hasattr(estimator, "refit"):
+        told = "it is not fitted yet, or was fitted with refit=False. Call fit, with refit=True."
+    check_is_fitted(estimator, "estimator_", msg=f"This %(name)s has no network: {told}")
     module = copy.deepcopy(unwrap(estimator.estimator_.module_)).cpu().eval()
     return [layer for layer in module.children() if not isinstance(layer, _IDLE)]
 

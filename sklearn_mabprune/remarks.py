@@ -28,10 +28,29 @@ def slower(before: Measured, after: Measured, batch_rows: int) -> list[str]:
     ]
 
 
-def rounded_away(asked: float | int | str, budget: Budget) -> list[str]:
+def unscored(score: float, name: str) -> list[str]:
+    """That the unpruned network has no score, where it has none: then tolerance means nothing."""
+    if not np.isnan(score):
+        return []
+    return [
+        f"The score of the unpruned network ({name}) is nan on the validation rows: `tolerance` "
+        'could not be looked at, and pruning_budget="auto" removes nothing. Pass more or other '
+        "rows as X_val and y_val, or another scoring."
+    ]
+
+
+def rounded_away(asked: float | int | str, budget: Budget, min_neurons: int) -> list[str]:
     """That a share is less than one neuron, where it is: nothing goes, and nobody said so."""
     if isinstance(asked, str) or asked == 0 or budget.target > 0:
         return []
+    removable = budget.gone(tuple(min(min_neurons, size) for size in budget.original))
+    if not removable:
+        return [
+            f"pruning_budget={asked!r} removed nothing, and no budget could: no hidden layer is "
+            f"wider than min_neurons={min_neurons}. Train a wider network"
+            f"{', or lower min_neurons' * (min_neurons > 1)}; pruning_budget=0 says that nothing "
+            "is to go."
+        ]
     # The smallest share that is one, in digits that do not fall below it.
     share = np.ceil(1e4 / budget.total) / 1e4
     return [

@@ -210,7 +210,7 @@ def _take(old: Any, new: Any) -> Any:
         new.min_neurons,
     )
     number = _step_of(old, new, budget)
-    told = rounded_away(new.pruning_budget, budget)
+    told = rounded_away(new.pruning_budget, budget, new.min_neurons)
     for text in told:
         warnings.warn(text, PruningWarning, stacklevel=3)
     fitted = {n: v for n, v in vars(old).items() if n.endswith("_") and not n.startswith("_")}

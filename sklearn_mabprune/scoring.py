@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,7 @@ def classification_scores(
     several = validation.y.ndim == 2
     labels = validation.y.astype(np.int64) if several else classes[validation.y]
     weights = _weights(validation)
-    scorer = None if scoring is None else get_scorer(scoring)
+    scorer = _scorer(scoring)
 
     def score(net: Any, chain: Chain) -> float:
         view = ClassifierView(net, chain, classes, several)
@@ -67,7 +68,7 @@ def regression_scores(scoring: Any, validation: Data) -> tuple[Score, Score, str
     """Score (None: R2) and root mean squared error of a net's chain, and their names."""
     truth = validation.y[:, 0] if validation.y.shape[1] == 1 else validation.y
     weights = _weights(validation)
-    scorer = None if scoring is None else get_scorer(scoring)
+    scorer = _scorer(scoring)
 
     def score(net: Any, chain: Chain) -> float:
         view = RegressorView(net, chain)
@@ -80,6 +81,43 @@ def regression_scores(scoring: Any, validation: Data) -> tuple[Score, Score, str
         return float(root_mean_squared_error(truth, predicted, **weights))
 
     return score, loss, _name(scoring, "R2"), "RMSE"
+
+
+def check_score(scoring: Any, score: Score, net: Any, chain: Chain) -> None:
+    """Refuse a `scoring` of the user's that gives no number, before time is spent.
+
+    Raises
+    ------
+    ValueError
+        If there is no score of the net, or if it is not a number.
+    """
+    if scoring is None:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = score(net, chain)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"scoring={scoring!r} cannot be used: {error}. It is called as scoring(estimator, "
+                "X, y) and returns a number; sklearn.metrics.make_scorer(metric) makes one of a "
+                "metric."
+            ) from error
+    if np.isnan(found):
+        raise ValueError(
+            f"scoring={scoring!r} gives nan on the validation rows, which says nothing of a "
+            "network. Pass a score that they have a value of, or other rows as X_val and y_val."
+        )
+
+
+def _scorer(scoring: Any) -> Any:
+    """The scorer of a name, or a callable as it is; None: the default, which is none of these."""
+    if scoring is None:
+        return None
+    try:
+        return get_scorer(scoring)
+    except ValueError as error:
+        raise ValueError(f"scoring={scoring!r}: {error}") from error
 
 
 def _weights(validation: Data) -> dict[str, Any]:

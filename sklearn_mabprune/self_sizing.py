@@ -23,6 +23,21 @@ _FLOAT64_ROWS = _FLOAT64_FEATURES = 2000
 _LEAST = {"max_epochs": 0, "batch_size": 1, "patience": 1}
 
 
+def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a step of the optimizer evaluates the loss by itself, as LBFGS does.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mabprune.self_sizing import needs_closure
+    >>> weights = [torch.zeros(1, requires_grad=True)]
+    >>> needs_closure(torch.optim.LBFGS(weights)), needs_closure(torch.optim.SGD(weights))
+    (True, False)
+    """
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
 class WeightedLossMixin:
     """Lets a skorch net honour sample weights.
 
@@ -183,6 +198,18 @@ class SelfSizing(WeightedLossMixin):
         if fusible and not kwargs.get("foreach"):
             kwargs.setdefault("fused", True)
         return args, kwargs
+
+    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """As in skorch; refuses optimizers that the lean loop has no closure for."""
+        super().initialize_optimizer(*args, **kwargs)  # type: ignore[misc]
+        if needs_closure(self.optimizer_):
+            name = type(self.optimizer_).__name__
+            raise ValueError(
+                f"optimizer={name} of {type(self).__name__} needs a closure in every step, which "
+                "this net has not got. Pass optimizer=torch.optim.Adam, SGD or another of a "
+                "step a batch; or train your module in a plain skorch net."
+            )
+        return self
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:

@@ -116,7 +116,8 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
     -----
     PruningWarning
         If a side would have fewer than two rows or training would lack a class: then all
-        rows stand on both sides.
+        rows stand on both sides.  Also if copies make the share of validation rows more than
+        twice what was asked for.
     """
     hashes = hash_rows(X, seed)
     unique, where = np.unique(hashes, return_inverse=True)
@@ -143,4 +144,15 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
         )
         everything = np.arange(len(hashes))
         return Split(everything, everything, 1.0, shared=True)
-    return Split(train, validation, len(validation) / len(hashes))
+    share = len(validation) / len(hashes)
+    # Copies alone make it so large; few distinct rows do so too, but there is no help for those.
+    if share > 2 * fraction and len(validation) > 2 * chosen.sum():
+        warnings.warn(
+            f"{len(validation):,} of {len(hashes):,} rows validate ({share:.0%}, "
+            f"validation_fraction={fraction}): they are copies of {chosen.sum()} of "
+            f"{len(unique)} distinct rows, and copies stay on one side. The network is trained "
+            "without these. Pass X_val and y_val to train on all distinct rows.",
+            PruningWarning,
+            stacklevel=2,
+        )
+    return Split(train, validation, share)

@@ -207,6 +207,10 @@ class _Watch(Callback):
 
 
 def _diverged(net: Any, what: str) -> ValueError:
+    if isinstance(unwrap(net.criterion_), nn.NLLLoss):
+        # skorch takes the logarithm; that of a logit, or of a logarithm, is often nan.
+        what += " (NLLLoss reads probabilities in skorch: does the module end in a Softmax? If it "
+        what += "ends in logits, use CrossEntropyLoss)"
     return ValueError(
         f"{what} in epoch {len(net.history)}: with lr={net.lr} the training diverges. Lower the "
         "net's lr, and scale the features (StandardScaler); a regression net of your own needs "

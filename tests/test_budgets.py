@@ -87,6 +87,19 @@ def test_a_share_of_less_than_one_neuron_is_said(unit, total, least):
         assert "less than one" not in str(kept.at_budget(budget, X, y).pruning_report_)
 
 
+@pytest.mark.parametrize(("least", "way_out"), [(1, ";"), (8, ", or lower min_neurons;")])
+def test_where_nothing_can_go_no_budget_is_recommended(least, way_out):
+    X, y = classes_table()
+    sizes = (least, 1)
+    net = small_classifier(module__hidden_layer_sizes=sizes)
+    message = f"no hidden layer is wider than min_neurons={least}. Train a wider network{way_out}"
+    model = classifier(net, pruning_budget=0.05, min_neurons=least)
+    with pytest.warns(PruningWarning, match=message):
+        model.fit(X, y)
+    assert model.hidden_layer_sizes_ == sizes
+    assert "Pass a count" not in str(model.pruning_report_)
+
+
 @pytest.mark.parametrize("unit", ["parameters", "macs"])
 @pytest.mark.parametrize("budget", [0.4, 0.7, 60])
 def test_budget_of_parameters_or_macs(unit, budget):

@@ -58,7 +58,9 @@ ALLOWED: dict[str, set[str]] = {
         "batches", "chain", "losses", "networks", "randomness", "rows", "self_sizing",
         "sparse_rows",
     },
-    "fine_tuning": {"batches", "chain", "randomness", "rows", "sparse_rows", "training"},
+    "fine_tuning": {
+        "batches", "chain", "randomness", "rows", "self_sizing", "sparse_rows", "training",
+    },
     # what a removal takes away, how it is measured, how it is done
     "tracing": {"exceptions", "layers"},
     "chain": {"exceptions", "layers", "sparse_rows", "tracing"},
@@ -117,7 +119,7 @@ ALLOWED: dict[str, set[str]] = {
     "base": {
         "chain", "exceptions", "export", "fine_tuning", "fitting", "inputs", "losses",
         "parameters", "path", "predicting", "progress", "randomness", "resizing", "schedules",
-        "shrinking", "sparse_rows", "splitting", "training",
+        "scoring", "shrinking", "sparse_rows", "splitting", "training",
     },
     "estimators": {
         "base", "criteria", "fitting", "inputs", "networks", "parameters", "policies", "scoring",

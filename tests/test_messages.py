@@ -11,8 +11,10 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 from user_nets import (
@@ -56,6 +58,14 @@ def test_unknown_policy_lists_the_names():
     for name in (*POLICIES, *CRITERIA):
         assert name in str(caught.value)
     assert "pass an object of sklearn_mabprune.policies" in str(caught.value)
+    assert "Did you mean 'ucb1'?" in str(caught.value)
+    refused(classifier(policy="zzz"), "policy='zzz' is unknown. Policies: ")
+
+
+@pytest.mark.parametrize("policy", [UCB1, Magnitude])
+def test_the_class_of_a_policy_is_no_policy(policy):
+    name = policy.__name__
+    refused(classifier(policy=policy), rf"policy={name} is a class. Pass an object: {name}\(\)")
 
 
 @pytest.mark.parametrize(
@@ -210,8 +220,39 @@ def test_parameters_out_of_range(params, allowed):
     refused(MABPrunedClassifier(**{"estimator": small_classifier(), **params}), message)
 
 
+@pytest.mark.parametrize("budget", [0.5, "auto"])
+def test_a_score_that_is_no_number_is_said_before_the_training(budget):
+    net = Untrained(Plain, criterion=nn.CrossEntropyLoss)
+    model = MABPrunedClassifier(net, pruning_budget=budget, scoring=lambda e, X, y: np.nan)
+    refused(model, "scoring=.* gives nan on the validation rows")
+
+
+@pytest.mark.parametrize("budget", [0.5, "auto"])
+def test_a_trained_network_without_a_score_is_said(budget):
+    X, y = values_table()
+    message = r"score of the unpruned network \(R2\) is nan on the validation rows: .*X_val"
+    model = regressor(pruning_budget=budget)
+    with (
+        pytest.warns(PruningWarning, match=message),
+        pytest.warns(UndefinedMetricWarning),  # R2 of one row
+    ):
+        model.fit(X, y, X_val=X[:1], y_val=y[:1])
+    assert "is nan on the validation rows" in str(model.pruning_report_)
+
+
 def test_unknown_scoring_is_said_before_training():
-    refused(classifier(scoring="acuracy"), "'acuracy' is not a valid scoring value")
+    message = "scoring='acuracy': 'acuracy' is not a valid scoring value"
+    refused(classifier(scoring="acuracy"), message)
+
+
+@pytest.mark.parametrize("scoring", [accuracy_score, lambda e, X, y: np.ones(3)])
+def test_what_is_no_scorer_is_said_before_training(scoring):
+    net = Untrained(Plain, criterion=nn.CrossEntropyLoss)
+    message = r"scoring=<function .* cannot be used: .*make_scorer\(metric\)"
+    refused(MABPrunedClassifier(net, scoring=scoring), message)
+    X, y = classes_table()
+    frozen = FrozenEstimator(small_classifier(max_epochs=1).fit(X, y))
+    refused(classifier(frozen, scoring=scoring), message, X, y)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +304,14 @@ def test_frozen_net_of_other_features_or_classes():
     net = plain_classifier(classes=["a", "b", "c"]).initialize()
     message = r"trained on classes \['a', 'b', 'c'\], y has \[0, 1, 2\]"
     refused(classifier(FrozenEstimator(net)), message, X, y)
+
+
+@pytest.mark.parametrize("other", [lambda y: 5 - y, lambda y: y + 1, lambda y: 2.0 * y])
+def test_frozen_net_that_knows_other_numbers(other):
+    X, y = classes_table()
+    net = small_classifier(max_epochs=1).fit(X, y)
+    message = r"trained on classes \[0, 1, 2\], y has \[.*\]. Pass y with the classes that the net"
+    refused(classifier(FrozenEstimator(net)), message, X, other(y))
 
 
 @pytest.mark.parametrize("given", ["sample_weight", "class_weight"])
@@ -334,6 +383,13 @@ def test_criterion_without_a_loss_for_each_row():
     refused(classifier(plain_classifier(criterion=Own)), "criterion Own has no `reduction`")
 
 
+def test_divergence_on_logits_where_probabilities_are_meant():
+    refused(
+        classifier(plain_classifier(criterion=nn.NLLLoss)),
+        r"loss became nan \(NLLLoss reads probabilities .* use CrossEntropyLoss\)",
+    )
+
+
 def test_divergence_names_the_rate_and_the_way_out():
     net = small_classifier(lr=1e30, optimizer=torch.optim.SGD, dtype="float32")
     message = (
@@ -341,6 +397,29 @@ def test_divergence_names_the_rate_and_the_way_out():
         r"Lower the net's lr, and scale the features \(StandardScaler\)"
     )
     refused(classifier(net), message)
+
+
+@pytest.mark.parametrize("net", [small_classifier, plain_classifier])
+def test_optimizers_that_need_a_closure_are_refused(net):
+    X, y = classes_table()
+    lbfgs = net(optimizer=torch.optim.LBFGS)
+    message = r"optimizer[ =]LBFGS .*needs a closure in every step.* optimizer=torch.optim.Adam"
+    refused(classifier(lbfgs), message, X, y)
+    if net is small_classifier:
+        with pytest.raises(ValueError, match=message):
+            lbfgs.fit(X, y)
+
+
+def test_a_plain_net_with_such_an_optimizer_is_pruned_without_fine_tuning():
+    X, y = classes_table()
+    net = plain_classifier(optimizer=torch.optim.LBFGS, max_epochs=2)
+    model = classifier(net, fine_tune_epochs=0).fit(X, y)
+    assert sum(model.hidden_layer_sizes_) == 9
+    frozen = FrozenEstimator(clone(net).fit(X.astype(np.float32), y))
+    message = "optimizer LBFGS .* or pass fine_tune_epochs=0"
+    refused(classifier(frozen), message, X, y, X_val=X, y_val=y)
+    with pytest.raises(ValueError, match="or pass fine_tune_epochs=0"):
+        clone(model).fit(X, y).set_params(fine_tune_epochs=3).at_budget(0.2, X, y)
 
 
 # ------------------------------------------------------------------------------------- data
@@ -354,7 +433,8 @@ def test_values_that_are_no_numbers(value, word):
     wrong = X.copy()
     wrong[3, 2] = value
     refused(classifier(), f"Input X contains {word}", wrong, y)
-    refused(classifier(), f"Input X contains {word}", X, y, X_val=wrong, y_val=y)
+    message = f"X_val cannot be used: Input X contains {word}"
+    refused(classifier(), message, X, y, X_val=wrong, y_val=y)
     model, _, _ = fitted("classifier")
     with pytest.raises(ValueError, match=f"Input X contains {word}"):
         model.predict(wrong)
@@ -405,6 +485,19 @@ def test_tables_that_cannot_be_used(data, message, error):
     refused(classifier(), message, *data, error=error)
 
 
+def test_a_lazy_frame_has_no_rows():
+    lazy = pl.DataFrame(X).lazy()
+    refused(classifier(), r"X is a LazyFrame, .* pass X.collect\(\)", lazy, Y, error=TypeError)
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_values_that_are_text(dtype):
+    rows, y = values_table()
+    refused(regressor(), "y holds text, and the values", rows, np.full(len(y), "a", dtype))
+    table = np.full(rows.shape, "a", dtype)
+    refused(regressor(), "X holds text or categories", table, y)
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
@@ -421,6 +514,9 @@ def test_weights_that_cannot_be_used(weights, message):
 def test_class_weights_that_cannot_be_used():
     refused(classifier(class_weight={0: 0, 1: 0, 2: 0}), "leaves no row with a weight")
     refused(classifier(class_weight={0: 1, "b": 1}), "are not in class_weight")
+    for value in (-1, None, np.nan, np.inf, "2", True):
+        message = f"class_weight has {value!r} for the class 1: pass a finite number, at least 0"
+        refused(classifier(class_weight={0: 1, 1: value, 2: 1}), message)
 
 
 @pytest.mark.parametrize(
@@ -429,10 +525,10 @@ def test_class_weights_that_cannot_be_used():
         ({"X_val": X}, "X_val and y_val go together: pass both or neither"),
         ({"y_val": Y}, "X_val and y_val go together: pass both or neither"),
         ({"X_val": X, "y_val": Y + 1}, r"y_val has classes that y has not: \[3\]"),
-        ({"X_val": X, "y_val": Y[:5]}, r"inconsistent numbers of samples: \[120, 5\]"),
+        ({"X_val": X, "y_val": Y[:5]}, r"X_val has 120 rows, y_val has 5"),
         (
             {"X_val": X[:, :4], "y_val": Y},
-            "X has 4 features, but MABPrunedClassifier is expecting 6",
+            "X_val cannot be used: X has 4 features, but MABPrunedClassifier is expecting 6",
         ),
     ],
 )
@@ -523,3 +619,16 @@ def test_features_too_large_for_least_squares():
     X, y = classes_table()
     message = "up to .*e\\+.*, are too large for ablation='least_squares'. Scale the features"
     refused(classifier(), message, 1e300 * X, y)
+
+
+def test_an_unfitted_estimator_says_how_to_fit_it():
+    with pytest.raises(NotFittedError, match=r"it is not fitted yet. Call fit.$"):
+        classifier().to_torch()
+    with pytest.raises(NotFittedError, match=r"or was fitted with refit=False. Call fit, with"):
+        MABPrunedClassifierCV(small_classifier()).to_torch()
+
+
+def test_the_cache_may_be_a_path(tmp_path):
+    model = classifier(memory=tmp_path / "cache").fit(*classes_table())
+    assert any((tmp_path / "cache").iterdir())
+    assert clone(model).memory == tmp_path / "cache"

@@ -241,7 +241,7 @@ def test_refused(model, Y, message):
     [
         (table()[1][80:, :3], "y_val has 3 targets, y has 4"),
         (table()[1][80:] + 1, "y_val with several columns must be an indicator"),
-        (table()[1][90:], "inconsistent numbers of samples"),
+        (table()[1][90:], "X_val has 40 rows, y_val has 30"),
         (table()[1][80:, 0], "Expected 2D array, got 1D array"),
     ],
 )

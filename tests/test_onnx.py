@@ -39,7 +39,7 @@ from user_nets import (
     values_table,
 )
 
-from sklearn_mabprune import pipeline_to_onnx, register_onnx_converters
+from sklearn_mabprune import make_tabular_pipeline, pipeline_to_onnx, register_onnx_converters
 from sklearn_mabprune.layers import BY_NAME
 from sklearn_mabprune.onnx_graph import LAYERS, onnx_model
 from sklearn_mabprune.plain_layers import _IDLE
@@ -352,6 +352,16 @@ def test_rows_of_another_width_are_refused():
     pipeline = make_pipeline(StandardScaler(), classifier()).fit(X, y)
     with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 6"):
         pipeline_to_onnx(pipeline, X[:, :2])
+
+
+@pytest.mark.parametrize("tabular", [False, True])
+def test_frames_that_lack_columns_are_refused(tabular):
+    X, y = classes_table()
+    X = pd.DataFrame(X, columns=list("abcdef"))
+    make = make_tabular_pipeline if tabular else lambda net: make_pipeline(StandardScaler(), net)
+    pipeline = make(classifier()).fit(X, y)
+    with pytest.raises(ValueError, match=r"X lacks columns .* fitted with: 'd', 'f'. Pass rows"):
+        pipeline_to_onnx(pipeline, X.drop(columns=["d", "f"]))
 
 
 def test_a_pipeline_that_is_not_fitted_is_refused():

@@ -69,6 +69,15 @@ def test_a_table_of_everything(max_categories):
     assert_same(model, X[:150], X[150:], new, X[:1])
 
 
+def test_objects_that_are_numbers():
+    X, y = frame(120)
+    X = X[["number", "text", "mixed"]].assign(n=pd.Series([1, None, 3] * 40, dtype=object))
+    model = make_tabular_pipeline(classifier()).fit(X, y)
+    # A row that alone would say neither that "n" are numbers nor that "mixed" are not.
+    one = X[1:2].assign(mixed=pd.Series([1], index=[1], dtype=object))
+    assert_same(model, one, X)
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -259,6 +259,22 @@ def test_a_class_that_training_would_lack_makes_all_rows_serve():
         assert content_split(X, y, 0.2, 0).shared
 
 
+def test_many_copies_of_few_rows_are_said():
+    """Parity of three bits: what no row of training shows cannot be learnt."""
+    X = np.tile(np.array([[k >> 2 & 1, k >> 1 & 1, k & 1] for k in range(8)], float), (100, 1))
+    y = X.sum(axis=1).astype(int) % 2
+    message = (
+        r"200 of 800 rows validate \(25%, validation_fraction=0.1\): they are copies of 2 of 8 "
+        r"distinct rows, .* Pass X_val and y_val"
+    )
+    with pytest.warns(PruningWarning, match=message):
+        split = content_split(X, y, 0.1, 0)
+    assert split.share == 0.25
+    # Where a quarter is what was asked for, and where no copies are in it, there is no news.
+    content_split(X, y, 0.2, 0)
+    content_split(np.arange(6.0)[:, None], np.arange(6) % 2, 0.1, 0)
+
+
 def test_the_least_that_can_be_split():
     """Four distinct rows of two classes, or four of a regression."""
     X = np.arange(4.0)[:, None]

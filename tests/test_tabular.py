@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -143,11 +145,64 @@ def test_numbers_alone_stay_what_they_are():
         pd.DataFrame({"x": [1.0, 2], "when": pd.to_datetime(["2020-01-01", "2021-01-01"])}),
         pd.DataFrame({"x": [1.0, 2], "when": pd.to_timedelta([1, 2], unit="D")}),
         pl.DataFrame({"x": [1.0, 2], "when": [dt.date(2020, 1, 1), dt.date(2021, 1, 1)]}),
+        pd.DataFrame({"x": [1.0, 2], "when": [dt.date(2020, 1, 1), None]}),
+        pd.DataFrame({"x": [1.0, 2], "when": [None, dt.time(12)]}),
+        pd.DataFrame({"x": [1.0, 2], "when": pd.period_range("2020", periods=2, freq="Y")}),
     ],
 )
 def test_dates_are_refused_by_name(dates):
     with pytest.raises(ValueError, match=r"dates or times in 'when'.* Put numbers in their place"):
         make_tabular_pipeline(classifier()).fit(dates, [0, 1])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, None, 3, 4],
+        [Decimal("1"), None, Decimal(3), Decimal("4.0")],
+        [1.0, np.nan, 3, np.float32(4)],
+        [1.0, None, 3.0, 4.0],
+        [np.int8(1), Decimal("NaN"), 3, 4],
+    ],
+)
+def test_objects_that_are_numbers_are_numbers(values):
+    objects, y = pd.Series(values, dtype=object), [0, 1, 0, 1]
+    X = pd.DataFrame({"n": objects, "c": list("abab")})
+    floats = X.assign(n=[1.0, np.nan, 3.0, 4.0])
+    model = make_tabular_pipeline(LogisticRegression())
+    expected = clone(model).fit(floats, y)[:-1].transform(floats)
+    np.testing.assert_allclose(model.fit(X, y)[:-1].transform(X), expected)
+    np.testing.assert_allclose(model[:-1].transform(X[:1]), expected[:1])
+    assert ColumnsOf(True)(X.to_numpy()) == [0]
+
+
+@pytest.mark.parametrize(
+    "values", [[True, None, False], [None, None, np.nan], [1, True, 2], [1, "a"]]
+)
+def test_objects_that_are_no_numbers_are_categories(values):
+    assert ColumnsOf(False)(pd.DataFrame({"c": pd.Series(values, dtype=object)})) == ["c"]
+
+
+@pytest.mark.parametrize("estimator", [None, 3, "net"])
+def test_what_is_no_estimator_is_refused(estimator):
+    with pytest.raises(TypeError, match="is no estimator: pass an object with a fit"):
+        make_tabular_pipeline(estimator)
+
+
+@pytest.mark.parametrize(
+    ("table", "got"),
+    [(sparse.csr_matrix(np.eye(4)), "a sparse matrix"), (np.arange(4.0), "an array of 1 dim")],
+)
+def test_what_is_no_table_is_refused(table, got):
+    with pytest.raises(ValueError, match=f"X is {got}.* shape .n_samples, n_features."):
+        make_tabular_pipeline(classifier()).fit(table, [0, 1, 0, 1])
+
+
+def test_numbers_with_gaps_that_cannot_be_read_are_refused():
+    X = pd.DataFrame({"n": pd.Series([1, pd.NA, 3], dtype=object)})
+    with pytest.raises(ValueError, match=r"in 'n'. .*X\[name\].astype\('Float64'\)"):
+        ColumnsOf(True)(X)
+    assert ColumnsOf(True)(X.astype("Float64")) == ["n"]
 
 
 @settings(deadline=None, max_examples=30, derandomize=True)

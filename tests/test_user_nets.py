@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import log_loss
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 from user_nets import (
@@ -234,6 +235,16 @@ def test_frozen_net_with_labels_of_its_own():
     with pytest.warns(PruningWarning, match="came trained"):
         model = classifier(FrozenEstimator(net), pruning_budget=0).fit(X, y)
     np.testing.assert_array_equal(model.predict(X), model.classes_[net.predict(X)])
+
+
+def test_the_pruned_net_trains_on_with_the_places_of_labels():
+    X, codes = classes_table()
+    y = np.array(["no", "perhaps", "yes"])[codes]
+    model = classifier(fine_tune_epochs=0).fit(X, y)
+    before = model.pruning_report_.after.loss
+    model.estimator_.partial_fit(X, np.searchsorted(model.classes_, y))
+    np.testing.assert_array_equal(model.predict(X), model.classes_[model.estimator_.predict(X)])
+    assert log_loss(y, model.predict_proba(X)) < before
 
 
 # ----------------------------------------------------------------- what fit leaves behind
