@@ -22,6 +22,8 @@ from .training import renew_optimizer
 
 #: Cycles of "auto" fine-tuning, as shares of the epochs of the initial training.
 _CYCLES = (0.25, 0.5, 1.0)
+#: Losses are told apart by so many digits behind the point.
+_DECIMALS = 9
 
 
 @dataclass(frozen=True)
@@ -184,11 +186,16 @@ def _cycle(
 
 
 def _recovered(module: nn.Module, rows: Rows, wanted: Tensor) -> bool:
-    """Whether losses are as low as these, but for a standard error of the difference."""
-    difference = validation_losses(module, rows) - wanted
-    weights = rows.weights / rows.weights.sum()
-    mean = float(difference @ weights)
-    error = float(((difference - mean) ** 2) @ weights**2) ** 0.5
+    """Whether losses are as low as these, but for a standard error of the difference.
+
+    Copies of a row, which differ by rounding at most, are one row of all their weight: they
+    tell no more than one, and a weight says the same as that many copies.
+    """
+    difference = (validation_losses(module, rows) - wanted).round(decimals=_DECIMALS)
+    found, which = difference.unique(return_inverse=True)
+    weights = torch.zeros_like(found).index_add(0, which, rows.weights / rows.weights.sum())
+    mean = float(found @ weights)
+    error = float(((found - mean) ** 2) @ weights**2) ** 0.5
     return mean <= error
 
 

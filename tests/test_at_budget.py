@@ -187,7 +187,7 @@ def test_the_default_policy_where_few_neurons_are_estimated(variate, cache):
     X, y = classes_table()
     net = small_classifier(module__hidden_layer_sizes=(40, 24))
     model = classifier(
-        net, policy="boundary", control_variate=variate, step=1, pull_batch_size=25,
+        net, policy=Boundary(stale=0.06), control_variate=variate, step=1, pull_batch_size=25,
         fine_tune_epochs=0, memory=cache, pruning_budget=30,
     ).fit(X, y)  # fmt: skip
     asked = set(model.pruning_path_.n_backward[1:].tolist())

@@ -309,6 +309,26 @@ def test_recovered_within_a_standard_error_of_the_paired_difference():
         assert _recovered(net.module_, rows, wanted) is enough
 
 
+def test_a_weight_says_the_same_as_copies():
+    """On either side of the standard error, which counts copies as one row."""
+    net, _, validation = trained(weights=None)
+    rng = np.random.default_rng(0)
+    times = rng.integers(1, 4, len(validation))
+    copies = np.repeat(np.arange(len(times)), times)
+    weighted = type(validation)(
+        validation.x, validation.targets, torch.tensor(times / times.mean()), validation.loss
+    )
+    repeated = validation.at(torch.tensor(copies))
+    noise = rng.normal(size=len(times))
+    losses = validation_losses(net.module_, validation).numpy()
+    mean = np.average(noise, weights=times)
+    error = np.sqrt(np.sum((times / times.sum()) ** 2 * (noise - mean) ** 2))
+    for shift, enough in ((0.98 * error, True), (1.02 * error, False)):
+        wanted = torch.tensor(losses - noise + mean - shift)
+        assert _recovered(net.module_, weighted, wanted) is enough
+        assert _recovered(net.module_, repeated, wanted[copies]) is enough
+
+
 def test_a_cycle_that_makes_it_worse_is_taken_back():
     """The second cycle starts from the weights that validated best."""
     for seed in range(3):

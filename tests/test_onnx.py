@@ -336,6 +336,8 @@ def test_skl2onnx_itself_converts_with_its_own_options():
     assert found["probabilities"].dtype == np.float32
 
 
+# Tables of a few distinct rows: that many of them validate is beside the point.
+@pytest.mark.filterwarnings("ignore:.* rows validate:sklearn_mabprune.PruningWarning")
 @pytest.mark.parametrize("missing", [None, np.nan, 3])
 def test_columns_that_onnx_has_no_input_for_are_refused(missing):
     frame, y = mixed_table()

@@ -78,6 +78,8 @@ def test_objects_that_are_numbers():
     assert_same(model, one, X)
 
 
+# Tables of a few distinct rows: that many of them validate is beside the point.
+@pytest.mark.filterwarnings("ignore:.* rows validate:sklearn_mabprune.PruningWarning")
 @pytest.mark.parametrize(
     "names",
     [
@@ -203,6 +205,8 @@ def test_text():
     np.testing.assert_allclose(found["probabilities"], model.predict_proba(texts), atol=1e-6)
 
 
+# Tables of a few distinct rows: that many of them validate is beside the point.
+@pytest.mark.filterwarnings("ignore:.* rows validate:sklearn_mabprune.PruningWarning")
 def test_categories_have_to_be_declared_as_strings():
     X, y = frame(90)
     model = make_tabular_pipeline(classifier()).fit(X[["truth"]], y)
