@@ -1,7 +1,7 @@
 """The study: pruning methods on the same trained networks, scored on rows that no fit has seen.
 
     python -m benchmarks.study --quick                      # data inside scikit-learn: minutes
-    python -m benchmarks.study --data FOLDER --jobs 2       # all sets of the folder: hours
+    python -m benchmarks.study --data FOLDER --jobs 2       # all sets of the folder: an hour
     python -m benchmarks.report                             # tables and figures from it
 
 A *cell* is a data set, a seed and hidden layers: one network is trained, and every method

@@ -31,8 +31,6 @@ _DOUBLE = 2
 _DOUBTS = 2
 # Of the blocks, and of the rounds with estimates, how many all neurons are estimated on.
 _ALL = 1 / 32
-# Rounds that earlier estimates are good enough for.
-_TRUSTED = 0.3
 
 
 def forecast(
@@ -113,8 +111,7 @@ def _estimates(
     if options.ablation == "least_squares":
         reached += sizes
     back = passes * (sizes[1:] @ np.append(sizes[2:], chain.n_outputs)) if len(sizes) > 1 else 0.0
-    trusted = _TRUSTED if asked < n_arms else 0.0
-    return float((1 - trusted) * len(rows) * (share * (sizes @ reached) + back))
+    return float(len(rows) * (share * (sizes @ reached) + back))
 
 
 def in_words(seconds: float) -> str:

@@ -58,8 +58,8 @@ class Boundary(Policy):
         So many times only candidates are estimated; then all arms are.
     stale : float, default=0.0
         Share of the live arms that may go before estimates are renewed.  Until then nothing
-        is estimated or pulled, as long as the choice is as sure as `delta` asks for: .06 saves
-        a fifth of the time of a search, and costs some accuracy where most neurons go.
+        is estimated or pulled, as long as the choice is as sure as `delta` asks for, which saves
+        time and may cost accuracy where most neurons go.
 
     References
     ----------
