@@ -74,6 +74,11 @@ class FrozenPulls:
             self.values = self.values - estimates + self.expected
         self.done = np.zeros(self.values.shape[1], dtype=np.intp)
 
+    @property
+    def corrected(self) -> NDArray[np.bool_]:
+        """Every block was estimated, or none."""
+        return np.full(self.values.shape[1], self.expected is not None)
+
     def pull(self, arms: NDArray[np.intp]) -> Pulled:
         """The next block of each."""
         values = self.values[self.done[arms], arms]

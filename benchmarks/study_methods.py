@@ -203,10 +203,10 @@ POLICIES: dict[str, Method] = {
         for name in ("ucb1", "thompson", "epsilon_greedy", "softmax", "hedge", "exp3")
     },
     "ucb1, unpaired": unpaired,
-    "ucb1, rounds": Pruning("ucb1", MINI_BATCHES | {"step": 0.02}),
+    "ucb1, rounds": Pruning("ucb1", MINI_BATCHES | {"step": "auto"}),
     "ucb1, least squares": Pruning("ucb1", MINI_BATCHES | {"ablation": "least_squares"}),
     "ucb1, rounds and least squares": Pruning(
-        "ucb1", MINI_BATCHES | {"step": 0.02, "ablation": "least_squares"}
+        "ucb1", MINI_BATCHES | {"step": "auto", "ablation": "least_squares"}
     ),
 }
 

@@ -102,11 +102,10 @@ class LeastSquaresAblation(MeanAblation):
 
     def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
         super().__init__(activations, weights)
-        scaled = (activations.double() - self.mean).mul_(weights.sqrt()[:, None])
-        share = max(ridge, _RIDGE_FLOOR)
-        strength = max(share * float(scaled.square().sum()) / self.width, _RIDGE_FLOOR)
+        scaled = activations.to(torch.float64, copy=True)
+        scaled.sub_(self.mean).mul_(weights.sqrt()[:, None])
         try:
-            self.inverse = _inverse(scaled, strength)
+            self.inverse = _inverse(scaled, max(ridge, _RIDGE_FLOOR))
         except torch.linalg.LinAlgError as error:
             raise ValueError(
                 f"Activations of a hidden layer, up to {float(activations.abs().max()):.3g}, are "
@@ -168,13 +167,16 @@ class LeastSquaresAblation(MeanAblation):
         return torch.linalg.solve(block, self.inverse[units]).T
 
 
-def _inverse(a: Tensor, strength: float) -> Tensor:
+def _inverse(a: Tensor, share: float) -> Tensor:
     """(A' A + s I)^-1, of a matrix with more columns than rows as (I - A' (A A' + s I)^-1 A) / s.
 
     The second way factorises a matrix as wide as the rows are many (Woodbury's identity).
+    s is that share of the mean of A' A's diagonal.
     """
     n_rows, width = a.shape
     gram = _gram(a) if width <= n_rows else _gram(a.T)
+    # Both products have the same trace, the sum of all squares.
+    strength = max(share * float(gram.diagonal().sum()) / width, _RIDGE_FLOOR)
     gram.diagonal().add_(strength)
     factor = torch.linalg.cholesky(gram)
     if width <= n_rows:

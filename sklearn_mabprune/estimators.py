@@ -90,7 +90,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         arms_per_pull: Any = "auto",
         ablation: str = "least_squares",
         ridge: float = 0.001,
-        step: Any = 0.02,
+        step: Any = "auto",
         discount: float = 0.9,
         rank_by: str = "loss",
         control_variate: Any = "auto",

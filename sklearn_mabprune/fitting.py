@@ -216,8 +216,11 @@ def _set_up(net: Any, task: Task, plan: PruningPlan) -> tuple[Rows, Chain, Budge
 
 def _check_outputs(original: Chain, rows: Rows) -> None:
     """Refuse a network that gives no numbers for some rows: nothing can be measured on it."""
+    # The path goes on from the trace.
+    rows.keep_trace(original)
     with torch.no_grad():
-        finite = torch.isfinite(run_rows(original.forward, rows.x)).all(dim=1)
+        outputs = run_rows(original.forward, rows.x) if rows.trace is None else rows.trace.outputs
+        finite = torch.isfinite(outputs).all(dim=1)
     if not bool(finite.all()):
         raise ValueError(
             f"The trained network returns infinity or NaN for {int((~finite).sum()):,} of "

@@ -32,7 +32,7 @@ class PathOptions(ChooserOptions):
 
     ablation: str = "least_squares"
     refresh: float = 0.2
-    step: float | int = 0.02
+    step: float | int | str = "auto"
     scope: str = "global"
     min_neurons: int = 1
 
@@ -120,10 +120,12 @@ def pruning_path(
         Interrupted by Ctrl-C it ends with the last finished round.
     """
     table = NeuronTable(chain.hidden_sizes)
-    rows = replace(rows)  # the trace that this path keeps is its own
+    # The trace that this path keeps is its own; one that was made already goes over to it.
+    given, rows = rows, replace(rows)
+    given.trace = None
     make = PolicyChooser if chooser.needs_pulls else CriterionChooser
     choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
-    step = choose.round_size(step_size(options.step, len(table)))
+    least = choose.round_size(1)
     statistics = LayerStatistics(options.ablation, options.ridge, options.refresh)
     rows.keep_trace(chain)
     walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
@@ -134,6 +136,7 @@ def pruning_path(
         while not budget.reached(table.sizes):
             started = time.perf_counter()
             walk.steps[-1].state = choose.state()
+            step = max(least, step_size(options.step, len(table), sum(table.sizes)))
             ablations = statistics.update(chain, rows)
             n_told = min(step, budget.target) if budget.unit == "neurons" else step
             order = choose.order(chain, table, ablations, min(n_told, len(table)), step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,21 @@ from .targets import predicted
 
 # Rows a call: hidden activations stay in the processor's cache, and memory small.
 _ROWS = {"cpu": 2**11, "cuda": 2**16}
+
+
+# Classes that do not fill a vector register, and rows that are worth turning round.
+_FEW_CLASSES, _MANY_ROWS = 16, 64
+
+
+def softmax(outputs: Tensor) -> Tensor:
+    """Class probabilities, (n_rows, n_classes).
+
+    Of few classes torch takes four times as long row by row as with the rows side by side.
+    """
+    n_rows, n_classes = outputs.shape
+    if outputs.device.type == "cpu" and n_classes < _FEW_CLASSES and n_rows >= _MANY_ROWS:
+        return outputs.T.softmax(0).T.contiguous()
+    return outputs.softmax(-1)
 
 
 def run_rows(forward: Callable[[Any], Tensor], x: Tensor | SparseRows) -> Tensor:
@@ -71,6 +87,8 @@ def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArr
     ndarray of shape (n_rows, n_outputs)
     """
     nonlinearity = output_nonlinearity(net)
+    if isinstance(nonlinearity, partial) and nonlinearity.func is torch.softmax:
+        nonlinearity = softmax
     dtype = next(net.module_.parameters()).dtype
     with torch.inference_mode():
         found = run_rows(

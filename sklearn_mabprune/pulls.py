@@ -124,6 +124,13 @@ class RoundPulls:
         return len(self._parts)
 
     @property
+    def corrected(self) -> NDArray[np.bool_]:
+        """Arm ids with an estimate on every block, (n_ids,)."""
+        if self.expected is None:
+            return np.zeros(len(self.table), dtype=bool)
+        return np.isfinite(self._estimates).all(axis=0)
+
+    @property
     def by_arm(self) -> NDArray[np.intp]:
         """Pulls of every arm id so far, (n_ids,)."""
         return self._done

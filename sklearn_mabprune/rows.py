@@ -37,6 +37,11 @@ class Trace:
     hidden: list[Tensor]
     behind: list[Tensor]
 
+    @property
+    def outputs(self) -> Tensor:
+        """Raw outputs, (n_rows, n_outputs)."""
+        return self.behind[-1].T
+
     @classmethod
     def of(cls, chain: Chain, x: Tensor | SparseRows) -> Trace:
         """Run all rows through the network."""

@@ -15,15 +15,36 @@ Sizes = tuple[int, ...]
 Cost = Callable[[Sizes], tuple[int, int]]
 
 
-def step_size(step: float | int, n_neurons: int) -> int:
-    """Neurons a round, as in RFE: a count, or a share of the original number, at least 1.
+# "auto": shares of the neurons that are left, in the last rounds and on top of it in the first.
+# A fixed share of all is finer than it need be while neurons stand in for each other, and too
+# coarse where few are left.
+_LATE, _EARLY = 0.06, 0.08
+
+
+def step_size(step: float | int | str, n_neurons: int, n_left: int | None = None) -> int:
+    """Neurons a round, at least 1.
+
+    Parameters
+    ----------
+    step : int, float or "auto"
+        As in RFE a count, or a share of the original number; "auto" is a share of those left,
+        which falls from 14 % towards 6 %.
+    n_neurons : int
+        The original number.
+    n_left : int, optional
+        All when not given.
 
     Examples
     --------
     >>> from sklearn_mabprune.schedules import step_size
     >>> step_size(0.02, 192), step_size(5, 192), step_size(0.001, 192)
     (3, 5, 1)
+    >>> step_size("auto", 192), step_size("auto", 192, 48)
+    (26, 3)
     """
+    if isinstance(step, str):
+        n_left = n_neurons if n_left is None else n_left
+        step, n_neurons = _LATE + _EARLY * n_left / n_neurons, n_left
     if isinstance(step, Integral):
         return int(step)
     return max(1, int(step * n_neurons))

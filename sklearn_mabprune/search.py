@@ -31,6 +31,11 @@ class Pulls(Protocol):
         """Estimated loss increase of every arm id before any pull, or None."""
         ...
 
+    @property
+    def corrected(self) -> NDArray[np.bool_]:
+        """Arm ids whose pulls are all corrected by estimates of the same rows."""
+        ...
+
     def pull(self, arms: NDArray[np.intp]) -> _Pulled:
         """Measure these distinct arms once."""
         ...
@@ -181,8 +186,11 @@ class Search:
         """Estimates, where there are any, take the place of what earlier rounds saw."""
         if pulls.expected is None:
             return
-        arms = self.policy.live_arms()
-        arms = arms[np.isfinite(pulls.expected[arms])]
+        live = self.policy.live_arms()
+        # Beside estimates a pull without one would be of another kind: its rows' own share
+        # of the loss does not cancel, and policies would take it for an error of estimates.
+        self.policy.close(live[~pulls.corrected[live]])
+        arms = live[np.isfinite(pulls.expected[live])]
         if self.scale is None:
             self.scale = RewardScale.of(pulls.expected[arms])
         self.policy.expect(arms, self.scale.reward(pulls.expected[arms]))

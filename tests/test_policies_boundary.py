@@ -172,7 +172,7 @@ def test_estimates_are_renewed_near_the_boundary_and_now_and_then_everywhere():
         asked.append(arms)
     assert [len(arms) for arms in asked] == [40, 10, 10, 40, 10, 10, 40, 10]
     np.testing.assert_array_equal(asked[1], np.arange(30, 40))
-    assert len(policy.to_estimate(2)) == 16  # at least eight for each that goes
+    assert len(policy.to_estimate(4)) == 16  # at least four for each that goes
     np.testing.assert_allclose(policy.mean(np.arange(40)), rewards)
 
 

@@ -143,6 +143,7 @@ class Policy(BaseEstimator):
         """
         self.n_remove_ = int(n_remove)
         self.budget_ = int(budget)
+        self.closed_ = np.zeros(self.live_.size, dtype=bool)
         self.horizon_ = self.time_ + self.unready().size + self.budget_
 
     def select(self, n: int) -> Arms:
@@ -210,6 +211,10 @@ class Policy(BaseEstimator):
         ids = np.asarray(arms, dtype=np.intp)
         self.settled_[ids] = True
         self.carried_[:, ids] = 0.0
+
+    def close(self, arms: ArrayLike) -> None:
+        """These arms are not to be pulled in this round."""
+        self.closed_[np.asarray(arms, dtype=np.intp)] = True
 
     def recommend(self, m: int) -> Arms:
         """The `m` arms that look safest, safest first; ties go to the lower id.
@@ -313,8 +318,8 @@ class Policy(BaseEstimator):
         return np.flatnonzero(self.live_)
 
     def open_arms(self) -> Arms:
-        """Live ids that are not exact, increasing."""
-        return np.flatnonzero(self.live_ & ~self.settled_)
+        """Live ids that may be pulled and are not exact, increasing."""
+        return np.flatnonzero(self.live_ & ~self.settled_ & ~self.closed_)
 
     def unready(self) -> Arms:
         """Open arms that still lack their initial pulls."""

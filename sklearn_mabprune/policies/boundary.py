@@ -18,7 +18,7 @@ _PRIOR = 0.05
 _CERTAIN = 1e-16
 
 # At least so many arms are estimated for each that will go.
-_CANDIDATES = 8
+_CANDIDATES = 4
 
 # A chance of being on the wrong side, or a share of variance, that counts for nothing.
 _NEGLIGIBLE = 1e-3
@@ -53,7 +53,7 @@ class Boundary(Policy):
         the median one.
     candidates : float, default=0.25
         Share of the live arms, the safest, that is estimated in every round; at least
-        eight times as many as will go.
+        four times as many as will go.
     refresh : int, default=8
         So many times only candidates are estimated; then all arms are.
     stale : float, default=0.0
