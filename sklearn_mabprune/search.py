@@ -187,8 +187,6 @@ class Search:
         if pulls.expected is None:
             return
         live = self.policy.live_arms()
-        # Beside estimates a pull without one would be of another kind: its rows' own share
-        # of the loss does not cancel, and policies would take it for an error of estimates.
         self.policy.close(live[~pulls.corrected[live]])
         arms = live[np.isfinite(pulls.expected[live])]
         if self.scale is None:

@@ -5,11 +5,12 @@ only the layers behind run again.  Points lie in columns, (width, n_points): the
 and the loss, which are narrow, are several times faster that way round.  Behind the last
 hidden layer that is all: the outputs themselves are moved.
 
-Three ways to go through the points, with the same result:
+Four ways to go through the points, with the same result:
 
 - all of them, many neurons at a time;
 - only pairs of a neuron and a row where the neuron's ablated part is not zero, half of them
   behind a ReLU: the others change nothing;
+- those pairs in one compiled loop, where Numba is installed and a narrow output layer follows;
 - row by row where two wide layers follow, without those neurons of the next layer that are
   silent on that row whichever neuron is ablated.
 """
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import fused
 from .chain import Chain
 from .layers import BETWEEN, LinearKind
 from .rows import Rows, losses_across
@@ -99,7 +101,11 @@ class Suffix:
             return self._moved(columns, residual, pre, targets)
         sparse = sparse and self.host
         n_units = residual.shape[0]
-        macs = n_units * pre.shape[1] * self.stages[1].linear.out_features
+        beyond = self.stages[1].linear
+        if self.host and self.relu and len(self.stages) == 2:
+            if fused.pays(n_units, len(base), beyond):
+                return self._compiled(columns, residual, pre, targets, base)
+        macs = n_units * pre.shape[1] * beyond.out_features
         if self.host and self.relu and n_units >= _MANY and macs >= _WIDE:
             return self._by_row(columns, residual, pre, targets, base, sparse)
         if sparse:
@@ -173,6 +179,25 @@ class Suffix:
 
         # Two buffers share the cache.
         in_chunks(some, len(pairs), self.chunk // (2 * self.widest))
+        return losses
+
+    def _compiled(
+        self, columns: Tensor, residual: Tensor, pre: Tensor, targets: Tensor, base: Tensor
+    ) -> Tensor:
+        """Those pairs again, in one pass."""
+        losses = base.repeat(residual.shape[0], 1)
+        moves, beyond = columns.T.contiguous(), self.stages[1].linear
+
+        def some(which: slice) -> None:
+            part, there = residual[which], losses[which]
+            found, where = fused.outputs(pre, moves[which], part, beyond)
+            if len(where) == part.numel():
+                there.copy_(self._losses(found.view(-1, *part.shape), targets))
+            else:
+                wanted = targets.index_select(0, where % part.shape[1])
+                there.view(-1).scatter_(0, where, self._losses(found, wanted))
+
+        in_chunks(some, residual.shape[0], self.chunk // (beyond.out_features * len(base)))
         return losses
 
     def _by_row(

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
 from sklearn_mabprune.evaluation import Block, LayerStatistics
 from sklearn_mabprune.neurons import NeuronTable
-from sklearn_mabprune.policies import POLICIES
+from sklearn_mabprune.policies import POLICIES, Boundary
 from sklearn_mabprune.pulls import RoundPulls
 from sklearn_mabprune.search import Search
 
@@ -97,6 +97,9 @@ def test_some_blocks_tell_finalists_from_others(kind):
     assert len(finalists) == 6
     assert np.isfinite(race._estimates[:2, others]).all()
     assert np.isnan(race._estimates[2:, others]).all()
+    np.testing.assert_array_equal(np.flatnonzero(race.corrected), finalists)
+    assert every.corrected.all()
+    assert not pulls_of(chain, rows, None).corrected.any()
     weights = [rows.weights[race._order[part]].sum() for part in race._parts[:2]]
     first = np.average(race._estimates[:2], axis=0, weights=weights)
     np.testing.assert_allclose(race.expected[others], first[others], rtol=0, atol=1e-9)
@@ -119,6 +122,26 @@ def test_estimates_stand_in_for_first_pulls(kind):
     assert pulls.n_pulls == 0
     assert pulls.n_backward > 0
     np.testing.assert_array_equal(order, np.argsort(pulls.expected, kind="stable"))
+
+
+@pytest.mark.parametrize("finalists", [None, 4])
+def test_beside_estimates_nobody_is_pulled_without_one(finalists):
+    """Such a pull has its rows' own share of the loss, which estimates take off elsewhere."""
+    chain, rows = example(n_rows=120)
+    everyone = np.arange(sum(chain.hidden_sizes))
+    safest = np.argsort(pulls_of(chain, rows, "linear").expected)[:6]
+    pulls = pulls_of(chain, rows, "linear", arms=np.sort(safest), finalists=finalists)
+    search = Search(Boundary(delta=1e-6, tolerance=0.0), everyone, np.random.default_rng(0))
+    # Of the others something is known from the round before.
+    before = pulls_of(chain, rows, None, seed=1)
+    search.run_round(before, 3, 0, np.ones(len(everyone)))
+    search.run_round(pulls, 3, 200, np.ones(len(everyone)))
+    pulled = np.flatnonzero(pulls.by_arm)
+    assert pulled.size
+    assert np.isin(pulled, np.flatnonzero(pulls.corrected)).all()
+    # It is for one round.
+    search.run_round(pulls_of(chain, rows, None, seed=2), 3, 60, np.ones(len(everyone)))
+    assert not search.policy.closed_.any()
 
 
 @pytest.mark.parametrize("policy", POLICIES)

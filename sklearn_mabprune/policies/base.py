@@ -102,7 +102,7 @@ class Policy(BaseEstimator):
         rng: np.random.Generator | int | None = None,
         groups: ArrayLike | None = None,
     ) -> Policy:
-        """Begin a search over these arms.
+        """Begin a search over these arms, and return the policy itself.
 
         Parameters
         ----------
@@ -112,11 +112,6 @@ class Policy(BaseEstimator):
             Where the policy's own draws come from.
         groups : array-like of int, shape (n_ids,), optional
             Group of every id (a neuron's layer), for policies that learn about groups.
-
-        Returns
-        -------
-        Policy
-            Itself.
         """
         self.check_parameters()
         ids = np.asarray(arms, dtype=np.intp)
@@ -143,7 +138,6 @@ class Policy(BaseEstimator):
         """
         self.n_remove_ = int(n_remove)
         self.budget_ = int(budget)
-        self.closed_ = np.zeros(self.live_.size, dtype=bool)
         self.horizon_ = self.time_ + self.unready().size + self.budget_
 
     def select(self, n: int) -> Arms:
@@ -212,10 +206,6 @@ class Policy(BaseEstimator):
         self.settled_[ids] = True
         self.carried_[:, ids] = 0.0
 
-    def close(self, arms: ArrayLike) -> None:
-        """These arms are not to be pulled in this round."""
-        self.closed_[np.asarray(arms, dtype=np.intp)] = True
-
     def recommend(self, m: int) -> Arms:
         """The `m` arms that look safest, safest first; ties go to the lower id.
 
@@ -268,6 +258,9 @@ class Policy(BaseEstimator):
         """How many of these, the safest, need estimates from all rows; None: all of them."""
         return None
 
+    def close(self, arms: ArrayLike) -> None:
+        """These arms have no estimates of some blocks: for policies that ask for a part."""
+
     def confidence(self) -> float:
         """Expected share of right choices, for policies that say; NaN otherwise."""
         return np.nan
@@ -318,8 +311,8 @@ class Policy(BaseEstimator):
         return np.flatnonzero(self.live_)
 
     def open_arms(self) -> Arms:
-        """Live ids that may be pulled and are not exact, increasing."""
-        return np.flatnonzero(self.live_ & ~self.settled_ & ~self.closed_)
+        """Live ids that are not exact, increasing."""
+        return np.flatnonzero(self.live_ & ~self.settled_)
 
     def unready(self) -> Arms:
         """Open arms that still lack their initial pulls."""

@@ -131,6 +131,19 @@ class Boundary(Policy):
         self.known_: tuple[Floats, Floats] | None = None  # beliefs, until something changes
         return self
 
+    def begin_round(self, n_remove: int, budget: int) -> None:
+        """As ever; all arms may be pulled."""
+        super().begin_round(n_remove, budget)
+        self.closed_ = np.zeros(self.live_.size, dtype=bool)
+
+    def close(self, arms: ArrayLike) -> None:
+        """These are not pulled in this round.
+
+        A pull without an estimate beside it has its rows' own share of the loss, which would
+        pass for an error of estimates and spoil what is believed of the whole group.
+        """
+        self.closed_[np.asarray(arms, dtype=np.intp)] = True
+
     def expect(self, arms: ArrayLike, rewards: ArrayLike, count: float = 1.0) -> None:
         """Estimates for this round; what is known of their errors stays."""
         super().expect(arms, rewards, count)
@@ -211,9 +224,9 @@ class Boundary(Policy):
         """The `n` most doubtful arms, or nothing when the choice is settled."""
         live = self.live_arms()
         wrong, share = self._doubts(live, self.n_remove_)
-        # A pull without an estimate of its rows beside it would be one of another kind.
         if share <= self.delta or self.trusting_:
             return arms[:0]
+        arms = arms[~self.closed_[arms]]
         chances = wrong[np.isin(live, arms)]
         worth_it = chances > _NEGLIGIBLE
         return ordered(arms[worth_it], chances[worth_it])[:n]
