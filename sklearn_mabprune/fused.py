@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -146,9 +146,9 @@ def compiled() -> Callable[..., int] | None:
         return None
     # Sums may be added up in another order, which is what makes them vectors; infinities and
     # NaN stay what they are.
-    options = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}}
+    make = partial(njit, nogil=True, fastmath={"reassoc", "contract", "nsz"})
     try:
-        loop = njit(cache=True, **options)(points)
+        loop: Callable[..., int] = make(cache=True)(points)
     except RuntimeError:  # nowhere to write
-        loop = njit(**options)(points)
-    return loop  # type: ignore[no-any-return]
+        loop = make()(points)
+    return loop

@@ -102,9 +102,9 @@ class Suffix:
         sparse = sparse and self.host
         n_units = residual.shape[0]
         beyond = self.stages[1].linear
-        if self.host and self.relu and len(self.stages) == 2:
-            if fused.pays(n_units, len(base), beyond):
-                return self._compiled(columns, residual, pre, targets, base)
+        fusible = self.host and self.relu and len(self.stages) == 2
+        if fusible and fused.pays(n_units, len(base), beyond):
+            return self._compiled(columns, residual, pre, targets, base)
         macs = n_units * pre.shape[1] * beyond.out_features
         if self.host and self.relu and n_units >= _MANY and macs >= _WIDE:
             return self._by_row(columns, residual, pre, targets, base, sparse)
