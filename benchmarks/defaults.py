@@ -47,6 +47,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
     "ridge 1e-4": ({"ridge": 1e-4}, "boundary", 4096),
     "ridge 1e-2": ({"ridge": 1e-2}, "boundary", 4096),
     "step 0.01": ({"step": 0.01}, "boundary", 4096),
+    "step 0.02": ({"step": 0.02}, "boundary", 4096),
     "step 0.05": ({"step": 0.05}, "boundary", 4096),
     "discount 0.5": ({"discount": 0.5}, "boundary", 4096),
     "discount 1": ({"discount": 1.0}, "boundary", 4096),
@@ -153,6 +154,14 @@ def main() -> None:
     )
     for variant in variants:
         print(f"{variant:24s}" + "".join(f"{x:9.2f}" for x in np.mean(found[variant], axis=0)))
+    others = [name for name in variants if name != "default"]
+    if "default" in variants and others and len(found["default"]) > 1:
+        print("\nagainst default, with standard error over networks")
+        for variant in others:
+            apart = np.subtract(found[variant], found["default"])[:, : len(SHARES)]
+            errors = apart.std(axis=0, ddof=1) / math.sqrt(len(apart))
+            pairs = zip(apart.mean(axis=0), errors, strict=True)
+            print(f"{variant:24s}" + "".join(f"  {x:+6.2f} ({e:.2f})" for x, e in pairs))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any
 
@@ -342,7 +343,7 @@ def describe(device: str, threads: int, repeats: int) -> None:
     defaults = MABPrunedClassifier().get_params(deep=False)
     print(
         f"Python {platform.python_version()}, torch {torch.__version__}, scikit-learn "
-        f"{sklearn.__version__}, NumPy {np.__version__}; {platform.machine()}, "
+        f"{sklearn.__version__}, NumPy {np.__version__}, {numba_version()}; {platform.machine()}, "
         f"{threads} thread(s), {timing.clock} time, medians of {repeats} turns"
     )
     if device == "cuda":
@@ -355,6 +356,14 @@ def describe(device: str, threads: int, repeats: int) -> None:
         + ", ".join(f"{name}={used[name]!r}" for name in names)
     )
     print(f"\n{'what':46s} {'ratio':>8s}  {'bound':>8s}")
+
+
+def numba_version() -> str:
+    """Large calls of pulls are compiled where it is installed."""
+    try:
+        return f"Numba {version('numba')}"
+    except PackageNotFoundError:
+        return "no Numba"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from .criteria import Criterion
 from .path import PathOptions
 from .policies.base import Policy
 from .rows import Rows
-from .schedules import Budget, step_size
+from .schedules import Budget, round_sizes
 from .sparse_rows import SparseRows, few
 
 _ROWS, _TIMED = 512, 128
@@ -28,7 +28,7 @@ _SHARE = 0.7
 # Products in float64 take twice as long.
 _DOUBLE = 2
 # Pulls for each neuron that goes, where estimates leave little to doubt.
-_DOUBTS = 2
+_DOUBTS = 0.5
 # Of the blocks, and of the rounds with estimates, how many all neurons are estimated on.
 _ALL = 1 / 32
 
@@ -51,14 +51,14 @@ def forecast(
         Whether it pulls, and what it has estimated.
     """
     sizes = np.array(chain.hidden_sizes, dtype=float)
-    n = sizes.sum()
-    share = (budget.target if budget.unit == "neurons" else n) / n
-    if not share:
+    n = int(sizes.sum())
+    going = round_sizes(options.step, n, budget.target if budget.unit == "neurons" else n)
+    if not going.size:
         return 0.0
-    # Layers shrink alike, so products shrink with the square: its mean over the path.
-    square = (1 - (1 - share) ** 3) / (3 * share)
-    step = step_size(options.step, int(n))
-    n_rounds = share * n / step
+    # Layers shrink alike, so products shrink with the square: in each round, and added up.
+    left = 1 - (np.cumsum(going) - going) / n
+    rounds, removals = float((left**2).sum()), float(going @ left**2)
+    share = float((going / (left * n)).mean())
     total = 0.0
     if isinstance(chooser, Policy):
         kind = options.control_variate
@@ -66,25 +66,26 @@ def forecast(
             kind = "linear" if chooser.uses_estimates else None
         few_pulls = chooser.uses_estimates and kind is not None
         pulls = _DOUBTS if few_pulls else options.pulls_per_neuron
-        total += square * share * n * pulls * _pull(chain, rows, options)
+        total += removals * pulls * _pull(chain, rows, options)
         if kind is None:
             total += n * _pull(chain, rows, options)
         else:
-            total += n_rounds * square * _estimates(chain, rows, options, chooser, kind, step)
+            step = max(1, int(share * n))
+            total += rounds * _estimates(chain, rows, options, chooser, kind, step)
     if options.ablation == "least_squares":
         narrow = np.minimum(sizes, len(rows))
         made = narrow * sizes * len(rows) / 2 + np.where(
             sizes > len(rows), sizes**2 * narrow / 2, narrow**3
         )
         # The first layer's once, the others' five times, while they shrink.
-        total += _DOUBLE * (made[0] + (1 + 4 * square) * made[1:].sum())
-        down = (step / n) * sizes**3 * _DOUBLE + _COPIED * sizes**2
-        total += n_rounds * square * down.sum()
+        total += _DOUBLE * (made[0] + (1 + 4 * rounds / len(going)) * made[1:].sum())
+        down = share * sizes**3 * _DOUBLE + _COPIED * sizes**2
+        total += rounds * down.sum()
     row = _seconds(chain, rows.x[:_TIMED])
     # Sparse rows are quicker through the first layer than products that are dense.
     dense = _seconds(chain, few(rows.x)) if isinstance(rows.x, SparseRows) else row
-    through = n_rounds * len(rows) * square * row
-    return float((through + total * dense / chain.cost()[1]) / _SHARE + n_rounds * _ROUND)
+    through = len(rows) * rounds * row
+    return float((through + total * dense / chain.cost()[1]) / _SHARE + len(going) * _ROUND)
 
 
 def _pull(chain: Chain, rows: Rows, options: PathOptions) -> float:
