@@ -96,9 +96,9 @@ class MABPrunedClassifierCV(BaseBudgetCV, MABPrunedClassifier):
     >>> from sklearn_mabprune import MABPrunedClassifierCV, MLPNetClassifier
     >>> X, y = load_iris(return_X_y=True)
     >>> net = MLPNetClassifier(module__hidden_layer_sizes=(16,), max_epochs=40, lr=0.03)
-    >>> model = MABPrunedClassifierCV(net, budgets=(0, 0.5), cv=3, random_state=0).fit(X, y)
+    >>> model = MABPrunedClassifierCV(net, budgets=(0, 0.75), cv=3, random_state=0).fit(X, y)
     >>> model.best_budget_
-    0.5
+    0.75
     >>> model.cv_results_["mean_n_neurons"]
     array([16.,  8.])
     """

@@ -26,7 +26,7 @@ from sklearn_mabprune.displays import (
     PruningPathDisplay,
     PullsDisplay,
 )
-from sklearn_mabprune.policies import UCB1
+from sklearn_mabprune.policies import UCB1, Boundary
 
 SINGLE = (PruningPathDisplay, NeuronMapDisplay, PullsDisplay)
 SIZES = {"neurons": "n_neurons", "parameters": "n_parameters", "macs": "n_macs"}
@@ -196,7 +196,7 @@ def test_what_was_never_pulled_does_not_look_exact():
 
 
 def test_estimates_are_drawn_where_nothing_had_to_be_pulled():
-    model = fit(policy="boundary", hidden=(8,))
+    model = fit(policy=Boundary(delta=0.9), hidden=(8,))
     assert model.n_pulls_ == 0
     display = NeuronMapDisplay.from_estimator(model)
     assert display.axes_.shape == (1, 1)

@@ -77,7 +77,9 @@ def by_torch(model, X):
 
 def test_torch_gives_probabilities_and_logits_before_the_last_layer():
     model, X, _ = fitted("classifier")
-    assert np.array_equal(by_torch(model, X), model.predict_proba(X))
+    # The softmax of many rows is taken another way round: the last digit may differ.
+    np.testing.assert_allclose(by_torch(model, X), model.predict_proba(X), rtol=1e-6)
+    assert np.array_equal(by_torch(model, X[:60]), model.predict_proba(X[:60]))
     module = model.to_torch()
     logits = module[:-1](torch.as_tensor(X))
     assert torch.equal(logits, model.estimator_.module_(torch.as_tensor(X)))

@@ -197,7 +197,8 @@ def test_text_in_a_pipeline_and_a_grid_with_memory(tmp_path):
     words, labels = make_multilabel_classification(90, 60, n_classes=2, random_state=0)
     texts = [" ".join(f"w{k} " * n for k, n in enumerate(row)) for row in words.astype(int)]
     y = np.array(["no", "yes"])[labels[:, 0]]
-    model = make_pipeline(TfidfVectorizer(), classifier(memory=str(tmp_path)))
+    pruned = classifier(memory=str(tmp_path)).set_params(estimator__max_epochs=60)
+    model = make_pipeline(TfidfVectorizer(), pruned)
     search = GridSearchCV(model, {"mabprunedclassifier__pruning_budget": [0, 0.5]}, cv=2)
     search.fit(texts, y)
     assert search.score(texts, y) > 0.8
