@@ -194,7 +194,7 @@ def test_budget_that_empties_a_layer(params, message):
         ({"ablation": "best"}, "'least_squares'"),
         ({"ridge": -1.0}, r"\[0.0, inf\)"),
         ({"step": 0}, r"int in the range \[1, inf\), a float in the range \(0.0, 1.0\] or a str"),
-        ({"step": "half"}, r"\(0.0, 1.0\] or a str among {'auto'}. Got 'half' instead"),
+        ({"step": 1.5}, r"a float in the range \(0.0, 1.0\] or a str among"),
         ({"discount": 1.1}, r"\[0.0, 1.0\]"),
         ({"rank_by": "size"}, "'loss_per_mac'"),
         ({"scope": "all"}, "'global'"),
