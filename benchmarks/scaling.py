@@ -13,6 +13,7 @@ that a sweep does not vary are the defaults.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import platform
 import time
@@ -28,6 +29,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from benchmarks import naive
+from benchmarks.memory import peak
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
 from sklearn_mabprune.chain import Chain, recover_chain
 from sklearn_mabprune.evaluation import Rows
@@ -43,7 +45,7 @@ PLOT = Path(__file__).parents[1] / "docs" / "_static"
 N_FEATURES, N_OUTPUTS, N_ROWS = 50, 10, 4096
 FIELDS = (
     "sweep", "value", "hidden", "rows", "seconds", "rounds", "pulls", "evaluations", "backward",
-    "factorisations", "forecast", "device",
+    "factorisations", "forecast", "peak_mib", "device",
 )  # fmt: skip
 
 
@@ -113,6 +115,7 @@ def measure(names: list[str], most: int, limit: float, device: str) -> Iterator[
                 budget,
                 resolve_policy(used["policy"]),
             )
+            forget_peak()
             started = now()
             walk = prune(chain, rows, device)
             before.append(now() - started)
@@ -128,15 +131,29 @@ def measure(names: list[str], most: int, limit: float, device: str) -> Iterator[
                 "backward": sum(step.n_backward for step in walk.steps),
                 "factorisations": max(walk.n_factorisations),
                 "forecast": round(expected, 2),
+                "peak_mib": round(peak() / 2**20),
                 "device": device,
             }
 
 
+def forget_peak() -> None:
+    """Let the peak of the process's memory start again from here, where Linux can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def exponent(rows: list[dict[str, Any]], of: str) -> float:
-    """Slope of the logarithms, from the upper half of the points: what growth comes to."""
+    """Slope of the logarithms, from the upper half of the points: what growth comes to.
+
+    NaN where fewer than two of them are above zero: estimates may leave nothing to pull.
+    """
     upper = rows[len(rows) // 2 - 1 :] if len(rows) > 3 else rows
-    x, y = ([float(row[key]) for row in upper] for key in ("value", of))
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+    points = [(float(row["value"]), float(row[of])) for row in upper]
+    points = [point for point in points if point[1] > 0]
+    if len(points) < 2:
+        return float("nan")
+    x, y = np.log(points).T
+    return float(np.polyfit(x, y, 1)[0])
 
 
 def summarise(rows: list[dict[str, Any]]) -> None:
@@ -164,9 +181,8 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
         some = [row for row in rows if row["sweep"] == name]
         x = [float(row["value"]) for row in some]
         axis.loglog(x, [float(row["seconds"]) for row in some], "o-", label="seconds")
-        axis.loglog(
-            x, [float(row["evaluations"]) / 1e6 for row in some], "s--", label="evaluations / 1e6"
-        )
+        made = [float(row["evaluations"]) / 1e6 or np.nan for row in some]
+        axis.loglog(x, made, "s--", label="evaluations / 1e6")
         axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
         axis.set_xticks(x[::2], [f"{value:,.0f}" for value in x[::2]], rotation=30)
         axis.set_xlabel(name)
