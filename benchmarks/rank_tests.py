@@ -1,10 +1,6 @@
 """Statistical tests of several methods over several data sets.
 
-    python -m benchmarks.rank_tests FOLDER
-
-recomputes published tables of scores and prints each value beside the one that is known; the
-command fails where they differ.  FOLDER holds author2017_cls.csv, author2017_reg.csv and
-author2017_dl.csv, which are not part of this repository.
+``python -m benchmarks.report --published FOLDER`` checks them against published tables.
 
 Scores are arrays of shape (n_sets, n_methods), higher is better.  Ranks are 1 for the best
 method of a set; methods with equal scores share the mean of their ranks.
@@ -22,12 +18,9 @@ References
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -328,17 +321,3 @@ def bayesian_signed_rank(
 
 def _differences(first: ArrayLike, second: ArrayLike) -> Floats:
     return np.round(np.asarray(first, dtype=float) - np.asarray(second, dtype=float), DECIMALS)
-
-
-def main() -> None:
-    from benchmarks.published import show
-
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path)
-    sys.exit(show(parser.parse_args().folder))
-
-
-if __name__ == "__main__":
-    main()
