@@ -265,7 +265,7 @@ def test_seeds_are_those_of_the_fit(random_state):
 @given(
     first=st.integers(0, 22),
     second=st.integers(0, 22),
-    step=st.sampled_from([1, 2, 3, 5, 1.0]),
+    step=st.sampled_from([1, 2, 3, 5, 1.0, "auto"]),
     scope=st.sampled_from(["global", "layer"]),
     chooser=st.sampled_from([UCB1(), Uniform(), Thompson(), Boundary(), CRITERIA["random"]()]),
 )

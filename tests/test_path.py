@@ -10,6 +10,7 @@ from builders import HIDDEN, assert_consistent, example, neuron_budget, removed,
 from sklearn_mabprune.criteria import CRITERIA, Magnitude, Random
 from sklearn_mabprune.path import MAX_KEPT, PathOptions, pruning_path
 from sklearn_mabprune.policies import POLICIES, Exhaustive, Uniform
+from sklearn_mabprune.schedules import round_sizes
 
 CHOOSERS = {**POLICIES, **CRITERIA}
 every_chooser = pytest.mark.parametrize("name", CHOOSERS)
@@ -30,10 +31,10 @@ def test_exactly_the_budget_is_removed(name, budget):
 
 
 @every_chooser
-@pytest.mark.parametrize("scope", ["global", "layer"])
-def test_smaller_budgets_are_prefixes_of_larger_ones(name, scope):
+@pytest.mark.parametrize(("scope", "step"), [("global", 2), ("layer", 2), ("global", "auto")])
+def test_smaller_budgets_are_prefixes_of_larger_ones(name, scope, step):
     """For a step that fits into the budget, which is then all the same to the policy."""
-    paths = [walk(CHOOSERS[name](), b, scope=scope, step=2) for b in (0.25, 0.5, 0.75, "auto")]
+    paths = [walk(CHOOSERS[name](), b, scope=scope, step=step) for b in (0.25, 0.5, 0.75, "auto")]
     longest = removed(paths[-1])
     for path in paths[:-1]:
         assert removed(path) == longest[: len(removed(path))]
@@ -83,6 +84,14 @@ def test_step_is_a_count_or_a_share_of_all(step, sizes):
     assert set(counts[1:-1]) <= {sizes}
     assert sum(counts) == 18
     assert len(counts) == 1 + -(-18 // sizes)
+
+
+@pytest.mark.parametrize("budget", [1, 10, 0.75, "auto"])
+def test_rounds_are_as_large_as_foretold(budget):
+    found = walk(Magnitude(), budget, step="auto")
+    target = {0.75: 18, "auto": 22}.get(budget, budget)
+    counts = [len(step.removed) for step in found.steps[1:]]
+    np.testing.assert_array_equal(counts, round_sizes("auto", 24, target))
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])

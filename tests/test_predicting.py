@@ -10,7 +10,7 @@ from builders import make_chain
 from sklearn.datasets import make_classification
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
-from sklearn_mabprune.predicting import needs_no_check, run_rows
+from sklearn_mabprune.predicting import needs_no_check, run_rows, softmax
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,17 @@ def test_parts_are_the_whole(model_and_rows):
     np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-6)
     singles = np.concatenate([model.predict_proba(X[k : k + 1]) for k in range(50)])
     np.testing.assert_allclose(singles, whole[:50], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("n_classes", [2, 3, 10, 15, 16, 40])
+@pytest.mark.parametrize("n_rows", [1, 63, 64, 500])
+def test_softmax_either_way_round(n_rows, n_classes, dtype):
+    outputs = 30 * torch.randn(n_rows, n_classes, generator=torch.Generator().manual_seed(0))
+    found = softmax(outputs.to(dtype))
+    torch.testing.assert_close(found, outputs.to(dtype).softmax(1))
+    assert found.is_contiguous()
+    assert found.dtype == dtype
 
 
 def test_parts_of_tensors():

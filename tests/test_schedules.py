@@ -12,6 +12,7 @@ from sklearn_mabprune.schedules import (
     UNITS,
     Budget,
     choose_removals,
+    round_sizes,
     share_evenly,
     share_of,
     step_size,
@@ -27,6 +28,25 @@ def test_step_as_in_rfe():
     assert [step_size(s, 10) for s in (1.0, 0.55, 0.2, 0.01)] == [10, 5, 2, 1]  # shares
     assert step_size(np.int64(3), 10) == 3
     assert step_size(np.float64(0.3), 10) == 3
+
+
+def test_step_auto_is_a_share_of_those_left():
+    assert [step_size("auto", 1000, left) for left in (1000, 500, 100, 10, 1)] == [140, 50, 6, 1, 1]
+    assert step_size("auto", 1000) == 140
+    assert step_size(0.02, 1000, 10) == 20  # other shares are of all
+
+
+@given(
+    st.sampled_from(["auto", 1, 7, 0.02, 0.3, 1.0]),
+    st.integers(1, 3000),
+    st.floats(0, 1),
+)
+def test_rounds_make_up_the_target(step, n_neurons, share):
+    target = int(share * n_neurons)
+    sizes = round_sizes(step, n_neurons, target)
+    assert sizes.sum() == target
+    assert (sizes > 0).all()
+    assert (np.diff(sizes) <= 0).all()
 
 
 def test_share_is_floored_but_not_by_rounding_errors():
