@@ -19,6 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .scratch import scratch
+
+_PLACES = torch.empty(0, dtype=torch.int64)
 # Columns of the product beyond which torch has its full rate.
 _NARROW = 32
 # Multiply-adds of a call that are worth a third of a second for loading, once a process.  It is
@@ -56,6 +59,7 @@ def outputs(pre: Tensor, moves: Tensor, residual: Tensor, linear: nn.Linear) -> 
     Returns
     -------
     Tensor of shape (n_outputs, n_points)
+        Overwritten by the next call, as are the places.
     Tensor of int, shape (n_points,)
         Where in `residual`, flattened, each point is; increasing.
     """
@@ -67,15 +71,17 @@ def outputs(pre: Tensor, moves: Tensor, residual: Tensor, linear: nn.Linear) -> 
         bias = linear.bias.detach().contiguous().numpy()
     arrays = pre.contiguous().numpy(), moves.contiguous().numpy(), residual.contiguous().numpy()
     n_units, n_rows = residual.shape
+    n_threads = min(torch.get_num_threads(), n_units)
 
     def some(span: tuple[int, int]) -> tuple[Tensor, Tensor]:
         n_points = (span[1] - span[0]) * n_rows
-        found = np.empty((len(weight), n_points), weight.dtype)
-        where = np.empty(n_points, np.int64)
-        count = loop(*arrays, weight, bias, *span, found, where)
-        return torch.from_numpy(found)[:, :count], torch.from_numpy(where)[:count]
+        # A thread may get two spans, and must not overwrite the first.
+        memory = scratch if n_threads <= 1 else _fresh
+        found = memory("outputs", (len(weight), n_points), pre)
+        where = memory("where", (n_points,), _PLACES)
+        count = loop(*arrays, weight, bias, *span, found.numpy(), where.numpy())
+        return found[:, :count], where[:count]
 
-    n_threads = min(torch.get_num_threads(), n_units)
     if n_threads <= 1:
         return some((0, n_units))
     # The compiled loop leaves the interpreter alone.
@@ -83,6 +89,10 @@ def outputs(pre: Tensor, moves: Tensor, residual: Tensor, linear: nn.Linear) -> 
     with ThreadPoolExecutor(n_threads) as pool:
         every = list(pool.map(some, spans))
     return torch.cat([found for found, _ in every], 1), torch.cat([where for _, where in every])
+
+
+def _fresh(name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    return torch.empty(shape, dtype=like.dtype)
 
 
 def points(
@@ -103,15 +113,22 @@ def points(
     n_rows, width = pre.shape
     n_outputs = len(weight)
     hidden = np.empty(width, pre.dtype)
+    active = np.empty(n_rows + 1, np.int64)
     zero = bias[0] * 0
     count = 0
     for unit in range(first, last):
+        # Which rows are not zero is found without a branch, which would be guessed wrong half of
+        # the time.
+        n_active = 0
         for row in range(n_rows):
+            active[n_active] = row
+            n_active += residual[unit, row] != 0
+        for row in active[:n_active]:
             part = residual[unit, row]
-            if part == 0:
-                continue
             for k in range(width):
-                hidden[k] = max(pre[row, k] - part * moves[unit, k], zero)
+                # Not max(): what it does with NaN takes longer.
+                z = pre[row, k] - part * moves[unit, k]
+                hidden[k] = z if z > 0 else zero
             c = 0
             # Five sums at a time share what is loaded of the hidden layer.
             while c + 5 <= n_outputs:

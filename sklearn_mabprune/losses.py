@@ -114,7 +114,7 @@ class RowLoss:
 
     def signs(self, targets: Tensor, dtype: torch.dtype) -> Tensor:
         """1 for the first of two classes, -1 for the second."""
-        return 1 - 2 * targets.to(dtype)
+        return targets.to(dtype, copy=True).mul_(-2).add_(1)
 
     def of_two(self, difference: Tensor, signs: Tensor) -> Tensor:
         """Losses from the first class's output minus the second's, which is overwritten.

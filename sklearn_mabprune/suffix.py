@@ -33,6 +33,9 @@ from .scratch import scratch
 _SPARSE = 0.8
 # Multiply-adds of a row from which on it is worth going through by itself.
 _WIDE = 2**23
+# So much smaller than other chunks are those of outputs, whose losses are a temporary as large:
+# fresh memory of a megabyte costs more than what is done with it.
+_SMALL = 4
 # And neurons: with fewer, picking out weights takes longer than what they save.
 _MANY = 64
 _SILENT = (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
@@ -124,7 +127,7 @@ class Suffix:
                 return self.rows.loss.of_two(z, targets).double()
             return self._losses(z, targets)
 
-        at_once = self.chunk // (self.widest * residual.shape[1])
+        at_once = self.chunk // (_SMALL * self.widest * residual.shape[1])
         if residual.shape[0] <= at_once:
             return some(columns, residual)
         losses = _empty(residual)
@@ -193,11 +196,12 @@ class Suffix:
             found, where = fused.outputs(pre, moves[which], part, beyond)
             if len(where) == part.numel():
                 there.copy_(self._losses(found.view(-1, *part.shape), targets))
-            else:
+            elif len(where):
                 wanted = targets.index_select(0, where % part.shape[1])
                 there.view(-1).scatter_(0, where, self._losses(found, wanted))
 
-        in_chunks(some, residual.shape[0], self.chunk // (beyond.out_features * len(base)))
+        at_once = self.chunk // (_SMALL * beyond.out_features * len(base))
+        in_chunks(some, residual.shape[0], at_once)
         return losses
 
     def _by_row(

@@ -66,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     "chain": {"exceptions", "layers", "sparse_rows", "tracing"},
     "rows": {"chain", "layers", "losses", "sparse_rows"},
     "scratch": set(),
-    "fused": set(),
+    "fused": {"scratch"},
     "suffix": {"chain", "fused", "layers", "rows", "scratch"},
     "evaluation": {"ablation", "chain", "layers", "rows", "suffix"},
     "surrogate": {"evaluation", "layers", "rows", "scratch"},
