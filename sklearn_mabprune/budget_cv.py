@@ -100,7 +100,7 @@ class MABPrunedClassifierCV(BaseBudgetCV, MABPrunedClassifier):
     >>> model.best_budget_
     0.75
     >>> model.cv_results_["mean_n_neurons"]
-    array([16.,  8.])
+    array([16.,  4.])
     """
 
     _sized = MABPrunedClassifier
