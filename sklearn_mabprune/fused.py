@@ -2,7 +2,7 @@
 
 torch goes through memory once for each of the three, and multiplies by few columns at half
 of the rate that a processor has.  Numba (the extra ``fast``) compiles the loop below to
-registers, two to three times as fast.  Without it, and for calls that are too small for
+registers, which ``benchmarks/speed.py`` times.  Without it, and for calls that are too small for
 loading it, torch does the work: the results are the same but for the last digits.
 """
 
@@ -43,7 +43,9 @@ def pays(n_units: int, n_rows: int, linear: nn.Linear) -> bool:
     return linear.out_features <= _NARROW and macs >= _WORTH and compiled() is not None
 
 
-def outputs(pre: Tensor, moves: Tensor, residual: Tensor, linear: nn.Linear) -> tuple[Any, Any]:
+def outputs(
+    pre: Tensor, moves: Tensor, residual: Tensor, linear: nn.Linear
+) -> tuple[Tensor, Tensor]:
     """What a Linear behind a ReLU gives at all points whose ablated part is not zero.
 
     Parameters

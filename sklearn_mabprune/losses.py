@@ -42,6 +42,12 @@ def output_nonlinearity(net: Any) -> Callable[[Tensor], Tensor]:
     return net._get_predict_nonlinearity()
 
 
+def is_softmax(nonlinearity: Any) -> bool:
+    """Whether this is skorch's way from logits to the probabilities of classes."""
+    given = getattr(nonlinearity, "func", None), getattr(nonlinearity, "keywords", None)
+    return given == (torch.softmax, {"dim": -1})
+
+
 class RowLoss:
     """A criterion without its final mean: one loss a row.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 from .chain import unwrap
 from .exceptions import UnsupportedModuleError
 from .layers import BY_NAME
-from .losses import output_nonlinearity
+from .losses import is_softmax, output_nonlinearity
 
 #: Layers that change nothing in rows of a trained network.
 _IDLE = (nn.modules.dropout._DropoutNd, nn.Identity, nn.Flatten)
@@ -75,7 +74,7 @@ def nonlinearity(net: Any) -> list[nn.Module]:
     found: Any = output_nonlinearity(net)
     if found is _identity:
         return []
-    if isinstance(found, partial) and found.func is torch.softmax:
+    if is_softmax(found):
         return [nn.Softmax(dim=-1)]
     if found is torch.sigmoid:
         return [nn.Sigmoid()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,12 @@ from torch import Tensor
 
 from .batches import as_tensor
 from .chain import Chain
-from .losses import output_nonlinearity
+from .losses import is_softmax, output_nonlinearity
 from .sparse_rows import SparseRows
 from .targets import predicted
 
 # Rows a call: hidden activations stay in the processor's cache, and memory small.
 _ROWS = {"cpu": 2**11, "cuda": 2**16}
-
-
 # Classes that do not fill a vector register, and rows that are worth turning round.
 _FEW_CLASSES, _MANY_ROWS = 16, 64
 
@@ -87,7 +84,7 @@ def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArr
     ndarray of shape (n_rows, n_outputs)
     """
     nonlinearity = output_nonlinearity(net)
-    if isinstance(nonlinearity, partial) and nonlinearity.func is torch.softmax:
+    if is_softmax(nonlinearity):
         nonlinearity = softmax
     dtype = next(net.module_.parameters()).dtype
     with torch.inference_mode():

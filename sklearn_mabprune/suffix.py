@@ -33,11 +33,11 @@ from .scratch import scratch
 _SPARSE = 0.8
 # Multiply-adds of a row from which on it is worth going through by itself.
 _WIDE = 2**23
+# And neurons: with fewer, picking out weights takes longer than what they save.
+_MANY = 64
 # So much smaller than other chunks are those of outputs, whose losses are a temporary as large:
 # fresh memory of a megabyte costs more than what is done with it.
 _SMALL = 4
-# And neurons: with fewer, picking out weights takes longer than what they save.
-_MANY = 64
 _SILENT = (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from builders import make_chain
 from sklearn.datasets import make_classification
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
+from sklearn_mabprune.losses import is_softmax, output_nonlinearity
 from sklearn_mabprune.predicting import needs_no_check, run_rows, softmax
 
 
@@ -41,6 +44,13 @@ def test_softmax_either_way_round(n_rows, n_classes, dtype):
     torch.testing.assert_close(found, outputs.to(dtype).softmax(1))
     assert found.is_contiguous()
     assert found.dtype == dtype
+
+
+def test_only_the_softmax_over_classes_is_taken_another_way(model_and_rows):
+    model, _ = model_and_rows
+    assert is_softmax(output_nonlinearity(model.estimator_))
+    assert not is_softmax(partial(torch.softmax, dim=0))
+    assert not is_softmax(torch.sigmoid)
 
 
 def test_parts_of_tensors():

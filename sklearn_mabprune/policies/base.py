@@ -102,7 +102,7 @@ class Policy(BaseEstimator):
         rng: np.random.Generator | int | None = None,
         groups: ArrayLike | None = None,
     ) -> Policy:
-        """Begin a search over these arms, and return the policy itself.
+        """Begin a search over these arms.
 
         Parameters
         ----------
@@ -112,6 +112,11 @@ class Policy(BaseEstimator):
             Where the policy's own draws come from.
         groups : array-like of int, shape (n_ids,), optional
             Group of every id (a neuron's layer), for policies that learn about groups.
+
+        Returns
+        -------
+        Policy
+            Itself.
         """
         self.check_parameters()
         ids = np.asarray(arms, dtype=np.intp)
