@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
+
+# What test files share is imported by its file name, in worker processes too.
+sys.path.insert(0, str(Path(__file__).resolve().parent / "helpers"))
 
 # Before anything imports SciPy: without it scikit-learn leaves out its array API check.
 os.environ["SCIPY_ARRAY_API"] = "1"

@@ -75,7 +75,7 @@ def test_another_process(expected):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONHASHSEED": "12345", "OMP_NUM_THREADS": "1",
-             "PYTHONPATH": os.pathsep.join([str(here.parent), str(here)])},
+             "PYTHONPATH": os.pathsep.join(map(str, [here.parent, here, here / "helpers"]))},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
