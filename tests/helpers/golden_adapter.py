@@ -49,6 +49,14 @@ Case = Callable[[], dict[str, Any]]
 # ------------------------------------------------------------------------------ networks
 
 
+def as_dtype(module: nn.Module, dtype: torch.dtype) -> None:
+    """Convert a module and draw its weights again: float32 draws differ between processors."""
+    module.to(dtype)
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+
+
 class Deep(nn.Module):
     """Three hidden layers with normalisation, slopes that are trained, and Dropout."""
 
@@ -58,7 +66,7 @@ class Deep(nn.Module):
         self.second = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Dropout(0.2))
         self.third = nn.Sequential(nn.Linear(10, 8), nn.PReLU(), nn.BatchNorm1d(8))
         self.output = nn.Linear(8, n_outputs)
-        self.to(dtype)
+        as_dtype(self, dtype)
 
     def forward(self, X):
         return self.output(self.third(self.second(self.first(X))))
@@ -69,7 +77,7 @@ class DoubleQuickStart(QuickStart):
 
     def __init__(self):
         super().__init__(num_units=11)
-        self.double()
+        as_dtype(self, torch.float64)
 
 
 def mlp(kind: type, hidden: tuple[int, ...] = (12, 8), **params: Any) -> Any:
