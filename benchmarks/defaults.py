@@ -26,11 +26,11 @@ from threadpoolctl import threadpool_limits
 from benchmarks.data import load
 from benchmarks.prepared import Prepared, points
 from benchmarks.walks import SHARES, walk
-from sklearn_mabprune.chain import Chain, recover_chain
-from sklearn_mabprune.fine_tuning import FineTuning, fine_tune, validation_losses
+from sklearn_mabprune.graph.graph import Chain, recover_chain
 from sklearn_mabprune.policies import UCB1
-from sklearn_mabprune.shrinking import net_around
-from sklearn_mabprune.training import rows_of
+from sklearn_mabprune.training.fine_tuning import FineTuning, fine_tune, validation_losses
+from sklearn_mabprune.training.initial import rows_of
+from sklearn_mabprune.training.rebuilding import net_around
 
 #: name: (options changed, policy, pruning rows)
 VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {

@@ -15,9 +15,9 @@ from torch import nn
 
 from benchmarks import naive
 from benchmarks.timing import Result, in_turns, milliseconds
-from sklearn_mabprune.chain import Chain, recover_chain
-from sklearn_mabprune.evaluation import Block, LayerStatistics, Rows
-from sklearn_mabprune.losses import RowLoss
+from sklearn_mabprune.ablation.block import Block, LayerStatistics, Rows
+from sklearn_mabprune.data.losses import RowLoss
+from sklearn_mabprune.graph.graph import Chain, recover_chain
 
 #: Layers, rows, and how many times faster than the naive loop on the same card.
 CASES = (((784, 1024, 512, 256, 10), 1024, 20.0), ((50, 256, 128, 10), 256, 200.0))

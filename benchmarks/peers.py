@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from benchmarks.prepared import Prepared
-from sklearn_mabprune.chain import Chain, recover_chain
-from sklearn_mabprune.schedules import Budget
+from sklearn_mabprune.graph.graph import Chain, recover_chain
+from sklearn_mabprune.pruning.schedules import Budget
 
 #: Halvings of the interval in which the ratio is looked for.
 _HALVINGS = 12

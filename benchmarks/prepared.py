@@ -11,11 +11,11 @@ from sklearn.model_selection import train_test_split
 
 from benchmarks.data import DataSet
 from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
-from sklearn_mabprune.chain import Chain, recover_chain
-from sklearn_mabprune.evaluation import Rows
-from sklearn_mabprune.predicting import network_outputs
-from sklearn_mabprune.splitting import content_split
-from sklearn_mabprune.training import Data, rows_of, train
+from sklearn_mabprune.ablation.block import Rows
+from sklearn_mabprune.data.splitting import content_split
+from sklearn_mabprune.graph.graph import Chain, recover_chain
+from sklearn_mabprune.training.initial import Data, rows_of, train
+from sklearn_mabprune.training.predicting import network_outputs
 
 
 @dataclass

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.prepared import Prepared
-from sklearn_mabprune.ablation import make_ablation
-from sklearn_mabprune.evaluation import Block
-from sklearn_mabprune.neurons import NeuronTable
+from sklearn_mabprune.ablation.block import Block
+from sklearn_mabprune.ablation.compensation import make_ablation
+from sklearn_mabprune.ablation.estimates import estimate
+from sklearn_mabprune.graph.units import NeuronTable
 from sklearn_mabprune.policies import POLICIES
-from sklearn_mabprune.pulls import Pulled
-from sklearn_mabprune.search import Search
-from sklearn_mabprune.surrogate import estimate
+from sklearn_mabprune.pruning.pulls import Pulled
+from sklearn_mabprune.pruning.search import Search
 
 #: Pulls a neuron, all included.
 PULLS = (2, 4, 8, 16)

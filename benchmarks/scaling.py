@@ -31,14 +31,14 @@ from torch import nn
 from benchmarks import naive
 from benchmarks.memory import peak
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
-from sklearn_mabprune.chain import Chain, recover_chain
-from sklearn_mabprune.evaluation import Rows
-from sklearn_mabprune.forecast import forecast
-from sklearn_mabprune.losses import RowLoss
-from sklearn_mabprune.parameters import resolve_policy
-from sklearn_mabprune.path import PathOptions, Walk, pruning_path
-from sklearn_mabprune.schedules import Budget
-from sklearn_mabprune.training import Data, train
+from sklearn_mabprune.ablation.block import Rows
+from sklearn_mabprune.data.losses import RowLoss
+from sklearn_mabprune.estimators.parameters import resolve_policy
+from sklearn_mabprune.graph.graph import Chain, recover_chain
+from sklearn_mabprune.pruning.forecast import forecast
+from sklearn_mabprune.pruning.path import PathOptions, Walk, pruning_path
+from sklearn_mabprune.pruning.schedules import Budget
+from sklearn_mabprune.training.initial import Data, train
 
 RESULTS = Path(__file__).parent / "results"
 PLOT = Path(__file__).parents[1] / "docs" / "_static"

@@ -37,10 +37,10 @@ from torch import nn
 from benchmarks import gpu, naive, timing
 from benchmarks.timing import Result, in_turns, milliseconds
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
-from sklearn_mabprune.ablation import ABLATIONS
-from sklearn_mabprune.chain import recover_chain
-from sklearn_mabprune.evaluation import Block, LayerStatistics, Rows
-from sklearn_mabprune.losses import RowLoss
+from sklearn_mabprune.ablation.block import Block, LayerStatistics, Rows
+from sklearn_mabprune.ablation.compensation import ABLATIONS
+from sklearn_mabprune.data.losses import RowLoss
+from sklearn_mabprune.graph.graph import recover_chain
 
 #: Layers, rows of the batch, bounds for zero and for least-squares ablation.
 PULLS = (

@@ -22,17 +22,17 @@ from benchmarks.peers import torch_pruning
 from benchmarks.prepared import Prepared, points
 from benchmarks.ranking import FrozenPulls
 from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
-from sklearn_mabprune.chain import Chain, recover_chain
-from sklearn_mabprune.evaluation import Block, LayerStatistics
-from sklearn_mabprune.fine_tuning import FineTuning, fine_tune, validation_losses
-from sklearn_mabprune.neurons import NeuronTable
-from sklearn_mabprune.parameters import resolve_policy
-from sklearn_mabprune.path import PathOptions, pruning_path, remove_together
+from sklearn_mabprune.ablation.block import Block, LayerStatistics
+from sklearn_mabprune.estimators.parameters import resolve_policy
+from sklearn_mabprune.graph.graph import Chain, recover_chain
+from sklearn_mabprune.graph.units import NeuronTable
 from sklearn_mabprune.policies import UCB1
-from sklearn_mabprune.schedules import Budget, choose_removals, share_evenly
-from sklearn_mabprune.search import Search
-from sklearn_mabprune.shrinking import net_around
-from sklearn_mabprune.training import rows_of, train
+from sklearn_mabprune.pruning.path import PathOptions, pruning_path, remove_together
+from sklearn_mabprune.pruning.schedules import Budget, choose_removals, share_evenly
+from sklearn_mabprune.pruning.search import Search
+from sklearn_mabprune.training.fine_tuning import FineTuning, fine_tune, validation_losses
+from sklearn_mabprune.training.initial import rows_of, train
+from sklearn_mabprune.training.rebuilding import net_around
 
 SHARES = (0.5, 0.75, 0.9)
 PRUNING_ROWS = 4096

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.prepared import Prepared, points
-from sklearn_mabprune.chain import Chain
-from sklearn_mabprune.parameters import resolve_policy
-from sklearn_mabprune.path import PathOptions, Step, pruning_path
-from sklearn_mabprune.schedules import Budget
+from sklearn_mabprune.estimators.parameters import resolve_policy
+from sklearn_mabprune.graph.graph import Chain
+from sklearn_mabprune.pruning.path import PathOptions, Step, pruning_path
+from sklearn_mabprune.pruning.schedules import Budget
 
 SHARES = (0.5, 0.75, 0.9)
 

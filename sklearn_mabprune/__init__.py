@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from . import criteria, displays, policies
-from .budget_cv import MABPrunedClassifierCV, MABPrunedRegressorCV
-from .estimators import MABPrunedClassifier, MABPrunedRegressor
+from .estimators.classifier import MABPrunedClassifier, MABPrunedRegressor
+from .estimators.cv import MABPrunedClassifierCV, MABPrunedRegressorCV
+from .estimators.loading import load
 from .exceptions import ModelFileError, PruningWarning, UnsupportedModuleError
-from .loading import load
-from .networks import MLP, MLPNetClassifier, MLPNetRegressor
-from .onnx_pipelines import pipeline_to_onnx, register_onnx_converters
-from .report import PruningPath, PruningReport
-from .self_sizing import WeightedLossMixin
-from .tabular import make_tabular_pipeline
+from .pipelines.onnx import pipeline_to_onnx, register_onnx_converters
+from .pipelines.tabular import make_tabular_pipeline
+from .reports.report import PruningPath, PruningReport
+from .training.auto_size import WeightedLossMixin
+from .training.nets import MLP, MLPNetClassifier, MLPNetRegressor
 from .version import __version__
 
 __all__ = [
@@ -37,3 +37,8 @@ __all__ = [
     "policies",
     "register_onnx_converters",
 ]
+
+
+def __dir__() -> list[str]:
+    """Public names and public subpackages; the inside is found by its path."""
+    return sorted(__all__)

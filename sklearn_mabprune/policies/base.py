@@ -2,7 +2,7 @@
 
 A policy never sees a network.  It is told which arms exist, asked which of them to
 pull, told the rewards, and asked which look safest to remove.  Rewards are high for
-neurons that are safe to remove (see :mod:`sklearn_mabprune.rewards`).
+neurons that are safe to remove (see :mod:`sklearn_mabprune.pruning.rewards`).
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklearn_mabprune.chain import recover_chain
-from sklearn_mabprune.evaluation import Rows
-from sklearn_mabprune.losses import RowLoss
-from sklearn_mabprune.path import PathOptions, pruning_path
-from sklearn_mabprune.schedules import Budget
+from sklearn_mabprune.ablation.block import Rows
+from sklearn_mabprune.data.losses import RowLoss
+from sklearn_mabprune.graph.graph import recover_chain
+from sklearn_mabprune.pruning.path import PathOptions, pruning_path
+from sklearn_mabprune.pruning.schedules import Budget
 
 ACTIVATIONS = {
     "relu": nn.ReLU,

@@ -1,0 +1,1 @@
+"""What removing units does to the loss, measured and estimated, and who takes over their work."""

@@ -1,0 +1,1 @@
+"""Features, targets, splits and batches: no network."""

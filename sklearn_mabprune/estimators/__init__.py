@@ -1,0 +1,1 @@
+"""The estimators: parameters, `fit` as a short story, other budgets, cross-validation, loading."""

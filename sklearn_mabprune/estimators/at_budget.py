@@ -1,0 +1,328 @@
+"""Another size from the same training: a kept network at once, any other along the path."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
+
+from ..exceptions import PruningWarning
+from ..graph.graph import Chain
+from ..graph.units import NeuronTable
+from ..pruning.replay import Known
+from ..pruning.schedules import Budget
+from ..reports.notes import mean_confidence, rounded_away, slower, unfinished, unused_features
+from ..reports.report import Measured, PruningPath, PruningReport
+from ..reports.timing import milliseconds
+from ..training.rebuilding import chain_of, net_around
+from ..utils.progress import Progress
+from ..utils.randomness import draw_seeds
+from .fitting import Pruned, prune
+from .parameters import resolve_policy
+
+# In the rows that networks are timed on, at most: texts have many features.
+_NUMBERS = 2**24
+
+
+class ResizingMixin:
+    """For estimators that keep the path they came along."""
+
+    def at_budget(
+        self,
+        budget: Any,
+        X: Any = None,
+        y: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Any:
+        """A new fitted estimator of another size, without the initial training.
+
+        With the data of ``fit`` it is what a fit with this budget gives: the path is
+        walked again to the nearest larger network that was kept, which takes no pulls,
+        pruned on from there, and fine-tuned.  Without data it is a network that was kept,
+        as the path left it: not fine-tuned.  The size that was fitted is the exception: there
+        it is a copy of this estimator, fine-tuned as this one is.
+
+        Parameters
+        ----------
+        budget : float in [0, 1), int or "auto"
+            As `pruning_budget`, in `budget_unit`; smaller or larger than that of the fit.
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features), optional
+            The rows of fit.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Their weights, as in fit.
+        X_val : array-like of shape (n_validation, n_features), optional
+            Validation rows, where fit had some.
+        y_val : array-like, optional
+            Their targets.
+
+        Returns
+        -------
+        object
+            Fitted, with ``pruning_budget=budget``; it shares nothing with this one.  Without
+            data its report has no validation loss (NaN).
+
+        Raises
+        ------
+        ValueError
+            If the path was not kept, if there are no data and no network of this size was
+            kept, or if the data do not go with the network.
+
+        Warns
+        -----
+        PruningWarning
+            If the rows are not those of fit, and in all cases in which fit warns.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_mabprune import MABPrunedClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MABPrunedClassifier(pruning_budget=0.5, tolerance=1, random_state=0).fit(X, y)
+        >>> smaller = model.at_budget(0.75, X, y)
+        >>> sum(model.hidden_layer_sizes_), sum(smaller.hidden_layer_sizes_)
+        (96, 48)
+        """
+        check_is_fitted(self)
+        path = self.pruning_path_  # type: ignore[attr-defined]
+        if not path.networks:
+            raise ValueError(
+                "at_budget starts from networks along the path, and there are none: this estimator "
+                "was fitted with keep_path=False, or saved with networks=False. Fit with "
+                f"keep_path=True, or fit anew with pruning_budget={budget!r}."
+            )
+        new = clone(self).set_params(pruning_budget=budget)
+        new._validate_params()
+        if X is not None and y is not None:
+            return _walk_on(self, new, X, y, sample_weight, X_val, y_val)
+        if any(given is not None for given in (X, y, sample_weight, X_val, y_val)):
+            raise ValueError(
+                "at_budget was given a part of the data. Pass X and y together (and sample_weight, "
+                "X_val and y_val as in fit), or none of them for a network that was kept."
+            )
+        return _take(self, new)
+
+
+# --------------------------------------------------------------------------- with the data
+
+
+def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> Any:
+    """Fit `new` as `fit` would, but from the network that `old` has trained."""
+    path, resume = old.pruning_path_, old.pruning_path_.resume
+    chooser = resolve_policy(new.policy)
+    seeds = resume.seeds if resume else tuple(draw_seeds(new.random_state, 5))
+    _check_n_features(old, X, reset=False)
+    _check_feature_names(old, X, reset=False)
+    task, share = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
+    original = chain_of(path.networks[0])
+    _check_targets(old, new, original.n_outputs, task.data.n_outputs)
+    net = _net(old, original)
+    with Progress(new.verbose, ["pruning", "fine-tuning"]) as progress:
+        plan = new._plan(chooser, net, seeds, progress)
+        known = _known(path) if resume and resume.fits(plan.options, chooser) else None
+        pruned = prune(net, task, plan, old.pruning_report_.seconds_training, known)
+    if not np.isclose(pruned.path.loss[0], path.loss[0], rtol=1e-4):
+        warnings.warn(
+            "X and y are not those of fit, or not in that order: the path was walked anew on them. "
+            "Where the network was trained on rows that now validate, validation scores are "
+            "optimistic.",
+            PruningWarning,
+            stacklevel=3,
+        )
+    new._remember(pruned, chooser, share)
+    return new
+
+
+def _check_targets(old: Any, new: Any, n_known: int, n_outputs: int) -> None:
+    known, found = getattr(old, "classes_", None), getattr(new, "classes_", None)
+    several = getattr(old, "multilabel_", False)
+    if several != getattr(new, "multilabel_", False):
+        raise ValueError(
+            f"y has {'one label' if several else 'several labels'} a row, the network was trained "
+            f"on {'several' if several else 'one'}. Pass the data of fit, or fit again."
+        )
+    if known is not None and not np.array_equal(known, found):  # type: ignore[arg-type]
+        raise ValueError(
+            f"y has the classes {np.asarray(found).tolist()}, the network was trained on "
+            f"{np.asarray(known).tolist()}. Pass the data of fit, or fit again."
+        )
+    if n_outputs != n_known:
+        raise ValueError(
+            f"y has {n_outputs} targets, the network was trained on {n_known}. Pass the data of "
+            "fit, or fit again."
+        )
+
+
+def _net(old: Any, chain: Chain) -> Any:
+    """A net around this chain that shares nothing with the fitted one."""
+    net = net_around(old.estimator_, chain)
+    net.history_ = copy.deepcopy(net.history_)
+    if old.pruning_path_.resume:
+        # What the user has trained the pruned net on since is not the training.
+        del net.history_[old.pruning_path_.resume.n_epochs :]
+    return net
+
+
+def _known(path: PruningPath) -> Known:
+    """The path as another walk reads it."""
+    assert path.resume is not None
+    facts = [
+        {
+            "n_pulls": int(path.n_pulls[k]),
+            "n_evaluations": int(path.n_evaluations[k]),
+            "n_backward": int(path.n_backward[k]),
+            "loss_increase": path.loss_increase[k].copy(),
+            "standard_error": path.standard_error[k].copy(),
+            "reward_scale": tuple(path.reward_scale[k]),
+            "confidence": float(path.confidence[k]),
+            "pulls_by_arm": path.pulls_by_arm[k].astype(np.intp),
+            "estimates": copy.deepcopy(path.estimates.get(k)),
+            "seconds": float(path.seconds[k]),
+        }
+        for k in range(len(path))
+    ]
+    states = copy.deepcopy(path.resume.states)
+    loss = float(path.loss[0])
+    return Known(loss, path.layer_sizes, path.removed, facts, states)
+
+
+# ------------------------------------------------------------------------ without the data
+
+
+def _take(old: Any, new: Any) -> Any:
+    """Make `new` what `old` was at a step of its path that was kept."""
+    path, device = old.pruning_path_, old.estimator_.device
+    original = chain_of(path.networks[0], device)
+    budget = Budget.of(
+        new.pruning_budget,
+        new.budget_unit,
+        path.layer_sizes[0],
+        original.cost,
+        new.min_neurons,
+    )
+    number = _step_of(old, new, budget)
+    told = rounded_away(new.pruning_budget, budget, new.min_neurons)
+    for text in told:
+        warnings.warn(text, PruningWarning, stacklevel=3)
+    fitted = {n: v for n, v in vars(old).items() if n.endswith("_") and not n.startswith("_")}
+    vars(new).update(copy.deepcopy(fitted))
+    if path.layer_sizes[number] == old.hidden_layer_sizes_:
+        return new
+    chain = chain_of(path.networks[number], device)
+    shorter = _beginning(path, number)
+    policy = clone(new.policy_)
+    if path.resume and number in path.resume.states:
+        policy.__dict__ = copy.deepcopy(path.resume.states[number]["chooser"])
+    report = _report(old, original, chain, shorter, told)
+    pruned = Pruned(_net(old, chain), shorter, report, number)
+    new._remember(pruned, policy, old.validation_share_)
+    return new
+
+
+def _step_of(old: Any, new: Any, budget: Budget) -> int:
+    """The step at which a fit with this budget would end, if its network is there."""
+    path, sizes = old.pruning_path_, old.pruning_path_.layer_sizes
+    chosen = sizes.index(old.hidden_layer_sizes_)
+    if new.pruning_budget == old.pruning_budget == "auto":
+        return chosen
+    there = sorted({*path.networks, chosen})
+    if new.pruning_budget != "auto":
+        for number in there:
+            if budget.reached(sizes[number]):
+                # A fit might stop inside this step's round.
+                if not number or not budget.reached(_one_more(path, number)):
+                    return number
+                break
+    counts = ", ".join(str(budget.gone(sizes[number])) for number in there)
+    raise ValueError(
+        f"No network of pruning_budget={new.pruning_budget!r} was kept on the path. Pass X and y "
+        f"for any budget; without them there are networks with {counts} of {budget.total} "
+        f"{budget.unit} gone."
+    )
+
+
+def _one_more(path: PruningPath, number: int) -> tuple[int, ...]:
+    """Hidden sizes with the last removed neuron of a step still there."""
+    layer = int(NeuronTable(path.layer_sizes[0]).layer(path.removed[number][-1:])[0])
+    sizes = list(path.layer_sizes[number])
+    sizes[layer] += 1
+    return tuple(sizes)
+
+
+def _beginning(path: PruningPath, number: int) -> PruningPath:
+    """The path up to a step, which was not fine-tuned there."""
+    part = {
+        each.name: copy.deepcopy(getattr(path, each.name)[: number + 1])
+        for each in fields(path)
+        if isinstance(getattr(path, each.name), (list, np.ndarray))
+    }
+    part["score_fine_tuned"][:] = np.nan
+
+    def early(kept: dict[int, Any]) -> dict[int, Any]:
+        return {k: copy.deepcopy(value) for k, value in kept.items() if k <= number}
+
+    resume = path.resume and replace(path.resume, states=early(path.resume.states))
+    return replace(
+        path,
+        **part,
+        networks=early(path.networks),
+        estimates=early(path.estimates),
+        resume=copy.deepcopy(resume),
+    )
+
+
+def _report(
+    old: Any, original: Chain, chain: Chain, path: PruningPath, warned: list[str]
+) -> PruningReport:
+    """The report of a kept network, without the rows it was made from."""
+    report, resume = old.pruning_report_, path.resume
+    # How long a network takes does not depend on what dense rows contain.
+    batch_rows = min(report.batch_rows, max(1, _NUMBERS // chain.n_inputs))
+    rows = torch.randn(batch_rows, chain.n_inputs, generator=torch.Generator().manual_seed(0)).to(
+        chain.device, chain.dtype
+    )
+    networks = [original.forward, chain.forward]
+    one, many = milliseconds(networks, rows[:1]), milliseconds(networks, rows)
+    before = replace(report.before, ms_row=one[0], ms_batch=many[0])
+    after = Measured(
+        chain.hidden_sizes,
+        *chain.cost(),
+        chain.n_bytes,
+        one[1],
+        many[1],
+        float(path.score[-1]),
+        # The validation rows are not here.
+        np.nan if len(path) > 1 else before.loss,
+    )
+    told = ["this network was taken from the path and not fine-tuned: at_budget does it with X, y."]
+    return replace(
+        report,
+        before=before,
+        after=after,
+        batch_rows=batch_rows,
+        n_pulls=int(path.n_pulls.sum()),
+        n_evaluations=int(path.n_evaluations.sum()),
+        n_backward=int(path.n_backward.sum()),
+        n_rounds=len(path) - 1,
+        n_fine_tune_epochs=0,
+        confidence=mean_confidence(path.confidence),
+        seconds_pruning=float(path.seconds.sum()),
+        seconds_fine_tuning=0.0,
+        interrupted=False,
+        unused_features=unused_features(chain, resume.spread) if resume else (),
+        warnings=(
+            *warned,
+            *told[: len(path) - 1],
+            *slower(before, after, batch_rows),
+            *unfinished(old.estimator_),
+        ),
+    )

@@ -1,0 +1,390 @@
+"""What both estimators share: fit as a short story, and prediction on tensors."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    check_memory,
+)
+
+from ..data.features import read_table, read_validation, stacked
+from ..data.losses import check_criterion
+from ..data.sparse import few, outputs_of
+from ..data.splitting import Split, content_split
+from ..exceptions import PruningWarning
+from ..export.mixin import Exports
+from ..graph.graph import Chain, unwrap
+from ..pruning.path import PathOptions
+from ..pruning.schedules import Budget
+from ..training.fine_tuning import FineTuning, check_optimizer
+from ..training.initial import Data, check_fits, check_weights, rows_of, train
+from ..training.predicting import needs_no_check, network_outputs
+from ..training.rebuilding import copy_of_net
+from ..training.scoring import check_score
+from ..utils.progress import Progress
+from ..utils.randomness import draw_seeds
+from .at_budget import ResizingMixin
+from .fitting import Pruned, PruningPlan, Task, prune
+from .parameters import (
+    CONSTRAINTS,
+    check_nested,
+    check_no_class,
+    check_no_truth_values,
+    resolve_net,
+    resolve_policy,
+)
+
+
+class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
+    """Trains a skorch net, prunes it with a bandit, fine-tunes what is left."""
+
+    _parameter_constraints = CONSTRAINTS
+    _default_net: type
+    _net_base: type
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        policy: Any = "boundary",
+        pruning_budget: Any = 0.5,
+        budget_unit: str = "neurons",
+        pulls_per_neuron: float = 10,
+        pull_batch_size: Any = "auto",
+        arms_per_pull: Any = "auto",
+        ablation: str = "least_squares",
+        ridge: float = 0.001,
+        step: Any = "auto",
+        discount: float = 0.9,
+        rank_by: str = "loss",
+        control_variate: Any = "auto",
+        scope: str = "global",
+        min_neurons: int = 1,
+        fine_tune_epochs: Any = "auto",
+        fine_tune_lr: Any = "auto",
+        distillation: float = 0.7,
+        temperature: float = 2.0,
+        validation_fraction: float = 0.1,
+        scoring: Any = None,
+        tolerance: float = 0.02,
+        max_pruning_rows: int = 4096,
+        keep_path: bool = True,
+        memory: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.policy = policy
+        self.pruning_budget = pruning_budget
+        self.budget_unit = budget_unit
+        self.pulls_per_neuron = pulls_per_neuron
+        self.pull_batch_size = pull_batch_size
+        self.arms_per_pull = arms_per_pull
+        self.ablation = ablation
+        self.ridge = ridge
+        self.step = step
+        self.discount = discount
+        self.rank_by = rank_by
+        self.control_variate = control_variate
+        self.scope = scope
+        self.min_neurons = min_neurons
+        self.fine_tune_epochs = fine_tune_epochs
+        self.fine_tune_lr = fine_tune_lr
+        self.distillation = distillation
+        self.temperature = temperature
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.tolerance = tolerance
+        self.max_pruning_rows = max_pruning_rows
+        self.keep_path = keep_path
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters; nested ones need an object to be set on."""
+        check_nested(self, self._default_net, params)
+        return super().set_params(**params)
+
+    def _validate_params(self) -> None:
+        check_no_class(self.policy)
+        super()._validate_params()
+        check_no_truth_values(self)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Any:
+        """Train, prune, fine-tune.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Training rows; scale them first (StandardScaler).  Sparse matrices are used as
+            CSR and never made dense as a whole.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets: values, classes, or an indicator matrix of several labels a row.
+        sample_weight : array-like of shape (n_samples,), optional
+            Rows of weight 0 are left out; only ratios matter.
+        X_val : array-like of shape (n_validation, n_features), optional
+            Validation rows; without them a share of X is set apart.
+        y_val : array-like, optional
+            Their targets.
+
+        Returns
+        -------
+        object
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data cannot be used; the message names it.
+        UnsupportedModuleError
+            If the net's module is not a chain of layers.
+
+        Warns
+        -----
+        PruningWarning
+            If the budget costs more than `tolerance`, if there are too few rows to set
+            some apart, if the smaller network is not faster, or if Ctrl-C ended the pruning
+            or the fine-tuning.
+        """
+        self._forget()
+        chooser = resolve_policy(self.policy)
+        net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
+        seeds = draw_seeds(self.random_state, 5)
+        stages = ["pruning", "fine-tuning"] if frozen else ["training", "pruning", "fine-tuning"]
+        try:
+            task, share = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
+            with Progress(self.verbose, stages) as progress:
+                started = time.perf_counter()
+                if frozen:
+                    progress.clear()  # before a warning
+                net = (
+                    self._thaw(net, task, X_val is None)
+                    if frozen
+                    else self._train(net, task, seeds[1], progress)
+                )
+                seconds = 0.0 if frozen else time.perf_counter() - started
+                plan = self._plan(chooser, net, tuple(seeds), progress)
+                pruned = prune(net, task, plan, seconds)
+            self._remember(pruned, chooser, share)
+        except BaseException:
+            self._forget()
+            raise
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # ---------------------------------------------------------------------- the story
+
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, seed: int
+    ) -> tuple[Task, float]:
+        """Validate the data and set validation rows apart."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together: pass both or neither.")
+        X, y = self._validate_training(X, y)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+            counted = weights > 0
+            X, y, weights = X[counted], y[counted], weights[counted]
+        codes = self._encode(y)
+        weights = self._weigh(codes, weights)
+        if X_val is None:
+            stratify = codes if codes.ndim == 1 else None
+            split = content_split(X, stratify, self.validation_fraction, seed)
+        else:
+            X_val = read_validation(self, X_val, y_val)
+            y_val = self._encode_validation(y_val)
+            if y_val.shape[1:] != codes.shape[1:]:
+                raise ValueError(f"y_val has {y_val.shape[1]} targets, y has {codes.shape[1]}.")
+            first = len(codes)
+            X, codes = stacked(X, X_val), np.concatenate([codes, y_val])
+            if weights is not None:
+                weights = np.concatenate([weights, np.ones(len(y_val))])
+            split = Split(np.arange(first), np.arange(first, len(codes)), 0.0)
+
+        def side(index: NDArray[np.intp]) -> Data:
+            rows = X[index], codes[index], _unit_mean(weights, index)
+            return Data(*rows, n_outputs=self._count_outputs(codes))
+
+        return self._make_task(side(split.train), side(split.validation)), split.share
+
+    def _train(self, net: Any, task: Task, seed: int, progress: Progress) -> Any:
+        """The initial training, from the cache if there is one."""
+        with progress.stage("training", net.max_epochs, "epochs"):
+
+            def on_epoch(trained: Any) -> None:
+                loss = trained.history[-1].get("valid_loss", np.nan)
+                progress.advance(1, f"validation loss {loss:.4f}")
+
+            def on_start(untrained: Any, chain: Chain) -> None:
+                # What cannot work is refused before the training: budget and scoring.
+                sizes, least = chain.hidden_sizes, self.min_neurons
+                Budget.of(self.pruning_budget, self.budget_unit, sizes, chain.cost, least)
+                check_optimizer(untrained, self.fine_tune_epochs)
+                check_score(self.scoring, task.score, untrained, chain)
+
+            where = os.fspath(self.memory) if isinstance(self.memory, os.PathLike) else self.memory
+            cached = check_memory(where).cache(train, ignore=["on_start", "on_epoch"])
+            return cached(
+                net,
+                task.data,
+                task.validation,
+                seed,
+                on_start=on_start,
+                on_epoch=on_epoch if self.verbose else None,
+            )
+
+    def _thaw(self, net: Any, task: Task, own_rows: bool) -> Any:
+        """A copy of a net that is trained already, checked against the data."""
+        check_weights(net, task.data, task.validation)
+        net = copy_of_net(net)
+        check_criterion(unwrap(net.criterion_), task.data.y)
+        first = few(rows_of(net, task.data).x)
+        chain = check_fits(net.module_, first, task.data.n_outputs)
+        self._check_frozen(net)
+        check_score(self.scoring, task.score, net, chain)
+        if own_rows:
+            warnings.warn(
+                "The net came trained: rows that now serve for validation may have been trained "
+                "on, and then validation scores are optimistic. Pass X_val and y_val that it has "
+                "not seen.",
+                PruningWarning,
+                stacklevel=4,
+            )
+        return net
+
+    def _plan(
+        self, chooser: Any, net: Any, seeds: tuple[int, ...], progress: Progress
+    ) -> PruningPlan:
+        """What the parameters say about pruning."""
+        check_optimizer(net, self.fine_tune_epochs)
+        return PruningPlan(
+            chooser=chooser,
+            budget=self.pruning_budget,
+            budget_unit=self.budget_unit,
+            options=PathOptions(
+                pulls_per_neuron=self.pulls_per_neuron,
+                pull_batch_size=self.pull_batch_size,
+                arms_per_pull=self.arms_per_pull,
+                discount=self.discount,
+                rank_by=self.rank_by,
+                control_variate=self.control_variate,
+                ablation=self.ablation,
+                ridge=self.ridge,
+                step=self.step,
+                scope=self.scope,
+                min_neurons=self.min_neurons,
+            ),
+            fine_tuning=FineTuning.of(
+                self.fine_tune_epochs,
+                len(net.history or []) or net.max_epochs,
+                self.fine_tune_lr,
+                self.distillation,
+                self.temperature,
+            ),
+            tolerance=self.tolerance,
+            max_pruning_rows=self.max_pruning_rows,
+            seeds=seeds,
+            keep_path=self.keep_path,
+            progress=progress,
+        )
+
+    def _remember(self, pruned: Pruned, chooser: Any, share: float) -> None:
+        """Set the fitted attributes, all at once."""
+        path, report = pruned.path, pruned.report
+        original = path.layer_sizes[0]
+        ranking = np.ones(sum(original), dtype=np.intp)
+        gone = [arm for arms in path.removed[: pruned.chosen + 1] for arm in arms]
+        ranking[gone] = np.arange(len(gone) + 1, 1, -1)
+        bounds = np.cumsum(original)[:-1]
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None:
+            unused = tuple(str(names[k]) for k in report.unused_features)
+            report = replace(report, unused_features=unused)
+        self.estimator_ = pruned.net
+        self.policy_ = chooser
+        self.neuron_ranking_ = np.split(ranking, bounds)
+        self.neuron_support_ = [part == 1 for part in self.neuron_ranking_]
+        self.hidden_layer_sizes_ = path.layer_sizes[pruned.chosen]
+        self.pruning_path_ = path
+        self.pruning_report_ = report
+        self.n_pulls_ = report.n_pulls
+        self.validation_share_ = share
+
+    def _forget(self) -> None:
+        """Clear what an earlier fit left behind."""
+        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
+            delattr(self, name)
+
+    # ----------------------------------------------------------------- prediction
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """What the pruned network predicts for validated rows, (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        if not needs_no_check(self, X):
+            X = read_table(self, X, reset=False)
+        module = self.estimator_.module_
+        if module.training:
+            module.eval()
+        return network_outputs(self.estimator_, partial(outputs_of, module), X)
+
+    # ------------------------------------------------- what the two kinds fill in
+
+    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        raise NotImplementedError
+
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _encode_validation(self, y: Any) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _weigh(
+        self, codes: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        return weights
+
+    def _make_task(self, data: Data, validation: Data) -> Task:
+        raise NotImplementedError
+
+    def _count_outputs(self, codes: NDArray[Any]) -> int:
+        raise NotImplementedError
+
+    def _check_frozen(self, net: Any) -> None:
+        """Refuse a trained net that knows other targets; nothing by default."""
+
+
+def _unit_mean(
+    weights: NDArray[np.float64] | None, index: NDArray[np.intp]
+) -> NDArray[np.float64] | None:
+    """Weights of these rows, scaled once to mean 1; None where all are the same."""
+    if weights is None:
+        return None
+    some = weights[index]
+    return None if np.ptp(some) == 0 else some / some.mean()

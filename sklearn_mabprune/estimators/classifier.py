@@ -1,0 +1,328 @@
+"""The estimators: a network trained, pruned by a bandit and fine-tuned in one fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_array
+from skorch import NeuralNetClassifier, NeuralNetRegressor
+
+from ..criteria import CRITERIA
+from ..data.features import read_table
+from ..data.targets import as_indicator, predicted, read_labels
+from ..policies import POLICIES
+from ..training.initial import Data
+from ..training.nets import MLPNetClassifier, MLPNetRegressor
+from ..training.scoring import classification_scores, regression_scores
+from .base import BaseMABPruned
+from .fitting import Task
+from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS, check_class_weights
+
+_NAMES = {"policies": ", ".join(POLICIES), "criteria": ", ".join(CRITERIA)}
+
+_CLASS_WEIGHT = """
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied into the sample weights."""
+
+
+class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
+    __doc__ = f"""A neural network classifier that multi-armed bandits make small.
+
+    ``fit`` trains the network, then removes neurons round by round: a bandit measures on
+    batches of rows what masking each neuron would do to the loss, the safest neurons are
+    cut out and the rest of their layer takes over what they did.  The smaller network is
+    fine-tuned on labels and on the unpruned network's outputs.
+    {
+        PARAMETERS.format(
+            net="MLPNetClassifier",
+            base="NeuralNetClassifier",
+            score="accuracy",
+            class_weight=_CLASS_WEIGHT,
+            **_NAMES,
+        )
+    }
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; the numbers of the columns where y was an indicator matrix.
+    multilabel_ : bool
+        Whether it was.{ATTRIBUTES}
+    References
+    ----------
+    S. A. Ameen, S. Vadera, "Structured Neuron Pruning in Deep Neural Networks Using
+    Multi-Armed Bandits", arXiv 2606.07615, 2026.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_mabprune import MABPrunedClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = make_pipeline(
+    ...     StandardScaler(), MABPrunedClassifier(pruning_budget=0.75, random_state=0)
+    ... ).fit(X, y)
+    >>> sum(model[-1].hidden_layer_sizes_)
+    48
+    >>> bool(model.score(X, y) > 0.97)
+    True
+    """
+
+    _parameter_constraints = {**CONSTRAINTS, "class_weight": [dict, StrOptions({"balanced"}), None]}
+    _default_net = MLPNetClassifier
+    _net_base = NeuralNetClassifier
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        policy: Any = "boundary",
+        pruning_budget: Any = 0.5,
+        budget_unit: str = "neurons",
+        pulls_per_neuron: float = 10,
+        pull_batch_size: Any = "auto",
+        arms_per_pull: Any = "auto",
+        ablation: str = "least_squares",
+        ridge: float = 0.001,
+        step: Any = "auto",
+        discount: float = 0.9,
+        rank_by: str = "loss",
+        control_variate: Any = "auto",
+        scope: str = "global",
+        min_neurons: int = 1,
+        fine_tune_epochs: Any = "auto",
+        fine_tune_lr: Any = "auto",
+        distillation: float = 0.7,
+        temperature: float = 2.0,
+        validation_fraction: float = 0.1,
+        scoring: Any = None,
+        tolerance: float = 0.02,
+        max_pruning_rows: int = 4096,
+        class_weight: Any = None,
+        keep_path: bool = True,
+        memory: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        super().__init__(
+            estimator,
+            policy=policy,
+            pruning_budget=pruning_budget,
+            budget_unit=budget_unit,
+            pulls_per_neuron=pulls_per_neuron,
+            pull_batch_size=pull_batch_size,
+            arms_per_pull=arms_per_pull,
+            ablation=ablation,
+            ridge=ridge,
+            step=step,
+            discount=discount,
+            rank_by=rank_by,
+            control_variate=control_variate,
+            scope=scope,
+            min_neurons=min_neurons,
+            fine_tune_epochs=fine_tune_epochs,
+            fine_tune_lr=fine_tune_lr,
+            distillation=distillation,
+            temperature=temperature,
+            validation_fraction=validation_fraction,
+            scoring=scoring,
+            tolerance=tolerance,
+            max_pruning_rows=max_pruning_rows,
+            keep_path=keep_path,
+            memory=memory,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Rows sum to 1; with several labels a row, each is a probability of its own.
+        """
+        return self._outputs(X)
+
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Logarithms of class probabilities, (n_samples, n_classes)."""
+        return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Class labels.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            An indicator matrix if fit was given one: labels of a probability above one half.
+        """
+        return predicted(self._outputs(X), self.classes_, self.multilabel_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        X, y = read_table(self, X, y, multi_output=True, ensure_min_samples=2)
+        return X, read_labels(y)
+
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        self.multilabel_ = y.ndim == 2
+        if self.multilabel_:
+            self.classes_ = np.arange(y.shape[1])
+            return y.astype(np.float64)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes, the data has 1 class: "
+                f"{self.classes_.tolist()[0]!r}."
+            )
+        return codes.astype(np.int64)
+
+    def _encode_validation(self, y: Any) -> NDArray[Any]:
+        if self.multilabel_:
+            y = as_indicator(check_array(y, accept_sparse="csr", input_name="y_val"), "y_val")
+            return y.astype(np.float64)
+        y = column_or_1d(y)
+        unknown = np.setdiff1d(y, self.classes_)
+        if unknown.size:
+            raise ValueError(f"y_val has classes that y has not: {unknown[:5].tolist()}.")
+        return np.searchsorted(self.classes_, y).astype(np.int64)
+
+    def _weigh(
+        self, codes: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        if self.class_weight is None:
+            return weights
+        if self.multilabel_:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} is for one label a row, y has several. Weigh "
+                "rows by sample_weight, or labels in the loss: MLPNetClassifier("
+                "criterion=BCEWithLogitsLoss, criterion__pos_weight=...)."
+            )
+        if isinstance(self.class_weight, dict):
+            check_class_weights(self.class_weight)
+        each = compute_sample_weight(self.class_weight, self.classes_[codes])
+        each = each if weights is None else each * weights
+        if not (each > 0).any():
+            raise ValueError(f"class_weight={self.class_weight!r} leaves no row with a weight.")
+        return each
+
+    def _make_task(self, data: Data, validation: Data) -> Task:
+        scores = classification_scores(self.scoring, validation, self.classes_)
+        return Task(data, validation, *scores)
+
+    def _count_outputs(self, codes: NDArray[Any]) -> int:
+        return len(self.classes_)
+
+    def _check_frozen(self, net: Any) -> None:
+        if self.multilabel_:
+            return
+        # A net whose weights were loaded from a file has seen no labels.
+        known, n_classes = np.asarray(getattr(net, "classes_", self.classes_)), len(self.classes_)
+        # Names have their place in the sorted order; other numbers would be other classes.
+        names = self.classes_.dtype.kind not in "iufb"
+        if not (
+            np.array_equal(known, self.classes_)
+            or (names and np.array_equal(known, np.arange(n_classes)))
+        ):
+            raise ValueError(
+                f"The net was trained on classes {known.tolist()}, y has {self.classes_.tolist()}. "
+                "Pass y with the classes that the net was trained on."
+            )
+
+
+class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
+    __doc__ = f"""A neural network regressor that multi-armed bandits make small.
+
+    As :class:`MABPrunedClassifier`, for one or more real targets.  The default network
+    standardises the targets inside and predicts in original units.
+    {
+        PARAMETERS.format(
+            net="MLPNetRegressor",
+            base="NeuralNetRegressor",
+            score="R2",
+            class_weight="",
+            **_NAMES,
+        )
+    }
+    Attributes
+    ----------{ATTRIBUTES}
+    References
+    ----------
+    S. A. Ameen, S. Vadera, "Structured Neuron Pruning in Deep Neural Networks Using
+    Multi-Armed Bandits", arXiv 2606.07615, 2026.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_mabprune import MABPrunedRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = make_pipeline(
+    ...     StandardScaler(), MABPrunedRegressor(pruning_budget=0.75, random_state=0)
+    ... ).fit(X, y)
+    >>> sum(model[-1].hidden_layer_sizes_)
+    48
+    """
+
+    _default_net = MLPNetRegressor
+    _net_base = NeuralNetRegressor
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Values in original units.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            As y was in fit.
+        """
+        outputs = self._outputs(X)
+        return outputs[:, 0] if self.y_ndim_ == 1 else outputs
+
+    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        if issparse(y):
+            raise TypeError(
+                "y is a sparse matrix, a network's targets are dense: pass y.toarray()."
+            )
+        return read_table(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
+
+    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
+        self.y_ndim_ = y.ndim
+        return y.reshape(len(y), -1).astype(np.float64)
+
+    def _encode_validation(self, y: Any) -> NDArray[Any]:
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y_val")
+        return y.reshape(len(y), -1)
+
+    def _make_task(self, data: Data, validation: Data) -> Task:
+        return Task(data, validation, *regression_scores(self.scoring, validation))
+
+    def _count_outputs(self, codes: NDArray[Any]) -> int:
+        return int(codes.shape[1])

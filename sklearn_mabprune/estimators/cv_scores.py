@@ -1,0 +1,170 @@
+"""Which budget: one fold's scores along one path, all folds' in a table, and rules to choose."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_method_params
+
+from ..reports.report import PruningReport
+
+RULES = ("best", "one_std_error")
+
+# Mean scores closer than this are the same score, added up in another order.
+_TIE = 1e-12
+
+Budgets = list[float | int]
+
+
+def check_budgets(budgets: ArrayLike) -> Budgets:
+    """A grid of budgets as plain numbers.
+
+    Raises
+    ------
+    ValueError
+        If it is empty or names a budget twice, or one that is neither a share nor a count.
+
+    Examples
+    --------
+    >>> from sklearn_mabprune.estimators.cv_scores import check_budgets
+    >>> check_budgets((0, 0.5, 20))
+    [0, 0.5, 20]
+    """
+    found: Budgets = []
+    for each in np.asarray(budgets, dtype=object).ravel():
+        number = isinstance(each, Real) and not isinstance(each, (bool, np.bool_))
+        count = number and isinstance(each, Integral)
+        if not (number and (each >= 0 if count else 0 <= float(each) < 1)):
+            raise ValueError(
+                f"budgets={budgets!r}: {each!r} is neither a share in [0, 1) nor a count. The "
+                "grid is of budgets that can be compared, so 'auto' cannot be one of them."
+            )
+        found.append(int(each) if count else float(each))
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"budgets={budgets!r} must name at least one budget, and each one once.")
+    return found
+
+
+def score_fold(
+    model: Any,
+    budgets: Budgets,
+    X: Any,
+    y: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+    scorer: Any,
+    score_params: dict[str, Any],
+) -> list[tuple[float, PruningReport]]:
+    """Train once, walk one path, fine-tune each budget and score it on the test rows.
+
+    Parameters
+    ----------
+    model : MABPrunedClassifier or MABPrunedRegressor
+        Not fitted; left as it is.
+    budgets : list of float or int
+    X, y, weights : ndarray
+        Of all rows; weights may be None.
+    train, test : ndarray of int
+        Rows of the fold.
+    scorer : callable
+    score_params : dict
+        Metadata that the scorer asks for, of all rows.
+
+    Returns
+    -------
+    list of (float, PruningReport)
+        Score and report for each budget.
+    """
+    rows = [_safe_indexing(X, train), _safe_indexing(y, train)]
+    rows.append(None if weights is None else weights[train])
+    held_out = _safe_indexing(X, test), _safe_indexing(y, test)
+    params = _check_method_params(X, score_params, indices=test)
+    # The path to the largest share serves all smaller ones; counts may lie beyond it.
+    longest = max([b for b in budgets if isinstance(b, float)] or budgets)
+    walked = clone(model).set_params(pruning_budget=longest).fit(*rows)
+    found = []
+    for budget in budgets:
+        sized = walked if budget == longest else walked.at_budget(budget, *rows)
+        if sized.pruning_report_.interrupted:
+            # A single fit would keep what it has; a score of that says nothing of the budget.
+            raise KeyboardInterrupt
+        found.append((float(scorer(sized, *held_out, **params)), sized.pruning_report_))
+    return found
+
+
+def table(budgets: Budgets, folds: list[list[tuple[float, PruningReport]]]) -> dict[str, Any]:
+    """``cv_results_`` in the layout of ``GridSearchCV``, and the mean sizes of the networks.
+
+    Raises
+    ------
+    ValueError
+        If no budget has a score.
+    """
+    scores = np.array([[score for score, _ in fold] for fold in folds])
+    mean = scores.mean(axis=0)
+    if not np.isfinite(mean).any():
+        raise ValueError(
+            f"No budget has a finite mean score over the folds: {scores.tolist()}. Take a scoring "
+            "that is defined on the rows of every fold, or other folds (cv)."
+        )
+    sizes = {
+        "neurons": lambda network: sum(network.hidden_layer_sizes),
+        "parameters": lambda network: network.n_parameters,
+        "macs": lambda network: network.n_macs,
+    }
+    grid = np.ma.MaskedArray(np.empty(len(budgets), dtype=object), mask=False)
+    grid[:] = budgets
+    ranks = rankdata(-np.where(np.isfinite(mean), mean, -np.inf), method="min")
+    return {
+        "param_pruning_budget": grid,
+        "params": [{"pruning_budget": budget} for budget in budgets],
+        **{f"split{k}_test_score": each for k, each in enumerate(scores)},
+        "mean_test_score": mean,
+        "std_test_score": scores.std(axis=0),
+        "rank_test_score": ranks.astype(np.int32),
+        **{
+            f"mean_n_{unit}": np.mean([[size(r.after) for _, r in fold] for fold in folds], axis=0)
+            for unit, size in sizes.items()
+        },
+    }
+
+
+def choose(results: dict[str, Any], rule: str, unit: str) -> int:
+    """The smallest network that is good enough.
+
+    Parameters
+    ----------
+    results : dict
+        As :func:`table` makes it.
+    rule : {"best", "one_std_error"}
+        Good enough is the highest mean score, or at most one standard error of it below.
+    unit : {"neurons", "parameters", "macs"}
+        In which networks are compared.
+
+    Returns
+    -------
+    int
+        Index of the budget; among networks of one size the one with the higher score.
+
+    References
+    ----------
+    L. Breiman et al., "Classification and regression trees", 1984, section 3.4.3 (the
+    one-standard-error rule).
+    """
+    mean, size = results["mean_test_score"], results[f"mean_n_{unit}"]
+    best = int(np.nanargmax(np.where(np.isfinite(mean), mean, np.nan)))
+    allowed = 0.0
+    if rule == "one_std_error":
+        names = [name for name in results if name.startswith("split")]
+        scores = np.array([results[name][best] for name in names])
+        if len(scores) > 1:
+            allowed = float(scores.std(ddof=1) / np.sqrt(len(scores)))
+    good = np.flatnonzero(mean >= mean[best] - allowed - _TIE)
+    return int(good[np.lexsort((-mean[good], size[good]))[0]])

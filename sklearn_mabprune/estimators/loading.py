@@ -1,0 +1,399 @@
+"""Build a saved estimator again: nothing in the file is trusted, nothing in it is run."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone, is_classifier
+from skorch.history import History
+from torch import nn
+
+from ..exceptions import ModelFileError
+from ..export.files.container import Tensors, read_file, unreadable
+from ..export.files.parameters import from_plain, labels_from_plain
+from ..export.files.records import record_from_plain
+from ..export.files.saving import (
+    LEFT_OUT,
+    NO_LAYER,
+    NOT_IN_ARRAYS,
+    SAVED_CLASSES,
+    outputs_of,
+    versions,
+)
+from ..graph.graph import Chain, PrunedChain, recover_chain, unwrap
+from ..graph.kinds.registry import BY_NAME, build, describe
+from ..reports.report import PruningPath, PruningReport
+from ..training.auto_size import SelfSizing
+from ..training.nets import MLP, MLPNetClassifier
+from ..training.rebuilding import net_around
+from .classifier import MABPrunedClassifier, MABPrunedRegressor
+from .parameters import resolve_net, resolve_policy
+
+_CLASSES = dict(zip(SAVED_CLASSES, (MABPrunedClassifier, MABPrunedRegressor), strict=True))
+
+#: Layers that have sizes: a tensor of the file, and the arguments that say its shape.
+_SIZES = {
+    "Linear": ("weight", ("out_features", "in_features")),
+    "BatchNorm1d": ("running_mean", ("num_features",)),
+    "PReLU": ("weight", ("num_parameters",)),
+}
+
+
+def load(path: Any, **parameters: Any) -> Any:
+    """Load a fitted estimator that :meth:`MABPrunedClassifier.save` wrote.
+
+    The file holds data only, and loading runs no code of it: what is built is looked up in
+    closed lists of this library's and torch's classes, and every size, type and number is
+    checked.  Needs safetensors: ``pip install "sklearn-mabprune[safetensors]"``.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    **parameters : object
+        Parameters of the estimator that the file could not hold; ``save`` warned of them.  If
+        it was a net with a module of your own, ``estimator=None`` will do: the loaded
+        estimator predicts as the saved one did, but ``fit`` would train the default net.
+
+    Returns
+    -------
+    MABPrunedClassifier or MABPrunedRegressor
+        Fitted; its network is on the CPU.  It predicts what the saved one predicted, to the
+        last bit with the same version of torch on the same machine.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, truncated, of another version or not what ``save`` writes.
+    TypeError
+        If a parameter is missing that the file could not hold, or one is given that it holds.
+    OSError
+        If there is no such file, or it cannot be opened.
+    ImportError
+        If safetensors is not installed.
+
+    See Also
+    --------
+    MABPrunedClassifier.save : Writes the file; has an example.
+
+    Examples
+    --------
+    >>> from sklearn_mabprune import ModelFileError, load
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b"anything")
+    ...     file.flush()
+    ...     try:
+    ...         load(file.name)
+    ...     except ModelFileError as error:
+    ...         print("cannot be loaded" in str(error))
+    True
+    """
+    content, tensors = read_file(path)
+    try:
+        # Whatever is wrong from here on is wrong with the file.
+        estimator, missing = _estimator(content)
+    except Exception as error:
+        raise _odd(path, content, error) from error
+    if set(parameters) != set(missing):
+        raise _asks(path, missing, parameters, estimator.get_params(deep=False))
+    estimator.set_params(**parameters)
+    net, _ = resolve_net(estimator.estimator, estimator._default_net, estimator._net_base)
+    try:
+        fitted = _fitted(estimator, net, content, tensors)
+        _require(not tensors, f"it has a tensor too many, {min(tensors, default=None)!r}")
+    except _OtherOutputsError as error:
+        if "estimator" in parameters:
+            raise ValueError(
+                f"estimator= does not fit: {error}. Pass a net with the criterion that it had."
+            ) from None
+        raise _odd(path, content, error) from error
+    except Exception as error:
+        raise _odd(path, content, error) from error
+    vars(estimator).update(fitted)
+    return estimator
+
+
+class _OtherOutputsError(ValueError):
+    """A net that makes predictions of outputs in another way than the saved one."""
+
+
+def _odd(path: Any, content: dict[str, Any], error: Exception) -> ModelFileError:
+    found, here = content.get("versions"), versions()
+    what = str(error) or type(error).__name__
+    if type(found) is dict and found != here:
+        other = [f"{name} {str(found.get(name))[:20]} ({here[name]} here)" for name in here]
+        what += f". It says that it was written with {', '.join(other)}"
+    return unreadable(path, what)
+
+
+def _asks(
+    path: Any, missing: dict[str, str], given: dict[str, Any], known: dict[str, Any]
+) -> TypeError:
+    if set(given) - set(missing):
+        name = min(set(given) - set(missing))
+        if name not in known:
+            return TypeError(
+                f"load() was given {name}, which is no parameter of what {path} holds. It takes "
+                "those that data could not describe, by their names."
+            )
+        return TypeError(
+            f"load() was given {name}, which {path} holds: leave it out, and use set_params "
+            "afterwards."
+        )
+    names = ", ".join(f"{name}=..." for name in missing)
+    return TypeError(
+        f"{path} was saved without parameters that data cannot describe: "
+        f"{'; '.join(missing.values())}. Pass them: load(path, {names})."
+    )
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise ValueError(what)
+
+
+def _record(data: Any, name: str, *keys: str) -> list[Any]:
+    """The values of a record that has these keys and no others."""
+    _require(type(data) is dict and set(data) == set(keys), f"{name} has other fields than {keys}")
+    return [data[key] for key in keys]
+
+
+# ------------------------------------------------------------------- before it is fitted
+
+
+def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    """The estimator as its constructor makes it, and which parameters the caller must give."""
+    kind, parameters, missing, written_by, *_ = _record(
+        content, "the file",
+        "class", "parameters", "missing", "versions", "data", "net", "path", "report", "n_ranking",
+    )  # fmt: skip
+    _require(type(kind) is str and kind in _CLASSES, f"class {str(kind)[:80]!r} is not one of ours")
+    made = _CLASSES[kind]
+    known = set(inspect.signature(made).parameters) - set(LEFT_OUT)
+    _require(
+        type(parameters) is dict
+        and type(missing) is dict
+        and type(written_by) is dict
+        and all(type(text) is str for text in [*missing.values(), *written_by.values()])
+        and not set(parameters) & set(missing),
+        "its parameters or versions are no records",
+    )
+    unknown = (set(parameters) | set(missing)) - known
+    _require(not unknown, f"{kind} has no parameter {str(min(unknown, default=''))[:80]!r}")
+    estimator = made(**{name: from_plain(value, name) for name, value in parameters.items()})
+    estimator._validate_params()
+    resolve_policy(estimator.policy)
+    resolve_net(estimator.estimator, made._default_net, made._net_base)
+    return estimator, missing
+
+
+# --------------------------------------------------------------------- what fit would set
+
+
+def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
+    """Fitted attributes by name, each checked against the others."""
+    known = _data(estimator, content["data"])
+    several = known.get("multilabel_", False)
+    chain, rebuilt = _net(net, estimator.estimator is None, several, content["net"], tensors)
+    _require(
+        known["n_features_in_"] == chain.n_inputs, "its network reads another number of features"
+    )
+    _require(
+        len(known.get("classes_", range(chain.n_outputs))) == chain.n_outputs
+        and (known.get("y_ndim_") != 1 or chain.n_outputs == 1),
+        "its network has another number of classes or targets",
+    )
+    report = record_from_plain(content["report"], PruningReport, "report", tensors)
+    path = _path(content["path"], tensors)
+    sizes = path.layer_sizes[0]
+    measured = report.before.hidden_layer_sizes, report.after.hidden_layer_sizes
+    _require(measured == (sizes, chain.hidden_sizes), "its report is on other networks")
+    # A report that cannot be printed is none.
+    str(report)
+    n_ranking = content["n_ranking"]
+    _require(n_ranking == len(sizes), "its rankings are not those of its hidden layers")
+    ranking = [tensors.pop(f"ranking.{k}") for k in range(n_ranking)]
+    for part, size, left in zip(ranking, sizes, chain.hidden_sizes, strict=True):
+        _require(
+            part.dtype == np.int64
+            and part.shape == (size,)
+            and part.min() >= 1
+            and np.count_nonzero(part == 1) == left,
+            "its rankings do not agree with its layers",
+        )
+    return {
+        **known,
+        "estimator_": rebuilt,
+        "policy_": resolve_policy(estimator.policy),
+        "neuron_ranking_": [part.astype(np.intp) for part in ranking],
+        "neuron_support_": [part == 1 for part in ranking],
+        "hidden_layer_sizes_": chain.hidden_sizes,
+        "pruning_path_": path,
+        "pruning_report_": report,
+        "n_pulls_": report.n_pulls,
+    }
+
+
+def _data(estimator: Any, data: Any) -> dict[str, Any]:
+    """What the estimator knows of the data."""
+    n_features, features, classes, multilabel, y_ndim, share = _record(
+        data, "data",
+        "n_features", "features", "classes", "multilabel", "y_ndim", "validation_share",
+    )  # fmt: skip
+    _require(type(n_features) is int, "its number of features is none")
+    _require(type(share) in (int, float) and 0 <= share <= 1, "its validation share is no share")
+    found: dict[str, Any] = {"n_features_in_": n_features, "validation_share_": float(share)}
+    if features is not None:
+        names = labels_from_plain(features, "features")
+        _require(
+            names.dtype == object and names.shape == (n_features,), "its features are no names"
+        )
+        found["feature_names_in_"] = names
+    if is_classifier(estimator):
+        labels = labels_from_plain(classes, "classes")
+        _require(all(a < b for a, b in pairwise(labels.tolist())), "its classes are not sorted")
+        _require(type(multilabel) is bool, "it does not say whether a row has several labels")
+        return found | {"classes_": labels, "multilabel_": multilabel}
+    _require(type(y_ndim) is int and y_ndim in (1, 2), "its targets have another shape")
+    return found | {"y_ndim_": y_ndim}
+
+
+def _net(net: Any, default: bool, several: bool, data: Any, tensors: Tensors) -> tuple[Chain, Any]:
+    """The chain in the file, and a skorch net around it made like `net`."""
+    network, is_mlp, outputs, rescaled, labels, history = _record(
+        data, "net", "network", "mlp", "outputs", "rescaled", "labels", "history"
+    )
+    chain = _chain(network, "network", tensors)
+    net = clone(net).set_params(device="cpu", compile=False)
+    if net.module is MLP and not is_mlp:
+        net.set_params(module=PrunedChain)
+        if default and outputs == NO_LAYER and isinstance(net, MLPNetClassifier):
+            # The module ends in a Softmax, or a Sigmoid for several labels a row, and the
+            # default net must not add another one.
+            net.set_params(criterion=nn.BCELoss if several else nn.NLLLoss)
+    if several and isinstance(net, MLPNetClassifier) and net.criterion is nn.CrossEntropyLoss:
+        net.set_params(criterion=nn.BCEWithLogitsLoss)
+    if rescaled:
+        net.target_mean_, net.target_scale_ = (
+            _finite(tensors.pop(f"target.{part}"), "target", (chain.n_outputs,), np.float64)
+            for part in ("mean", "scale")
+        )
+        _require(bool((net.target_scale_ > 0).all()), "its targets have no scale")
+    if labels is not None:
+        net.classes_inferred_ = labels_from_plain(labels, "labels")
+    if isinstance(net, SelfSizing):
+        net.n_features_in_, net.n_outputs_ = chain.n_inputs, chain.n_outputs
+        net.auto_dtype_ = str(chain.dtype).removeprefix("torch.")
+    _require(type(history) is list, "its history is not a list")
+    net.history_ = History({k: from_plain(v, k) for k, v in epoch.items()} for epoch in history)
+    rebuilt = net_around(net, chain)
+    if isinstance(net, MLPNetClassifier):
+        rebuilt.multilabel_ = several
+    again = Chain.from_layers(list(unwrap(rebuilt.module_).children()))
+    _require(again.descriptions() == chain.descriptions(), "its layers are not those of its net")
+    _require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no units")
+    if outputs_of(rebuilt) != outputs:
+        raise _OtherOutputsError(
+            f"the {type(net).__name__} makes predictions of its module's outputs by "
+            f"{outputs_of(rebuilt)}, the saved one did by {str(outputs)[:40]}"
+        )
+    return chain, rebuilt
+
+
+def _chain(data: Any, name: str, tensors: Tensors) -> Chain:
+    """A chain of the layers that are written down, its weights checked before it is built."""
+    layers, dtype = _record(data, name, "layers", "dtype")
+    _require(dtype in ("float32", "float64"), f"{name} is in precision {str(dtype)[:20]!r}")
+    _require(type(layers) is list and len(layers) > 0, f"{name} has no list of layers")
+    built = [
+        _layer(layer, dtype, f"{name}.{k}", tensors).to(getattr(torch, dtype))
+        for k, layer in enumerate(layers)
+    ]
+    module = nn.Sequential(*built)
+    # Runs the layers on two rows: they must fit together, and be what fit accepts.
+    n_inputs = next((la.in_features for la in built if isinstance(la, nn.Linear)), 1)
+    return recover_chain(module, torch.zeros(2, n_inputs, dtype=getattr(torch, dtype)))
+
+
+def _layer(data: Any, dtype: str, name: str, tensors: Tensors) -> nn.Module:
+    _require(type(data) is list and len(data) == 2, f"{name} is no layer")
+    kind, arguments = data
+    _require(
+        type(kind) is str and kind in BY_NAME, f"{name} is of no known kind, {str(kind)[:40]!r}"
+    )
+    described = inspect.signature(BY_NAME[kind].__init__).parameters
+    known = set(described) - {"inplace", "device", "dtype"}
+    _require(
+        type(arguments) is dict
+        and set(arguments) <= known
+        and all(type(value) in (bool, int, float, str, type(None)) for value in arguments.values()),
+        f"{name} has arguments that a {kind} has not",
+    )
+    state = {
+        key.removeprefix(f"{name}."): tensors.pop(key)
+        for key in list(tensors)
+        if key.startswith(f"{name}.")
+    }
+    if kind in _SIZES:
+        # Before anything of this size is built: the tensor is in the file, so there is room.
+        tensor, arguments_of = _SIZES[kind]
+        shape = tuple(arguments.get(argument) for argument in arguments_of)
+        _require(
+            tensor in state and state[tensor].shape == shape and state[tensor].size > 0,
+            f"{name} is not of the shape {shape}",
+        )
+    layer = build((kind, arguments)).to(getattr(torch, dtype))
+    own = layer.state_dict()
+    _require(own.keys() == state.keys(), f"{name} has other weights than a {kind}")
+    for key, value in own.items():
+        kept = np.dtype(str(value.dtype).removeprefix("torch."))
+        _finite(state[key], f"{name}.{key}", tuple(value.shape), kept)
+        value.copy_(torch.as_tensor(state[key]))
+    written = describe(layer)[1]
+    _require(all(written.get(k) == v for k, v in arguments.items()), f"{name} is described wrongly")
+    return layer
+
+
+def _finite(array: NDArray[Any], name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    _require(
+        array.shape == shape and array.dtype == dtype and bool(np.isfinite(array).all()),
+        f"{name} is not of shape {shape} and dtype {np.dtype(dtype).name}, or not finite",
+    )
+    return array
+
+
+def _path(data: Any, tensors: Tensors) -> PruningPath:
+    arrays, networks = _record(data, "path", "arrays", "networks")
+    path = record_from_plain(arrays, PruningPath, "path", tensors, NOT_IN_ARRAYS)
+    sizes = path.layer_sizes
+    _require(len(sizes) > 0 and len(sizes[0]) > 0, "its path is empty")
+    for part in fields(path):
+        value = getattr(path, part.name)
+        n_steps = len(value) if isinstance(value, (list, np.ndarray)) else len(sizes)
+        _require(n_steps == len(sizes), f"its path has another length in {part.name}")
+    _require(all(len(step) == len(sizes[0]) for step in sizes), "its path loses layers")
+    sums = [sum(step) for step in sizes]
+    _require(path.n_neurons.tolist() == sums, "the neurons of its path are not those of its layers")
+    total = sum(sizes[0])
+    gone = np.concatenate(path.removed)
+    _require(
+        gone.ndim == 1
+        and len(np.unique(gone)) == len(gone)
+        and bool(((gone >= 0) & (gone < total)).all()),
+        "its path removes what is not there",
+    )
+    _require(type(networks) is dict, "the networks of its path are no record")
+    for key, network in networks.items():
+        step = int(key)
+        _require(0 <= step < len(sizes) and key == str(step), f"its path has no step {key[:20]!r}")
+        chain = _chain(network, f"path.network.{step}", tensors)
+        _require(chain.hidden_sizes == sizes[step], f"the network of step {step} has other sizes")
+        path.networks[step] = chain.to_arrays()
+    return path

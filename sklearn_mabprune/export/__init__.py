@@ -1,0 +1,1 @@
+"""Fitted estimators as plain torch, scikit-learn, ONNX and files."""

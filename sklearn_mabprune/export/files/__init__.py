@@ -1,0 +1,1 @@
+"""A fitted estimator as a file that holds data and no code."""

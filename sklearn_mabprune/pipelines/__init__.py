@@ -1,0 +1,1 @@
+"""Pipelines for frames of mixed columns, and whole pipelines as ONNX."""

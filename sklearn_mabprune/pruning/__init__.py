@@ -1,0 +1,1 @@
+"""Rounds of pulls and removals: search, rankers, schedules, budget, path."""

@@ -1,0 +1,63 @@
+"""Loss increase to reward: high when a neuron is safe to remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_LEAST_WIDTH = 1e-6
+
+
+@dataclass(frozen=True)
+class RewardScale:
+    """An affine map, one a round: 1 for the loss increase `safest`, 0 for `doubtful`.
+
+    Parameters
+    ----------
+    safest : float
+        Loss increase of the safest neurons.
+    doubtful : float
+        Loss increase of a middling neuron: what lies above it will not be removed soon.
+
+    Examples
+    --------
+    >>> from sklearn_mabprune.pruning.rewards import RewardScale
+    >>> RewardScale(0.0, 0.2).reward([0.0, 0.1, 0.4])
+    array([ 1. ,  0.5, -1. ])
+    """
+
+    safest: float
+    doubtful: float
+
+    @classmethod
+    def of(cls, increases: ArrayLike) -> RewardScale:
+        """Scale so that the safer half of the neurons spans [0, 1].
+
+        Bonuses of policies are made for rewards in [0, 1].  With a scale over *all*
+        neurons a few very important ones would press the safe ones together, where no
+        policy could tell them apart.
+        """
+        values = np.asarray(increases, dtype=np.float64)
+        low, high = float(values.min()), float(np.median(values))
+        # Neurons that all matter equally, or hardly at all: a width that rounding errors,
+        # blown up when units change, cannot fill.
+        return cls(low, max(high, low + _LEAST_WIDTH))
+
+    @property
+    def width(self) -> float:
+        """Loss increase that makes a difference of 1 in reward."""
+        return self.doubtful - self.safest
+
+    def reward(self, increase: ArrayLike) -> NDArray[np.float64]:
+        """Rewards of loss increases, not clipped."""
+        return (self.doubtful - np.asarray(increase, dtype=np.float64)) / self.width
+
+    def increase(self, reward: ArrayLike) -> NDArray[np.float64]:
+        """Loss increases of rewards."""
+        return self.doubtful - np.asarray(reward, dtype=np.float64) * self.width
+
+    def change_to(self, new: RewardScale) -> tuple[float, float]:
+        """Slope and intercept that turn rewards of this scale into those of `new`."""
+        return self.width / new.width, (new.doubtful - self.doubtful) / new.width

@@ -1,0 +1,1 @@
+"""skorch nets: initial training, fine-tuning, predicting, scoring."""

@@ -1,0 +1,273 @@
+"""What our nets add to skorch: weights, sizes from the data, batches from memory."""
+
+from __future__ import annotations
+
+import inspect
+from numbers import Integral
+from typing import Any
+
+import torch
+from skorch.callbacks import EarlyStopping, EpochTimer, PrintLog
+from skorch.utils import is_dataset
+from torch import Tensor
+
+from ..data.batches import TensorBatches
+from ..data.sparse import SparseRows, outputs_of
+from ..utils.randomness import draw_seeds
+
+# Up to here, in rows and in features, float64 input is trained in float64 on a CPU: exact, and
+# still fast.
+_FLOAT64_ROWS = _FLOAT64_FEATURES = 2000
+
+# Whole numbers among a net's parameters, and the least that each may be.
+_LEAST = {"max_epochs": 0, "batch_size": 1, "patience": 1}
+
+
+def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a step of the optimizer evaluates the loss by itself, as LBFGS does.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mabprune.training.auto_size import needs_closure
+    >>> weights = [torch.zeros(1, requires_grad=True)]
+    >>> needs_closure(torch.optim.LBFGS(weights)), needs_closure(torch.optim.SGD(weights))
+    (True, False)
+    """
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
+class WeightedLossMixin:
+    """Lets a skorch net honour sample weights.
+
+    Put it before the net class; X is then a dict with keys "X" and "sample_weight".  The
+    loss is the mean over rows of weight times loss, never divided by the batch's sum of
+    weights, so that every row counts as much as its weight says in every batch.
+
+    Examples
+    --------
+    >>> from skorch import NeuralNetClassifier
+    >>> from sklearn_mabprune import WeightedLossMixin
+    >>> class WeightedNet(WeightedLossMixin, NeuralNetClassifier):
+    ...     "A net of yours that can be given sample weights."
+    """
+
+    def initialize_criterion(self) -> Any:
+        """As in skorch, with one loss a row."""
+        super().initialize_criterion()  # type: ignore[misc]
+        self.criterion_.reduction = "none"
+        return self
+
+    def infer(self, x: Any, **fit_params: Any) -> Tensor:
+        """Run the module on the features, without the weights."""
+        if isinstance(x, dict) and set(x) <= {"X", "sample_weight"}:
+            x = x["X"]
+        return super().infer(x, **fit_params)  # type: ignore[misc]
+
+    def get_loss(
+        self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Mean over rows of weight times loss."""
+        losses = super().get_loss(y_pred, y_true, X, training)  # type: ignore[misc]
+        losses = losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+        if isinstance(X, dict) and "sample_weight" in X:
+            losses = losses * X["sample_weight"].to(losses)
+        return losses.mean()
+
+
+class StopEarly(EarlyStopping):
+    """Stop when the validation loss no longer falls; keep the best weights.
+
+    Without validation rows the training loss is watched.
+    """
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Look at this epoch's loss."""
+        self.monitor = "valid_loss" if "valid_loss" in net.history[-1] else "train_loss"
+        super().on_epoch_end(net, **kwargs)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Put the best weights back, if there was an epoch at all."""
+        if net.history:
+            super().on_train_end(net, **kwargs)
+
+
+class SelfSizing(WeightedLossMixin):
+    """What our classifier and regressor share: sizes, precision, batches, a lean loop."""
+
+    def __init__(
+        self,
+        *args: Any,
+        optimizer: Any = torch.optim.Adam,
+        lr: float = 0.001,
+        max_epochs: int = 200,
+        batch_size: int = 200,
+        iterator_train: Any = TensorBatches,
+        iterator_valid: Any = TensorBatches,
+        early_stopping: bool = True,
+        patience: int = 20,
+        dtype: str = "auto",
+        random_state: int | None = None,
+        verbose: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            *args,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            verbose=verbose,
+            **kwargs,
+        )
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.dtype = dtype
+        self.random_state = random_state
+
+    def _targets(self, y: Any) -> Any:
+        """Targets as the criterion wants them."""
+        return y
+
+    def size_from(self, X: Any, y: Any = None) -> None:
+        """Read the number of features and outputs, and the precision, off the data."""
+        if is_dataset(X):
+            raise ValueError("Pass arrays, not a Dataset: the net reads its sizes off X and y.")
+        x = X["X"] if isinstance(X, dict) else X
+        self.n_features_in_ = int(x.shape[1])
+        self.n_outputs_ = self._count_outputs(y)
+        small = x.shape[0] <= _FLOAT64_ROWS and x.shape[1] <= _FLOAT64_FEATURES
+        small = small and torch.device(self.device).type == "cpu"
+        wide = str(x.dtype).endswith("float64")
+        self.auto_dtype_ = "float64" if small and wide else "float32"
+
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> Any:
+        """Fit from scratch; as in skorch, after reading the sizes off the data."""
+        self.size_from(X, y)
+        return super().fit(X, self._targets(y), **fit_params)  # type: ignore[misc]
+
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
+        """Go on training; as in skorch, sized from the data the first time."""
+        if not self.initialized_:
+            self.size_from(X, y)
+        return super().partial_fit(X, self._targets(y), classes, **fit_params)  # type: ignore[misc]
+
+    def _check_parameters(self) -> None:
+        """Refuse what skorch and torch would stumble over later, or take for a number."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            whole = isinstance(value, Integral) and not isinstance(value, bool)
+            every_row = name == "batch_size" and value == -1
+            if not whole or (value < least and not every_row):
+                raise ValueError(
+                    f"{name}={value!r} of {type(self).__name__} must be a whole number, at least "
+                    f"{least}{', or -1 for all rows at once' * (name == 'batch_size')}."
+                )
+        if isinstance(self.lr, bool):
+            raise ValueError(f"lr={self.lr} of {type(self).__name__} is no number.")
+        if self.dtype not in ("auto", "float32", "float64"):
+            raise ValueError(
+                f"dtype={self.dtype!r} of {type(self).__name__} must be 'auto', 'float32' or "
+                "'float64'."
+            )
+
+    def initialize_module(self) -> Any:
+        """Build the module with the sizes found; parameters set by the user come first."""
+        self._check_parameters()
+        kwargs = self.get_params_for("module")
+        found = {
+            "n_features": getattr(self, "n_features_in_", None),
+            "n_outputs": getattr(self, "n_outputs_", None),
+            "dtype": getattr(self, "auto_dtype_", None) if self.dtype == "auto" else self.dtype,
+            "random_state": draw_seeds(self.random_state, 1)[0],
+        }
+        accepted = inspect.signature(self.module).parameters
+        for name, value in found.items():
+            if value is not None and name in accepted:
+                kwargs.setdefault(name, value)
+        self.module_ = self.initialized_instance(self.module, kwargs)
+        return self
+
+    def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
+        """As in skorch; one fused kernel does the step where the optimizer has one."""
+        args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)  # type: ignore[misc]
+        fusible = self.optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+        if fusible and not kwargs.get("foreach"):
+            kwargs.setdefault("fused", True)
+        return args, kwargs
+
+    def initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        """As in skorch; refuses optimizers that the lean loop has no closure for."""
+        super().initialize_optimizer(*args, **kwargs)  # type: ignore[misc]
+        if needs_closure(self.optimizer_):
+            name = type(self.optimizer_).__name__
+            raise ValueError(
+                f"optimizer={name} of {type(self).__name__} needs a closure in every step, which "
+                "this net has not got. Pass optimizer=torch.optim.Adam, SGD or another of a "
+                "step a batch; or train your module in a plain skorch net."
+            )
+        return self
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        callbacks: list[tuple[str, Any]] = [("epoch_timer", EpochTimer())]
+        if self.early_stopping:
+            callbacks.append(("stop_early", StopEarly(patience=self.patience, load_best=True)))
+        return [*callbacks, ("print_log", PrintLog())]
+
+    def infer(self, x: Any, **fit_params: Any) -> Tensor:
+        """As in skorch; sparse rows go straight into the first layer."""
+        rows = x["X"] if isinstance(x, dict) and set(x) <= {"X", "sample_weight"} else x
+        if isinstance(rows, SparseRows):
+            return outputs_of(self.module_, rows)
+        return super().infer(x, **fit_params)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches from memory; another class of iterator gets skorch's treatment."""
+        if (self.iterator_train if training else self.iterator_valid) is not TensorBatches:
+            return super().get_iterator(dataset, training)  # type: ignore[misc]
+        parameter = next(self.module_.parameters())
+        size = self.batch_size if training else max(self.batch_size, 8192)
+        return TensorBatches(
+            dataset,
+            batch_size=size if self.batch_size != -1 else -1,
+            shuffle=training,
+            seed=draw_seeds(self.random_state, 2)[1],
+            device=self.device,
+            dtype=parameter.dtype,
+            module=self.module_,
+        )
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """One pass over the rows; the losses are summed on the device, not batch by batch."""
+        if iterator is None:
+            return
+        total: Tensor | float = 0.0
+        n_rows = 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            total = total + step["loss"].detach() * len(batch[1])
+            n_rows += len(batch[1])
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.history.record(f"{prefix}_loss", float(total) / n_rows)
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Forward, backward, update; skorch's longer way only for callbacks that need it."""
+        if self.callbacks or fit_params:
+            return super().train_step(batch, **fit_params)  # type: ignore[misc]
+        x, y = batch
+        if not self.module_.training:
+            # Setting it layer by layer in every step would take longer than the small ones.
+            self._set_training(True)
+        self.optimizer_.zero_grad(set_to_none=True)
+        y_pred = self.infer(x)
+        loss = self.get_loss(y_pred, y, X=x, training=True)
+        loss.backward()
+        self.optimizer_.step()
+        return {"loss": loss, "y_pred": y_pred}

@@ -1,0 +1,1 @@
+"""Ground for all wings: randomness, progress, interruptions, optional packages."""

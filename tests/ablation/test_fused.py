@@ -1,0 +1,165 @@
+"""The compiled pass over points, against the same in plain Python, NumPy and torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from builders import TOLERANCE, generator, ids, make_chain, make_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_suffix import assert_as_plainly, every_ablation, every_dtype
+from torch import nn
+
+from sklearn_mabprune.ablation import fused
+
+
+@pytest.fixture(params=[1, 3], ids=("one thread", "three threads"))
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Small calls go the compiled way too; how often they did."""
+    calls, outputs = [], fused.outputs
+    monkeypatch.setattr(fused, "_WORTH", 0)
+    monkeypatch.setattr(fused, "outputs", lambda *args: calls.append(1) or outputs(*args))
+    return calls
+
+
+def points(n_units, n_rows, width, n_outputs, zeros, dtype=torch.float64, bias=True, seed=0):
+    """Random points of which a share is zero."""
+    source = generator(seed)
+    pre = torch.randn(n_rows, width, generator=source, dtype=torch.float64)
+    moves = torch.randn(n_units, width, generator=source, dtype=torch.float64)
+    residual = torch.randn(n_units, n_rows, generator=source, dtype=torch.float64)
+    residual[torch.rand(n_units, n_rows, generator=source) < zeros] = 0.0
+    linear = nn.Linear(width, n_outputs, bias=bias)
+    return [each.to(dtype) for each in (pre, moves, residual)], linear.to(dtype)
+
+
+def plainly(arrays, linear):
+    """All points, one dense product after the other."""
+    pre, moves, residual = arrays
+    where = residual.flatten().nonzero()[:, 0]
+    hidden = (pre[None] - residual[..., None] * moves[:, None]).relu().flatten(0, 1)
+    with torch.no_grad():
+        return linear(hidden[where]).T, where
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 6), st.integers(1, 7), st.integers(1, 9), st.integers(1, 12),
+    st.sampled_from([0.0, 0.5, 1.0]), st.booleans(), st.integers(0, 99),
+)  # fmt: skip
+def test_outputs_of_any_points(n_units, n_rows, width, n_outputs, zeros, bias, seed):
+    arrays, linear = points(n_units, n_rows, width, n_outputs, zeros, bias=bias, seed=seed)
+    wanted, where = plainly(arrays, linear)
+    found, there = fused.outputs(*arrays, linear)
+    torch.testing.assert_close(there, where)
+    torch.testing.assert_close(found, wanted)
+    # The loop itself, as Python runs it.
+    parameters = [linear.weight, torch.zeros(n_outputs).double() if not bias else linear.bias]
+    numbers = [each.detach().numpy() for each in (*arrays, *parameters)]
+    out, places = np.empty((n_outputs, n_units * n_rows)), np.empty(n_units * n_rows, np.int64)
+    count = fused.points(*numbers, 0, n_units, out, places)
+    np.testing.assert_array_equal(places[:count], where.numpy())
+    np.testing.assert_allclose(out[:, :count], wanted.numpy(), atol=1e-12)
+
+
+@every_dtype
+def test_threads_share_the_units(threads, dtype):
+    for n_units in (1, 2, 3, 20):
+        arrays, linear = points(n_units, 50, 40, 10, 0.5, dtype)
+        wanted, where = plainly(arrays, linear)
+        found, there = fused.outputs(*arrays, linear)
+        torch.testing.assert_close(there, where)
+        torch.testing.assert_close(found, wanted)
+        assert found.dtype == dtype
+
+
+@every_dtype
+@every_ablation
+@pytest.mark.parametrize("around", ["plain", "dropout"])
+@pytest.mark.parametrize("task", ["classes", "probabilities", "targets", "summed", "labels"])
+def test_pulls_on_the_compiled_way(task, around, ablation, dtype, threads, always):
+    chain = make_chain(task, (9, 8, 7), "relu", around, dtype=dtype)
+    rows = make_rows(task, 31, dtype=dtype, weighted=True)
+    for chunk in (None, 60):
+        # Of the three layers the second is followed by a hidden layer and the outputs.
+        assert_as_plainly(chain, rows, ablation, 1, chunk=chunk)
+        assert_as_plainly(chain, rows, ablation, 1, ids(6, 0, 3), chunk=chunk)
+    n_calls = len(always)
+    assert n_calls >= 4
+    assert_as_plainly(chain, rows, ablation, 0)
+    assert_as_plainly(chain, rows, ablation, 2)
+    assert len(always) == n_calls
+
+
+@pytest.mark.parametrize("bias", [-100.0, 100.0])
+def test_no_pair_and_all_pairs(bias, always):
+    chain, rows = make_chain("classes", (12, 6)), make_rows("classes", weighted=True)
+    with torch.no_grad():
+        chain.stages[0].linear.bias += bias
+    found = assert_as_plainly(chain, rows, "zero", 0)
+    assert always
+    assert (abs(found).max() < 1e-15) == (bias < 0)
+
+
+@pytest.mark.parametrize(
+    ("activation", "around"), [("tanh", "plain"), ("prelu", "plain"), ("relu", "norm_before")]
+)
+def test_what_is_more_than_a_relu_goes_other_ways(activation, around, always):
+    chain, rows = make_chain("classes", (12, 6), activation, around), make_rows("classes")
+    assert_as_plainly(chain, rows, "zero", 0)
+    assert not always
+
+
+def test_only_large_calls_with_narrow_outputs():
+    assert fused.pays(256, 256, nn.Linear(128, 10))
+    assert not fused.pays(100, 256, nn.Linear(128, 10))  # too small for loading the code
+    assert not fused.pays(256, 256, nn.Linear(128, 33))  # a product that torch is good at
+
+
+def test_without_numba(monkeypatch):
+    """torch finds the same, and nothing asks for Numba before a call is large."""
+    chain, rows = make_chain("classes", (64, 48)), make_rows("classes", 200)
+    monkeypatch.setattr(fused, "_WORTH", 0)
+    compiled = assert_as_plainly(chain, rows, "zero", 0)
+    monkeypatch.setattr(fused, "compiled", lambda: None)
+    assert not fused.pays(256, 256, nn.Linear(128, 10))
+    found = assert_as_plainly(chain, rows, "zero", 0)
+    np.testing.assert_allclose(compiled, found, rtol=0, atol=TOLERANCE[torch.float64])
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_compiling_where_nothing_can_be_kept(monkeypatch, writable):
+    """Numba refuses to keep code where it finds no folder for it: then it is made each time."""
+    asked = []
+
+    def njit(cache=False, **options):
+        asked.append(cache)
+        if cache and not writable:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr("numba.njit", njit)
+    assert fused.compiled.__wrapped__() is fused.points
+    assert asked == ([True] if writable else [True, False])
+
+
+def test_numba_is_optional():
+    hidden = (
+        "import sys; sys.modules['numba'] = None; from sklearn_mabprune.ablation import fused; "
+    )
+    command = hidden + "assert fused.compiled() is None"
+    subprocess.run([sys.executable, "-c", command], check=True)
+    command = "import sys, sklearn_mabprune; assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", command], check=True)

@@ -1,0 +1,249 @@
+"""The report, its table, notebooks and frames."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from typing import ClassVar
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+import user_nets
+from sklearn import config_context
+from user_nets import classes_table, classifier, fitted, small_classifier
+
+from sklearn_mabprune import PruningReport, PruningWarning
+from sklearn_mabprune.reports.report import Measured
+
+
+def some_report(**changes):
+    before = Measured((128, 64), 10_000, 9_000, 40_000, 0.05, 1.0, 0.97, 0.1)
+    after = Measured((30, 18), 2_500, 1_800, 10_000, 0.04, 0.25, 0.96, 0.125)
+    values = {
+        "before": before, "after": after, "score_name": "accuracy", "loss_name": "log-loss",
+        "n_validation": 150, "batch_rows": 1000, "n_pulls": 1234, "n_evaluations": 567_890,
+        "n_backward": 0,
+        "n_rounds": 48, "n_fine_tune_epochs": 10, "confidence": float("nan"),
+        "seconds_training": 1.5,
+        "seconds_pruning": 0.75, "seconds_fine_tuning": 0.25,
+    }  # fmt: skip
+    return PruningReport(**{**values, **changes})
+
+
+def test_prints_as_a_table():
+    expected = """\
+144 of 192 hidden neurons removed (75.0%)
+
+                       before   after
+hidden layers          128-64   30-18       -75.0%
+parameters             10,000   2,500       -75.0%
+multiply-adds a row     9,000   1,800       -80.0%
+bytes                  40,000  10,000       -75.0%
+ms a row                0.050   0.040  1.2x faster
+ms for 1,000 rows       1.000   0.250  4.0x faster
+accuracy (validation)  0.9700  0.9600      -0.0100
+log-loss (validation)  0.1000  0.1250      +0.0250
+
+48 rounds, 1,234 pulls (567,890 rows evaluated), 10 epochs of fine-tuning, 150 validation rows
+seconds: training 1.50, pruning 0.75, fine-tuning 0.25"""
+    report = some_report()
+    assert str(report) == repr(report) == expected
+    more = some_report(unused_features=("age", 7), warnings=("first", "second"))
+    assert str(more) == (
+        expected + "\nfeatures that nothing uses: age, 7\nWarning: first\nWarning: second"
+    )
+
+
+def test_as_nested_dicts():
+    report = some_report(unused_features=("age",))
+    found = report.to_dict()
+    assert found["before"]["hidden_layer_sizes"] == (128, 64)
+    assert found["after"]["ms_batch"] == 0.25
+    assert found["unused_features"] == ("age",)
+    assert set(found) == set(PruningReport.__dataclass_fields__)
+    assert (
+        PruningReport(
+            **{**found, "before": Measured(**found["before"]), "after": Measured(**found["after"])}
+        )
+        == report
+    )
+
+
+def cells(html):
+    """The table of an HTML page as lists of texts."""
+
+    class Reader(HTMLParser):
+        rows: ClassVar[list] = []
+        inside = False
+
+        def handle_starttag(self, tag, attrs):
+            if tag == "tr":
+                self.rows.append([])
+            self.inside = tag in ("td", "th")
+            if self.inside:
+                self.rows[-1].append("")
+
+        def handle_data(self, data):
+            if self.inside:
+                self.rows[-1][-1] += data
+
+        def handle_endtag(self, tag):
+            self.inside = False
+
+    Reader.rows = []
+    Reader().feed(html)
+    return Reader.rows
+
+
+def test_notebooks_show_the_same_table():
+    report = some_report(unused_features=("age", 7), warnings=("first", "second"))
+    html = report._repr_html_()
+    assert ElementTree.fromstring(html).tag == "div"  # well-formed
+    rows = [re.split(r"  +", line.strip()) for line in str(report).splitlines()]
+    table = [row for row in rows if len(row) > 1]
+    assert [[cell for cell in row if cell] for row in cells(html)] == table
+    for line in str(report).splitlines()[-5:]:
+        assert f">{line}</p>" in html
+    assert "144 of 192 hidden neurons removed (75.0%)" in html
+
+
+def test_what_a_user_named_is_escaped_in_notebooks():
+    evil = "<script>alert('x')</script>"
+    html = some_report(unused_features=(evil,), warnings=(evil,), score_name=evil)._repr_html_()
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") == 3
+
+
+def test_themes_decide_about_colours():
+    # Text and background come from the page; only lines have colours of their own.
+    style = re.search(r"<style>(.*)</style>", some_report()._repr_html_(), re.DOTALL)[1]
+    assert set(re.findall(r"(?<![-\w])color: ([^;]+);", style)) == {"inherit"}
+    assert set(re.findall(r"background: ([^;]+);", style)) == {"transparent"}
+
+
+def test_text_where_scikit_learn_is_to_show_text():
+    with config_context(display="text"):
+        assert some_report()._repr_html_() is None
+    with config_context(display="diagram"):
+        assert some_report()._repr_html_().startswith("<div")
+
+
+def test_a_frame_of_both_networks():
+    report = some_report()
+    frame = report.to_frame()
+    assert frame.index.tolist() == ["before", "after"]
+    for name, network in (("before", report.before), ("after", report.after)):
+        assert frame.loc[name].to_dict() == asdict(network)
+    assert frame["n_parameters"].dtype.kind == "i"
+    assert frame["ms_batch"].dtype.kind == "f"
+
+
+def test_a_frame_of_the_path():
+    path = fitted("classifier")[0].pruning_path_
+    frame = path.to_frame()
+    assert frame.index.name == "step"
+    assert len(frame) == len(path)
+    assert frame["layer_sizes"].tolist() == path.layer_sizes
+    for name in frame.columns.drop("layer_sizes"):
+        np.testing.assert_array_equal(frame[name], getattr(path, name))
+        assert frame[name].dtype == getattr(path, name).dtype
+
+
+def test_frames_need_pandas(monkeypatch):
+    path = fitted("classifier")[0].pruning_path_
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"PruningReport\.to_frame needs pandas, .* pip install"):
+        some_report().to_frame()
+    with pytest.raises(ImportError, match=r"PruningPath\.to_frame needs pandas"):
+        path.to_frame()
+
+
+def test_numbers_of_a_fit():
+    model, X, _ = fitted("classifier", pruning_budget=0.6, fine_tune_epochs=2)
+    report, path = model.pruning_report_, model.pruning_path_
+    module = model.estimator_.module_
+    assert report.after.n_parameters == sum(p.numel() for p in module.parameters())
+    assert report.after.n_bytes == sum(v.nbytes for v in module.state_dict().values())
+    assert report.before.n_macs == 6 * 12 + 12 * 8 + 8 * 3 == path.n_macs[0]
+    assert report.n_rounds == len(path) - 1 == 6
+    assert report.n_evaluations == path.n_evaluations.sum()
+    # Few rows: every pull is on all of them.
+    n_train = len(X) - report.n_validation
+    assert report.n_evaluations == report.n_pulls * n_train
+    assert report.batch_rows == n_train
+    assert report.n_fine_tune_epochs == 2
+    times = [report.seconds_training, report.seconds_pruning, report.seconds_fine_tuning]
+    assert all(0 < t < 60 for t in times)
+    assert path.seconds.sum() <= report.seconds_pruning
+    for network in (report.before, report.after):
+        assert network.ms_row > 0
+        assert network.ms_batch > 0
+
+
+def test_budget_of_nothing_is_not_called_slow():
+    report = fitted("classifier", pruning_budget=0)[0].pruning_report_
+    assert not any("not faster" in text for text in report.warnings)
+
+
+def test_a_training_cut_short_is_said():
+    for max_epochs, said in ((3, True), (300, False)):
+        X, y = classes_table()
+        model = classifier(small_classifier(max_epochs=max_epochs, lr=0.02)).fit(X, y)
+        warnings = model.pruning_report_.warnings
+        assert any(f"max_epochs={max_epochs}" in text for text in warnings) is said
+
+
+def test_numbers_keep_their_digits():
+    tiny = replace(some_report().before, loss=5.02e-13)
+    text = str(some_report(before=tiny, after=replace(tiny, loss=4.0e13)))
+    assert "5.02e-13" in text
+    assert "4e+13" in text
+
+
+def test_equal_times_are_not_called_faster():
+    network = some_report().before
+    slow = replace(network, ms_row=2 * network.ms_row)
+    text = str(some_report(before=network, after=slow))
+    assert "2.0x slower" in text
+    assert "the same" in text
+
+
+FITTING = "sklearn_mabprune.estimators.fitting"
+
+
+@pytest.mark.parametrize(("after", "said"), [(2.0, True), (1.0, True), (0.5, False)])
+def test_the_timing_decides_about_the_warning(after, said, monkeypatch):
+    monkeypatch.setattr(
+        "sklearn_mabprune.estimators.fitting.milliseconds", lambda networks, x: [1.0, after]
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        report = fitted("classifier")[0].pruning_report_
+    assert (report.before.ms_batch, report.after.ms_batch) == (1.0, after)
+    slow = [w for w in caught if "not faster" in str(w.message)]
+    assert [w.category for w in slow] == [PruningWarning] * said
+    assert [w.filename for w in slow] == [user_nets.__file__] * said  # where fit is called
+    assert any("not faster" in text for text in report.warnings) is said
+
+
+def test_a_delivered_network_that_lost_nothing_is_not_called_slow(monkeypatch):
+    monkeypatch.setattr(
+        "sklearn_mabprune.estimators.fitting.milliseconds", lambda networks, x: [1.0, 2.0]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not fitted("classifier", pruning_budget=0)[0].pruning_report_.warnings[1:]
+
+
+def test_features_that_nothing_uses():
+    X, y = classes_table()
+    X = np.insert(X, 2, 5.0, axis=1)
+    frame = pd.DataFrame(X, columns=["a", "b", "constant", "c", "d", "e", "f"])
+    assert classifier().fit(frame, y).pruning_report_.unused_features == ("constant",)
+    assert classifier().fit(X, y).pruning_report_.unused_features == (2,)
+    assert classifier().fit(np.delete(X, 2, axis=1), y).pruning_report_.unused_features == ()

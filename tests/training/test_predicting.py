@@ -1,0 +1,145 @@
+"""Predictions in parts, and the short way past the input checks."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from builders import make_chain
+from sklearn.datasets import make_classification
+
+from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
+from sklearn_mabprune.data.losses import is_softmax, output_nonlinearity
+from sklearn_mabprune.training.predicting import needs_no_check, run_rows, softmax
+
+
+@pytest.fixture(scope="module")
+def model_and_rows():
+    X, y = make_classification(5000, 8, random_state=0)
+    X = X.astype(np.float32)
+    net = MLPNetClassifier(module__hidden_layer_sizes=(12, 8), max_epochs=2)
+    model = MABPrunedClassifier(net, fine_tune_epochs=1, tolerance=1.0, random_state=0)
+    return model.fit(X, y), X
+
+
+def test_parts_are_the_whole(model_and_rows):
+    model, X = model_and_rows
+    whole = model.predict_proba(X)
+    assert whole.shape == (5000, 2)
+    parts = np.concatenate([model.predict_proba(part) for part in np.array_split(X, 7)])
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-6)
+    singles = np.concatenate([model.predict_proba(X[k : k + 1]) for k in range(50)])
+    np.testing.assert_allclose(singles, whole[:50], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("n_classes", [2, 3, 10, 15, 16, 40])
+@pytest.mark.parametrize("n_rows", [1, 63, 64, 500])
+def test_softmax_either_way_round(n_rows, n_classes, dtype):
+    outputs = 30 * torch.randn(n_rows, n_classes, generator=torch.Generator().manual_seed(0))
+    found = softmax(outputs.to(dtype))
+    torch.testing.assert_close(found, outputs.to(dtype).softmax(1))
+    assert found.is_contiguous()
+    assert found.dtype == dtype
+
+
+def test_only_the_softmax_over_classes_is_taken_another_way(model_and_rows):
+    model, _ = model_and_rows
+    assert is_softmax(output_nonlinearity(model.estimator_))
+    assert not is_softmax(partial(torch.softmax, dim=0))
+    assert not is_softmax(torch.sigmoid)
+
+
+def test_parts_of_tensors():
+    chain = make_chain("classes")
+    x = torch.randn(9000, chain.n_inputs, dtype=torch.float64)
+    seen = []
+
+    def forward(part):
+        seen.append(len(part))
+        return chain.forward(part)
+
+    with torch.no_grad():
+        torch.testing.assert_close(run_rows(forward, x), chain.forward(x))
+    assert sum(seen) == 9000
+    assert max(seen) < 9000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.asfortranarray,
+        lambda X: X.astype(np.float64),
+        lambda X: X.astype(">f4"),
+        lambda X: X.astype(np.float16).astype(np.float32),
+        lambda X: X[::-1][::-1],
+        lambda X: X.tolist(),
+        lambda X: np.ma.masked_array(X),
+    ],
+    ids=["fortran", "float64", "swapped", "float32", "strides", "list", "subclass"],
+)
+def test_the_same_rows_in_other_forms(model_and_rows, change):
+    model, X = model_and_rows
+    found = model.predict_proba(change(X[:20]))
+    np.testing.assert_allclose(found, model.predict_proba(X[:20]), rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: X[:, :5], "5 features"),
+        (lambda X: X[0], "Expected 2D array"),
+        (lambda X: X[:0], "0 sample"),
+        (lambda X: X[None], "dim 3"),
+        (lambda X: np.where(X[0, 0] == X, np.nan, X), "NaN"),
+        (lambda X: np.where(X[0, 0] == X, np.inf, X), "infinity"),
+        (lambda X: X.astype(complex), "Complex"),
+        (lambda X: X.astype(str), "text or categories"),
+    ],
+)
+def test_bad_rows_are_refused_as_everywhere(model_and_rows, change, message):
+    model, X = model_and_rows
+    bad = change(X[:6]) if message != "text or categories" else [["a"] * 8]
+    with pytest.raises(ValueError, match=message):
+        model.predict_proba(bad)
+
+
+def test_rows_whose_sum_overflows_are_no_nan(model_and_rows):
+    model, X = model_and_rows
+    huge = np.full_like(X[:2], 3e38)
+    assert not needs_no_check(model, huge)
+    assert needs_no_check(model, X[:2])
+    model.predict(huge)
+
+
+def test_names_of_features_are_checked():
+    X, y = make_classification(60, 4, n_redundant=0, random_state=0)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    net = MLPNetClassifier(module__hidden_layer_sizes=(4,), max_epochs=2)
+    model = MABPrunedClassifier(net, fine_tune_epochs=0, tolerance=1.0).fit(frame, y)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        model.predict(X)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[list("dcba")])
+
+
+def test_rows_beyond_the_most_cost_no_pull():
+    """Counted, not timed: twice the rows, the same pulls, of a policy that makes all it may."""
+    X, y = make_classification(2400, 6, flip_y=0, class_sep=2.0, random_state=0)
+    costs = []
+    for n_rows in (600, 1200, 2400):
+        net = MLPNetClassifier(module__hidden_layer_sizes=(10, 8), max_epochs=2)
+        model = MABPrunedClassifier(
+            net,
+            policy="uniform",
+            max_pruning_rows=300,
+            pull_batch_size=50,
+            tolerance=1.0,
+            random_state=0,
+        ).fit(X[:n_rows], y[:n_rows])
+        costs.append((model.n_pulls_, model.pruning_report_.n_evaluations))
+    assert costs[0] == costs[1] == costs[2]
+    assert costs[0][1] == 50 * costs[0][0]
