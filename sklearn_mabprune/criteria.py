@@ -7,11 +7,14 @@ activations.  They run through the same rounds and the same surgery as policies.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+
+from .utils.compat import Interval, StrOptions
 
 Floats = NDArray[np.float64]
 
@@ -50,11 +53,14 @@ class LayerView:
 class Criterion(BaseEstimator):
     """Base of all criteria.  A subclass needs :meth:`importance`.
 
-    ``needs`` names the optional parts of a :class:`LayerView` that it looks at.
+    ``needs`` names the optional parts of a :class:`LayerView` that it looks at;
+    ``_parameter_constraints`` declares what every hyper-parameter may be, as in scikit-learn's
+    estimators, and is checked before anything is trained.
     """
 
     needs_pulls = False
     needs: frozenset[str] = frozenset()
+    _parameter_constraints: dict[str, Any] = {}
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
         """Importance of each neuron of a layer, low = prune first.
@@ -69,9 +75,6 @@ class Criterion(BaseEstimator):
         ndarray of shape (n_neurons,)
         """
         raise NotImplementedError(f"{type(self).__name__} does not score neurons.")
-
-    def check_parameters(self) -> None:
-        """Refuse hyper-parameters that mean nothing; called before anything is trained."""
 
 
 class Random(Criterion):
@@ -118,16 +121,14 @@ class Magnitude(Criterion):
     array([5., 1.])
     """
 
+    _parameter_constraints = {
+        "order": [Interval(Integral, 1, 2, closed="both")],
+        "side": [StrOptions({"incoming", "outgoing"})],
+    }
+
     def __init__(self, *, order: int = 2, side: str = "incoming"):
         self.order = order
         self.side = side
-
-    def check_parameters(self) -> None:
-        """`order` and `side` are of a few values."""
-        if self.side not in ("incoming", "outgoing"):
-            raise ValueError(f"side={self.side!r} of Magnitude must be 'incoming' or 'outgoing'.")
-        if isinstance(self.order, bool) or self.order not in (1, 2):
-            raise ValueError(f"order={self.order!r} of Magnitude must be 1 or 2.")
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
         """Norm of the weights on one side."""
@@ -180,16 +181,10 @@ class ActivationVariation(Criterion):
     """
 
     needs = frozenset({"activations"})
+    _parameter_constraints = {"outgoing": ["boolean"]}
 
     def __init__(self, *, outgoing: bool = False):
         self.outgoing = outgoing
-
-    def check_parameters(self) -> None:
-        """`outgoing` is True or False."""
-        if not isinstance(self.outgoing, bool):
-            raise ValueError(
-                f"outgoing={self.outgoing!r} of ActivationVariation must be True or False."
-            )
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
         """Weighted variance over the pruning rows."""

@@ -11,12 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    check_memory,
-)
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.utils.validation import check_is_fitted, check_memory
 
 from ..data.features import read_table, read_validation, stacked
 from ..data.losses import check_criterion
@@ -32,15 +28,16 @@ from ..training.initial import Data, check_fits, check_weights, rows_of, train
 from ..training.predicting import needs_no_check, network_outputs
 from ..training.rebuilding import copy_of_net
 from ..training.scoring import check_score
+from ..utils.compat import check_sample_weight, fit_context
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
+from ..utils.validation import check_parameters
 from .at_budget import ResizingMixin
 from .fitting import Pruned, PruningPlan, Task, prune
 from .parameters import (
     CONSTRAINTS,
     check_nested,
     check_no_class,
-    check_no_truth_values,
     resolve_net,
     resolve_policy,
 )
@@ -119,10 +116,9 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
 
     def _validate_params(self) -> None:
         check_no_class(self.policy)
-        super()._validate_params()
-        check_no_truth_values(self)
+        check_parameters(self)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
         X: Any,
@@ -207,7 +203,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         X, y = self._validate_training(X, y)
         weights = None
         if sample_weight is not None:
-            weights = _check_sample_weight(
+            weights = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
             counted = weights > 0

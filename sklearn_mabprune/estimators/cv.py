@@ -6,8 +6,7 @@ import re
 from numbers import Integral
 from typing import Any
 
-from sklearn.utils._param_validation import StrOptions
-
+from ..utils.compat import Interval, StrOptions
 from .base_cv import BaseBudgetCV
 from .classifier import _CLASS_WEIGHT, _NAMES, MABPrunedClassifier, MABPrunedRegressor
 from .cv_scores import RULES
@@ -18,7 +17,7 @@ _CONSTRAINTS: dict[str, Any] = {
     "cv": ["cv_object"],
     "rule": [StrOptions(set(RULES))],
     "refit": ["boolean"],
-    "n_jobs": [Integral, None],
+    "n_jobs": [Interval(Integral, None, None, closed="neither"), None],
 }
 
 # In place of pruning_budget.

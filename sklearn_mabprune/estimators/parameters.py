@@ -10,7 +10,6 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils._param_validation import HasMethods, Interval, InvalidParameterError, StrOptions
 from skorch import NeuralNetClassifier
 from torch import nn
 
@@ -19,6 +18,8 @@ from ..ablation.estimates import CONTROL_VARIATES
 from ..criteria import CRITERIA, Criterion
 from ..policies import POLICIES, Policy
 from ..pruning.schedules import UNITS
+from ..utils.compat import HasMethods, Interval, InvalidParameterError, StrOptions
+from ..utils.validation import check_parameters
 
 CONSTRAINTS: dict[str, Any] = {
     # resolve_net says more.
@@ -188,11 +189,11 @@ def resolve_policy(policy: str | Policy | Criterion) -> Policy | Criterion:
     Raises
     ------
     ValueError
-        If there is none of that name, or one of its parameters means nothing.
+        If there is none of that name, or a parameter does not satisfy its constraints.
     """
     if not isinstance(policy, str):
         chooser = clone(policy)
-        chooser.check_parameters()
+        check_parameters(chooser)
         return chooser
     known: dict[str, Any] = {**POLICIES, **CRITERIA}
     if policy not in known:
@@ -217,26 +218,8 @@ def check_no_class(policy: Any) -> None:
         raise InvalidParameterError(f"policy={name} is a class. Pass an object: {name}().")
 
 
-def check_no_truth_values(owner: BaseEstimator) -> None:
-    """Refuse True and False where a number is meant: Python takes them for 1 and 0.
-
-    Raises
-    ------
-    InvalidParameterError
-        A ValueError that names the parameter.
-    """
-    for name, allowed in owner._parameter_constraints.items():
-        value = getattr(owner, name)
-        is_number = any(isinstance(each, Interval) or each is Integral for each in allowed)
-        if isinstance(value, bool) and is_number:
-            raise InvalidParameterError(
-                f"{name}={value} of {type(owner).__name__} is a truth value, and would count as "
-                f"{int(value)}. Pass a number."
-            )
-
-
 def check_class_weights(weights: dict[Any, Any]) -> None:
-    """Refuse weights of classes that are no finite numbers, or less than 0.
+    """Refuse class weights that are not finite numbers, or less than 0.
 
     Raises
     ------

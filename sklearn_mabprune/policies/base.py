@@ -7,11 +7,13 @@ neurons that are safe to remove (see :mod:`sklearn_mabprune.pruning.rewards`).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from .allowed import Allowed
+from ..utils.validation import check_parameters
 
 Arms = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -74,8 +76,8 @@ class Policy(BaseEstimator):
         How many further sums an arm :meth:`observe` keeps in ``seen_[3:]``.
     ``uses_estimates``
         ``control_variate="auto"`` gives it estimates before pulls.
-    ``allowed``
-        What every hyper-parameter may be; checked by :meth:`start`.
+    ``_parameter_constraints``
+        What each hyper-parameter may be, as in scikit-learn; checked by :meth:`start`.
 
     Attributes
     ----------
@@ -92,7 +94,7 @@ class Policy(BaseEstimator):
     initial_pulls = 1
     extra_sums = 0
     uses_estimates = False
-    allowed: dict[str, Allowed] = {}
+    _parameter_constraints: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ the contract
 
@@ -117,8 +119,13 @@ class Policy(BaseEstimator):
         -------
         Policy
             Itself.
+
+        Raises
+        ------
+        ValueError
+            If a hyper-parameter does not satisfy its constraints, or there is no arm.
         """
-        self.check_parameters()
+        check_parameters(self)
         ids = np.asarray(arms, dtype=np.intp)
         if ids.size == 0:
             raise ValueError("A policy needs at least one arm, got none.")
@@ -360,13 +367,6 @@ class Policy(BaseEstimator):
         pull; 2 is what guarantees ask for, since in [0, 1] it is at most 1/2.
         """
         return deviations * self.noise() if isinstance(exploration, str) else float(exploration)
-
-    def check_parameters(self) -> None:
-        """Refuse hyper-parameters out of their range; called before anything is trained."""
-        for name, allowed in self.allowed.items():
-            value = getattr(self, name)
-            if not allowed.permits(value):
-                raise ValueError(f"{name}={value!r} of {type(self).__name__} must be {allowed}.")
 
 
 class IndexPolicy(Policy):

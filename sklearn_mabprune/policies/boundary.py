@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from .allowed import Allowed
+from ..utils.compat import Interval
 from .base import Arms, Floats, Policy, ordered
 
 # Standard deviation of corrections and of pulls that is believed before the first pull, as
@@ -84,12 +86,12 @@ class Boundary(Policy):
     """
 
     uses_estimates = True
-    allowed = {
-        "delta": Allowed(0.0, 1.0, "()"),
-        "tolerance": Allowed(0.0),
-        "candidates": Allowed(0.0, 1.0, "(]"),
-        "refresh": Allowed(1.0, whole=True),
-        "stale": Allowed(0.0, 1.0, "[)"),
+    _parameter_constraints = {
+        "delta": [Interval(Real, 0, 1, closed="neither")],
+        "tolerance": [Interval(Real, 0, None, closed="left")],
+        "candidates": [Interval(Real, 0, 1, closed="right")],
+        "refresh": [Interval(Integral, 1, None, closed="left")],
+        "stale": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(

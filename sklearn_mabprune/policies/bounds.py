@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from statistics import NormalDist
 
 import numpy as np
 
-from .allowed import Allowed
+from ..utils.compat import Interval, StrOptions
 from .base import Arms, Floats, IndexPolicy
 
-_EXPLORATION = Allowed(0.0, words=("noise",))
+_EXPLORATION = [Interval(Real, 0, None, closed="left"), StrOptions({"noise"})]
 
 
 class MOSS(IndexPolicy):
@@ -43,7 +44,7 @@ class MOSS(IndexPolicy):
     array([1.3774, 1.7774])
     """
 
-    allowed = {"exploration": _EXPLORATION}
+    _parameter_constraints = {"exploration": _EXPLORATION}
 
     def __init__(self, *, exploration: float | str = "noise"):
         self.exploration = exploration
@@ -93,7 +94,10 @@ class KLUCB(IndexPolicy):
     (2.0794..., 2.0794...)
     """
 
-    allowed = {"exploration": _EXPLORATION, "c": Allowed(0.0)}
+    _parameter_constraints = {
+        "exploration": _EXPLORATION,
+        "c": [Interval(Real, 0, None, closed="left")],
+    }
 
     def __init__(self, *, exploration: float | str = "noise", c: float = 0.0):
         self.exploration = exploration
@@ -174,7 +178,10 @@ class BayesUCB(IndexPolicy):
     array([0.8052, 1.2052])
     """
 
-    allowed = {"exploration": _EXPLORATION, "c": Allowed(0.0)}
+    _parameter_constraints = {
+        "exploration": _EXPLORATION,
+        "c": [Interval(Real, 0, None, closed="left")],
+    }
 
     def __init__(self, *, exploration: float | str = "noise", c: float = 0.0):
         self.exploration = exploration

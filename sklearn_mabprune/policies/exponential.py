@@ -6,13 +6,15 @@ thousand factors is no float.
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .allowed import Allowed
+from ..utils.compat import Interval
 from .base import Arms, Floats, Policy, ProbabilityPolicy
 
-_RATE = Allowed(0.0, ends="()", words=(None,))
+_RATE = [Interval(Real, 0, None, closed="neither"), None]
 
 
 def _softmax(logits: Floats) -> Floats:
@@ -59,7 +61,7 @@ class Hedge(Policy):
     full_information = True
     bounded_rewards = True
     extra_sums = 1  # clipped rewards
-    allowed = {"eta": _RATE}
+    _parameter_constraints = {"eta": _RATE}
 
     def __init__(self, *, eta: float | None = None):
         self.eta = eta
@@ -184,7 +186,7 @@ class Exp3(_ImportanceWeighted):
     array([0.4689, 0.5311])
     """
 
-    allowed = {"gamma": Allowed(0.0, 1.0, "(]", words=(None,))}
+    _parameter_constraints = {"gamma": [Interval(Real, 0, 1, closed="right"), None]}
 
     def __init__(self, *, gamma: float | None = None):
         self.gamma = gamma
@@ -241,7 +243,7 @@ class Exp3IX(_ImportanceWeighted):
     array([0.2689, 0.7311])
     """
 
-    allowed = {"eta": _RATE, "gamma": Allowed(0.0, words=(None,))}
+    _parameter_constraints = {"eta": _RATE, "gamma": [Interval(Real, 0, None, closed="left"), None]}
 
     def __init__(self, *, eta: float | None = None, gamma: float | None = None):
         self.eta = eta

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
-from .allowed import Allowed
+from ..utils.compat import Interval, StrOptions
 from .base import Arms, Floats, Policy, ordered
-
-_ALLOWED = {
-    "delta": Allowed(0.0, 1.0, "()"),
-    "exploration": Allowed(0.0, words=("noise",)),
-    "tolerance": Allowed(0.0),
-}
 
 
 class _Gaps(Policy):
     """What both have in common: bounds, two sides of a boundary, a stop."""
 
-    allowed = _ALLOWED
+    _parameter_constraints = {
+        "delta": [Interval(Real, 0, 1, closed="neither")],
+        "exploration": [Interval(Real, 0, None, closed="left"), StrOptions({"noise"})],
+        "tolerance": [Interval(Real, 0, None, closed="left")],
+    }
 
     def __init__(
         self,

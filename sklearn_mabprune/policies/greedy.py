@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
-from .allowed import Allowed
+from ..utils.compat import Interval, StrOptions
 from .base import Arms, Floats, IndexPolicy, Policy, ordered
 
-_SCHEDULES = Allowed(words=("fixed", "decaying"))
+_SCHEDULES = [StrOptions({"fixed", "decaying"})]
 
 
 class EpsilonGreedy(Policy):
@@ -46,10 +48,10 @@ class EpsilonGreedy(Policy):
     array([1, 2])
     """
 
-    allowed = {
-        "epsilon": Allowed(0.0, 1.0, "[]"),
+    _parameter_constraints = {
+        "epsilon": [Interval(Real, 0, 1, closed="both")],
         "schedule": _SCHEDULES,
-        "rate": Allowed(0.0, ends="()"),
+        "rate": [Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(self, *, epsilon: float = 0.1, schedule: str = "fixed", rate: float = 1.0):
@@ -108,7 +110,10 @@ class Softmax(IndexPolicy):
     array([0.2689, 0.7311])
     """
 
-    allowed = {"temperature": Allowed(0.0, ends="()"), "schedule": _SCHEDULES}
+    _parameter_constraints = {
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "schedule": _SCHEDULES,
+    }
 
     def __init__(self, *, temperature: float = 0.2, schedule: str = "fixed"):
         self.temperature = temperature

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import NDArray
 
-from .allowed import Allowed
+from ..utils.compat import Interval, StrOptions
 from .base import Arms, Floats, IndexPolicy
 
-_POSITIVE = Allowed(0.0, ends="()")
+_POSITIVE = Interval(Real, 0, None, closed="neither")
 
 # Top-two: sets of leaders tried a selection, and draws of challengers to each.
 _LEADERS, _CHALLENGERS = 2, 24
@@ -59,11 +61,11 @@ class Thompson(IndexPolicy):
     array([1])
     """
 
-    allowed = {
-        "prior_mean": Allowed(-np.inf, ends="()"),
-        "prior_count": _POSITIVE,
-        "prior_shape": _POSITIVE,
-        "prior_scale": Allowed(0.0, ends="()", words=("noise",)),
+    _parameter_constraints = {
+        "prior_mean": [Interval(Real, None, None, closed="neither")],
+        "prior_count": [_POSITIVE],
+        "prior_shape": [_POSITIVE],
+        "prior_scale": [_POSITIVE, StrOptions({"noise"})],
     }
 
     def __init__(
@@ -137,7 +139,7 @@ class ThompsonBeta(IndexPolicy):
 
     bounded_rewards = True
     extra_sums = 1  # successes
-    allowed = {"prior_success": _POSITIVE, "prior_failure": _POSITIVE}
+    _parameter_constraints = {"prior_success": [_POSITIVE], "prior_failure": [_POSITIVE]}
 
     def __init__(self, *, prior_success: float = 1.0, prior_failure: float = 1.0):
         self.prior_success = prior_success
@@ -216,7 +218,10 @@ class TopTwoThompson(Thompson):
     True
     """
 
-    allowed = {"leader_share": Allowed(0.0, 1.0, "[]", words=("information",)), **Thompson.allowed}
+    _parameter_constraints = {
+        "leader_share": [Interval(Real, 0, 1, closed="both"), StrOptions({"information"})],
+        **Thompson._parameter_constraints,
+    }
 
     def __init__(
         self,

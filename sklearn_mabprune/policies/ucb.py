@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
-from .allowed import Allowed
+from ..utils.compat import Interval, StrOptions
 from .base import Arms, Floats, IndexPolicy
 
-_EXPLORATION = Allowed(0.0, words=("noise",))
+_EXPLORATION = [Interval(Real, 0, None, closed="left"), StrOptions({"noise"})]
 
 
 class UCB1(IndexPolicy):
@@ -46,7 +48,7 @@ class UCB1(IndexPolicy):
     array([1, 2])
     """
 
-    allowed = {"exploration": _EXPLORATION}
+    _parameter_constraints = {"exploration": _EXPLORATION}
 
     def __init__(self, *, exploration: float | str = "noise"):
         self.exploration = exploration
@@ -89,7 +91,7 @@ class UCB1Tuned(IndexPolicy):
     array([0])
     """
 
-    allowed = {"exploration": _EXPLORATION}
+    _parameter_constraints = {"exploration": _EXPLORATION}
 
     def __init__(self, *, exploration: float | str = "noise"):
         self.exploration = exploration

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -13,14 +13,13 @@ from torch import Tensor
 
 from ..data.batches import TensorBatches
 from ..data.sparse import SparseRows, outputs_of
+from ..utils.compat import Interval, Options, StrOptions, set_training
 from ..utils.randomness import draw_seeds
+from ..utils.validation import check_parameters
 
 # Up to here, in rows and in features, float64 input is trained in float64 on a CPU: exact, and
 # still fast.
 _FLOAT64_ROWS = _FLOAT64_FEATURES = 2000
-
-# Whole numbers among a net's parameters, and the least that each may be.
-_LEAST = {"max_epochs": 0, "batch_size": 1, "patience": 1}
 
 
 def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
@@ -96,6 +95,20 @@ class StopEarly(EarlyStopping):
 class SelfSizing(WeightedLossMixin):
     """What our classifier and regressor share: sizes, precision, batches, a lean loop."""
 
+    # Checked before the module is built.
+    _parameter_constraints = {
+        # Adam takes a tensor, too, and torch says what else it cannot use.
+        "lr": [Interval(Real, 0, None, closed="left"), Tensor],
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        # -1: all rows at once.
+        "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
+        "early_stopping": ["boolean"],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
     def __init__(
         self,
         *args: Any,
@@ -155,28 +168,9 @@ class SelfSizing(WeightedLossMixin):
             self.size_from(X, y)
         return super().partial_fit(X, self._targets(y), classes, **fit_params)  # type: ignore[misc]
 
-    def _check_parameters(self) -> None:
-        """Refuse what skorch and torch would stumble over later, or take for a number."""
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            whole = isinstance(value, Integral) and not isinstance(value, bool)
-            every_row = name == "batch_size" and value == -1
-            if not whole or (value < least and not every_row):
-                raise ValueError(
-                    f"{name}={value!r} of {type(self).__name__} must be a whole number, at least "
-                    f"{least}{', or -1 for all rows at once' * (name == 'batch_size')}."
-                )
-        if isinstance(self.lr, bool):
-            raise ValueError(f"lr={self.lr} of {type(self).__name__} is no number.")
-        if self.dtype not in ("auto", "float32", "float64"):
-            raise ValueError(
-                f"dtype={self.dtype!r} of {type(self).__name__} must be 'auto', 'float32' or "
-                "'float64'."
-            )
-
     def initialize_module(self) -> Any:
         """Build the module with the sizes found; parameters set by the user come first."""
-        self._check_parameters()
+        check_parameters(self)
         kwargs = self.get_params_for("module")
         found = {
             "n_features": getattr(self, "n_features_in_", None),
@@ -264,7 +258,7 @@ class SelfSizing(WeightedLossMixin):
         x, y = batch
         if not self.module_.training:
             # Setting it layer by layer in every step would take longer than the small ones.
-            self._set_training(True)
+            set_training(self, True)
         self.optimizer_.zero_grad(set_to_none=True)
         y_pred = self.infer(x)
         loss = self.get_loss(y_pred, y, X=x, training=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from skorch.dataset import ValidSplit
 from torch import Tensor, nn
 
 from ..data.losses import SEVERAL_LABELS, output_nonlinearity
+from ..utils.compat import Interval, StrOptions
+from ..utils.validation import check_values
 from .auto_size import SelfSizing
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -53,6 +56,12 @@ class MLP(nn.Sequential):
     torch.Size([2, 3])
     """
 
+    _parameter_constraints = {
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "batch_norm": ["boolean"],
+    }
+
     def __init__(
         self,
         n_features: int = 1,
@@ -64,19 +73,15 @@ class MLP(nn.Sequential):
         random_state: int | None = None,
         dtype: str = "float32",
     ):
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation={activation!r} is unknown; choose one of {', '.join(ACTIVATIONS)}."
-            )
+        values = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm}
+        check_values("MLP", self._parameter_constraints, values)
         given = np.atleast_1d(hidden_layer_sizes)
         sizes = [int(size) for size in given]
         if not sizes or given.dtype.kind not in "iu" or min(sizes) < 1:
             raise ValueError(
                 f"hidden_layer_sizes={hidden_layer_sizes!r} must name at least one hidden layer, "
-                "each of at least one neuron, in whole numbers."
+                "each size an integer of at least 1."
             )
-        if isinstance(dropout, bool) or not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout!r} must be a number in [0, 1).")
         options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
         layers: list[nn.Module] = []
         width = n_features

@@ -1,1 +1,1 @@
-"""Ground for all wings: randomness, progress, interruptions, optional packages."""
+"""Ground for all wings: validation, randomness, progress, interruptions, optional packages."""

@@ -24,6 +24,7 @@ from sklearn_mabprune.criteria import (
 )
 from sklearn_mabprune.pruning.layer_views import layer_views
 from sklearn_mabprune.pruning.path import PathOptions, pruning_path
+from sklearn_mabprune.utils.validation import check_parameters
 
 
 def view(seed=0, n_neurons=8):
@@ -149,15 +150,19 @@ def test_magnitude_of_the_outgoing_weights():
 @pytest.mark.parametrize(
     ("criterion", "message"),
     [
-        (Magnitude(side="both"), "side='both' of Magnitude must be 'incoming' or 'outgoing'"),
-        (Magnitude(order=3), "order=3 of Magnitude must be 1 or 2"),
-        (Magnitude(order=True), "order=True of Magnitude must be 1 or 2"),
-        (ActivationVariation(outgoing=1), "outgoing=1 of ActivationVariation must be True or"),
+        (Magnitude(side="both"), "'side' parameter of Magnitude must be .* Got 'both' instead"),
+        (Magnitude(side="both"), "'(incoming|outgoing)', '(incoming|outgoing)'"),
+        (Magnitude(order=3), r"'order' .* an int in the range \[1, 2\]. Got 3 instead"),
+        (Magnitude(order=True), r"'order' .* an int in the range \[1, 2\]. Got True instead"),
+        (
+            ActivationVariation(outgoing=1),
+            "'outgoing' parameter of ActivationVariation must be an instance of 'bool'.* Got 1",
+        ),
     ],
 )
 def test_parameters_out_of_range(criterion, message):
     with pytest.raises(ValueError, match=message):
-        criterion.check_parameters()
+        check_parameters(criterion)
 
 
 def test_path_norm_is_the_product_of_both_norms():

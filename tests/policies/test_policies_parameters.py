@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import doctest
 import inspect
+import re
+from numbers import Integral
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from sklearn.base import clone
 
 from sklearn_mabprune import policies
 from sklearn_mabprune.policies import POLICIES
+from sklearn_mabprune.utils.compat import Interval
 
 every_policy = pytest.mark.parametrize("name", CASES)
 
@@ -30,7 +33,7 @@ def test_parameters(name):
     if parameters:
         with pytest.raises(TypeError, match="positional"):
             type(policy)(*parameters.values())
-    assert set(policy.allowed) == set(parameters), "every parameter is checked"
+    assert set(policy._parameter_constraints) == set(parameters), "every parameter is checked"
     before = copy.deepcopy(policy.get_params())
     play(clone(policy).start(np.arange(4), 0), Bed(np.arange(4.0), n_blocks=3), 1, 8)
     assert policy.get_params() == before
@@ -38,14 +41,52 @@ def test_parameters(name):
 
 @every_policy
 def test_bad_parameters_are_named(name):
-    for parameter, allowed in CASES[name].allowed.items():
-        below = np.nextafter(allowed.low, -np.inf)
-        broken = [allowed.low + 0.5] if allowed.whole else []
-        for bad in (np.nan, np.inf, "nonsense", True, [1.0], below, *broken):
+    for parameter, constraints in CASES[name]._parameter_constraints.items():
+        broken: list[object] = [np.nan, np.inf, -np.inf, "nonsense", True, False, [1.0], {}]
+        for interval in (each for each in constraints if isinstance(each, Interval)):
+            if interval.left is not None:
+                inside = interval.closed in ("left", "both")
+                broken.append(
+                    np.nextafter(interval.left, -np.inf) if inside else float(interval.left)
+                )
+            if interval.right is not None:
+                inside = interval.closed in ("right", "both")
+                broken.append(
+                    np.nextafter(interval.right, np.inf) if inside else float(interval.right)
+                )
+            if interval.type is Integral:
+                broken.append(interval.left + 0.5)
+        if None not in constraints:
+            broken.append(None)
+        for bad in broken:
             policy = clone(CASES[name]).set_params(**{parameter: bad})
-            with pytest.raises(ValueError, match=f"{parameter}=.* of {type(policy).__name__}") as e:
+            message = f"The '{parameter}' parameter of {type(policy).__name__} must be .* Got "
+            with pytest.raises(ValueError, match=message + re.escape(f"{bad!r} instead.")) as e:
                 policy.start(np.arange(3))
-            assert str(allowed) in str(e.value)
+            for allowed in constraints:
+                assert str(allowed) in str(e.value)
+
+
+def test_bounds_are_as_documented():
+    # One a kind of interval: closed, open, half open, of integers, and words beside them.
+    allowed = [
+        (POLICIES["epsilon_greedy"], "epsilon", [0, 1, 0.5], [-0.1, 1.1]),
+        (POLICIES["boundary"], "delta", [0.1], [0, 1]),
+        (POLICIES["boundary"], "candidates", [1], [0, 1.1]),
+        (POLICIES["boundary"], "stale", [0], [1, -0.1]),
+        (POLICIES["boundary"], "refresh", [1, np.int64(7)], [0, 1.0]),
+        (POLICIES["ucb1"], "exploration", [0, 2.5, "noise"], [-1, None, "information"]),
+        (POLICIES["thompson"], "prior_mean", [-5, 0, 1e9], [None, -np.inf]),
+        (POLICIES["exp3_ix"], "gamma", [0, None, 3], [-0.5]),
+        (POLICIES["exp3"], "gamma", [1, None], [0, 1.5]),
+        (POLICIES["softmax"], "schedule", ["fixed", "decaying"], ["faster", None, 1]),
+    ]
+    for policy, name, good, bad in allowed:
+        for value in good:
+            policy(**{name: value}).start(np.arange(3))
+        for value in bad:
+            with pytest.raises(ValueError, match=f"The '{name}' parameter of {policy.__name__}"):
+                policy(**{name: value}).start(np.arange(3))
 
 
 @pytest.mark.parametrize("name", POLICIES)

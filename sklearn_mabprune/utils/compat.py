@@ -1,0 +1,129 @@
+"""Private names of scikit-learn, skorch and torch: no other file of the package uses any.
+
+Each has a line that says why nothing public does.  Policies and criteria import this file, so
+it imports neither torch nor skorch: what belongs to those is reached through the objects given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Validates parameters and sets the configuration around `fit`, as scikit-learn's own estimators.
+from sklearn.base import _fit_context as fit_context
+
+# Rows of arrays, data frames, sparse matrices and lists alike.
+from sklearn.utils import _safe_indexing as safe_indexing
+
+# Declared constraints of hyper-parameters, the error where one is not satisfied (a ValueError and
+# a TypeError at once), and the function that compares: scikit-learn has them in a private module.
+from sklearn.utils._param_validation import (
+    HasMethods,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from sklearn.utils._param_validation import Interval as _Interval
+
+# Routing of `fit` in meta-estimators: what to do while metadata routing is disabled, and whether.
+from sklearn.utils.metadata_routing import _manual_routing as manual_routing
+from sklearn.utils.metadata_routing import _raise_for_params as raise_for_params
+from sklearn.utils.metadata_routing import _routing_enabled as routing_enabled
+
+# Names of the columns against those seen in fit, without reading the data a second time.
+from sklearn.utils.validation import _check_feature_names as check_feature_names
+
+# Parameters of a scorer for the samples of one fold: those with a value a sample are indexed.
+from sklearn.utils.validation import _check_method_params as check_method_params
+
+# Number of features against that seen in fit, without reading the data a second time.
+from sklearn.utils.validation import _check_n_features as check_n_features
+
+# Sample weights as an array, with scikit-learn's messages; None becomes ones.
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+# Number of samples of arrays, data frames and lists alike.
+from sklearn.utils.validation import _num_samples as num_samples
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "StrOptions",
+    "check_feature_names",
+    "check_method_params",
+    "check_n_features",
+    "check_sample_weight",
+    "drop_parameter",
+    "fit_context",
+    "is_identity",
+    "manual_routing",
+    "num_samples",
+    "predict_nonlinearity",
+    "raise_for_params",
+    "routing_enabled",
+    "safe_indexing",
+    "set_training",
+    "uncompiled",
+    "validate_parameter_constraints",
+]
+
+
+class Interval(_Interval):
+    """scikit-learn's interval of numbers, in which booleans do not lie.
+
+    Python counts True and False as the integers 1 and 0, and so does scikit-learn.
+
+    Examples
+    --------
+    >>> from numbers import Integral
+    >>> from sklearn_mabprune.utils.compat import Interval
+    >>> at_least_one = Interval(Integral, 1, None, closed="left")
+    >>> at_least_one.is_satisfied_by(1), at_least_one.is_satisfied_by(True)
+    (True, False)
+    """
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether the value is a number of the interval."""
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
+
+
+# -------------------------------------------------------------------------------- skorch
+
+
+def predict_nonlinearity(net: Any) -> Any:
+    """Function that a skorch net applies to its module's outputs in ``predict_proba``.
+
+    ``net.predict_nonlinearity`` may be "auto", which only this method resolves.
+    """
+    return net._get_predict_nonlinearity()
+
+
+def is_identity(function: Any) -> bool:
+    """Whether a function is skorch's identity, the prediction nonlinearity of most losses."""
+    found = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    return found == ("skorch.utils", "_identity")
+
+
+def set_training(net: Any, training: bool) -> None:
+    """Put a skorch net's modules and criteria into training or evaluation mode."""
+    net._set_training(training)
+
+
+def drop_parameter(net: Any, name: str) -> None:
+    """Remove a parameter such as ``module__width`` from a skorch net.
+
+    skorch can set such parameters, and not remove them: ``initialize`` would refuse a name that
+    it remembers and does not find.
+    """
+    delattr(net, name)
+    net._params_to_validate.discard(name)
+
+
+# --------------------------------------------------------------------------------- torch
+
+
+def uncompiled(module: Any) -> Any:
+    """The module inside one that ``torch.compile`` returned; any other module itself."""
+    return getattr(module, "_orig_mod", module)
