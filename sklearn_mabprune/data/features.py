@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.validation import _num_samples, validate_data
+from sklearn.utils.validation import validate_data
 
+from ..utils.compat import num_samples
 from .sparse import as_csr
 
 _DTYPES = [np.float64, np.float32]
@@ -64,8 +65,8 @@ def read_validation(estimator: Any, X_val: Any, y_val: Any) -> Any:
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"X_val cannot be used: {error}") from error
-    if read.shape[0] != _num_samples(y_val):
-        raise ValueError(f"X_val has {read.shape[0]:,} rows, y_val has {_num_samples(y_val):,}.")
+    if read.shape[0] != num_samples(y_val):
+        raise ValueError(f"X_val has {read.shape[0]:,} rows, y_val has {num_samples(y_val):,}.")
     return read
 
 

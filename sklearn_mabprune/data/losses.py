@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..utils.compat import predict_nonlinearity, uncompiled
+
 #: Criteria of classes that exclude each other, and of labels that do not.
 ONE_LABEL = (nn.CrossEntropyLoss, nn.NLLLoss)
 SEVERAL_LABELS = (nn.BCEWithLogitsLoss, nn.BCELoss, nn.MultiLabelSoftMarginLoss)
@@ -36,10 +38,10 @@ def output_nonlinearity(net: Any) -> Callable[[Tensor], Tensor]:
 
     skorch takes a binary loss for two classes; here it is for several labels a row.
     """
-    criterion = getattr(net.criterion_, "_orig_mod", net.criterion_)
+    criterion = uncompiled(net.criterion_)
     if net.predict_nonlinearity == "auto" and isinstance(criterion, SEVERAL_LABELS):
         return nn.Identity() if isinstance(criterion, nn.BCELoss) else torch.sigmoid
-    return net._get_predict_nonlinearity()
+    return predict_nonlinearity(net)
 
 
 def is_softmax(nonlinearity: Any) -> bool:

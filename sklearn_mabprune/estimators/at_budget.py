@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import PruningWarning
 from ..graph.graph import Chain
@@ -21,6 +21,7 @@ from ..reports.notes import mean_confidence, rounded_away, slower, unfinished, u
 from ..reports.report import Measured, PruningPath, PruningReport
 from ..reports.timing import milliseconds
 from ..training.rebuilding import chain_of, net_around
+from ..utils.compat import check_feature_names, check_n_features
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
 from .fitting import Pruned, prune
@@ -120,8 +121,8 @@ def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any,
     path, resume = old.pruning_path_, old.pruning_path_.resume
     chooser = resolve_policy(new.policy)
     seeds = resume.seeds if resume else tuple(draw_seeds(new.random_state, 5))
-    _check_n_features(old, X, reset=False)
-    _check_feature_names(old, X, reset=False)
+    check_n_features(old, X, reset=False)
+    check_feature_names(old, X, reset=False)
     task, share = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
     original = chain_of(path.networks[0])
     _check_targets(old, new, original.n_outputs, task.data.n_outputs)

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import check_cv
-from sklearn.utils._metadata_requests import (
-    MetadataRouter,
-    MethodMapping,
-    _manual_routing,
-    _raise_for_params,
-    _routing_enabled,
-    process_routing,
-)
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from ..utils.compat import (
+    check_sample_weight,
+    fit_context,
+    manual_routing,
+    raise_for_params,
+    routing_enabled,
+)
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
 from .base import BaseMABPruned
@@ -43,7 +43,7 @@ class BaseBudgetCV(BaseMABPruned):
     _sized: Any
     _default_scoring: str
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(  # type: ignore[override]
         self, X: Any, y: Any, sample_weight: Any = None, **params: Any
     ) -> Any:
@@ -74,7 +74,7 @@ class BaseBudgetCV(BaseMABPruned):
         ValueError
             If a parameter or the data cannot be used; the message names it.
         """
-        _raise_for_params(params, self, "fit", allow=["groups"])
+        raise_for_params(params, self, "fit", allow=["groups"])
         self._forget()
         budgets = check_budgets(self.budgets)
         try:
@@ -181,14 +181,14 @@ class BaseBudgetCV(BaseMABPruned):
         self._encode(y)
         weights = None
         if sample_weight is not None:
-            weights = _check_sample_weight(
+            weights = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-        if _routing_enabled():
+        if routing_enabled():
             routed = process_routing(self, "fit", sample_weight=weights, **params)
         else:
             score = {} if weights is None else {"sample_weight": weights}
-            routed = _manual_routing(
+            routed = manual_routing(
                 {
                     "splitter": {"split": {"groups": params.get("groups")}},
                     "scorer": {"score": score},
@@ -221,7 +221,7 @@ class BaseBudgetCV(BaseMABPruned):
 
     def _make(self) -> Any:
         """The estimator with a budget, its parameters copies of one's own."""
-        mine, names = self.get_params(deep=False), self._sized._get_param_names()
+        mine, names = self.get_params(deep=False), self._sized().get_params(deep=False)
         model = clone(self._sized(**{name: mine[name] for name in names if name in mine}))
         if isinstance(self.random_state, np.random.RandomState):
             # Its copies would stand still: a second fit is to differ from the first.

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
@@ -20,6 +19,7 @@ from ..policies import POLICIES
 from ..training.initial import Data
 from ..training.nets import MLPNetClassifier, MLPNetRegressor
 from ..training.scoring import classification_scores, regression_scores
+from ..utils.compat import StrOptions
 from .base import BaseMABPruned
 from .fitting import Task
 from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS, check_class_weights

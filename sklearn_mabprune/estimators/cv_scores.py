@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_method_params
 
 from ..reports.report import PruningReport
+from ..utils.compat import check_method_params, safe_indexing
 
 RULES = ("best", "one_std_error")
 
@@ -82,10 +81,10 @@ def score_fold(
     list of (float, PruningReport)
         Score and report for each budget.
     """
-    rows = [_safe_indexing(X, train), _safe_indexing(y, train)]
+    rows = [safe_indexing(X, train), safe_indexing(y, train)]
     rows.append(None if weights is None else weights[train])
-    held_out = _safe_indexing(X, test), _safe_indexing(y, test)
-    params = _check_method_params(X, score_params, indices=test)
+    held_out = safe_indexing(X, test), safe_indexing(y, test)
+    params = check_method_params(X, score_params, indices=test)
     # The path to the largest share serves all smaller ones; counts may lie beyond it.
     longest = max([b for b in budgets if isinstance(b, float)] or budgets)
     walked = clone(model).set_params(pruning_budget=longest).fit(*rows)

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from sklearn.utils.validation import check_is_fitted
-from skorch.utils import _identity
 from torch import nn
 
 from ..data.losses import is_softmax, output_nonlinearity
 from ..exceptions import UnsupportedModuleError
 from ..graph.graph import unwrap
 from ..graph.kinds.registry import BY_NAME
+from ..utils.compat import is_identity
 
 #: Layers that change nothing in rows of a trained network.
 _IDLE = (nn.modules.dropout._DropoutNd, nn.Identity, nn.Flatten)
@@ -72,7 +72,7 @@ def _linears(layers: list[nn.Module]) -> list[nn.Linear]:
 def nonlinearity(net: Any) -> list[nn.Module]:
     """What a net does to its module's outputs in ``predict_proba``, as layers."""
     found: Any = output_nonlinearity(net)
-    if found is _identity:
+    if is_identity(found):
         return []
     if is_softmax(found):
         return [nn.Softmax(dim=-1)]

@@ -8,12 +8,13 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import _check_n_features, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.classifier import MABPrunedClassifier, MABPrunedRegressor
 from ..estimators.cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from ..export.onnx import OPSET, ContainerGraph, Writer, onnx_labels
 from ..export.torch_layers import n_outputs, plain_layers, precision
+from ..utils.compat import check_n_features
 from ..utils.optional import require
 from .onnx_steps import register_table_converters
 from .tabular import ColumnsOf, as_text, has_number_type
@@ -81,7 +82,7 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
         last = last.steps[-1][1]
     initial_types = _inputs(X, _reads_text(pipeline), _columns_of_numbers(pipeline))
     if not hasattr(X, "columns") and np.ndim(X) == 2:
-        _check_n_features(pipeline, X, reset=False)
+        check_n_features(pipeline, X, reset=False)
     try:
         model = require("skl2onnx", "onnx").to_onnx(
             pipeline,

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import clone
 
 from ..graph.graph import Chain, PrunedChain, unwrap
+from ..utils.compat import drop_parameter
 from ..utils.randomness import global_generators
 from .initial import renew_optimizer
 from .nets import MLP
@@ -72,8 +73,7 @@ def net_around(net: Any, chain: Chain) -> Any:
     else:
         # The old module's parameters mean nothing to the new one.
         for name in [name for name in vars(new) if name.startswith("module__")]:
-            delattr(new, name)
-            new._params_to_validate.discard(name)
+            drop_parameter(new, name)
         sizes = {
             "module": PrunedChain,
             "module__layers": chain.descriptions(),

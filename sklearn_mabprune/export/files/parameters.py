@@ -149,7 +149,7 @@ def _built(kind: str, values: dict[str, Any], name: str) -> Any:
     """An object of a registered class, with parameters that it has."""
     if kind in _CHOOSERS:
         made: Any = _CHOOSERS[kind]
-        known = set(made._get_param_names())
+        known = set(made().get_params(deep=False))
     elif kind in _NETS:
         made = _NETS[kind]
         default = made().get_params(deep=False)
