@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from . import criteria, displays, policies
-from .estimators.classifier import MABPrunedClassifier, MABPrunedRegressor
+from .estimators.classifier import MABPrunedClassifier
 from .estimators.cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from .estimators.loading import load
+from .estimators.regressor import MABPrunedRegressor
 from .exceptions import ModelFileError, PruningWarning, UnsupportedModuleError
 from .pipelines.onnx import pipeline_to_onnx, register_onnx_converters
 from .pipelines.tabular import make_tabular_pipeline

@@ -1,4 +1,4 @@
-"""The estimators: a network trained, pruned by a bandit and fine-tuned in one fit."""
+"""The classifier: a network trained, pruned by a bandit and fine-tuned in one fit."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.validation import check_array
-from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch import NeuralNetClassifier
 
 from ..criteria import CRITERIA
 from ..data.features import read_table
 from ..data.targets import as_indicator, predicted, read_labels
 from ..policies import POLICIES
 from ..training.initial import Data
-from ..training.nets import MLPNetClassifier, MLPNetRegressor
-from ..training.scoring import classification_scores, regression_scores
+from ..training.nets import MLPNetClassifier
+from ..training.scoring import classification_scores
 from ..utils.compat import StrOptions
 from .base import BaseMABPruned
 from .fitting import Task
@@ -246,83 +245,3 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
                 f"The net was trained on classes {known.tolist()}, y has {self.classes_.tolist()}. "
                 "Pass y with the classes that the net was trained on."
             )
-
-
-class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
-    __doc__ = f"""A neural network regressor that multi-armed bandits make small.
-
-    As :class:`MABPrunedClassifier`, for one or more real targets.  The default network
-    standardises the targets inside and predicts in original units.
-    {
-        PARAMETERS.format(
-            net="MLPNetRegressor",
-            base="NeuralNetRegressor",
-            score="R2",
-            class_weight="",
-            **_NAMES,
-        )
-    }
-    Attributes
-    ----------{ATTRIBUTES}
-    References
-    ----------
-    S. A. Ameen, S. Vadera, "Structured Neuron Pruning in Deep Neural Networks Using
-    Multi-Armed Bandits", arXiv 2606.07615, 2026.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_diabetes
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from sklearn_mabprune import MABPrunedRegressor
-    >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = make_pipeline(
-    ...     StandardScaler(), MABPrunedRegressor(pruning_budget=0.75, random_state=0)
-    ... ).fit(X, y)
-    >>> sum(model[-1].hidden_layer_sizes_)
-    48
-    """
-
-    _default_net = MLPNetRegressor
-    _net_base = NeuralNetRegressor
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Values in original units.
-
-        Parameters
-        ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            As y was in fit.
-        """
-        outputs = self._outputs(X)
-        return outputs[:, 0] if self.y_ndim_ == 1 else outputs
-
-    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        if issparse(y):
-            raise TypeError(
-                "y is a sparse matrix, a network's targets are dense: pass y.toarray()."
-            )
-        return read_table(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
-
-    def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
-        self.y_ndim_ = y.ndim
-        return y.reshape(len(y), -1).astype(np.float64)
-
-    def _encode_validation(self, y: Any) -> NDArray[Any]:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y_val")
-        return y.reshape(len(y), -1)
-
-    def _make_task(self, data: Data, validation: Data) -> Task:
-        return Task(data, validation, *regression_scores(self.scoring, validation))
-
-    def _count_outputs(self, codes: NDArray[Any]) -> int:
-        return int(codes.shape[1])

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..utils.compat import Interval, StrOptions
 from .base_cv import BaseBudgetCV
-from .classifier import _CLASS_WEIGHT, _NAMES, MABPrunedClassifier, MABPrunedRegressor
+from .classifier import _CLASS_WEIGHT, _NAMES, MABPrunedClassifier
 from .cv_scores import RULES
 from .parameters import ATTRIBUTES, PARAMETERS
+from .regressor import MABPrunedRegressor
 
 _CONSTRAINTS: dict[str, Any] = {
     "budgets": ["array-like"],

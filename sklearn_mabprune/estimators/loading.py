@@ -32,8 +32,9 @@ from ..reports.report import PruningPath, PruningReport
 from ..training.auto_size import SelfSizing
 from ..training.nets import MLP, MLPNetClassifier
 from ..training.rebuilding import net_around
-from .classifier import MABPrunedClassifier, MABPrunedRegressor
+from .classifier import MABPrunedClassifier
 from .parameters import resolve_net, resolve_policy
+from .regressor import MABPrunedRegressor
 
 _CLASSES = dict(zip(SAVED_CLASSES, (MABPrunedClassifier, MABPrunedRegressor), strict=True))
 

@@ -10,8 +10,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators.classifier import MABPrunedClassifier, MABPrunedRegressor
+from ..estimators.classifier import MABPrunedClassifier
 from ..estimators.cv import MABPrunedClassifierCV, MABPrunedRegressorCV
+from ..estimators.regressor import MABPrunedRegressor
 from ..export.onnx import OPSET, ContainerGraph, Writer, onnx_labels
 from ..export.torch_layers import n_outputs, plain_layers, precision
 from ..utils.compat import check_n_features
