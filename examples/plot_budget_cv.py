@@ -22,19 +22,24 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mabprune import MABPrunedClassifierCV, MLPNetClassifier, PruningWarning
+from sklearn_mabprune import (
+    MABPrunedClassifier,
+    MABPrunedClassifierCV,
+    MLPNetClassifier,
+    PruningWarning,
+)
 
 X, y = load_breast_cancer(return_X_y=True)
 X, X_new, y, y_new = train_test_split(X, y, stratify=y, random_state=0)
 scaler = StandardScaler().fit(X)
 X, X_new = scaler.transform(X), scaler.transform(X_new)
 
+net = MLPNetClassifier(module__hidden_layer_sizes=(64, 32))
 model = MABPrunedClassifierCV(
-    MLPNetClassifier(module__hidden_layer_sizes=(64, 32)),
+    MABPrunedClassifier(net, random_state=0),
     budgets=(0, 0.25, 0.5, 0.75, 0.85, 0.95),
     cv=5,
     rule="one_std_error",
-    random_state=0,
 ).fit(X, y)
 
 results = pd.DataFrame(model.cv_results_)

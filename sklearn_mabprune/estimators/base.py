@@ -162,7 +162,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             some apart, if the smaller network is not faster, or if Ctrl-C ended the pruning
             or the fine-tuning.
         """
-        self._forget()
+        forget(self)
         chooser = resolve_policy(self.policy)
         net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
         seeds = draw_seeds(self.random_state, 5)
@@ -183,7 +183,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 pruned = prune(net, task, plan, seconds)
             self._remember(pruned, chooser, share)
         except BaseException:
-            self._forget()
+            forget(self)
             raise
         return self
 
@@ -333,11 +333,6 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         self.n_pulls_ = report.n_pulls
         self.validation_share_ = share
 
-    def _forget(self) -> None:
-        """Clear what an earlier fit left behind."""
-        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
-            delattr(self, name)
-
     # ----------------------------------------------------------------- prediction
 
     def _outputs(self, X: Any) -> NDArray[Any]:
@@ -374,6 +369,12 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
 
     def _check_frozen(self, net: Any) -> None:
         """Refuse a trained net that knows other targets; nothing by default."""
+
+
+def forget(estimator: BaseEstimator) -> None:
+    """Delete the attributes that an earlier fit has set."""
+    for name in [n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")]:
+        delattr(estimator, name)
 
 
 def _unit_mean(

@@ -1,20 +1,28 @@
-"""Cross-validation over budgets, with one training a fold."""
+"""Cross-validation over budgets, with one training per fold."""
 
 from __future__ import annotations
 
 import sys
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import MetaEstimatorMixin, clone, is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import check_cv
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
 
+from ..export.mixin import Exports
 from ..utils.compat import (
+    Interval,
+    StrOptions,
     check_sample_weight,
     fit_context,
     manual_routing,
@@ -23,46 +31,113 @@ from ..utils.compat import (
 )
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
-from .base import BaseMABPruned
-from .cv_scores import check_budgets, choose, score_fold, table
+from .base import BaseMABPruned, forget
+from .cv_scores import RULES, check_budgets, choose, score_fold, table
 
 
-class BaseBudgetCV(BaseMABPruned):
+def of_best(name: str) -> Any:
+    """A fitted attribute of ``best_estimator_``, as a property."""
+    return property(lambda self: getattr(self._best(), name))
+
+
+class BudgetSearchMixin(Exports, MetaEstimatorMixin):
     """Folds, choice and refit around an estimator with a budget.
 
-    ``_sized`` is that estimator's class, ``_default_scoring`` the scorer of its kind.
+    ``_sized`` is the class of that estimator, ``_default_scoring`` the scorer of its kind.
     """
 
-    budgets: Any
-    cv: Any
-    rule: str
-    refit: bool
-    n_jobs: int | None
-    best_estimator_: Any
-
-    _sized: Any
+    _parameter_constraints: dict[str, Any] = {
+        # _copy_of_estimator says more.
+        "estimator": "no_validation",
+        "budgets": ["array-like"],
+        "cv": ["cv_object"],
+        "rule": [StrOptions(set(RULES))],
+        "scoring": [str, callable, None],
+        "refit": ["boolean"],
+        "n_jobs": [Interval(Integral, None, None, closed="neither"), None],
+        "verbose": ["verbose"],
+    }
+    _sized: type[BaseMABPruned]
     _default_scoring: str
 
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit(  # type: ignore[override]
-        self, X: Any, y: Any, sample_weight: Any = None, **params: Any
-    ) -> Any:
-        """Choose the budget by cross-validation, then fit with it on all rows.
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        budgets: Any = (0, 0.25, 0.5, 0.75, 0.9),
+        cv: Any = None,
+        rule: str = "best",
+        scoring: Any = None,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.budgets = budgets
+        self.cv = cv
+        self.rule = rule
+        self.scoring = scoring
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.verbose = verbose
 
-        In each fold the network is trained once and one path is walked, to the largest
-        budget; each budget is then fine-tuned and scored on the fold's test rows.
+    estimator_ = of_best("estimator_")
+    policy_ = of_best("policy_")
+    neuron_support_ = of_best("neuron_support_")
+    neuron_ranking_ = of_best("neuron_ranking_")
+    hidden_layer_sizes_ = of_best("hidden_layer_sizes_")
+    pruning_path_ = of_best("pruning_path_")
+    pruning_report_ = of_best("pruning_report_")
+    n_pulls_ = of_best("n_pulls_")
+    validation_share_ = of_best("validation_share_")
+    n_features_in_ = of_best("n_features_in_")
+    feature_names_in_ = of_best("feature_names_in_")
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters of this estimator or, as ``estimator__...``, of the one inside.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        object
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If a nested parameter is set while ``estimator=None``, or there is no such
+            parameter.
+        """
+        if params.get("estimator", self.estimator) is None:
+            for name in params:
+                if name.startswith("estimator__"):
+                    raise ValueError(
+                        f"{name} cannot be set while estimator=None. Pass an estimator: "
+                        f"{type(self).__name__}({self._sized.__name__}())."
+                    )
+        return super().set_params(**params)  # type: ignore[misc]
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Any:
+        """Choose the budget by cross-validation, then fit with it on all samples.
+
+        In each fold the network is trained once and one path is followed, to the largest
+        budget; each budget is then fine-tuned and scored on the fold's test samples.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Training rows; scale them first (StandardScaler).
+            Training samples; scale them first (StandardScaler).
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets: values, classes, or an indicator matrix of several labels a row.
+            Targets: values, classes, or a multilabel indicator matrix.
         sample_weight : array-like of shape (n_samples,), optional
             Used in training and, unless metadata routing says otherwise, in scores.
         **params : dict
-            ``groups`` for the splitter; with metadata routing enabled whatever splitter
-            and scorer ask for.
+            ``groups`` for the splitter; with metadata routing enabled, what the splitter
+            and the scorer request.
 
         Returns
         -------
@@ -71,26 +146,65 @@ class BaseBudgetCV(BaseMABPruned):
 
         Raises
         ------
+        TypeError
+            If `estimator` is not of the class that is searched over.
         ValueError
             If a parameter or the data cannot be used; the message names it.
         """
         raise_for_params(params, self, "fit", allow=["groups"])
-        self._forget()
+        forget(self)
         budgets = check_budgets(self.budgets)
         try:
-            model = self._make()
+            model = self._copy_of_estimator()
             self._search(model, budgets, X, y, sample_weight, params)
             if self.refit:
-                best = model.set_params(pruning_budget=self.best_budget_)
-                self.best_estimator_ = best.fit(X, y, sample_weight=sample_weight)
-                # All that a fitted estimator has, this one has.
-                for name, value in vars(best).items():
-                    if name.endswith("_") and not name.startswith("_"):
-                        setattr(self, name, value)
+                model.set_params(pruning_budget=self.best_budget_)
+                self.best_estimator_ = model.fit(X, y, sample_weight=sample_weight)
         except BaseException:
-            self._forget()
+            forget(self)
             raise
         return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict with ``best_estimator_``.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            As ``best_estimator_.predict`` gives it.
+
+        Raises
+        ------
+        NotFittedError
+            Before fit, or after fit with ``refit=False``.  It is an AttributeError and a
+            ValueError.
+        """
+        return self._best().predict(X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Score ``best_estimator_`` by `scoring`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        NotFittedError
+            Before fit, or after fit with ``refit=False``.
+        """
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return self._scorer()(self._best(), X, y, **weights)
 
     def at_budget(
         self,
@@ -106,52 +220,35 @@ class BaseBudgetCV(BaseMABPruned):
         Parameters
         ----------
         budget : float in [0, 1), int or "auto"
-            As `pruning_budget` of the estimator without folds.
+            As `pruning_budget` of the estimator.
         X : array-like of shape (n_samples, n_features), optional
-            The rows of fit; without them only networks that were kept are there, not
-            fine-tuned but for the size that was chosen.
+            The samples of fit; without them only networks that were kept on the path are
+            available, not fine-tuned except at the chosen budget.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
             Their targets.
         sample_weight : array-like of shape (n_samples,), optional
             Their weights, as in fit.
         X_val : array-like of shape (n_validation, n_features), optional
-            Validation rows.
+            Validation samples.
         y_val : array-like, optional
             Their targets.
 
         Returns
         -------
         object
-            As ``best_estimator_.at_budget`` gives it: an estimator without folds.
+            As ``best_estimator_.at_budget`` returns it, without cross-validation.
 
         Raises
         ------
         ValueError
-            As there.
-        AttributeError
-            With ``refit=False``.
+            As ``best_estimator_.at_budget``.
+        NotFittedError
+            Before fit, or after fit with ``refit=False``.
         """
-        self._check_refitted()
-        return self.best_estimator_.at_budget(budget, X, y, sample_weight, X_val, y_val)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Score by `scoring`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        sample_weight : array-like of shape (n_samples,), optional
-
-        Returns
-        -------
-        float
-        """
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return self._scorer()(self, X, y, **weights)
+        return self._best().at_budget(budget, X, y, sample_weight, X_val, y_val)
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """What splitter and scorer may ask for.
+        """Metadata that the splitter and the scorer may request.
 
         Returns
         -------
@@ -166,6 +263,10 @@ class BaseBudgetCV(BaseMABPruned):
             .add(scorer=self._scorer(), method_mapping=score)
         )
 
+    def __sklearn_tags__(self) -> Any:
+        # What the estimator can do does not depend on its parameters.
+        return get_tags(self._sized())
+
     def _search(
         self,
         model: Any,
@@ -176,9 +277,10 @@ class BaseBudgetCV(BaseMABPruned):
         params: dict[str, Any],
     ) -> None:
         """Score all budgets in all folds, and choose one."""
-        # What is wrong with the data is said before any fold is cut from them.
-        X, y = self._validate_training(X, y)
-        self._encode(y)
+        # Errors in parameters and data are raised before any fold is made.
+        model._validate_params()
+        X, y = model._validate_training(X, y)
+        model._encode(y)
         weights = None
         if sample_weight is not None:
             weights = check_sample_weight(
@@ -196,7 +298,7 @@ class BaseBudgetCV(BaseMABPruned):
             )
         cv = check_cv(self.cv, y, classifier=is_classifier(self))
         folds = list(cv.split(X, y, **routed.splitter.split))
-        # That large budgets cost much is what is to be found out: no reason to warn.
+        # Large budgets are expected to lose score here: no reason to warn.
         quiet = {"tolerance": sys.float_info.max, "keep_path": True, "verbose": 0}
         model = clone(model).set_params(**quiet)
         scorer, found = self._scorer(), []
@@ -215,31 +317,60 @@ class BaseBudgetCV(BaseMABPruned):
                 found.append(fold)
                 progress.advance(1)
         self.cv_results_ = table(budgets, found)
-        self.best_index_ = choose(self.cv_results_, self.rule, self.budget_unit)
+        self.best_index_ = choose(self.cv_results_, self.rule, model.budget_unit)
         self.best_budget_ = budgets[self.best_index_]
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
 
-    def _make(self) -> Any:
-        """The estimator with a budget, its parameters copies of one's own."""
-        mine, names = self.get_params(deep=False), self._sized().get_params(deep=False)
-        model = clone(self._sized(**{name: mine[name] for name in names if name in mine}))
-        if isinstance(self.random_state, np.random.RandomState):
-            # Its copies would stand still: a second fit is to differ from the first.
-            model.random_state = draw_seeds(self.random_state, 1)[0]
+    def _copy_of_estimator(self) -> Any:
+        """The estimator to search over, with parameters of its own."""
+        given = self._sized() if self.estimator is None else self.estimator
+        if not isinstance(given, self._sized):
+            raise TypeError(
+                f"estimator must be a {self._sized.__name__} or None, got "
+                f"{_called(given)}. {self._what_to_pass(given)}"
+            )
+        model = clone(given).set_params(pruning_budget=0)
+        if isinstance(given.random_state, np.random.RandomState):
+            # A copy would always start from the same state: a second fit is to differ.
+            model.random_state = draw_seeds(given.random_state, 1)[0]
         return model
 
-    def _scorer(self) -> Any:
-        return get_scorer(self._default_scoring if self.scoring is None else self.scoring)
+    def _what_to_pass(self, given: Any) -> str:
+        """What to do about an estimator of another class."""
+        name = self._sized.__name__
+        if isinstance(given, type):
+            return f"Pass an object: {type(self).__name__}({name}(...))."
+        if isinstance(given, (FrozenEstimator, NeuralNet)):
+            frozen = isinstance(given, FrozenEstimator)
+            return f"Wrap it: {name}({'FrozenEstimator(net)' if frozen else 'net'})."
+        if isinstance(given, BaseMABPruned):
+            return f"Use {type(given).__name__}CV."
+        return f"Pass a {name}; steps before it belong in a pipeline around this estimator."
 
-    def _check_refitted(self) -> None:
+    def _scorer(self) -> Any:
+        scoring = self.scoring
+        if scoring is None:
+            scoring = getattr(self.estimator, "scoring", None)
+        return get_scorer(self._default_scoring if scoring is None else scoring)
+
+    def _best(self) -> Any:
+        """The refitted estimator.
+
+        Raises
+        ------
+        NotFittedError
+            If there is none.
+        """
         check_is_fitted(self)
         if not hasattr(self, "best_estimator_"):
-            raise AttributeError(
+            raise NotFittedError(
                 f"This {type(self).__name__} was fitted with refit=False: there is no network to "
                 "predict with. Fit with refit=True, or a "
                 f"{self._sized.__name__}(pruning_budget={self.best_budget_})."
             )
+        return self.best_estimator_
 
-    def _outputs(self, X: Any) -> NDArray[Any]:
-        self._check_refitted()
-        return super()._outputs(X)
+
+def _called(given: Any) -> str:
+    """How an error message names an object or a class."""
+    return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__

@@ -11,47 +11,85 @@ from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.validation import check_array
 from skorch import NeuralNetClassifier
 
-from ..criteria import CRITERIA
 from ..data.features import read_table
 from ..data.targets import as_indicator, predicted, read_labels
-from ..policies import POLICIES
 from ..training.initial import Data
 from ..training.nets import MLPNetClassifier
 from ..training.scoring import classification_scores
 from ..utils.compat import StrOptions
 from .base import BaseMABPruned
+from .docstrings import documented
 from .fitting import Task
-from .parameters import ATTRIBUTES, CONSTRAINTS, PARAMETERS, check_class_weights
-
-_NAMES = {"policies": ", ".join(POLICIES), "criteria": ", ".join(CRITERIA)}
-
-_CLASS_WEIGHT = """
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, multiplied into the sample weights."""
+from .parameters import CONSTRAINTS, check_class_weights
 
 
+@documented
 class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
-    __doc__ = f"""A neural network classifier that multi-armed bandits make small.
+    """Neural network classifier, pruned by multi-armed bandits.
 
-    ``fit`` trains the network, then removes neurons round by round: a bandit measures on
-    batches of rows what masking each neuron would do to the loss, the safest neurons are
-    cut out and the rest of their layer takes over what they did.  The smaller network is
-    fine-tuned on labels and on the unpruned network's outputs.
-    {
-        PARAMETERS.format(
-            net="MLPNetClassifier",
-            base="NeuralNetClassifier",
-            score="accuracy",
-            class_weight=_CLASS_WEIGHT,
-            **_NAMES,
-        )
-    }
+    ``fit`` trains the network, then removes hidden units round by round: a bandit measures
+    on batches of samples how much the loss rises if a unit is masked, the units with the
+    smallest increase are cut out, and the other units of their layer compensate for them.
+    The smaller network is fine-tuned on y and on the unpruned network's outputs.
+
+    Parameters
+    ----------
+    estimator : skorch net, FrozenEstimator or None, default=None
+        The network to train and prune; None is ``MLPNetClassifier()``.  Any skorch
+        ``NeuralNetClassifier`` whose module is a chain of Linear, element-wise activations,
+        Dropout and BatchNorm1d.  ``FrozenEstimator(net)`` takes a net that is trained
+        already; it is copied, never changed.  Pass a net to tune its parameters:
+        ``estimator__lr`` needs one.
+    {policy}
+    {pruning_budget}
+    {budget_unit}
+    {pulls_per_neuron}
+    {pull_batch_size}
+    {arms_per_pull}
+    {ablation}
+    {ridge}
+    {step}
+    {discount}
+    {rank_by}
+    {control_variate}
+    {scope}
+    {min_neurons}
+    {fine_tune_epochs}
+    {fine_tune_lr}
+    {distillation}
+    {temperature}
+    {validation_fraction}
+    scoring : str, callable or None, default=None
+        Validation score, as everywhere in scikit-learn; None: accuracy.
+    {tolerance}
+    {max_pruning_rows}
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied into the sample weights.
+    {keep_path}
+    {memory}
+    {random_state}
+    {verbose}
+
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Class labels; the numbers of the columns where y was an indicator matrix.
-    multilabel_ : bool
-        Whether it was.{ATTRIBUTES}
+    {classes_}
+    {multilabel_}
+    {estimator_}
+    {policy_}
+    {neuron_support_}
+    {neuron_ranking_}
+    {hidden_layer_sizes_}
+    {pruning_path_}
+    {pruning_report_}
+    {n_pulls_}
+    {validation_share_}
+    {n_features_in_}
+    {feature_names_in_}
+
+    See Also
+    --------
+    MABPrunedClassifierCV : The same with a budget chosen by cross-validation.
+
     References
     ----------
     S. A. Ameen, S. Vadera, "Structured Neuron Pruning in Deep Neural Networks Using

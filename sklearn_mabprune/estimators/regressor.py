@@ -11,35 +11,76 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array
 from skorch import NeuralNetRegressor
 
-from ..criteria import CRITERIA
 from ..data.features import read_table
-from ..policies import POLICIES
 from ..training.initial import Data
 from ..training.nets import MLPNetRegressor
 from ..training.scoring import regression_scores
 from .base import BaseMABPruned
+from .docstrings import documented
 from .fitting import Task
-from .parameters import ATTRIBUTES, PARAMETERS
-
-_NAMES = {"policies": ", ".join(POLICIES), "criteria": ", ".join(CRITERIA)}
 
 
+@documented
 class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
-    __doc__ = f"""A neural network regressor that multi-armed bandits make small.
+    """Neural network regressor, pruned by multi-armed bandits.
 
     As :class:`MABPrunedClassifier`, for one or more real targets.  The default network
     standardises the targets inside and predicts in original units.
-    {
-        PARAMETERS.format(
-            net="MLPNetRegressor",
-            base="NeuralNetRegressor",
-            score="R2",
-            class_weight="",
-            **_NAMES,
-        )
-    }
+
+    Parameters
+    ----------
+    estimator : skorch net, FrozenEstimator or None, default=None
+        The network to train and prune; None is ``MLPNetRegressor()``.  Any skorch
+        ``NeuralNetRegressor`` whose module is a chain of Linear, element-wise activations,
+        Dropout and BatchNorm1d.  ``FrozenEstimator(net)`` takes a net that is trained
+        already; it is copied, never changed.  Pass a net to tune its parameters:
+        ``estimator__lr`` needs one.
+    {policy}
+    {pruning_budget}
+    {budget_unit}
+    {pulls_per_neuron}
+    {pull_batch_size}
+    {arms_per_pull}
+    {ablation}
+    {ridge}
+    {step}
+    {discount}
+    {rank_by}
+    {control_variate}
+    {scope}
+    {min_neurons}
+    {fine_tune_epochs}
+    {fine_tune_lr}
+    {distillation}
+    {temperature}
+    {validation_fraction}
+    scoring : str, callable or None, default=None
+        Validation score, as everywhere in scikit-learn; None: R2.
+    {tolerance}
+    {max_pruning_rows}
+    {keep_path}
+    {memory}
+    {random_state}
+    {verbose}
+
     Attributes
-    ----------{ATTRIBUTES}
+    ----------
+    {estimator_}
+    {policy_}
+    {neuron_support_}
+    {neuron_ranking_}
+    {hidden_layer_sizes_}
+    {pruning_path_}
+    {pruning_report_}
+    {n_pulls_}
+    {validation_share_}
+    {n_features_in_}
+    {feature_names_in_}
+
+    See Also
+    --------
+    MABPrunedRegressorCV : The same with a budget chosen by cross-validation.
+
     References
     ----------
     S. A. Ameen, S. Vadera, "Structured Neuron Pruning in Deep Neural Networks Using

@@ -34,8 +34,6 @@ from user_nets import (
     classifier,
     plain_classifier,
     regressor,
-    small_classifier,
-    small_regressor,
     values_table,
 )
 
@@ -369,10 +367,9 @@ def test_checkpoints_of_a_users_net_are_of_its_training(tmp_path, monkeypatch):
 # ------------------------------------------------------- the budget chosen inside of them
 
 
-def by_folds(kind=MABPrunedClassifierCV, net=None):
+def by_folds(search=MABPrunedClassifierCV, pruned=classifier):
     """Chooses between two budgets in a tenth of a second."""
-    quick = {"budgets": (0, 0.5), "cv": 2, "step": 0.5, "fine_tune_epochs": 1, "random_state": 0}
-    return kind(net or small_classifier(), **quick)
+    return search(pruned(step=0.5, fine_tune_epochs=1), budgets=(0, 0.5), cv=2)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +401,7 @@ def test_a_budget_may_be_chosen_along_a_learning_curve_and_for_other_targets():
     assert np.isfinite(scores).all()
     X, y = values_table()
     model = TransformedTargetRegressor(
-        by_folds(MABPrunedRegressorCV, small_regressor()), transformer=StandardScaler()
+        by_folds(MABPrunedRegressorCV, regressor), transformer=StandardScaler()
     ).fit(X, 100 * y)
     assert model.regressor_.best_budget_ in (0, 0.5)
     assert model.score(X, 100 * y) > 0.2

@@ -110,8 +110,9 @@ def regressor(net: Any = None, **params: Any) -> Any:
 
 def cross_validated(kind: str, net: Any, search: dict[str, Any], **params: Any) -> Any:
     """The estimator that chooses its budget: a net, how to search, how to prune."""
-    made = MABPrunedClassifierCV if kind == "classifier" else MABPrunedRegressorCV
-    return made(net, **search, **{**QUICK, **params})
+    if kind == "classifier":
+        return MABPrunedClassifierCV(classifier(net, **params), **search)
+    return MABPrunedRegressorCV(regressor(net, **params), **search)
 
 
 # ------------------------------------------------------------------------------ plain data

@@ -1,0 +1,312 @@
+"""Documentation of parameters and attributes that several estimators share, each by its name.
+
+A class docstring names an entry on a line of its own, as ``{policy}``, and
+:func:`documented` puts its text there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from textwrap import dedent, fill, indent
+from typing import TypeVar
+
+from ..criteria import CRITERIA
+from ..policies import POLICIES
+
+Class = TypeVar("Class", bound=type)
+
+
+def documented(made: Class) -> Class:
+    """Fill in the shared entries of a class docstring.
+
+    Parameters
+    ----------
+    made : type
+        Its docstring may have lines ``{name}``, with `name` in :data:`ENTRIES`.
+
+    Returns
+    -------
+    type
+        The class itself.
+
+    Raises
+    ------
+    KeyError
+        If there is no entry of a name.
+    """
+    if made.__doc__ is None:  # python -OO
+        return made
+    lines = []
+    for line in made.__doc__.splitlines():
+        text = line.strip()
+        if text.startswith("{") and text.endswith("}"):
+            line = indent(ENTRIES[text[1:-1]], line[: line.index("{")])
+        lines.append(line)
+    made.__doc__ = "\n".join(lines)
+    return made
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names in lines as long as those of the entries."""
+    return fill(", ".join(names), 80).replace("\n", "\n" + 12 * " ")
+
+
+_PARAMETERS = {
+    "policy": f"""
+        policy : str, Policy or Criterion, default="boundary"
+            Decides which units are measured next, and which ones look safe to remove.
+            Policies pull:
+            {_listed(POLICIES)}.
+            Criteria score weights and pull nothing:
+            {_listed(CRITERIA)}.
+            Pass an object to tune its parameters as ``policy__...``.
+        """,
+    "pruning_budget": """
+        pruning_budget : float in [0, 1), int or "auto", default=0.5
+            How much is removed: a fraction (rounded down) or a count, in `budget_unit`.  0
+            removes nothing.  "auto" follows the whole path and keeps the smallest network
+            whose fine-tuned validation score is within `tolerance` of the unpruned one's.
+        """,
+    "budget_unit": """
+        budget_unit : {"neurons", "parameters", "macs"}, default="neurons"
+            What the budget counts: hidden units, parameters, or MACs per sample
+            (multiply-accumulate operations).  For the last two, units are removed until at
+            least that much is gone.
+        """,
+    "pulls_per_neuron": """
+        pulls_per_neuron : float, default=10
+            Measurement budget: a round may spend ``pulls_per_neuron * step`` pulls, with
+            `step` the number of units that it removes.  More pulls help with many classes
+            or noisy labels; the time grows in proportion.
+        """,
+    "pull_batch_size": """
+        pull_batch_size : int or "auto", default="auto"
+            Samples per pull.  "auto" is 512, or all pruning samples if there are fewer:
+            then every pull is exact.
+        """,
+    "arms_per_pull": """
+        arms_per_pull : int or "auto", default="auto"
+            Batch size of the bandit (delayed feedback): how many units the policy selects
+            before it sees their rewards.  "auto" is a quarter of the round's pulls, at most
+            a quarter of the remaining units.  1 is the textbook bandit: slower, rarely
+            better.
+        """,
+    "ablation": """
+        ablation : {"least_squares", "mean", "zero"}, default="least_squares"
+            What replaces a removed unit: its least-squares prediction from the other units
+            of its layer, its mean, or zero (without compensation).  Pulls measure exactly
+            this removal.
+        """,
+    "ridge": """
+        ridge : float, default=0.001
+            Ridge penalty of least squares, as a fraction of the layer's mean activation
+            variance.  Raise it if there are few pruning samples for the width of a layer.
+        """,
+    "step": """
+        step : int, float in (0, 1] or "auto", default="auto"
+            Units removed per round: as in RFE a count, or a fraction of all units, at least
+            1; "auto" is 14 % in the first round, falling towards 6 % of those that are
+            left.  Smaller steps measure more often; 1.0 removes everything after one
+            ranking.
+        """,
+    "discount": """
+        discount : float in [0, 1], default=0.9
+            Weight of earlier observations after each removal, since removals change the
+            loss increase of the other units.  0 starts every round afresh, 1 never forgets.
+        """,
+    "rank_by": """
+        rank_by : {"loss", "loss_per_mac"}, default="loss"
+            Rank units by their loss increase, or by loss increase per MAC that their
+            removal saves.  The second gives faster networks at the same number of units.
+        """,
+    "control_variate": """
+        control_variate : {"auto", "linear", "fisher"} or None, default="auto"
+            Estimate the loss increase of every unit from backward passes before each
+            round's pulls.  The estimates replace observations of earlier rounds and reduce
+            the variance of pulls, for every policy.  "linear" takes one pass per output, at
+            most three for classes, and is nearly exact; "fisher" takes two passes.  None
+            means plain pulls.  "auto" is "linear" for the policy "boundary", which needs
+            estimates, and None for all others.  Ignored for criteria.
+        """,
+    "scope": """
+        scope : {"global", "layer"}, default="global"
+            Compare all hidden units, or remove the same fraction of every hidden layer.
+        """,
+    "min_neurons": """
+        min_neurons : int, default=1
+            Units that every hidden layer keeps.
+        """,
+    "fine_tune_epochs": """
+        fine_tune_epochs : int or "auto", default="auto"
+            Epochs of training after pruning.  "auto" is a quarter of the epochs of the
+            initial training; if the validation loss is then more than one standard error
+            above the unpruned network's, half as many follow, and then as many again.
+        """,
+    "fine_tune_lr": """
+        fine_tune_lr : float or "auto", default="auto"
+            Learning rate at the start of fine-tuning and of each of its cycles; it falls to
+            0 along a cosine.  "auto" is ten times the net's ``lr`` for Adam and its
+            variants, since small networks tolerate larger steps and have few epochs, and
+            ``lr`` itself for other optimizers.
+        """,
+    "distillation": """
+        distillation : float in [0, 1], default=0.7
+            Weight of the fine-tuning loss with respect to the unpruned network's outputs; 0
+            learns from y alone.
+        """,
+    "temperature": """
+        temperature : float, default=2.0
+            Softens class probabilities in distillation.
+        """,
+    "validation_fraction": """
+        validation_fraction : float in (0, 1), default=0.1
+            Fraction of the samples held out for early stopping, scores and tolerance,
+            chosen by their content, so that copies of a sample are on the same side.
+            Ignored with `X_val`.
+        """,
+    "tolerance": """
+        tolerance : float, default=0.02
+            Acceptable loss of validation score, in units of `scoring`: the limit for
+            ``pruning_budget="auto"``; a fixed budget warns if it loses more.
+        """,
+    "max_pruning_rows": """
+        max_pruning_rows : int, default=4096
+            Maximum number of training samples that pulls and least squares use.
+        """,
+    "keep_path": """
+        keep_path : bool, default=True
+            Keep up to a dozen networks of the path in ``pruning_path_``, from which
+            ``at_budget`` starts; False makes the fitted estimator smaller.
+        """,
+    "memory": """
+        memory : str, path-like, joblib.Memory or None, default=None
+            Caches the initial training, as in Pipeline: a grid search over policies and
+            budgets then trains once per fold.  Needs an integer `random_state`.
+        """,
+    "random_state": """
+        random_state : int, RandomState or None, default=None
+            Source of all randomness; global states are left alone.  The same seed removes
+            the same units for a given number of torch threads.
+        """,
+    "verbose": """
+        verbose : int, default=0
+            1 shows a progress bar, on terminals and in notebooks; 2 writes a line per
+            round, through the logger ``sklearn_mabprune`` at level INFO, and to stderr if
+            that logger has no handler.
+        """,
+}
+
+_ATTRIBUTES = {
+    "classes_": """
+        classes_ : ndarray of shape (n_classes,)
+            Class labels; column indices where y was a multilabel indicator matrix.
+        """,
+    "multilabel_": """
+        multilabel_ : bool
+            Whether y was a multilabel indicator matrix.
+        """,
+    "estimator_": """
+        estimator_ : skorch net
+            The pruned, fine-tuned network; ``partial_fit`` continues its training.  A
+            classifier's net takes classes as indices into ``classes_``: pass
+            ``np.searchsorted(classes_, y)``.
+        """,
+    "policy_": """
+        policy_ : Policy or Criterion
+            The fitted policy.
+        """,
+    "neuron_support_": """
+        neuron_support_ : list of ndarray of bool
+            For each hidden layer, which of its original units were kept.
+        """,
+    "neuron_ranking_": """
+        neuron_ranking_ : list of ndarray of int
+            For each hidden layer 1 for kept units, 2 for those removed last, and so on.
+        """,
+    "hidden_layer_sizes_": """
+        hidden_layer_sizes_ : tuple of int
+            Units left in each hidden layer.
+        """,
+    "pruning_path_": """
+        pruning_path_ : PruningPath
+            Arrays over all rounds, and networks kept along the path.
+        """,
+    "pruning_report_": """
+        pruning_report_ : PruningReport
+            Size, speed and score before and after; prints as a table.
+        """,
+    "n_pulls_": """
+        n_pulls_ : int
+            Pulls of the whole path.
+        """,
+    "validation_share_": """
+        validation_share_ : float
+            Fraction of samples that were held out for validation; 1 if all samples served
+            for both, 0 with `X_val`.
+        """,
+    "n_features_in_": """
+        n_features_in_ : int
+            Number of features seen in fit.
+        """,
+    "feature_names_in_": """
+        feature_names_in_ : ndarray of str
+            Their names, if X had any.
+        """,
+}
+
+_SEARCH = {
+    "budgets": """
+        budgets : array-like of float in [0, 1) or int, default=(0, 0.25, 0.5, 0.75, 0.9)
+            The grid: fractions or counts to remove, in the `budget_unit` of the estimator.
+            0 is the unpruned network.
+        """,
+    "cv": """
+        cv : int, cross-validation generator or iterable, default=None
+            Folds, as everywhere in scikit-learn; None: 5, stratified for classes.
+        """,
+    "rule": """
+        rule : {"best", "one_std_error"}, default="best"
+            Which budget is chosen: the one with the highest mean score, or the smallest
+            network whose mean score is at most one standard error below that of the best.
+            Among equals the smallest network is chosen, in the `budget_unit` of the
+            estimator.
+        """,
+    "refit": """
+        refit : bool, default=True
+            Fit on all samples with the chosen budget; False only sets ``cv_results_`` and
+            the ``best_...`` attributes that follow from it.
+        """,
+    "n_jobs": """
+        n_jobs : int or None, default=None
+            Folds computed in parallel, as everywhere in scikit-learn.
+        """,
+    "cv_verbose": """
+        verbose : int, default=0
+            Progress over the folds: 1 shows a bar, 2 writes a line per fold.  Fits in the
+            folds are quiet; the refit shows what ``estimator__verbose`` says.
+        """,
+    "cv_results_": """
+        cv_results_ : dict
+            In the layout of ``GridSearchCV``, one entry per budget: ``params``,
+            ``split0_test_score`` and so on, ``mean_test_score``, ``std_test_score``,
+            ``rank_test_score``; and the mean size of the networks over the folds,
+            ``mean_n_neurons``, ``mean_n_parameters`` and ``mean_n_macs``.
+        """,
+    "best_budget_": """
+        best_budget_ : float or int
+            The chosen budget.
+        """,
+    "best_index_": """
+        best_index_ : int
+            Its index in ``cv_results_``.
+        """,
+    "best_score_": """
+        best_score_ : float
+            Its mean score over the folds.
+        """,
+}
+
+#: The text of each entry by the name that class docstrings call it.
+ENTRIES = {
+    name: dedent(text).strip() for name, text in (_PARAMETERS | _ATTRIBUTES | _SEARCH).items()
+}
