@@ -44,70 +44,14 @@ from .parameters import (
 
 
 class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
-    """Trains a skorch net, prunes it with a bandit, fine-tunes what is left."""
+    """Trains a skorch net, prunes it with a bandit, fine-tunes what is left.
+
+    Its subclasses have the constructors, whose parameters are read here.
+    """
 
     _parameter_constraints = CONSTRAINTS
     _default_net: type
     _net_base: type
-
-    def __init__(
-        self,
-        estimator: Any = None,
-        *,
-        policy: Any = "boundary",
-        pruning_budget: Any = 0.5,
-        budget_unit: str = "neurons",
-        pulls_per_neuron: float = 10,
-        pull_batch_size: Any = "auto",
-        arms_per_pull: Any = "auto",
-        ablation: str = "least_squares",
-        ridge: float = 0.001,
-        step: Any = "auto",
-        discount: float = 0.9,
-        rank_by: str = "loss",
-        control_variate: Any = "auto",
-        scope: str = "global",
-        min_neurons: int = 1,
-        fine_tune_epochs: Any = "auto",
-        fine_tune_lr: Any = "auto",
-        distillation: float = 0.7,
-        temperature: float = 2.0,
-        validation_fraction: float = 0.1,
-        scoring: Any = None,
-        tolerance: float = 0.02,
-        max_pruning_rows: int = 4096,
-        keep_path: bool = True,
-        memory: Any = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ):
-        self.estimator = estimator
-        self.policy = policy
-        self.pruning_budget = pruning_budget
-        self.budget_unit = budget_unit
-        self.pulls_per_neuron = pulls_per_neuron
-        self.pull_batch_size = pull_batch_size
-        self.arms_per_pull = arms_per_pull
-        self.ablation = ablation
-        self.ridge = ridge
-        self.step = step
-        self.discount = discount
-        self.rank_by = rank_by
-        self.control_variate = control_variate
-        self.scope = scope
-        self.min_neurons = min_neurons
-        self.fine_tune_epochs = fine_tune_epochs
-        self.fine_tune_lr = fine_tune_lr
-        self.distillation = distillation
-        self.temperature = temperature
-        self.validation_fraction = validation_fraction
-        self.scoring = scoring
-        self.tolerance = tolerance
-        self.max_pruning_rows = max_pruning_rows
-        self.keep_path = keep_path
-        self.memory = memory
-        self.random_state = random_state
-        self.verbose = verbose
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters; nested ones need an object to be set on."""

@@ -147,36 +147,34 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         random_state: Any = None,
         verbose: int = 0,
     ):
-        super().__init__(
-            estimator,
-            policy=policy,
-            pruning_budget=pruning_budget,
-            budget_unit=budget_unit,
-            pulls_per_neuron=pulls_per_neuron,
-            pull_batch_size=pull_batch_size,
-            arms_per_pull=arms_per_pull,
-            ablation=ablation,
-            ridge=ridge,
-            step=step,
-            discount=discount,
-            rank_by=rank_by,
-            control_variate=control_variate,
-            scope=scope,
-            min_neurons=min_neurons,
-            fine_tune_epochs=fine_tune_epochs,
-            fine_tune_lr=fine_tune_lr,
-            distillation=distillation,
-            temperature=temperature,
-            validation_fraction=validation_fraction,
-            scoring=scoring,
-            tolerance=tolerance,
-            max_pruning_rows=max_pruning_rows,
-            keep_path=keep_path,
-            memory=memory,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        self.estimator = estimator
+        self.policy = policy
+        self.pruning_budget = pruning_budget
+        self.budget_unit = budget_unit
+        self.pulls_per_neuron = pulls_per_neuron
+        self.pull_batch_size = pull_batch_size
+        self.arms_per_pull = arms_per_pull
+        self.ablation = ablation
+        self.ridge = ridge
+        self.step = step
+        self.discount = discount
+        self.rank_by = rank_by
+        self.control_variate = control_variate
+        self.scope = scope
+        self.min_neurons = min_neurons
+        self.fine_tune_epochs = fine_tune_epochs
+        self.fine_tune_lr = fine_tune_lr
+        self.distillation = distillation
+        self.temperature = temperature
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.tolerance = tolerance
+        self.max_pruning_rows = max_pruning_rows
         self.class_weight = class_weight
+        self.keep_path = keep_path
+        self.memory = memory
+        self.random_state = random_state
+        self.verbose = verbose
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Class probabilities.
