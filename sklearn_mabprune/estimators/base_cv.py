@@ -303,18 +303,16 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         model = clone(model).set_params(**quiet)
         scorer, found = self._scorer(), []
         jobs = (
-            delayed(score_fold)(
-                model, budgets, X, y, weights, train, test, scorer, routed.scorer.score
-            )
-            for train, test in folds
+            delayed(score_fold)(model, budgets, X, y, weights, fold, scorer, routed.scorer.score)
+            for fold in folds
         )
         stage = "cross-validation"
         with (
             Progress(self.verbose, [stage]) as progress,
             progress.stage(stage, len(folds), "folds"),
         ):
-            for fold in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
-                found.append(fold)
+            for scored in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
+                found.append(scored)
                 progress.advance(1)
         self.cv_results_ = table(budgets, found)
         self.best_index_ = choose(self.cv_results_, self.rule, model.budget_unit)

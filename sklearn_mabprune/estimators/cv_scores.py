@@ -56,8 +56,7 @@ def score_fold(
     X: Any,
     y: NDArray[Any],
     weights: NDArray[np.float64] | None,
-    train: NDArray[np.intp],
-    test: NDArray[np.intp],
+    fold: tuple[NDArray[np.intp], NDArray[np.intp]],
     scorer: Any,
     score_params: dict[str, Any],
 ) -> list[tuple[float, PruningReport]]:
@@ -70,8 +69,8 @@ def score_fold(
     budgets : list of float or int
     X, y, weights : ndarray
         Of all rows; weights may be None.
-    train, test : ndarray of int
-        Rows of the fold.
+    fold : tuple of ndarray of int
+        Indices of training and of test samples.
     scorer : callable
     score_params : dict
         Metadata that the scorer asks for, of all rows.
@@ -81,6 +80,7 @@ def score_fold(
     list of (float, PruningReport)
         Score and report for each budget.
     """
+    train, test = fold
     rows = [safe_indexing(X, train), safe_indexing(y, train)]
     rows.append(None if weights is None else weights[train])
     held_out = safe_indexing(X, test), safe_indexing(y, test)
