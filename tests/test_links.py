@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/guide/*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # Made when the documentation is built.
-BUILT = ("auto_examples/", "generated/")
+BUILT = ("auto_examples/", "../auto_examples/", "generated/", "../generated/")
 
 
 def links(page):
@@ -21,7 +21,7 @@ def links(page):
             yield target.split("#")[0]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_relative_links_exist(page):
     missing = [target for target in links(page) if not (page.parent / target).exists()]
     assert not missing
