@@ -25,13 +25,13 @@ SCRATCH = ("scratch", "scratch_cosine", "scratch_short", "scratch_cosine_short")
 #: Those that were trained for every network; tables of all methods hold no others, since
 #: they compare on networks that all have.
 SCRATCH_EVERYWHERE = ("scratch", "scratch_short")
-#: The unpruned network, trained on for as long as pruned ones are fine-tuned.
+#: The unpruned network, trained further for as long as pruned ones are fine-tuned.
 LONGER = "unpruned_longer"
 POLICIES = ("ucb1", "thompson", "epsilon_greedy", "softmax", "hedge", "exp3")
 #: What the paper compares: the policies, and these.
 PAPERS_NINE = ("unpruned", *POLICIES, "magnitude", "activation_variation")
 
-#: Settings of the library were compared on training rows of these (docs/defaults.md,
+#: Settings of the library were compared on training samples of these (docs/defaults.md,
 #: docs/identification.md).
 CHOSEN_ON = (
     "vehicle", "segment", "phoneme", "vowel", "spambase", "splice", "electricity",
@@ -43,11 +43,12 @@ LABELS = {
     "activation_variation": "activation variation",
     "taylor": "Taylor",
     "torch_pruning": "Torch-Pruning",
-    "scratch": "scratch, all epochs",
-    "scratch_cosine": "scratch (cosine), all epochs",
-    "scratch_short": "scratch, few epochs",
-    "scratch_cosine_short": "scratch (cosine), few epochs",
-    LONGER: "unpruned, trained on",
+    "random": "random removal",
+    "scratch": "random weights, equal total epochs",
+    "scratch_cosine": "random weights (cosine), equal total epochs",
+    "scratch_short": "random weights, epochs of fine-tuning",
+    "scratch_cosine_short": "random weights (cosine), epochs of fine-tuning",
+    LONGER: "unpruned, trained further",
     "epsilon_greedy": "epsilon-greedy",
     "ucb1": "UCB1",
     "thompson": "Thompson",
@@ -58,6 +59,10 @@ CELL = ["set", "seed", "sizes"]
 PLACE = ["task", "part", "view", "method", "removed", "tuned"]
 KEY = [*PLACE, *CELL]
 COLUMNS = [*KEY, "score", "neurons", "parameters", "macs", "epochs", "seconds"]
+
+
+#: What the views are called in tables and figures.
+VIEWS = {"neurons": "units", "parameters": "parameters"}
 
 
 def label(method: str) -> str:
@@ -74,7 +79,7 @@ class Where:
     ----------
     task : {"classification", "regression"}
     removed : float
-        Share of the neurons, or of the parameters.
+        Fraction of the units, or of the parameters.
     tuned : bool
         Whether with fine-tuning.
     part : str, default="main"

@@ -1,4 +1,4 @@
-"""Figures of the report: curves of points lost, and critical-difference diagrams."""
+"""Figures of the report: curves of the loss, and critical-difference diagrams."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from benchmarks.report_data import (
     BUDGETS,
     NINE,
     TASKS,
+    VIEWS,
     Study,
     Where,
     label,
@@ -41,12 +42,12 @@ SETTINGS = {
     # Equal results give an equal file.
     "svg.hashsalt": "evidence",
 }
-#: Below this many points the axis is linear, above it logarithmic.
+#: Below this loss the axis is linear, above it logarithmic.
 LINEAR = 1.0
 
 
 def curves(study: Study, task: str, view: str = "neurons") -> Figure | None:
-    """Mean points lost against the share removed; without and with fine-tuning."""
+    """Mean loss against the fraction removed; without and with fine-tuning."""
     drawn: dict[str, Any] = {}
     lowest = -0.3
     figure = Figure(figsize=(11, 4.6), layout="constrained")
@@ -85,7 +86,7 @@ def curves(study: Study, task: str, view: str = "neurons") -> Figure | None:
             )
         ax.set_title("with fine-tuning" if tuned else "without fine-tuning")
         ax.set_xticks([100 * removed for removed in BUDGETS])
-        ax.set_xlabel(f"{view} removed, %")
+        ax.set_xlabel(f"{VIEWS[view]} removed, %")
         ax.set_yscale("symlog", linthresh=LINEAR, linscale=0.6)
         ax.set_yticks([-3, -1, -0.5, 0, 0.5, 1, 3, 10, 30, 100])
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -95,9 +96,11 @@ def curves(study: Study, task: str, view: str = "neurons") -> Figure | None:
     if not drawn:
         return None
     axes[0].set_ylim(1.1 * lowest, None)
-    unit = "accuracy" if task == "classification" else "R2 x 100, floored at 0"
-    axes[0].set_ylabel(f"points lost against unpruned\n({unit})")
-    figure.suptitle(f"{task.capitalize()}: mean over sets, 95 % intervals")
+    loss = "accuracy loss (percentage points)"
+    if task == "regression":
+        loss = "R2 loss x 100 (R2 floored at 0)"
+    axes[0].set_ylabel(f"{loss}\nagainst the unpruned network")
+    figure.suptitle(f"{task.capitalize()}: mean over data sets, 95 % intervals")
     order = [drawn[method] for method in STYLES if method in drawn]
     figure.legend(handles=order, loc="outside right center", frameon=False)
     return figure
@@ -128,7 +131,7 @@ def diagrams(study: Study, task: str, tuned: bool) -> Figure | None:
             crossbar_props={"color": "#0072B2", "linewidth": 3},
         )
         ax.set_title(
-            f"{100 * removed:g} % removed, {n_sets} sets; "
+            f"{100 * removed:g} % removed, {n_sets} data sets; "
             f"critical difference {result.critical_difference:.2f}",
             loc="left",
         )
@@ -150,7 +153,7 @@ def save_all(study: Study, folder: Path) -> Iterator[tuple[str, str, Path]]:
             for section, view in (("losses", "neurons"), ("parameters", "parameters")):
                 figure = curves(study, task, view)
                 if figure is not None:
-                    text = f"Points lost against {view} removed, {task}"
+                    text = f"Loss against {VIEWS[view]} removed, {task}"
                     yield section, text, _save(figure, folder, f"{view}_{task}")
             for tuned, name in ((False, "plain"), (True, "tuned")):
                 figure = diagrams(study, task, tuned)

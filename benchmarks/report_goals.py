@@ -28,9 +28,9 @@ from benchmarks.report_data import (
 )
 from benchmarks.tables import mean_and_interval
 
-#: Most points that may be lost, on average over sets.
+#: Largest mean loss over data sets, in percentage points or R2 x 100.
 MOST_LOST = {0.5: 0.3, 0.75: 0.5, 0.9: 3.0}
-#: Points that make no difference in practice, and how sure that must be.
+#: Difference that is irrelevant in practice, and the probability required for that.
 ROPE, SURE = 1.0, 0.95
 #: Hidden layers that scikit-learn's networks were given, too.
 SMALLER = "128-64"
@@ -96,7 +96,7 @@ def _worse_mean(difference: Callable[[bool], Floats], task: str) -> tuple[float,
 
 def _losses(study: Study, task: str) -> Iterator[Outcome]:
     for removed, most in MOST_LOST.items():
-        goal = f"loses at most {most:g} points at {percent(removed)}, with fine-tuning"
+        goal = f"loss of at most {most:g} at {percent(removed)}, with fine-tuning"
         where = Where(task, removed, tuned=True)
         if not len(study.paired(("default", "unpruned"), where)):
             yield _unmeasured(goal, task)
@@ -119,7 +119,7 @@ def _equivalence(study: Study, task: str) -> Iterator[Outcome]:
 def _rivals(study: Study, task: str) -> Iterator[Outcome]:
     for tuned in (False, True):
         for removed in BUDGETS:
-            goal = f"better than each published rival at {percent(removed)}, {_tuning(tuned)}"
+            goal = f"better than each published method at {percent(removed)}, {_tuning(tuned)}"
             where = Where(task, removed, tuned)
             names = study.there(("default", *RIVALS), where)
             pair = study.paired(names, where) if "default" in names else None
@@ -141,14 +141,14 @@ def _rivals(study: Study, task: str) -> Iterator[Outcome]:
 
 
 def _all(so_far: bool, complete: bool) -> bool | None:
-    """One rival not beaten settles the goal; else all must have been measured."""
+    """One method that is not worse decides the goal; else all must have been measured."""
     return so_far if complete or not so_far else None
 
 
 def _best_rank(study: Study, task: str) -> Iterator[Outcome]:
     for tuned in (False, True):
         for removed in BUDGETS:
-            goal = f"best mean rank but the unpruned's at {percent(removed)}, {_tuning(tuned)}"
+            goal = f"best mean rank after the unpruned's at {percent(removed)}, {_tuning(tuned)}"
             where = Where(task, removed, tuned)
             # Training from scratch takes all epochs: without fine-tuning it has no place.
             asked = [name for name in NINE if tuned or name not in SCRATCH]

@@ -43,13 +43,13 @@ def coverage(study: Study, facts: dict[str, Any], sizes: str | None) -> Lines:
         versions = [f"{name} {version}" for name, version in facts["libraries"].items()]
         yield (
             f"`{facts['command']}`, at commit {facts['commit']}; Python {facts['python']}, "
-            f"{', '.join(versions)}. Training rows: at most {facts['most_rows']}.\n"
+            f"{', '.join(versions)}. Training samples: at most {facts['most_rows']}.\n"
         )
     seeds = ", ".join(str(seed) for seed in sorted(study.rows["seed"].unique()))
     used = ", ".join(sorted(set(study.rows["sizes"])))
-    yield f"Seeds {seeds}; hidden layers {used}. A value of a set is the mean over these.\n"
+    yield f"Seeds {seeds}; hidden layers {used}. The value of a data set is the mean over these.\n"
     yield table(
-        ("part", "task", "sets", "networks"),
+        ("part", "task", "data sets", "networks"),
         [(part, task, f"{n_sets}", f"{n}") for part, task, n_sets, n in study.coverage()],
     )
     missing = incomplete(study, sizes)
@@ -59,7 +59,7 @@ def coverage(study: Study, facts: dict[str, Any], sizes: str | None) -> Lines:
             "those networks that all its methods have.\n"
         )
     if study.n_failed:
-        yield f"{study.n_failed} rows have no finite score and are left out.\n"
+        yield f"{study.n_failed} results have no finite score and are left out.\n"
 
 
 def incomplete(study: Study, sizes: str | None) -> dict[str, str]:
@@ -70,32 +70,36 @@ def incomplete(study: Study, sizes: str | None) -> dict[str, str]:
     for task, n_sets in TASKS.items():
         some, n = done.get(task, (0, 0))
         if (some, n) != (n_sets, n_sets * n_networks):
-            found[task] = f"{n} of {n_sets * n_networks} networks on {some} of {n_sets} {task} sets"
+            found[task] = (
+                f"{n} of {n_sets * n_networks} networks on {some} of {n_sets} {task} data sets"
+            )
     return found
 
 
 def goals(study: Study, context: pd.DataFrame, partial: Container[str]) -> Lines:
     """Every goal with its figure; what is partial, by task, is marked."""
     yield (
-        "Points are accuracy x 100 or R2 x 100; intervals are of 95 % over sets. Means of R2 "
-        "are taken with and without a floor at 0, and the worse counts. Better: two-sided "
-        "Wilcoxon with Holm's correction over the rivals, p < .05 (against training from "
-        "scratch: one-sided, one test). No worse: not significantly worse by the same test, "
-        f"and equivalent (region {ROPE:g} point) or better with a probability over .95.\n"
+        "Table: goals, one per row, with the measured figure for each task. Losses and "
+        "differences are in percentage points of accuracy or R2 x 100, intervals are of 95 % over "
+        "data sets. Means of R2 are computed with and without a floor at 0, and the worse one "
+        "counts. Better: two-sided Wilcoxon test with Holm's correction over the methods, p < .05 "
+        "(compared with training from random weights: one-sided, one test). No worse: not "
+        "significantly worse by the same test, and equivalent (within "
+        f"{ROPE:g} percentage point) or better with a probability over .95.\n"
     )
     yield from _goals(study, context, partial)
 
 
 def unseen_goals(study: Study, context: pd.DataFrame, partial: Container[str]) -> Lines:
-    """The goals on those sets that had no part in choosing settings."""
+    """The goals on those data sets that were not used for choosing settings."""
     rest = study.without(CHOSEN_ON)
     if not len(rest.rows):
         return
     here = [name for name in CHOSEN_ON if name in set(study.rows["set"])]
     if here:
         yield (
-            f"Settings of the library were compared on training rows of {', '.join(here)}. "
-            "Without these sets:\n"
+            f"Settings of the library were compared on training samples of {', '.join(here)}. "
+            "Without these data sets:\n"
         )
     yield from _goals(rest, context[~context["set"].isin(CHOSEN_ON)], partial)
 
@@ -131,29 +135,32 @@ def sections(
     default = ("default", *RIVALS)
     pruned = (*default, *SCRATCH_EVERYWHERE)
     return {
-        "coverage": ("What is there", lambda: coverage(study, facts, sizes)),
+        "coverage": ("What was measured", lambda: coverage(study, facts, sizes)),
         "goals": ("Goals", lambda: goals(study, context, partial)),
         "unseen": (
-            "Goals on sets that had no part in choosing settings",
+            "Goals on data sets that were not used for choosing settings",
             lambda: unseen_goals(study, context, partial),
         ),
-        "losses": ("Points lost", lambda: losses(study, "main", (*pruned, LONGER))),
+        "losses": (
+            "Loss against the unpruned network",
+            lambda: losses(study, "main", (*pruned, LONGER)),
+        ),
         "against": (
-            "The default against each rival",
+            "The default compared with each method",
             lambda: against_default(study, "main", default),
         ),
         "ranks": ("Mean ranks", lambda: ranks(study, NINE)),
-        "scratch": ("The same size from scratch", lambda: scratch(study)),
-        "context": ("Beside scikit-learn's models", lambda: context_table(context)),
+        "scratch": ("The same architecture trained from random weights", lambda: scratch(study)),
+        "context": ("Comparison with scikit-learn's models", lambda: context_table(context)),
         "rivals": (
-            "Rivals with our rounds and compensation",
+            "Published methods with our rounds and compensation",
             lambda: _ablation(study, "rivals"),
         ),
-        "ours": ("One part of ours removed", lambda: _ablation(study, "ours")),
+        "ours": ("One part of the default changed", lambda: _ablation(study, "ours")),
         "policies": ("The paper's policies", lambda: _policies(study)),
         "worst": ("Where the default loses most", lambda: worst(study)),
         "parameters": ("Equal parameters removed", lambda: _parameters(study, default, pruned)),
-        "costs": ("What it takes", lambda: costs(study)),
+        "costs": ("Cost", lambda: costs(study)),
     }
 
 

@@ -22,6 +22,7 @@ from benchmarks.report_data import (
     SCRATCH,
     SCRATCH_EVERYWHERE,
     TASKS,
+    VIEWS,
     Study,
     Where,
     label,
@@ -32,7 +33,7 @@ from benchmarks.tables import mean_and_interval
 
 TUNINGS = {False: "without fine-tuning", True: "with fine-tuning"}
 FLOORED = "R2 floored at 0"
-#: Of how many sets `worst` tells.
+#: How many data sets `worst` shows.
 WORST = 5
 
 MODELS = {
@@ -56,7 +57,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def losses(study: Study, part: str, methods: Sequence[str], view: str = "neurons") -> Lines:
-    """Points lost against the unpruned network, and what is kept."""
+    """Loss against the unpruned network, and the fraction of parameters that is kept."""
     blocks = []
     for task, tuned in product(TASKS, TUNINGS):
         columns = [_lost(study, methods, Where(task, b, tuned, part, view)) for b in BUDGETS]
@@ -67,16 +68,17 @@ def losses(study: Study, part: str, methods: Sequence[str], view: str = "neurons
         ]
         if rows:
             rows.append(
-                ("*sets*", *(text for column in columns for text in column.get("", ("", ""))))
+                ("*data sets*", *(text for column in columns for text in column.get("", ("", ""))))
             )
-            heads = [t for b in BUDGETS for t in (f"{percent(b)} of {view}", "kept")]
+            heads = [t for b in BUDGETS for t in (f"{percent(b)} of {VIEWS[view]}", "kept")]
             blocks.append(f"{_title(task, floored=True)}, {TUNINGS[tuned]}:\n")
             blocks.append(table(("method", *heads), rows))
     if blocks:
         yield (
-            "Points lost against the unpruned network: mean over sets ± 95 % interval (median), "
-            "and the mean share of the parameters that is kept. Of R2, every score below 0 counts "
-            "as 0 here, for all methods alike.\n"
+            "Tables: methods, one per row; for each fraction removed the accuracy loss (percentage "
+            "points) or R2 loss x 100 against the unpruned network, mean over data sets ± half a "
+            "95 % interval (median), and the mean fraction of the parameters that is kept. Every "
+            "R2 below 0 counts as 0 here, for all methods.\n"
         )
         yield from blocks
 
@@ -88,7 +90,7 @@ def _title(task: str, floored: bool) -> str:
 
 
 def _lost(study: Study, methods: Sequence[str], where: Where) -> dict[str, tuple[str, str]]:
-    """Points lost and parameters kept by each method; the number of sets under no name."""
+    """Loss and parameters kept by each method; the number of data sets under no name."""
     scores = together(study, methods, where, floor=where.task == "regression")
     sizes = together(study, methods, where, "parameters")
     if scores is None or sizes is None:
@@ -118,7 +120,10 @@ def ranks(study: Study, methods: Sequence[str], part: str = "main") -> Lines:
                         tests[removed] = friedman(pair.values, names)
             if not tests:
                 continue
-            yield f"{task.capitalize()}, {how}: mean ranks, 1 is best.\n"
+            yield (
+                f"{task.capitalize()}, {how}: mean ranks over data sets, one method per row, 1 is "
+                "best.\n"
+            )
             found = {
                 removed: dict(zip(test.names, test.mean_ranks, strict=True))
                 for removed, test in tests.items()
@@ -131,7 +136,7 @@ def ranks(study: Study, methods: Sequence[str], part: str = "main") -> Lines:
             last = list(tests.values())
             cd = [critical_difference(test.n_sets, len(test.names)) for test in last]
             rows += [
-                ("*sets*", *(str(test.n_sets) for test in last)),
+                ("*data sets*", *(str(test.n_sets) for test in last)),
                 ("*Friedman*", *(f"{test.chi2:.1f}, {p_text(test.p)}" for test in last)),
                 ("*Iman-Davenport*", *(f"{test.f:.1f}, {p_text(test.f_p)}" for test in last)),
                 ("*critical difference*", *(f"{value:.2f}" for value in cd)),
@@ -159,15 +164,17 @@ def against_default(
             if any(method in column for column in columns)
         ]
         if rows:
-            heads = [f"{percent(removed)} of {view}" for removed in BUDGETS]
+            heads = [f"{percent(removed)} of {VIEWS[view]}" for removed in BUDGETS]
             blocks.append(f"{_title(task, floored=False)}, {TUNINGS[tuned]}:\n")
-            blocks.append(table(("default against", *heads), rows))
+            blocks.append(table(("default compared with", *heads), rows))
     if blocks:
         yield (
-            "Sets that the default wins/ties/loses; its mean lead in points (R2 floored at 0); p "
-            "by Wilcoxon, two-sided, with Holm's correction over the column; probabilities that "
-            "the default is better/equivalent/worse by the Bayesian signed-rank test, equivalent "
-            f"within {ROPE:g} point.\n"
+            "Tables: methods, one per row. For each fraction removed: data sets on which the "
+            "default is better/equal/worse; its mean score minus that of the method, in percentage "
+            "points or R2 x 100 (R2 floored at 0); p of the two-sided Wilcoxon test with Holm's "
+            "correction over the column; probabilities that the default is "
+            "better/equivalent/worse by the Bayesian signed-rank test, equivalent within "
+            f"{ROPE:g} percentage point.\n"
         )
         yield from blocks
 
@@ -191,7 +198,7 @@ def _compared(study: Study, others: Sequence[str], where: Where) -> dict[str, st
 
 
 def scratch(study: Study, view: str = "neurons") -> Lines:
-    """The default, fine-tuned, against the same size trained from scratch."""
+    """The default, fine-tuned, against the same architecture trained from random weights."""
     rows = []
     for task in TASKS:
         for method in SCRATCH:
@@ -221,16 +228,27 @@ def scratch(study: Study, view: str = "neurons") -> Lines:
     if not rows:
         return
     yield (
-        "The default, fine-tuned: sets that it wins/ties/loses, its mean lead in points ± 95 % "
-        "interval (R2 floored at 0), Wilcoxon's p that it is better, worse and different, and "
-        "epochs of its fine-tuning beside those of the training from scratch.\n"
+        "Table: comparisons of the fine-tuned default with training from random weights, one per "
+        "row: data sets on which it is better/equal/worse (w/t/l), its mean score minus the other "
+        "in percentage points or R2 x 100 ± half a 95 % interval (R2 floored at 0), p of Wilcoxon "
+        "tests that it is better, worse and different, and epochs of its fine-tuning / of the "
+        "training from random weights.\n"
     )
-    heads = ("task", "against", f"{view} removed", "w/t/l", "lead", "better", "worse", "different")
+    heads = (
+        "task",
+        "compared with",
+        f"{VIEWS[view]} removed",
+        "w/t/l",
+        "difference",
+        "better",
+        "worse",
+        "different",
+    )
     yield table((*heads, "epochs"), rows)
 
 
 def worst(study: Study) -> Lines:
-    """Sets on which the default, fine-tuned, loses most."""
+    """Data sets with the largest loss of the fine-tuned default."""
     for task in TASKS:
         rows = []
         for removed in BUDGETS:
@@ -254,8 +272,11 @@ def worst(study: Study) -> Lines:
                     )
                 )
         if rows:
-            yield f"{task.capitalize()}, with fine-tuning: scores in points.\n"
-            heads = ("removed", "set", "unpruned", "default", "lost", "best other")
+            yield (
+                f"{task.capitalize()}, with fine-tuning: the data sets with the largest loss, one "
+                "per row; scores x 100.\n"
+            )
+            heads = ("removed", "data set", "unpruned", "default", "loss", "best other")
             yield table(heads, rows)
 
 
@@ -286,15 +307,16 @@ def costs(study: Study) -> Lines:
             )
         first = epochs["unpruned"].mean()
         yield (
-            f"{task.capitalize()}, 75 % of neurons removed; the first training took {first:.0f} "
-            f"epochs, and a row {macs['unpruned'].mean():,.0f} multiply-adds.\n"
+            f"{task.capitalize()}, 75 % of units removed, one method per row. The initial training "
+            f"took {first:.0f} epochs; the unpruned network has {macs['unpruned'].mean():,.0f} "
+            "MACs per sample.\n"
         )
         heads = ("method", "seconds of pruning, median", "of fine-tuning or training", "epochs")
-        yield table((*heads, "multiply-adds a row"), rows)
+        yield table((*heads, "MACs per sample"), rows)
 
 
 def context_table(context: pd.DataFrame) -> Lines:
-    """Our network, pruned and not, beside scikit-learn's models."""
+    """Our network, pruned and not, compared with scikit-learn's models."""
     for task in TASKS:
         rows = context[context["task"] == task]
         scores = rows.pivot_table(index=["set", "seed"], columns="model", values="score").dropna()
@@ -321,8 +343,15 @@ def context_table(context: pd.DataFrame) -> Lines:
                 )
             )
         yield (
-            f"{_title(task, floored=True)}, {len(means)} sets: mean of points, median of sizes "
-            "and times.\n"
+            f"{_title(task, floored=True)}, {len(means)} data sets, one model per row: mean of "
+            "scores x 100, median of sizes and times.\n"
         )
-        heads = ("model", "score", "to our unpruned", "KiB on disk", "ms a row", "ms for one row")
+        heads = (
+            "model",
+            "score",
+            "minus unpruned",
+            "KiB on disk",
+            "ms per sample",
+            "ms for one sample",
+        )
         yield table(heads, lines)
