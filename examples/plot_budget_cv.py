@@ -2,16 +2,15 @@
 Budget by cross-validation
 ==========================
 
-How small may the network be? ``MABPrunedClassifierCV`` asks on rows that no fit has seen: in each
-fold it trains once, walks one path from large to small, and scores a fine-tuned network for every
-budget. The chosen budget is then fitted on all rows.
+``MABPrunedClassifierCV`` chooses the budget on samples that no fit has seen: in each fold it trains
+once, computes one path to the largest budget, and scores a fine-tuned network for every budget. The
+chosen budget is then fitted on all samples.
 """
 
 # %%
-# Six budgets and five folds are five trainings, where a grid search over ``pruning_budget``
-# does 30. Among budgets that are as good as each other smaller is better:
-# ``rule="one_std_error"`` takes the smallest network whose mean score is at most one standard
-# error below the best.
+# Six budgets and five folds take five trainings; a grid search over ``pruning_budget`` without
+# ``memory`` takes 30. ``rule="one_std_error"`` chooses the smallest network whose mean score is at
+# most one standard error below the best.
 
 import warnings
 
@@ -47,7 +46,7 @@ columns = ["param_pruning_budget", "mean_test_score", "std_test_score", "rank_te
 print(results[[*columns, "mean_n_neurons", "mean_n_macs"]].round(4).to_string(index=False))
 
 # %%
-# The points are means over the folds, the bars one standard error of them.
+# Markers are means over the folds, error bars one standard error.
 
 folds = results.filter(regex="^split").to_numpy()
 error = folds.std(axis=1, ddof=1) / np.sqrt(folds.shape[1])
@@ -59,7 +58,7 @@ ax.axhline(
     color="grey",
     linestyle="--",
     linewidth=1,
-    label="best, less one standard error",
+    label="best minus one standard error",
 )
 ax.errorbar(results.mean_n_neurons, results.mean_test_score, error, marker="o", capsize=3)
 chosen = model.best_index_
@@ -73,36 +72,34 @@ ax.plot(
     label=f"chosen: {model.best_budget_}",
 )
 ax.invert_xaxis()
-ax.set(xlabel="hidden neurons left", ylabel="accuracy, 5 folds")
+ax.set(xlabel="remaining hidden units", ylabel="accuracy, 5 folds")
 ax.legend(loc="lower left")
 plt.show()
 
 # %%
 # The estimator predicts with the network of the chosen budget. Its report is that of the fit on
-# all rows.
+# all samples.
 
-print(f"accuracy on unseen rows: {model.score(X_new, y_new):.3f}")
+print(f"accuracy on unseen samples: {model.score(X_new, y_new):.3f}")
 print(model.pruning_report_)
 
 # %%
-# Another size after all? ``at_budget`` with the data gives what a fit with that budget gives,
-# without the initial training: it goes on from the nearest larger network on the path that was
-# kept.
+# ``at_budget`` with the data returns what a fit with another budget would return, without the
+# initial training: it continues from the nearest larger network that the path has kept.
 
-# That the smallest network costs more than `tolerance` is no news here.
+# The smallest network loses more than `tolerance`, as the table above shows.
 warnings.simplefilter("ignore", PruningWarning)
 
 for budget in (0.5, 0.9):
     other = model.at_budget(budget, X, y)
     print(
         f"{budget}: hidden layers {other.hidden_layer_sizes_}, "
-        f"accuracy on unseen rows {other.score(X_new, y_new):.3f}"
+        f"accuracy on unseen samples {other.score(X_new, y_new):.3f}"
     )
 
 # %%
-# Without data it gives a network that was kept on the path, at once and not fine-tuned. Which
-# were kept, the path says.
+# Without data it returns a network that the path has kept, immediately and not fine-tuned.
 
 path = model.pruning_path_
-print("kept, in neurons left:", [int(path.n_neurons[k]) for k in path.networks])
+print("sizes of the kept networks:", [int(path.n_neurons[k]) for k in path.networks])
 print(model.at_budget(0).hidden_layer_sizes_)

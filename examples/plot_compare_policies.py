@@ -1,16 +1,15 @@
 """
-Compare policies, and look inside one
-=====================================
+Compare policies and inspect one
+================================
 
-Four ways to choose which neurons go, on the same trained network: a bandit, the measuring of every
-neuron in every round, a criterion that needs no pulls, and chance. Then pictures of what the bandit
-did.
+Four ways to select units, on the same trained network: a bandit, measuring every unit in every
+round, a criterion that needs no pulls, and random removal. Then figures of the pulls of the bandit.
 """
 
 # %%
-# ``memory=`` keeps the initial training, so that all four prune the same network. A round removes
-# two neurons, every layer loses the same share (``scope="layer"``), and nothing is fine-tuned, so
-# that only the choice of neurons differs.
+# ``memory=`` caches the initial training, so that all four prune the same network. A round removes
+# two units, every layer loses the same fraction (``scope="layer"``), and nothing is fine-tuned, so
+# that only the selection of units differs.
 
 import tempfile
 
@@ -47,9 +46,9 @@ with tempfile.TemporaryDirectory() as folder:
         ).fit(X, y)
 
 # %%
-# Against size. The scores are on few validation rows, each of which counts visibly; the loss on the
-# pruning rows (training rows) is smoother. The other neurons of a layer take over what a removed
-# one did, whoever chose it: that is why even chance goes a long way.
+# Score and loss against size. The score is computed on few validation samples, so it changes in
+# steps; the loss on the pruning samples (training samples) is smoother. Every removal is
+# compensated by least squares, which is why even random removal keeps much of the accuracy.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 PolicyComparisonDisplay.from_estimators(models, ax=left)
@@ -58,27 +57,27 @@ right.set_yscale("log")
 plt.show()
 
 # %%
-# Against what the measuring cost. A criterion and chance make no pulls.
+# Score against the number of evaluations. The criterion and random removal make no pulls.
 
 PolicyComparisonDisplay.from_estimators(models, x="evaluations")
 plt.show()
 
 # %%
-# The path of the bandit alone, in multiply-adds a row.
+# The path of the bandit alone, against MACs per sample.
 
 PruningPathDisplay.from_estimator(models["ucb1"], x="macs")
 plt.show()
 
 # %%
-# Which neurons went when, how often each was pulled, and what removing it was estimated to add to
-# the loss. The neurons stand in the order of their removal, so the kept ones are on the right.
+# Estimated loss increase and pulls of every unit. Units are ordered by their removal; the kept ones
+# are on the right.
 
 NeuronMapDisplay.from_estimator(models["ucb1"])
 plt.show()
 
 # %%
-# Pulls of each neuron in each round. UCB1 comes back to the neurons that look safest, and now and
-# then looks at the others.
+# Pulls of each unit in each round. UCB1 pulls mostly the units with the highest mean reward and
+# occasionally the others.
 
 PullsDisplay.from_estimator(models["ucb1"])
 plt.show()

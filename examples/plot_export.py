@@ -2,15 +2,13 @@
 Export and serve
 ================
 
-A pruned network is made to be used elsewhere. A pipeline goes to ONNX and runs there without
-scikit-learn, torch or this library; the network alone becomes scikit-learn's own MLP; and the
-estimator goes into a file that holds data and no code.
+A pipeline is exported to ONNX and runs without scikit-learn, torch or this library; the network
+alone is converted to scikit-learn's MLP; and the estimator is saved in a file without code.
 """
 
 # %%
-# A table with numbers and strings, made up so that the example needs no download: flats, and
-# whether they were let within a week. The ColumnTransformer scales the numbers and encodes the
-# strings, the estimator trains and prunes.
+# A synthetic table of numbers and strings: flats, and whether they were let within a week. The
+# ColumnTransformer scales the numbers and encodes the strings.
 
 import tempfile
 import time
@@ -49,21 +47,21 @@ columns = make_column_transformer(
 model = make_pipeline(columns, MABPrunedClassifier(pruning_budget=0.8, random_state=0))
 model.fit(X_train, y_train)
 pruned = model[-1]
-print(f"accuracy on unseen rows: {model.score(X_test, y_test):.3f}")
-print("neurons left:", pruned.hidden_layer_sizes_)
+print(f"accuracy on unseen samples: {model.score(X_test, y_test):.3f}")
+print("remaining units:", pruned.hidden_layer_sizes_)
 
 # %%
 # The whole pipeline in the ONNX format
 # -------------------------------------
-# The rows say what the inputs are: one for each column of a frame. The outputs are called as
-# skl2onnx calls them.
+# ``X_train`` defines the inputs: one for each column of a dataframe. The outputs are named as
+# skl2onnx names them.
 
 temporary = tempfile.TemporaryDirectory()
 folder = Path(temporary.name)
 pipeline_to_onnx(model, X_train, folder / "flats.onnx")
 
 # %%
-# What follows needs onnxruntime and NumPy alone: it could run on another machine.
+# The following code needs only onnxruntime and NumPy.
 
 session = onnxruntime.InferenceSession(folder / "flats.onnx", providers=["CPUExecutionProvider"])
 for put in session.get_inputs():
@@ -82,8 +80,7 @@ print("the same labels:", np.array_equal(label, model.predict(X_test)))
 print(f"largest difference: {np.abs(probabilities - model.predict_proba(X_test)).max():.1e}")
 
 # %%
-# A row at a time, as a service answers: milliseconds for each, of which the pipeline in Python
-# spends most on everything but the network.
+# Milliseconds for a single sample. The pipeline in Python spends most of them outside the network.
 
 
 def milliseconds(answer, n_times=40):
@@ -104,15 +101,15 @@ measured = {
 fig, ax = plt.subplots(figsize=(7, 2), layout="constrained")
 bars = ax.barh(list(measured), list(measured.values()))
 ax.bar_label(bars, fmt="%.2f", padding=3)
-ax.set(xlabel="milliseconds a row", xscale="log")
+ax.set(xlabel="milliseconds per sample", xscale="log")
 ax.margins(x=0.2)
 plt.show()
 
 # %%
 # The network as scikit-learn's MLP, and as plain torch
 # -----------------------------------------------------
-# ``to_sklearn`` gives a fitted ``MLPClassifier``, which other tools know; ``to_torch`` an
-# ``nn.Sequential`` that ends in a Softmax.
+# ``to_sklearn`` returns a fitted ``MLPClassifier``, ``to_torch`` an ``nn.Sequential`` that ends in
+# a Softmax.
 
 mlp = pruned.to_sklearn()
 features = model[:-1].transform(X_test)
@@ -123,16 +120,16 @@ print(pruned.to_torch())
 # %%
 # A file without code
 # -------------------
-# A pickle runs whatever code stands in it. ``save`` writes safetensors instead: arrays, and a
-# description in JSON. ``load`` checks everything, and runs nothing.
+# A pickle can execute code. ``save`` writes safetensors instead: arrays, and a description in JSON.
+# ``load`` checks everything and executes nothing from the file.
 
 pruned.save(folder / "flats.safetensors")
 loaded = load(folder / "flats.safetensors")
 same = np.array_equal(loaded.predict_proba(features), pruned.predict_proba(features))
-print("the same bits:", same)
+print("bit-identical:", same)
 
 # %%
-# A damaged file gives one kind of error, whatever is wrong with it.
+# A damaged file is a ``ModelFileError``, whatever the damage.
 
 damaged = bytearray((folder / "flats.safetensors").read_bytes())
 damaged[-100] ^= 1

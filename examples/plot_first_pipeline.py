@@ -2,14 +2,13 @@
 First pipeline
 ==============
 
-A scaler and a pruned classifier on scikit-learn's digits: train, prune, predict. Then the report
-of what went, and the path that led there.
+A scaler and a pruned classifier on scikit-learn's digits: train, prune, predict, and read the
+report and the path.
 """
 
 # %%
-# Three quarters of the hidden neurons are to go. The estimator trains its default network, two
-# hidden layers that size themselves from the data, removes neurons round by round, and
-# fine-tunes what is left.
+# The budget is three quarters of the hidden units. The estimator trains its default network with
+# two hidden layers, removes units in rounds, and fine-tunes the remaining network.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
@@ -24,25 +23,25 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
 model = make_pipeline(StandardScaler(), MABPrunedClassifier(pruning_budget=0.75, random_state=0))
 model.fit(X_train, y_train)
-print(f"accuracy on unseen rows: {model.score(X_test, y_test):.3f}")
+print(f"accuracy on unseen samples: {model.score(X_test, y_test):.3f}")
 
 # %%
-# The report compares the network before and after. Its scores are on validation rows, which the
-# estimator set apart from the training rows.
+# The report compares the network before and after. Its scores are on validation samples, which the
+# estimator has set aside.
 
 pruned = model[-1]
 print(pruned.pruning_report_)
 
 # %%
-# ``neuron_support_`` says which neurons of the original network are still there.
+# ``neuron_support_`` has a boolean for each unit of the original network: True = kept.
 
 for layer, kept in enumerate(pruned.neuron_support_):
-    print(f"hidden layer {layer}: {kept.sum()} of {len(kept)} neurons kept")
+    print(f"hidden layer {layer}: {kept.sum()} of {len(kept)} units kept")
 
 # %%
-# How far could it go? The path has one entry for each round, the unpruned network first. A path
-# does not depend on the budget, so a larger one shows where the smaller ones end, too. The scores
-# along it are those before fine-tuning, on few validation rows: each row counts visibly.
+# The path has one entry for each round, the unpruned network first. A path does not depend on the
+# budget, so that of a large budget contains those of smaller ones. Its scores are those before
+# fine-tuning, on few validation samples, so they change in steps.
 
 further = make_pipeline(
     StandardScaler(), MABPrunedClassifier(pruning_budget=0.95, tolerance=1, random_state=0)
@@ -55,6 +54,6 @@ ax.plot(path.n_neurons, path.score, drawstyle="steps-post", label="pruned, not f
 n_left = sum(pruned.hidden_layer_sizes_)
 ax.plot(n_left, pruned.pruning_report_.after.score, "o", label="budget of 0.75, fine-tuned")
 ax.invert_xaxis()
-ax.set(xlabel="hidden neurons left", ylabel="validation accuracy", ylim=(None, 1))
+ax.set(xlabel="remaining hidden units", ylabel="validation accuracy", ylim=(None, 1))
 ax.legend(loc="lower left")
 plt.show()

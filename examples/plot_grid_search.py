@@ -2,12 +2,12 @@
 Grid search over policies and budgets
 =====================================
 
-The policy and the budget are parameters like any other. With ``memory``, all combinations that
-share a fold start from one trained network.
+Policy and budget are parameters like any other. With ``memory``, all combinations of a fold start
+from the same trained network.
 """
 
 # %%
-# A table with named columns. The pipeline scales it, the estimator validates it.
+# A dataframe with named columns.
 
 import tempfile
 import warnings
@@ -21,19 +21,18 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier, PruningWarning
 
-# A fixed budget that costs more than `tolerance` warns; here this is what the grid is to find out.
+# Some budgets of the grid lose more than `tolerance`, each of which would warn.
 warnings.simplefilter("ignore", PruningWarning)
 
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 print(X.iloc[:3, :4])
 
 # %%
-# A budget of 0 leaves the network as it was trained, so that the grid contains the unpruned
-# network. The initial training of each fold is kept in a folder, and is done once for all policies
-# and budgets. This needs an integer ``random_state``.
+# A budget of 0 is the unpruned network. The initial training of each fold is cached in a folder and
+# done once for all policies and budgets, which needs an integer ``random_state``.
 #
-# The best score alone is a poor guide: it does not know that smaller is better. So ``refit`` gets
-# a function that takes the largest budget within one point of the best mean accuracy.
+# The best score alone ignores that smaller is better, so ``refit`` is a function that chooses the
+# largest budget within one percentage point of the best mean accuracy.
 
 POLICY = "mabprunedclassifier__policy"
 BUDGET = "mabprunedclassifier__pruning_budget"
@@ -60,13 +59,13 @@ table = results.pivot_table(index="pruning_budget", columns="policy", values="me
 print(table.round(4))
 
 # %%
-# The choice, refitted on all rows.
+# The choice, refitted on all samples.
 
 print(search.best_params_)
-print("neurons left:", search.best_estimator_[-1].hidden_layer_sizes_)
+print("remaining units:", search.best_estimator_[-1].hidden_layer_sizes_)
 
 # %%
-# The same table as a picture.
+# The same table as a figure.
 
 ax = table.plot(marker="o", figsize=(7, 4), xlabel="pruning budget", ylabel="accuracy, 3 folds")
 ax.set_xticks(table.index)

@@ -1,14 +1,14 @@
 """
-Tables with text, gaps and categories
-=====================================
+Tables with text, missing values and categories
+===============================================
 
-A network reads numbers. ``make_tabular_pipeline`` puts in front of it what a table of mixed columns
-needs, made of scikit-learn's own parts.
+A network takes numbers. ``make_tabular_pipeline`` returns a pipeline of scikit-learn's own
+transformers and the estimator that converts columns of several types.
 """
 
 # %%
-# A table as they come: numbers of different size, a column with gaps, categories as text, one with
-# many rare values, one that never changes.
+# A synthetic table: numbers of different scales, missing values, categories as strings, one column
+# with many rare values, one constant column.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,16 +43,16 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 print(X_train.head())
 
 # %%
-# One call. Numbers: gaps become the median, with a column that says where they were, and all are
-# scaled. Everything else: a column for each category, rare ones together.
+# Numbers: missing values become the median, an indicator column marks them, and all are scaled.
+# Everything else: one column per category; rare categories share one.
 
 model = make_tabular_pipeline(MABPrunedClassifier(pruning_budget=0.75, random_state=0))
 model.fit(X_train, y_train)
-print(f"accuracy on new rows: {model.score(X_test, y_test):.3f}")
+print(f"accuracy on unseen samples: {model.score(X_test, y_test):.3f}")
 print(model[-1].n_features_in_, "features, hidden layers", model[-1].hidden_layer_sizes_)
 
 # %%
-# Values that were not there in ``fit`` are no error: they count as rare, or as no category.
+# Categories that ``fit`` has not seen are not an error: they count as rare.
 
 stranger = pd.DataFrame(
     {"age": [33], "income": [np.nan], "job": ["diver"], "town": ["town -1"], "member": [True],
@@ -62,12 +62,12 @@ for label, chance in zip(model.classes_, model.predict_proba(stranger)[0], stric
     print(f"{label}: {chance:.2f}")
 
 # %%
-# The pipeline is one of scikit-learn's, so its tools take the table's own columns: how much
-# accuracy does shuffling each of them cost?
+# The result is a pipeline of scikit-learn, so its tools work with the columns of the table: the
+# accuracy loss when a column is shuffled.
 
 found = permutation_importance(model, X_test, y_test, n_repeats=10, random_state=0)
 order = np.argsort(found.importances_mean)
 fig, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
 ax.barh(X.columns[order], found.importances_mean[order], xerr=found.importances_std[order])
-ax.set_xlabel("accuracy lost when the column is shuffled")
+ax.set_xlabel("accuracy loss when the column is shuffled")
 plt.show()

@@ -2,16 +2,16 @@
 The paper's one-shot method
 ===========================
 
-Ameen and Vadera (`arXiv 2606.07615 <https://arxiv.org/abs/2606.07615>`_) mask neurons with zero,
-measure the change of the loss on mini-batches, and remove all neurons after a single search.
-Parameters alone select this method. Here it is beside the default, which removes a few neurons at
-a time, measures again, and lets the rest of the layer take over.
+Ameen and Vadera (`arXiv 2606.07615 <https://arxiv.org/abs/2606.07615>`_) mask units with zero,
+measure the change of the loss on mini-batches, and remove all units after a single search.
+Parameters alone select this method. It is compared with the default, which removes a few units at a
+time, measures again, and compensates each removal.
 """
 
 # %%
-# The setting: one round that removes the whole budget (``step=1.0``), zero in place of a neuron,
-# mini-batches of 32 rows, and no fine-tuning. The default is also shown without fine-tuning, so
-# that the two ways of removing can be compared alone.
+# The setting: one round that removes the whole budget (``step=1.0``), zero ablation, mini-batches
+# of 32 samples, and no fine-tuning. The default is also shown without fine-tuning, to compare the
+# removal alone.
 
 import tempfile
 import warnings
@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_mabprune import MABPrunedClassifier, PruningWarning
 
-# A fit whose validation score falls by more than `tolerance` warns; the table below shows it.
+# Fits whose validation score falls by more than `tolerance` would warn; the table below shows them.
 warnings.simplefilter("ignore", PruningWarning)
 
 METHODS = {
@@ -44,7 +44,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
 # %%
-# All methods and budgets prune the same network: ``memory`` keeps the initial training.
+# All methods and budgets prune the same network: ``memory`` caches the initial training.
 
 scores = {name: [] for name in METHODS}
 with tempfile.TemporaryDirectory() as folder:
@@ -59,18 +59,18 @@ with tempfile.TemporaryDirectory() as folder:
             scores[name].append(model.fit(X_train, y_train).score(X_test, y_test))
 
 # %%
-# Accuracy on rows that no fit has seen, by the share of the neurons that was removed.
+# Accuracy on samples that no fit has seen, by the fraction of units removed.
 
 print("removed".ljust(24), *(f"{budget:>6.0%}" for budget in BUDGETS))
 for name, values in scores.items():
     print(name.ljust(24), *(f"{value:>6.3f}" for value in values))
 
 # %%
-# The same as a picture.
+# The same as a figure.
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, values in scores.items():
     ax.plot(BUDGETS, values, marker="o", label=name)
-ax.set(xlabel="share of the neurons removed", ylabel="accuracy on unseen rows", xticks=BUDGETS)
+ax.set(xlabel="fraction of units removed", ylabel="accuracy on unseen samples", xticks=BUDGETS)
 ax.legend()
 plt.show()

@@ -1,15 +1,15 @@
 """
-Text: sparse features, one label and several
+Text: sparse features and multilabel targets
 ============================================
 
-``TfidfVectorizer`` turns texts into a sparse matrix of many thousand columns. The estimators take
-it as it is: the first layer reads sparse rows, and the table is never made dense.
+``TfidfVectorizer`` turns texts into a sparse matrix with many thousand columns. The first layer
+reads sparse samples; the matrix is never converted to dense as a whole.
 """
 
 # %%
-# A small corpus, made up: words of four syllables' length, some of them frequent in all texts, as
-# in any language, and for each of six subjects some that its texts have more often. A text is about
-# one or two subjects.
+# A small synthetic corpus: words of three syllables, with frequencies by Zipf's law, and for each
+# of six subjects some words that are more frequent in its texts. A text is about one or two
+# subjects.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,8 +38,8 @@ for _ in range(1500):
 print(texts[0][:90], "...")
 
 # %%
-# One label a row: is the sea among the subjects? Pairs of words count as features too, which makes
-# the table wide. Dense, it would take some hundred times the memory.
+# One label per sample: whether the sea is among the subjects. Pairs of words are features too. A
+# dense matrix would take some hundred times the memory.
 
 about_sea = np.array(["sea" if 0 in about else "land" for about in subjects])
 split = train_test_split(texts, about_sea, np.arange(len(texts)), random_state=0)
@@ -54,8 +54,8 @@ print(f"{X.shape[0]:,} texts, {X.shape[1]:,} features, {X.nnz / X.shape[0]:.0f} 
 print(f"{X.data.nbytes / 1e6:.1f} MB of numbers; dense {4 * np.prod(X.shape) / 1e6:.0f} MB")
 
 # %%
-# Nearly all parameters are weights between the features and the first hidden layer, so each neuron
-# of that layer that goes takes thousands of them along.
+# Nearly all parameters are weights between the features and the first hidden layer, so each removed
+# unit of that layer removes thousands of them.
 
 report = model[-1].pruning_report_
 print(f"accuracy on new texts: {model.score(new, y_new):.3f}")
@@ -63,10 +63,9 @@ print("hidden layers", report.before.hidden_layer_sizes, "->", report.after.hidd
 print(f"parameters {report.before.n_parameters:,} -> {report.after.n_parameters:,}")
 
 # %%
-# Several labels a row: all subjects of a text at once, as an indicator matrix with a column for
-# each. One network learns all of them, and its hidden neurons serve them together;
-# ``predict_proba`` gives each label a probability of its own. On counts of words linear models are
-# hard to beat, so one belongs into every comparison.
+# Multilabel: all subjects of a text, as an indicator matrix with one column per subject. One
+# network learns all of them with shared hidden units; ``predict_proba`` returns one probability per
+# label. Linear models are strong on word counts, so one is included for comparison.
 
 indicator = np.array([[k in about for k in range(len(SUBJECTS))] for about in subjects]).astype(int)
 several = make_pipeline(
@@ -80,14 +79,14 @@ for name, each in [("a tenth of a network", several), ("six linear models", line
     print(f"F1 {f1_score(indicator[rows_new], each.predict(new), average='micro'):.3f}: {name}")
 
 # %%
-# What the score on validation rows did while the network shrank, before fine-tuning.
+# The score on validation samples along the path, before fine-tuning.
 
 path = several[-1].pruning_path_
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-ax.plot(path.n_neurons, path.score, marker="o", markersize=3, label="while it shrank")
+ax.plot(path.n_neurons, path.score, marker="o", markersize=3, label="before fine-tuning")
 ax.plot(path.n_neurons[-1], path.score_fine_tuned[-1], "*", markersize=12, label="fine-tuned")
 ax.invert_xaxis()
-ax.set_xlabel("hidden neurons")
-ax.set_ylabel("F1 on validation rows")
+ax.set_xlabel("hidden units")
+ax.set_ylabel("F1 on validation samples")
 ax.legend()
 plt.show()
