@@ -61,8 +61,12 @@ def follow(text: str, root: Path) -> int:
         (
             "Add a policy",
             4,
-            "largest_variance",
-            ["tests/policies/test_policies.py", "tests/policies/test_policies_parameters.py"],
+            "largest_variance or LargestVariance",
+            [
+                "tests/policies/test_policies.py",
+                "tests/policies/test_policies_parameters.py",
+                "sklearn_mabprune/policies/variance.py",  # its example
+            ],
         ),
     ],
 )
