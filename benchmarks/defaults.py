@@ -26,10 +26,11 @@ from threadpoolctl import threadpool_limits
 from benchmarks.data import load
 from benchmarks.prepared import Prepared, points
 from benchmarks.walks import SHARES, walk
-from sklearn_mabprune.graph.graph import Chain, recover_chain
+from sklearn_mabprune.graph.graph import Graph
+from sklearn_mabprune.graph.tracing import recover_graph
 from sklearn_mabprune.policies import UCB1
 from sklearn_mabprune.training.fine_tuning import FineTuning, fine_tune, validation_losses
-from sklearn_mabprune.training.initial import rows_of
+from sklearn_mabprune.training.initial import samples_of
 from sklearn_mabprune.training.rebuilding import net_around
 
 #: name: (options changed, policy, pruning rows)
@@ -87,24 +88,24 @@ TUNINGS: dict[str, tuple[float | str, float | str, float, float]] = {
 }
 
 
-def walked(ready: Prepared, variant: str, seed: int) -> tuple[list[Chain], list[float]]:
+def walked(ready: Prepared, variant: str, seed: int) -> tuple[list[Graph], list[float]]:
     """Networks at 0, 50, 75 and 90 %; million (neuron, row) evaluations and seconds."""
     changed, policy, n_rows = VARIANTS[variant]
-    chain, found = walk(ready, policy, n_rows, seed, **changed)
-    chains = [chain, *(at.chain for at in found)]
-    return chains, [found[-1].evaluations / 1e6, found[-1].seconds]
+    graph, found = walk(ready, policy, n_rows, seed, **changed)
+    graphs = [graph, *(at.graph for at in found)]
+    return graphs, [found[-1].evaluations / 1e6, found[-1].seconds]
 
 
 def pruned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float], list[float]]:
     """Points of the networks of a walk, and its cost."""
-    chains, cost = walked(ready, variant, seed)
-    return [points(ready.net, chain, ready.scored) for chain in chains], cost
+    graphs, cost = walked(ready, variant, seed)
+    return [points(ready.net, graph, ready.scored) for graph in graphs], cost
 
 
 def tuned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float], list[float]]:
     """Points of the networks of the default walk after fine-tuning, epochs and seconds."""
-    original, *chains = walked(ready, "default", seed)[0]
-    rows, validation = rows_of(ready.net, ready.fitted), rows_of(ready.net, ready.validation)
+    original, *graphs = walked(ready, "default", seed)[0]
+    rows, validation = samples_of(ready.net, ready.fitted), samples_of(ready.net, ready.validation)
     trained = len(ready.net.history)
     epochs, *way = TUNINGS[variant]
     options = FineTuning.of(
@@ -115,12 +116,12 @@ def tuned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float],
         teacher = original.forward(rows.x)
     found, done = [points(ready.net, original, ready.scored)], 0
     started = time.perf_counter()
-    for chain in chains:
-        net, numbers = net_around(ready.net, chain), [0]
+    for graph in graphs:
+        net, numbers = net_around(ready.net, graph), [0]
         fine_tune(net, rows, validation, teacher, options, seed, numbers.append, wanted)
         done += numbers[-1]
-        found.append(points(net, recover_chain(net.module_, rows.x[:64]), ready.scored))
-    n = len(chains)
+        found.append(points(net, recover_graph(net.module_, rows.x[:64]), ready.scored))
+    n = len(graphs)
     return found, [done / n, (time.perf_counter() - started) / n]
 
 

@@ -106,7 +106,7 @@ def table(data: DataSet, results: Results) -> str:
         ("multiply-adds a row", lambda m: m.n_macs),
         ("bytes", lambda m: m.n_bytes),
         ("ms for a batch", lambda m: m.ms_batch),
-        ("ms a row", lambda m: m.ms_row),
+        ("ms a row", lambda m: m.ms_sample),
         ("validation score", lambda m: m.score),
     ):
         cells = [spread([get(getattr(r, side)) for r in reports]) for reports, side in sides]

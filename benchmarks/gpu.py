@@ -15,9 +15,14 @@ from torch import nn
 
 from benchmarks import naive
 from benchmarks.timing import Result, in_turns, milliseconds
-from sklearn_mabprune.ablation.block import Block, LayerStatistics, Rows
-from sklearn_mabprune.data.losses import RowLoss
-from sklearn_mabprune.graph.graph import Chain, recover_chain
+from sklearn_mabprune.ablation.activations import Activations
+from sklearn_mabprune.ablation.block import Block
+from sklearn_mabprune.ablation.statistics import AblationStatistics
+from sklearn_mabprune.data.losses import SampleLoss
+from sklearn_mabprune.data.samples import Samples
+from sklearn_mabprune.graph.graph import Graph
+from sklearn_mabprune.graph.module import module_of
+from sklearn_mabprune.graph.tracing import recover_graph
 
 #: Layers, rows, and how many times faster than the naive loop on the same card.
 CASES = (((784, 1024, 512, 256, 10), 1024, 20.0), ((50, 256, 128, 10), 256, 200.0))
@@ -25,7 +30,9 @@ CASES = (((784, 1024, 512, 256, 10), 1024, 20.0), ((50, 256, 128, 10), 256, 200.
 CHOSEN = 0.25
 
 
-def example(sizes: tuple[int, ...], n_rows: int, device: str) -> tuple[nn.Sequential, Chain, Rows]:
+def example(
+    sizes: tuple[int, ...], n_rows: int, device: str
+) -> tuple[nn.Sequential, Graph, Samples]:
     """A random network and rows on a device, the same on every device."""
     module = naive.network(sizes)
     x = torch.randn(n_rows, sizes[0], generator=torch.Generator().manual_seed(1))
@@ -33,14 +40,15 @@ def example(sizes: tuple[int, ...], n_rows: int, device: str) -> tuple[nn.Sequen
         y = module(x).argmax(1)
     module = module.to(device)
     weights = torch.ones(n_rows, dtype=torch.float64, device=device)
-    rows = Rows(x.to(device), y.to(device), weights, RowLoss(nn.CrossEntropyLoss()))
-    return module, recover_chain(module, rows.x), rows
+    rows = Samples(x.to(device), y.to(device), weights, SampleLoss(nn.CrossEntropyLoss()))
+    return module, recover_graph(module, rows.x), rows
 
 
-def every_neuron(chain: Chain, rows: Rows, ablation: str = "zero") -> torch.Tensor:
+def every_neuron(graph: Graph, rows: Samples, ablation: str = "zero") -> torch.Tensor:
     """Loss increase of all neurons on a block of these rows."""
-    block = Block(chain, rows, LayerStatistics(ablation, 1e-3).update(chain, rows))
-    units = [torch.arange(size, device=chain.device) for size in chain.hidden_sizes]
+    activations = Activations(graph, rows)
+    block = Block(activations, AblationStatistics(ablation, 1e-3).update(activations))
+    units = [torch.arange(size, device=graph.device) for size in graph.sizes]
     return torch.cat([block.loss_increase(k, each) for k, each in enumerate(units)])
 
 
@@ -67,12 +75,12 @@ def pulls(repeats: int, device: str) -> Iterator[Result]:
     torch.backends.cuda.matmul.allow_tf32 = False
     best = peak(device)
     for sizes, n_rows, bound in CASES:
-        module, chain, rows = example(sizes, n_rows, device)
+        module, graph, rows = example(sizes, n_rows, device)
         _, on_host, host_rows = example(sizes, n_rows, "cpu")
         found = in_turns(
             {
                 "naive": lambda m=module, r=rows: naive.mask_forward_restore(m, r.x, r.targets),
-                "ours": lambda c=chain, r=rows: every_neuron(c, r),
+                "ours": lambda c=graph, r=rows: every_neuron(c, r),
             },
             repeats,
             device,
@@ -109,27 +117,27 @@ def tensor_float(on: bool) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def in_bfloat16(chain: Chain, rows: Rows) -> tuple[Chain, Rows]:
+def in_bfloat16(graph: Graph, rows: Samples) -> tuple[Graph, Samples]:
     """The network and its rows in bfloat16; losses are weighed in float64 as ever."""
-    layers = list(chain.to_module().to(torch.bfloat16))
-    return Chain.from_layers(layers), Rows(rows.x.bfloat16(), rows.targets, rows.weights, rows.loss)
+    layers = list(module_of(graph).to(torch.bfloat16))
+    return Graph.of(layers), Samples(rows.x.bfloat16(), rows.targets, rows.weights, rows.loss)
 
 
 def precision(repeats: int, device: str) -> Iterator[Result]:
     """TensorFloat-32 and bfloat16: faster by, off by, and whether others would be chosen."""
     for sizes, n_rows, _ in CASES:
-        _, chain, rows = example(sizes, n_rows, device)
-        small, small_rows = in_bfloat16(chain, rows)
+        _, graph, rows = example(sizes, n_rows, device)
+        small, small_rows = in_bfloat16(graph, rows)
 
-        def float32(c: Chain = chain, r: Rows = rows) -> torch.Tensor:
+        def float32(c: Graph = graph, r: Samples = rows) -> torch.Tensor:
             with tensor_float(False):
                 return every_neuron(c, r)
 
-        def tf32(c: Chain = chain, r: Rows = rows) -> torch.Tensor:
+        def tf32(c: Graph = graph, r: Samples = rows) -> torch.Tensor:
             with tensor_float(True):
                 return every_neuron(c, r)
 
-        def bfloat16(c: Chain = small, r: Rows = small_rows) -> torch.Tensor:
+        def bfloat16(c: Graph = small, r: Samples = small_rows) -> torch.Tensor:
             return every_neuron(c, r)
 
         sides: dict[str, Callable[[], torch.Tensor]] = {

@@ -6,14 +6,16 @@ import torch
 from torch import nn
 
 from benchmarks.prepared import Prepared
-from sklearn_mabprune.graph.graph import Chain, recover_chain
-from sklearn_mabprune.pruning.schedules import Budget
+from sklearn_mabprune.graph.graph import Graph
+from sklearn_mabprune.graph.module import module_of
+from sklearn_mabprune.graph.tracing import recover_graph
+from sklearn_mabprune.pruning.budget import Budget
 
 #: Halvings of the interval in which the ratio is looked for.
 _HALVINGS = 12
 
 
-def torch_pruning(ready: Prepared, budget: Budget, n_rows: int, seed: int) -> Chain:
+def torch_pruning(ready: Prepared, budget: Budget, n_rows: int, seed: int) -> Graph:
     """One step of ``BasePruner`` with ``GroupTaylorImportance``, everything else its default.
 
     It takes a ratio, the same for every layer, and rounds layer by layer: the largest ratio
@@ -31,14 +33,14 @@ def torch_pruning(ready: Prepared, budget: Budget, n_rows: int, seed: int) -> Ch
 
     Returns
     -------
-    Chain
+    Graph
     """
     rows = ready.pruning_rows(n_rows, seed)
 
-    def pruned(ratio: float) -> Chain:
+    def pruned(ratio: float) -> Graph:
         import torch_pruning as peer
 
-        module = ready.chain().to_module().train()
+        module = module_of(ready.graph())
         rows.loss(module(rows.x), rows.targets).mean().backward()
         last = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
         pruner = peer.pruner.BasePruner(
@@ -50,17 +52,17 @@ def torch_pruning(ready: Prepared, budget: Budget, n_rows: int, seed: int) -> Ch
         )
         pruner.step()
         with torch.no_grad():
-            return recover_chain(module.eval(), rows.x[:64])
+            return recover_graph(module.eval(), rows.x[:64])
 
     low, high = 0.0, 1.0
     found = pruned(low)
     for _ in range(_HALVINGS):
         ratio = (low + high) / 2
-        chain = pruned(ratio)
-        gone = budget.gone(chain.hidden_sizes)
+        graph = pruned(ratio)
+        gone = budget.gone(graph.sizes)
         # A ratio that would empty a layer removes nothing from it.
-        if budget.gone(found.hidden_sizes) <= gone <= budget.target:
-            low, found = ratio, chain
+        if budget.gone(found.sizes) <= gone <= budget.target:
+            low, found = ratio, graph
         else:
             high = ratio
     return found

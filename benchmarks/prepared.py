@@ -11,10 +11,11 @@ from sklearn.model_selection import train_test_split
 
 from benchmarks.data import DataSet
 from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
-from sklearn_mabprune.ablation.block import Rows
+from sklearn_mabprune.data.samples import Data, Samples
 from sklearn_mabprune.data.splitting import content_split
-from sklearn_mabprune.graph.graph import Chain, recover_chain
-from sklearn_mabprune.training.initial import Data, rows_of, train
+from sklearn_mabprune.graph.graph import Graph
+from sklearn_mabprune.graph.tracing import recover_graph
+from sklearn_mabprune.training.initial import samples_of, train
 from sklearn_mabprune.training.predicting import network_outputs
 
 
@@ -76,20 +77,20 @@ class Prepared:
         net = train(net, fitted, validation, seed)
         return cls(net, fitted, validation, Data(score_X, score_y, None, n_outputs))
 
-    def chain(self) -> Chain:
-        """The trained network as a chain."""
-        return recover_chain(self.net.module_, rows_of(self.net, self.fitted).x[:64])
+    def graph(self) -> Graph:
+        """The trained network as a graph."""
+        return recover_graph(self.net.module_, samples_of(self.net, self.fitted).x[:64])
 
-    def pruning_rows(self, most: int, seed: int) -> Rows:
+    def pruning_rows(self, most: int, seed: int) -> Samples:
         """At most so many of the training rows, in their order."""
-        rows = rows_of(self.net, self.fitted)
+        rows = samples_of(self.net, self.fitted)
         index = np.random.default_rng(seed).permutation(len(rows))[:most]
         return rows.at(torch.as_tensor(np.sort(index)))
 
 
-def points(net: Any, chain: Any, data: Data) -> float:
+def points(net: Any, graph: Any, data: Data) -> float:
     """Accuracy or R2, in points."""
-    outputs = network_outputs(net, chain.forward, data.x)
+    outputs = network_outputs(net, graph.forward, data.x)
     if data.y.ndim == 1:
         return 100 * float(np.mean(outputs.argmax(axis=1) == data.y))
     return 100 * float(1 - np.mean((outputs - data.y) ** 2) / np.var(data.y))

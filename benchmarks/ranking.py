@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.prepared import Prepared
+from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.ablation.block import Block
-from sklearn_mabprune.ablation.compensation import make_ablation
 from sklearn_mabprune.ablation.estimates import estimate
-from sklearn_mabprune.graph.units import NeuronTable
+from sklearn_mabprune.ablation.statistics import AblationStatistics
+from sklearn_mabprune.graph.units import UnitTable
 from sklearn_mabprune.policies import POLICIES
 from sklearn_mabprune.pruning.pulls import Pulled
 from sklearn_mabprune.pruning.search import Search
@@ -38,17 +39,16 @@ class Frozen:
     @classmethod
     def of(cls, ready: Prepared, n_rows: int, seed: int) -> Frozen:
         """Measure all."""
-        chain, rows = ready.chain(), ready.pruning_rows(n_rows, seed)
+        graph, rows = ready.graph(), ready.pruning_rows(n_rows, seed)
         order = np.random.default_rng(seed).permutation(len(rows))
         n_blocks = len(rows) // BLOCK_ROWS
         rows = rows.at(torch.as_tensor(order[: n_blocks * BLOCK_ROWS]))
-        with torch.inference_mode():
-            hidden, _ = chain.activations(rows.x)
-            ablations = [make_ablation("least_squares", a, rows.weights, 1e-3) for a in hidden]
-        whole = Block(chain, rows, ablations)
+        activations = Activations(graph, rows)
+        ablations = AblationStatistics("least_squares", 1e-3).update(activations)
+        whole = Block(activations, ablations)
         parts = [slice(k * BLOCK_ROWS, (k + 1) * BLOCK_ROWS) for k in range(n_blocks)]
-        blocks = [Block(chain, rows.at(part), ablations) for part in parts]
-        sizes = chain.hidden_sizes
+        blocks = [Block(activations.at(part), ablations) for part in parts]
+        sizes = graph.sizes
         increase = [
             torch.cat([block.loss_increase(k, torch.arange(n)) for k, n in enumerate(sizes)])
             for block in blocks
@@ -58,7 +58,7 @@ class Frozen:
             kind: estimate(whole, kind, generator, parts).numpy() for kind in ("linear", "fisher")
         }
         arms = np.arange(sum(sizes))
-        return cls(torch.stack(increase).numpy(), estimates, NeuronTable(sizes).layer(arms))
+        return cls(torch.stack(increase).numpy(), estimates, UnitTable(sizes).group(arms))
 
 
 class FrozenPulls:

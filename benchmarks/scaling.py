@@ -31,13 +31,14 @@ from torch import nn
 from benchmarks import naive
 from benchmarks.memory import peak
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
-from sklearn_mabprune.ablation.block import Rows
-from sklearn_mabprune.data.losses import RowLoss
+from sklearn_mabprune.ablation.activations import Activations
+from sklearn_mabprune.data.losses import SampleLoss
+from sklearn_mabprune.data.samples import Samples
 from sklearn_mabprune.estimators.parameters import resolve_policy
-from sklearn_mabprune.graph.graph import Chain, recover_chain
-from sklearn_mabprune.pruning.forecast import forecast
-from sklearn_mabprune.pruning.path import PathOptions, Walk, pruning_path
-from sklearn_mabprune.pruning.schedules import Budget
+from sklearn_mabprune.graph.graph import Graph
+from sklearn_mabprune.graph.tracing import recover_graph
+from sklearn_mabprune.pruning.budget import Budget
+from sklearn_mabprune.pruning.path import PathOptions, Surroundings, Walk, pruning_path
 from sklearn_mabprune.training.initial import Data, train
 
 RESULTS = Path(__file__).parent / "results"
@@ -45,43 +46,35 @@ PLOT = Path(__file__).parents[1] / "docs" / "_static"
 N_FEATURES, N_OUTPUTS, N_ROWS = 50, 10, 4096
 FIELDS = (
     "sweep", "value", "hidden", "rows", "seconds", "rounds", "pulls", "evaluations", "backward",
-    "factorisations", "forecast", "peak_mib", "device",
+    "factorisations", "peak_mib", "device",
 )  # fmt: skip
 
 
-def prune(chain: Chain, rows: Rows, device: str) -> Walk:
+def prune(graph: Graph, rows: Samples, device: str) -> Walk:
     """The path to 75 % with default parameters."""
-    used, budget, options = defaults(chain)
+    used = MABPrunedClassifier().get_params(deep=False)
+    names = set(PathOptions.__dataclass_fields__) & set(used)
     # As the estimator does: more rows than that are left out before anything is measured.
     if len(rows) > used["max_pruning_rows"]:
         rows = rows.at(torch.randperm(len(rows))[: used["max_pruning_rows"]].to(device))
     return pruning_path(
-        chain,
-        rows,
+        Activations(graph, rows),
         resolve_policy(used["policy"]),
-        budget,
-        options,
-        score=lambda _: 0.0,
+        Budget.of(0.75, "neurons", graph.sizes, graph.cost, used["min_neurons"]),
+        PathOptions(**{name: used[name] for name in names}),
+        Surroundings(score=lambda _: 0.0),
         seed=0,
     )
 
 
-def defaults(chain: Chain) -> tuple[dict[str, Any], Budget, PathOptions]:
-    """The estimator's parameters, and what they mean for a path to 75 % of a network."""
-    used = MABPrunedClassifier().get_params(deep=False)
-    names = set(PathOptions.__dataclass_fields__) & set(used)
-    budget = Budget.of(0.75, "neurons", chain.hidden_sizes, chain.cost, used["min_neurons"])
-    return used, budget, PathOptions(**{name: used[name] for name in names})
-
-
-def made(hidden: tuple[int, ...], n_rows: int, device: str) -> tuple[Chain, Rows]:
+def made(hidden: tuple[int, ...], n_rows: int, device: str) -> tuple[Graph, Samples]:
     """A random network and rows that it labels itself."""
     module = naive.network((N_FEATURES, *hidden, N_OUTPUTS), device)
     x = torch.randn(n_rows, N_FEATURES, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.no_grad():
         y = torch.cat([module(part).argmax(1) for part in x.split(8192)])
     weights = torch.ones(n_rows, dtype=torch.float64, device=device)
-    return recover_chain(module, x[:64]), Rows(x, y, weights, RowLoss(nn.CrossEntropyLoss()))
+    return recover_graph(module, x[:64]), Samples(x, y, weights, SampleLoss(nn.CrossEntropyLoss()))
 
 
 def sweeps(most: int) -> dict[str, list[tuple[int, tuple[int, ...], int]]]:
@@ -104,20 +97,12 @@ def measure(names: list[str], most: int, limit: float, device: str) -> Iterator[
             if len(before) > 1 and before[-1] ** 2 / before[-2] > limit:
                 print(f"{name} {value}: left out, about {before[-1] ** 2 / before[-2]:,.0f} s")
                 break
-            chain, rows = made(hidden, n_rows, device)
+            graph, rows = made(hidden, n_rows, device)
             # Processor time: on one thread that of a machine with nothing else to do.
             now = time.process_time if device == "cpu" else time.perf_counter
-            used, budget, options = defaults(chain)
-            expected = forecast(
-                chain,
-                rows.at(slice(used["max_pruning_rows"])),
-                options,
-                budget,
-                resolve_policy(used["policy"]),
-            )
             forget_peak()
             started = now()
-            walk = prune(chain, rows, device)
+            walk = prune(graph, rows, device)
             before.append(now() - started)
             yield {
                 "sweep": name,
@@ -130,7 +115,6 @@ def measure(names: list[str], most: int, limit: float, device: str) -> Iterator[
                 "evaluations": sum(step.n_evaluations for step in walk.steps),
                 "backward": sum(step.n_backward for step in walk.steps),
                 "factorisations": max(walk.n_factorisations),
-                "forecast": round(expected, 2),
                 "peak_mib": round(peak() / 2**20),
                 "device": device,
             }
@@ -205,24 +189,23 @@ def refresh(shares: tuple[float, ...] = (0.02, 0.1, 0.2, 0.5, 1.0)) -> None:
         data = [Data(X[side], y[side], None, 10) for side in (inside, outside)]
         net = train(net, data[0], data[1], seed)
         x, targets = torch.from_numpy(X[inside]), torch.from_numpy(y[inside])
-        rows = Rows(
-            x, targets, torch.ones(len(x), dtype=torch.float64), RowLoss(nn.CrossEntropyLoss())
+        rows = Samples(
+            x, targets, torch.ones(len(x), dtype=torch.float64), SampleLoss(nn.CrossEntropyLoss())
         )
-        chain = recover_chain(net.module_, x[:64])
+        graph = recover_graph(net.module_, x[:64])
         held_out, wanted = torch.from_numpy(X[outside]), torch.from_numpy(y[outside])
 
-        def accuracy(chain: Chain, x: torch.Tensor = held_out, y: torch.Tensor = wanted) -> float:
-            return float((chain.forward(x).argmax(1) == y).double().mean())
+        def accuracy(graph: Graph, x: torch.Tensor = held_out, y: torch.Tensor = wanted) -> float:
+            return float((graph.forward(x).argmax(1) == y).double().mean())
 
         for share in shares:
             walk = pruning_path(
-                chain,
-                rows,
+                Activations(graph, rows),
                 resolve_policy(MABPrunedClassifier().policy),
-                Budget.of(0.9, "neurons", chain.hidden_sizes, chain.cost, 1),
+                Budget.of(0.9, "neurons", graph.sizes, graph.cost, 1),
                 PathOptions(refresh=share),
-                score=accuracy,
-                seed=seed,
+                Surroundings(score=accuracy),
+                seed,
             )
             sizes = np.array([sum(step.sizes) for step in walk.steps])
             near = [int(np.argmin(abs(sizes - left * sizes[0]))) for left in (0.5, 0.25, 0.1)]

@@ -37,10 +37,13 @@ from torch import nn
 from benchmarks import gpu, naive, timing
 from benchmarks.timing import Result, in_turns, milliseconds
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
-from sklearn_mabprune.ablation.block import Block, LayerStatistics, Rows
-from sklearn_mabprune.ablation.compensation import ABLATIONS
-from sklearn_mabprune.data.losses import RowLoss
-from sklearn_mabprune.graph.graph import recover_chain
+from sklearn_mabprune.ablation.activations import Activations
+from sklearn_mabprune.ablation.block import Block
+from sklearn_mabprune.ablation.compensation import ABLATIONS, ZeroAblation
+from sklearn_mabprune.ablation.statistics import AblationStatistics
+from sklearn_mabprune.data.losses import SampleLoss
+from sklearn_mabprune.data.samples import Samples
+from sklearn_mabprune.graph.tracing import recover_graph
 
 #: Layers, rows of the batch, bounds for zero and for least-squares ablation.
 PULLS = (
@@ -85,15 +88,22 @@ def pulls(
     source = torch.Generator().manual_seed(1)
     x = torch.randn(n_rows, sizes[0], generator=source).to(device)
     y = torch.randint(sizes[-1], (n_rows,), generator=source).to(device)
-    rows = Rows(
-        x, y, torch.ones(n_rows, dtype=torch.float64, device=device), RowLoss(nn.CrossEntropyLoss())
+    rows = Samples(
+        x,
+        y,
+        torch.ones(n_rows, dtype=torch.float64, device=device),
+        SampleLoss(nn.CrossEntropyLoss()),
     )
-    chain = recover_chain(module, x)
-    units = [torch.arange(size, device=device) for size in chain.hidden_sizes]
-    frozen = {name: LayerStatistics(name, 1e-3).update(chain, rows) for name in ABLATIONS}
+    graph = recover_graph(module, x)
+    units = [torch.arange(size, device=device) for size in graph.sizes]
+
+    def statistics(name: str) -> list[ZeroAblation]:
+        return AblationStatistics(name, 1e-3).update(Activations(graph, rows))
+
+    frozen = {name: statistics(name) for name in ABLATIONS}
 
     def batched(name: str) -> torch.Tensor:
-        block = Block(chain, rows, frozen[name])
+        block = Block(Activations(graph, rows), frozen[name])
         return torch.cat([block.loss_increase(k, each) for k, each in enumerate(units)])
 
     found = in_turns(
@@ -101,7 +111,7 @@ def pulls(
             "naive": lambda: naive.mask_forward_restore(module, x, y),
             "zero": lambda: batched("zero"),
             "least_squares": lambda: batched("least_squares"),
-            "statistics": lambda: LayerStatistics("least_squares", 1e-3).update(chain, rows),
+            "statistics": lambda: statistics("least_squares"),
         },
         repeats,
         device,

@@ -22,16 +22,21 @@ from benchmarks.peers import torch_pruning
 from benchmarks.prepared import Prepared, points
 from benchmarks.ranking import FrozenPulls
 from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
-from sklearn_mabprune.ablation.block import Block, LayerStatistics
+from sklearn_mabprune.ablation.activations import Activations
+from sklearn_mabprune.ablation.block import Block
+from sklearn_mabprune.ablation.statistics import AblationStatistics
 from sklearn_mabprune.estimators.parameters import resolve_policy
-from sklearn_mabprune.graph.graph import Chain, recover_chain
-from sklearn_mabprune.graph.units import NeuronTable
+from sklearn_mabprune.graph.graph import Graph
+from sklearn_mabprune.graph.tracing import recover_graph
+from sklearn_mabprune.graph.units import UnitTable
 from sklearn_mabprune.policies import UCB1
-from sklearn_mabprune.pruning.path import PathOptions, pruning_path, remove_together
-from sklearn_mabprune.pruning.schedules import Budget, choose_removals, share_evenly
+from sklearn_mabprune.pruning.budget import Budget
+from sklearn_mabprune.pruning.path import PathOptions, Surroundings, pruning_path
+from sklearn_mabprune.pruning.removal import remove_together
+from sklearn_mabprune.pruning.schedules import choose_removals, spread_evenly
 from sklearn_mabprune.pruning.search import Search
 from sklearn_mabprune.training.fine_tuning import FineTuning, fine_tune, validation_losses
-from sklearn_mabprune.training.initial import rows_of, train
+from sklearn_mabprune.training.initial import samples_of, train
 from sklearn_mabprune.training.rebuilding import net_around
 
 SHARES = (0.5, 0.75, 0.9)
@@ -55,36 +60,36 @@ class Cell:
     teacher: torch.Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rows = rows_of(self.ready.net, self.ready.fitted)
-        self.validation = rows_of(self.ready.net, self.ready.validation)
-        self.chain = self.ready.chain()
+        self.rows = samples_of(self.ready.net, self.ready.fitted)
+        self.validation = samples_of(self.ready.net, self.ready.validation)
+        self.graph = self.ready.graph()
         self.epochs = len(self.ready.net.history)
         self.losses = validation_losses(self.ready.net.module_, self.validation)
         with torch.no_grad():
-            self.teacher = self.chain.forward(self.rows.x)
+            self.teacher = self.graph.forward(self.rows.x)
 
     def budget(self, share: float, unit: str) -> Budget:
         """What is to go."""
-        return Budget.of(share, unit, self.chain.hidden_sizes, self.chain.cost, 1)
+        return Budget.of(share, unit, self.graph.sizes, self.graph.cost, 1)
 
-    def score(self, net: Any, chain: Chain) -> float:
+    def score(self, net: Any, graph: Graph) -> float:
         """Points on rows that no fit has seen."""
-        return points(net, chain, self.ready.scored)
+        return points(net, graph, self.ready.scored)
 
-    def row(self, chain: Chain, score: float, **facts: Any) -> dict[str, Any]:
+    def row(self, graph: Graph, score: float, **facts: Any) -> dict[str, Any]:
         """A row of results about a network."""
-        parameters, macs = chain.cost()
+        parameters, macs = graph.cost()
         return {
             **facts,
             "score": round(score, 4),
-            "neurons": sum(chain.hidden_sizes),
+            "neurons": sum(graph.sizes),
             "parameters": parameters,
             "macs": macs,
         }
 
-    def chain_of(self, net: Any) -> Chain:
+    def graph_of(self, net: Any) -> Graph:
         """The network of a net."""
-        return recover_chain(net.module_, self.rows.x[:64])
+        return recover_graph(net.module_, self.rows.x[:64])
 
 
 @dataclass(frozen=True)
@@ -94,28 +99,27 @@ class Pruning:
     policy: Any
     options: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, cell: Cell, share: float, unit: str) -> Chain:
+    def __call__(self, cell: Cell, share: float, unit: str) -> Graph:
         """The network at the end of the path."""
         walk = pruning_path(
-            cell.chain,
-            cell.ready.pruning_rows(PRUNING_ROWS, cell.seed),
+            Activations(cell.graph, cell.ready.pruning_rows(PRUNING_ROWS, cell.seed)),
             resolve_policy(self.policy),
             cell.budget(share, unit),
             replace(PathOptions(), **self.options),
-            score=lambda chain: 0.0,
-            seed=cell.seed,
+            Surroundings(score=lambda graph: 0.0),
+            cell.seed,
         )
-        last = walk.steps[-1].chain
+        last = walk.steps[-1].graph
         assert last is not None
         return last
 
 
-def peer(cell: Cell, share: float, unit: str) -> Chain:
+def peer(cell: Cell, share: float, unit: str) -> Graph:
     """Torch-Pruning's Taylor pruner."""
     return torch_pruning(cell.ready, cell.budget(share, unit), PRUNING_ROWS, cell.seed)
 
 
-def unpaired(cell: Cell, share: float, unit: str) -> Chain:
+def unpaired(cell: Cell, share: float, unit: str) -> Graph:
     """The paper's method with masked losses for rewards: nothing is subtracted.
 
     Every neuron meets the mini-batches in an order of its own, so that how hard a batch is
@@ -124,26 +128,27 @@ def unpaired(cell: Cell, share: float, unit: str) -> Chain:
     rows = cell.ready.pruning_rows(PRUNING_ROWS, cell.seed)
     draws, order = (np.random.default_rng(s) for s in np.random.SeedSequence(cell.seed).spawn(2))
     rows = rows.at(torch.as_tensor(order.permutation(len(rows))))
-    ablations = LayerStatistics("zero", 0.0).update(cell.chain, rows)
+    activations = Activations(cell.graph, rows)
+    ablations = AblationStatistics("zero", 0.0).update(activations)
     losses = []
     for first in range(0, len(rows), MINI_BATCH):
-        block = Block(cell.chain, rows.at(slice(first, first + MINI_BATCH)), ablations)
+        block = Block(activations.at(slice(first, first + MINI_BATCH)), ablations)
         increase = [
-            block.loss_increase(layer, torch.arange(size))
-            for layer, size in enumerate(cell.chain.hidden_sizes)
+            block.loss_increase(number, torch.arange(size))
+            for number, size in enumerate(cell.graph.sizes)
         ]
         losses.append(block.mean_loss + torch.cat(increase).numpy())
-    table = NeuronTable(cell.chain.hidden_sizes)
+    table = UnitTable.of(cell.graph.groups)
     arms = np.arange(len(table))
     budget = cell.budget(share, unit)
     n_told = budget.target if unit == "neurons" else len(arms)
-    search = Search(UCB1(), arms, draws, groups=table.layer(arms))
+    search = Search(UCB1(), arms, draws, groups=table.group(arms))
     source = _UnpairedPulls(np.stack(losses), order)
     pulls = int(PathOptions().pulls_per_neuron * n_told)
     ranked = search.run_round(source, len(arms), pulls, np.ones(len(arms)))
-    ranked = share_evenly(ranked, table.layer(ranked), table.original_sizes, table.sizes)
-    gone = choose_removals(ranked, table.layer(ranked), table.sizes, len(arms), 1, budget)
-    return remove_together(cell.chain, table, gone, ablations)
+    ranked = spread_evenly(ranked, table.group(ranked), table.original_sizes, table.sizes)
+    gone = choose_removals(ranked, table.group(ranked), table.sizes, len(arms), 1, budget)
+    return remove_together(activations, table, gone, ablations).graph
 
 
 class _UnpairedPulls(FrozenPulls):
@@ -154,7 +159,7 @@ class _UnpairedPulls(FrozenPulls):
         self.done = np.zeros(losses.shape[1], dtype=np.intp)
 
 
-Method = Callable[[Cell, float, str], Chain]
+Method = Callable[[Cell, float, str], Graph]
 
 #: The nine of the tests are these and the unpruned network.
 MAIN: dict[str, Method] = {
@@ -216,10 +221,10 @@ def pruned_rows(
 ) -> Iterator[dict[str, Any]]:
     """Rows of one method: as pruned, and fine-tuned for these epochs, by share, if any."""
     for share in SHARES:
-        chain, row = pruned_row(cell, method, share, unit)
+        graph, row = pruned_row(cell, method, share, unit)
         yield row
         if epochs is not None:
-            yield tuned_row(cell, chain, share, epochs[share])
+            yield tuned_row(cell, graph, share, epochs[share])
 
 
 def default_rows(
@@ -233,21 +238,21 @@ def default_rows(
     and fine-tuning together, and as ``_short`` those of fine-tuning alone.
     """
     for share in SHARES:
-        chain, row = pruned_row(cell, method, share, unit)
-        tuned = tuned_row(cell, chain, share)
+        graph, row = pruned_row(cell, method, share, unit)
+        tuned = tuned_row(cell, graph, share)
         yield row | {"method": "default"}
         yield tuned | {"method": "default"}
         for suffix, epochs in (("", cell.epochs + tuned["epochs"]), ("_short", tuned["epochs"])):
             for name in scratch:
-                row = scratch_row(cell, chain.hidden_sizes, epochs, cosine=name != "scratch")
+                row = scratch_row(cell, graph.sizes, epochs, cosine=name != "scratch")
                 yield row | {"method": f"{name}{suffix}", "removed": share}
 
 
 def unpruned_rows(cell: Cell) -> Iterator[dict[str, Any]]:
     """The trained network, and what fine-tuning on labels does for it."""
-    score = cell.score(cell.ready.net, cell.chain)
-    yield cell.row(cell.chain, score, removed=0.0, tuned=0, epochs=cell.epochs, seconds=0.0)
-    yield tuned_row(cell, cell.chain, 0.0, distillation=0.0)
+    score = cell.score(cell.ready.net, cell.graph)
+    yield cell.row(cell.graph, score, removed=0.0, tuned=0, epochs=cell.epochs, seconds=0.0)
+    yield tuned_row(cell, cell.graph, 0.0, distillation=0.0)
 
 
 def tuned_default_rows(
@@ -258,18 +263,18 @@ def tuned_default_rows(
         yield tuned_row(cell, MAIN["default"](cell, share, "neurons"), share, epochs[share], **way)
 
 
-def pruned_row(cell: Cell, method: Method, share: float, unit: str) -> tuple[Chain, dict[str, Any]]:
+def pruned_row(cell: Cell, method: Method, share: float, unit: str) -> tuple[Graph, dict[str, Any]]:
     """A network as the method leaves it, and its row."""
     started = time.process_time()
-    chain = method(cell, share, unit)
+    graph = method(cell, share, unit)
     seconds = time.process_time() - started
-    score = cell.score(cell.ready.net, chain)
-    return chain, cell.row(chain, score, removed=share, tuned=0, epochs=0, seconds=seconds)
+    score = cell.score(cell.ready.net, graph)
+    return graph, cell.row(graph, score, removed=share, tuned=0, epochs=0, seconds=seconds)
 
 
 def tuned_row(
     cell: Cell,
-    chain: Chain,
+    graph: Graph,
     share: float,
     epochs: int | None = None,
     lr: float | str = "auto",
@@ -281,7 +286,7 @@ def tuned_row(
     cycles, so that no method is trained for longer than the default.
     """
     started = time.process_time()
-    net, done = net_around(cell.ready.net, chain), [0]
+    net, done = net_around(cell.ready.net, graph), [0]
     options = FineTuning.of("auto", cell.epochs, lr, distillation, 2.0)
     if epochs is not None:
         ends = accumulate(options.cycles)
@@ -298,9 +303,9 @@ def tuned_row(
         cell.losses if epochs is None else None,
     )
     seconds = time.process_time() - started
-    chain = cell.chain_of(net)
-    score = cell.score(net, chain)
-    return cell.row(chain, score, removed=share, tuned=1, epochs=done[-1], seconds=seconds)
+    graph = cell.graph_of(net)
+    score = cell.score(net, graph)
+    return cell.row(graph, score, removed=share, tuned=1, epochs=done[-1], seconds=seconds)
 
 
 def scratch_row(cell: Cell, sizes: tuple[int, ...], epochs: int, *, cosine: bool) -> dict[str, Any]:
@@ -314,5 +319,5 @@ def scratch_row(cell: Cell, sizes: tuple[int, ...], epochs: int, *, cosine: bool
     started = time.process_time()
     net = train(net, cell.ready.fitted, cell.ready.validation, 1000 + cell.seed)
     seconds = time.process_time() - started
-    chain = cell.chain_of(net)
-    return cell.row(chain, cell.score(net, chain), tuned=1, epochs=epochs, seconds=seconds)
+    graph = cell.graph_of(net)
+    return cell.row(graph, cell.score(net, graph), tuned=1, epochs=epochs, seconds=seconds)

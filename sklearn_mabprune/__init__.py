@@ -10,9 +10,11 @@ from .estimators.regressor import MABPrunedRegressor
 from .exceptions import ModelFileError, PruningWarning, UnsupportedModuleError
 from .pipelines.onnx import pipeline_to_onnx, register_onnx_converters
 from .pipelines.tabular import make_tabular_pipeline
-from .reports.report import PruningPath, PruningReport
-from .training.auto_size import WeightedLossMixin
-from .training.nets import MLP, MLPNetClassifier, MLPNetRegressor
+from .reports.path_record import PruningPath
+from .reports.report import PruningReport
+from .training.mlp import MLP
+from .training.nets import MLPNetClassifier, MLPNetRegressor
+from .training.weighted_loss import WeightedLossMixin
 from .version import __version__
 
 __all__ = [

@@ -35,37 +35,33 @@ ALLOWED: dict[str, set[str]] = {
     "criteria": {"utils"},
     "displays": {"utils"},
     "data": _GROUND,
-    "graph.kinds": _GROUND,
+    "graph.kinds": {*_GROUND, "data"},
     "graph": {*_GROUND, "data", "graph.kinds"},
-    # Until activations have left the rows.
-    "data.rows": {*_GROUND, "data", "graph", "graph.kinds"},
-    "training": {*_GROUND, "data", "data.rows", "graph", "graph.kinds"},
-    "ablation": {*_GROUND, "data", "data.rows", "graph", "graph.kinds"},
+    "training": {*_GROUND, "data", "graph", "graph.kinds"},
+    "ablation": {*_GROUND, "data", "graph", "graph.kinds"},
     "pruning": {
-        *_GROUND, "data", "data.rows", "graph", "graph.kinds", "ablation", "policies", "criteria",
+        *_GROUND, "data", "graph", "graph.kinds", "ablation", "policies", "criteria",
     },
     "reports": {*_GROUND, "data", "graph", "pruning"},
     "export": {
         *_GROUND, "data", "graph", "graph.kinds", "training", "reports", "policies", "criteria",
     },
     "estimators": {
-        *_GROUND, "data", "data.rows", "graph", "graph.kinds", "training", "ablation", "pruning",
+        *_GROUND, "data", "graph", "graph.kinds", "training", "ablation", "pruning",
         "reports", "export", "policies", "criteria",
     },
     "pipelines": {*_GROUND, "estimators", "export"},
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.
-WITHOUT_TORCH = ("policies", "criteria", "pruning.search", "pruning.rewards", "pruning.schedules")
+WITHOUT_TORCH = (
+    "policies",
+    "criteria",
+    *(f"pruning.{name}" for name in ("search", "rewards", "schedules", "budget")),
+)
 
 # The one file that uses private names of other packages.
 COMPAT = "utils/compat.py"
-
-# Until the graph has kinds of Dropout, and takes compiled modules apart through that file.
-PRIVATE_STILL = {
-    "torch.nn.modules.dropout._DropoutNd": {"export/torch_layers.py", "training/fine_tuning.py"},
-    "_orig_mod": {"graph/graph.py"},
-}
 
 MAX_LINES = 400
 
@@ -128,8 +124,6 @@ def _reaches_no_torch(name: str) -> bool:
 
 def _wing(name: str) -> str:
     """The wing that a module stands in."""
-    if name == "data.rows":
-        return name
     return "graph.kinds" if name.startswith("graph.kinds") else name.split(".")[0]
 
 
@@ -190,11 +184,7 @@ def test_private_names_of_others_stand_in_one_file() -> None:
     }
     used = {name for path, name in found if path == COMPAT}
     assert used >= {"sklearn.base._fit_context", "_params_to_validate"}, "the check sees them"
-    wrong = {
-        (path, name)
-        for path, name in found
-        if path != COMPAT and path not in PRIVATE_STILL.get(name, ())
-    }
+    wrong = {(path, name) for path, name in found if path != COMPAT}
     assert not wrong, f"private names outside {COMPAT}: {sorted(wrong)}"
 
 

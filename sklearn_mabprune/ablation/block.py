@@ -1,196 +1,124 @@
-"""How much the loss rises when neurons are ablated: many neurons at once, in chunks.
+"""How much the loss rises when units are ablated: many units at once, in chunks.
 
-Ablating neuron j of a layer moves the next pre-activations by a rank-1 term, so the rows
-run through the network once, and only what stands behind the layer runs again for each
-neuron.
+Ablating unit j of a group moves what its reader returns by a rank-1 term, so the samples run
+through the network once, and only what is downstream of the reader runs again for each unit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.rows import Rows, losses_across
-from ..graph.graph import Chain
-from ..graph.kinds.registry import LinearKind, run_across
-from .compensation import ZeroAblation, make_ablation
-from .fast_paths import Suffix
-
-#: Largest temporary, in numbers: what fits a processor's cache, and what keeps a GPU busy.
-CHUNK = {"cpu": 2**19, "cuda": 2**25}
+from .activations import Activations, sample_losses
+from .chunks import chunk_for
+from .compensation import ZeroAblation
+from .fast_paths import FastPaths
 
 
 class Block:
-    """One block of rows run through one network, ready to measure ablations on.
+    """One block of samples run through one network, ready to measure ablations on.
 
     Parameters
     ----------
-    chain : Chain
-        The network as it stands.
-    rows : Rows
-        Of the block.
+    activations : Activations
+        The network as it stands, on the block's samples.
     ablations : list of ZeroAblation
-        One a hidden layer, frozen.
+        One for each group, frozen.
     chunk : int, optional
-        Largest temporary, in numbers, but at least one row of the widest layer.  It
+        Largest temporary, in numbers, but at least one sample of the widest layer.  It
         changes speed and memory, not the result.
 
     Attributes
     ----------
-    hidden, behind : list of Tensor of shape (n_rows, width)
-        Activations of every hidden layer, pre-activations of the Linear behind each.
+    base : Tensor of float64, shape (n_samples,)
+        Loss of each sample as it is.
+    weight : float
+        Sum of the sample weights.
+    mean_loss : float
+        Weighted mean loss.
 
     Notes
     -----
-    On top of temporaries come the block's own activations (its rows times the sum of the
-    layers' widths), and while a layer is measured a matrix of the size of its `P`.
+    On top of temporaries come the block's own activations (its samples times the sum of the
+    groups' sizes), and while a group is measured a matrix of the size of its `P`.
     """
 
     def __init__(
-        self, chain: Chain, rows: Rows, ablations: Sequence[ZeroAblation], chunk: int | None = None
+        self, activations: Activations, ablations: Sequence[ZeroAblation], chunk: int | None = None
     ):
-        self.chain = chain
-        self.rows = rows
+        self.graph, self.samples = activations.graph, activations.samples
         self.ablations = ablations
-        self.chunk = chunk or CHUNK.get(chain.device.type, CHUNK["cuda"])
+        self.chunk = chunk or chunk_for(self.graph.device)
+        # Kept while the block is there, however large.
+        self.values = activations.values()
+        self.logits = self.values[self.graph.logits]
         with torch.inference_mode():
-            trace = rows.traced(chain)
-            self._hidden, self._behind = trace.hidden, trace.behind
-            self.base = losses_across(chain, self._behind[-1], rows.targets, rows.loss)
-            self.weight = float(rows.weights.sum())
-            self.mean_loss = float(self.base @ rows.weights) / self.weight
-        self._suffixes: dict[int, Suffix] = {}
+            self.base = self._losses(self.logits)
+            self.weight = float(self.samples.weights.sum())
+            self.mean_loss = float(self.base @ self.samples.weights) / self.weight
+        self._paths: dict[int, FastPaths] = {}
 
-    @property
-    def across(self) -> tuple[list[Tensor], list[Tensor]]:
-        """:attr:`hidden` and :attr:`behind` with the rows in columns, each (width, n_rows)."""
-        return self._hidden, self._behind
+    def _losses(self, logits: Tensor) -> Tensor:
+        return sample_losses(self.graph, logits, self.samples.targets, self.samples.loss)
 
-    @property
-    def hidden(self) -> list[Tensor]:
-        """Activations of each hidden layer, (n_rows, width)."""
-        return [activations.T for activations in self._hidden]
-
-    @property
-    def behind(self) -> list[Tensor]:
-        """Pre-activations of the Linear behind each hidden layer, (n_rows, width)."""
-        return [z.T for z in self._behind]
-
-    def loss_increase(self, layer: int, units: Tensor) -> Tensor:
-        """Rise of the mean loss when each of these neurons alone is ablated.
+    def loss_increase(self, number: int, units: Tensor) -> Tensor:
+        """Rise of the mean loss when each of these units alone is ablated.
 
         Parameters
         ----------
-        layer : int
-            Hidden layer, from 0.
+        number : int
+            Of the group.
         units : Tensor of int, shape (n_units,)
-            Positions in the layer as it stands.
+            Positions in the group as it stands.
 
         Returns
         -------
         Tensor of float64, shape (n_units,)
-            Weighted mean over the block's rows of masked minus unmasked loss.
+            Weighted mean over the block's samples of masked minus unmasked loss.
         """
-        rows, hidden = self.rows, self._hidden[layer]
-        if layer not in self._suffixes:
-            self._suffixes[layer] = Suffix(
-                self.chain, layer, rows, self._behind[layer], self.base, self.chunk
+        hidden = self.values[self.graph.groups[number].value]
+        weights, ablation = self.samples.weights, self.ablations[number]
+        if number not in self._paths:
+            pre = self.values[self.graph.reader(self.graph.groups[number]).value]
+            self._paths[number] = FastPaths(
+                self.graph, self.samples, number, pre, self.base, self.chunk
             )
-        suffix, ablation = self._suffixes[layer], self.ablations[layer]
-        n_rows = len(rows)
-        at_once = max(1, self.chunk // max(hidden.shape[0], suffix.widest))
+        paths = self._paths[number]
+        n_samples = len(self.samples)
+        at_once = max(1, self.chunk // max(len(hidden), paths.widest))
         with torch.inference_mode():
-            if at_once >= n_rows:
-                residual = ablation.residual_across(hidden, units)
-                total = suffix.losses(units, residual, None, ablation.sparse) @ rows.weights
+            if at_once >= n_samples:
+                residual = ablation.residual(hidden, units)
+                total = paths.losses(units, residual, None, ablation.sparse) @ weights
             else:
-                total = rows.weights.new_zeros(len(units))
-                for first in range(0, n_rows, at_once):
+                total = weights.new_zeros(len(units))
+                for first in range(0, n_samples, at_once):
                     part = slice(first, first + at_once)
-                    residual = ablation.residual_across(hidden[:, part], units)
-                    losses = suffix.losses(units, residual, part, ablation.sparse)
-                    total += losses @ rows.weights[part]
+                    residual = ablation.residual(hidden[:, part], units)
+                    losses = paths.losses(units, residual, part, ablation.sparse)
+                    total += losses @ weights[part]
             return total / self.weight - self.mean_loss
 
     def loss_increase_together(self, units: Sequence[Tensor | None]) -> float:
-        """Rise of the mean loss when these neurons of all layers are ablated together.
+        """Rise of the mean loss when these units of all groups are ablated together.
 
         Parameters
         ----------
-        units : sequence of Tensor of int or None, one a hidden layer
-            Positions in each layer as it stands; None or empty: nothing of that layer.
+        units : sequence of Tensor of int or None, one for each group
+            Positions in each group as it stands; None or empty: nothing of that group.
         """
-        chain = self.chain
+        graph = self.graph
+        known = {graph.groups[0].value: self.values[graph.groups[0].value]}
         with torch.inference_mode():
-            z = self._hidden[0]
-            for layer, which in enumerate(units):
-                hidden = run_across(chain.stages[layer].after, z) if layer else z
-                following = chain.stages[layer + 1].linear
-                z = LinearKind.across(following, hidden)
+            for group, ablation, which in zip(graph.groups, self.ablations, units, strict=True):
+                reader = graph.reader(group)
+                found = graph.run(known, [group.value, reader.value], feature_major=True)
+                z = found[reader.value]
                 if which is not None and len(which):
-                    residual = self.ablations[layer].residual_together(hidden.T, which)
-                    z = z - LinearKind.enter_together(following, residual, which).T
-            losses = losses_across(chain, z, self.rows.targets, self.rows.loss)
-            return float((losses - self.base) @ self.rows.weights) / self.weight
-
-
-class LayerStatistics:
-    """The ablations of all layers, kept up to date over a path.
-
-    A removal down-dates its own layer.  Layers behind it become stale, since what they
-    read has changed; a layer's statistics are made anew when another share `refresh` of the
-    neurons before it is gone: five times over a whole path, by default.  What the first
-    layer reads never changes.
-
-    Parameters
-    ----------
-    name : {"least_squares", "mean", "zero"}
-    ridge : float
-        Share of the mean variance of a layer's activations.
-    refresh : float
-        Share of the original neurons in the layers before one.
-
-    Attributes
-    ----------
-    n_factorisations : list of int
-        How often each layer's statistics were made.
-    """
-
-    def __init__(self, name: str, ridge: float, refresh: float = 0.2):
-        self.name = name
-        self.ridge = ridge
-        self.refresh = refresh
-        self.ablations: list[ZeroAblation] = []
-        self.n_factorisations: list[int] = []
-        self._original: NDArray[np.intp] = np.empty(0, dtype=np.intp)
-        self._made_at: NDArray[np.intp] = self._original
-
-    def update(self, chain: Chain, rows: Rows) -> list[ZeroAblation]:
-        """Statistics for the network as it stands, made anew where they are stale."""
-        sizes = chain.hidden_sizes
-        # The first layer reads the features: nothing before it can go.
-        left = np.cumsum([1, *sizes[:-1]])
-        left[1:] -= 1
-        if not self.ablations:
-            # The list stays the same object: others hold it.
-            self.n_factorisations[:] = [0] * len(left)
-            self._original = left
-            self._made_at = np.full(len(left), -1)
-            self.ablations = [None] * len(left)  # type: ignore[list-item]
-        # The tiny amount keeps .8 of 20 neurons from being less than 16.
-        periods = np.floor((1 - left / self._original) / self.refresh + 1e-9).astype(np.intp)
-        stale = np.flatnonzero(periods > self._made_at)
-        if stale.size:
-            with torch.inference_mode():
-                hidden = rows.traced(chain).hidden
-                for layer in stale:
-                    self.ablations[layer] = make_ablation(
-                        self.name, hidden[layer].T, rows.weights, self.ridge
-                    )
-                    self.n_factorisations[layer] += 1
-                    self._made_at[layer] = periods[layer]
-        return self.ablations
+                    residual = ablation.residual_together(found[group.value], which)
+                    z = z - reader.kind.enter(reader.layer, residual, which)
+                known = {reader.value: z}
+            rise = self._losses(known[graph.logits]) - self.base
+            return float(rise @ self.samples.weights) / self.weight

@@ -1,12 +1,14 @@
-"""What a removal takes away, and what the rest of the layer does about it.
+"""What a removal takes away, and what the rest of the group does about it.
 
-Three ways to remove neuron j with activation a: take it as zero, as its mean, or as what
-the other neurons of its layer predict (least squares with ridge and intercept).  A pull
-measures exactly what the surgery will do, because both come from the same statistics,
-frozen for the round: the mean and P = (G + ridge I)^-1, with G the weighted covariance of
-the layer's activations.  The residual of neuron j alone is (a - mean) P[:, j] / P[j, j];
-of a set S removed together (a - mean) P[:, S] P[S, S]^-1; after S is gone P is down-dated
-to P[R, R] - P[R, S] P[S, S]^-1 P[S, R].
+Three ways to remove unit j with activation a: take it as zero, as its mean, or as what the
+other units of its group predict (least squares with ridge and intercept).  A pull measures
+exactly what the surgery will do, because both come from the same statistics, frozen for the
+round: the mean and P = (G + ridge I)^-1, with G the weighted covariance of the group's
+activations.  The residual of unit j alone is (a - mean) P[:, j] / P[j, j]; of a set S removed
+together (a - mean) P[:, S] P[S, S]^-1; after S is gone P is down-dated to
+P[R, R] - P[R, S] P[S, S]^-1 P[S, R].
+
+Activations and residuals are feature-major: a unit in each row, a sample in each column.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import torch
 from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
+from ..graph.kinds.base import Fold
+
 ABLATIONS = ("least_squares", "mean", "zero")
 
-# The least ridge, as a share and outright: without the first a layer wider than its rows
-# are many could not be factorised, without the second one whose units are all dead.
+# The least ridge, as a fraction and outright: without the first a group with more units than
+# samples could not be factorised, without the second one whose units are all dead.
 _RIDGE_FLOOR = 1e-10
 
 # Rows of a large matrix that are gone through at once.
@@ -26,16 +30,16 @@ _STRIP = 1024
 
 
 class ZeroAblation:
-    """A removed neuron's activation is taken as zero.  Also the base of the others.
+    """A removed unit's activation is taken as zero.  Also the base of the others.
 
     Parameters
     ----------
-    activations : Tensor of shape (n_rows, width)
-        Of one layer, on the rows that the statistics come from.
-    weights : Tensor of shape (n_rows,)
-        Row weights, summing to 1, float64.
+    activations : Tensor of shape (width, n_samples)
+        Of one group, on the samples that the statistics come from.
+    weights : Tensor of shape (n_samples,)
+        Sample weights that sum to 1, float64.
     ridge : float
-        Only least squares reads it.
+        Ignored except by least squares.
 
     Attributes
     ----------
@@ -46,21 +50,17 @@ class ZeroAblation:
     sparse = True
 
     def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
-        self.width = activations.shape[1]
+        self.width = len(activations)
 
     def residual(self, activations: Tensor, units: Tensor) -> Tensor:
-        """Ablated part of each unit's activation, each removed alone, (n_rows, n_units)."""
-        return self.residual_across(activations.T, units).T
-
-    def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
-        """As :meth:`residual`, from (width, n_rows) to (n_units, n_rows)."""
+        """Ablated part of each unit's activation, each removed alone, (n_units, n_samples)."""
         return activations.index_select(0, units)
 
     def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
-        """Ablated part of these units' activations, removed together, (n_rows, n_units)."""
-        return activations[:, units]
+        """Ablated part of these units' activations, removed together, (n_units, n_samples)."""
+        return self.residual(activations, units)
 
-    def fold(self, units: Tensor) -> tuple[Tensor | None, Tensor] | None:
+    def fold(self, units: Tensor) -> Fold:
         """Slopes (n_kept, n_removed) and constants (n_removed,) that predict the removed."""
         return None
 
@@ -70,24 +70,20 @@ class ZeroAblation:
 
 
 class MeanAblation(ZeroAblation):
-    """A removed neuron's activation is taken as its mean, which goes into the next bias."""
+    """A removed unit's activation is taken as its mean, which goes into the readers' biases."""
 
     sparse = False
 
     def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
         super().__init__(activations, weights)
-        self.mean = weights @ activations.double()
+        self.mean = activations.double() @ weights
 
-    def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
+    def residual(self, activations: Tensor, units: Tensor) -> Tensor:
         """Activation minus its mean."""
         mean = self.mean[units].to(activations.dtype)
         return activations.index_select(0, units) - mean[:, None]
 
-    def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
-        """Activation minus its mean."""
-        return self.residual(activations, units)
-
-    def fold(self, units: Tensor) -> tuple[Tensor | None, Tensor] | None:
+    def fold(self, units: Tensor) -> Fold:
         """No slopes; the constants are the means."""
         return None, self.mean[units]
 
@@ -98,33 +94,34 @@ class MeanAblation(ZeroAblation):
 
 
 class LeastSquaresAblation(MeanAblation):
-    """A removed neuron's activation is predicted from the rest of its layer."""
+    """A removed unit's activation is predicted from the rest of its group."""
 
     def __init__(self, activations: Tensor, weights: Tensor, ridge: float = 0.0):
         super().__init__(activations, weights)
         scaled = activations.to(torch.float64, copy=True)
-        scaled.sub_(self.mean).mul_(weights.sqrt()[:, None])
+        scaled.sub_(self.mean[:, None]).mul_(weights.sqrt())
         try:
-            self.inverse = _inverse(scaled, max(ridge, _RIDGE_FLOOR))
+            self.inverse = _inverse(scaled.T, max(ridge, _RIDGE_FLOOR))
         except torch.linalg.LinAlgError as error:
             raise ValueError(
                 f"Activations of a hidden layer, up to {float(activations.abs().max()):.3g}, are "
                 "too large for ablation='least_squares'. Scale the features (StandardScaler), "
                 "lower the net's lr, or take ablation='mean'."
             ) from error
-        # For rounds that ask for most neurons again and again.
+        # For rounds that ask for most units again and again.
         self._every: tuple[Tensor, Tensor] | None = None
 
-    def residual_across(self, activations: Tensor, units: Tensor) -> Tensor:
-        """Activation minus its prediction from all other neurons of the layer."""
+    def residual(self, activations: Tensor, units: Tensor) -> Tensor:
+        """Activation minus its prediction from all other units of the group."""
         single, centre = self._rows(units, activations.dtype)
         return torch.addmm(centre[:, None], single, activations, beta=-1)
 
     def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
-        """Activations minus their predictions from the neurons outside the set."""
-        return self._centred(activations) @ self._together(units).to(activations.dtype)
+        """Activations minus their predictions from the units outside the set."""
+        centred = activations - self.mean.to(activations.dtype)[:, None]
+        return self._together(units).T.to(activations.dtype) @ centred
 
-    def fold(self, units: Tensor) -> tuple[Tensor | None, Tensor] | None:
+    def fold(self, units: Tensor) -> Fold:
         """Regression of the removed units on the kept ones."""
         keep = kept(units, len(self.mean))
         slopes = -self._together(units)[keep]
@@ -158,25 +155,22 @@ class LeastSquaresAblation(MeanAblation):
         single /= self.inverse.diagonal()[units, None]
         return single.to(dtype), (single @ self.mean).to(dtype)
 
-    def _centred(self, activations: Tensor) -> Tensor:
-        return activations - self.mean.to(activations.dtype)
-
     def _together(self, units: Tensor) -> Tensor:
         """P[:, S] P[S, S]^-1, shape (width, n_units)."""
         block = self.inverse[units][:, units]
         return torch.linalg.solve(block, self.inverse[units]).T
 
 
-def _inverse(a: Tensor, share: float) -> Tensor:
+def _inverse(a: Tensor, fraction: float) -> Tensor:
     """(A' A + s I)^-1, of a matrix with more columns than rows as (I - A' (A A' + s I)^-1 A) / s.
 
-    The second way factorises a matrix as wide as the rows are many (Woodbury's identity).
-    s is that share of the mean of A' A's diagonal.
+    The second way factorises a matrix with as many columns as A has rows (Woodbury's identity).
+    s is that fraction of the mean of A' A's diagonal.
     """
     n_rows, width = a.shape
     gram = _gram(a) if width <= n_rows else _gram(a.T)
     # Both products have the same trace, the sum of all squares.
-    strength = max(share * float(gram.diagonal().sum()) / width, _RIDGE_FLOOR)
+    strength = max(fraction * float(gram.diagonal().sum()) / width, _RIDGE_FLOOR)
     gram.diagonal().add_(strength)
     factor = torch.linalg.cholesky(gram)
     if width <= n_rows:
@@ -214,16 +208,16 @@ _CLASSES = dict(zip(ABLATIONS, (LeastSquaresAblation, MeanAblation, ZeroAblation
 
 
 def make_ablation(name: str, activations: Tensor, weights: Tensor, ridge: float) -> ZeroAblation:
-    """The named ablation of one layer, its statistics taken from these rows.
+    """The named ablation of one group, its statistics taken from these samples.
 
     Parameters
     ----------
     name : {"least_squares", "mean", "zero"}
-    activations : Tensor of shape (n_rows, width)
-    weights : Tensor of shape (n_rows,)
-        Row weights of any scale.
+    activations : Tensor of shape (width, n_samples)
+    weights : Tensor of shape (n_samples,)
+        Sample weights of any scale.
     ridge : float
-        Share of the mean variance of the layer's activations.
+        Fraction of the mean variance of the group's activations.
     """
     normalised = weights.double() / weights.double().sum()
     return _CLASSES[name](activations, normalised, ridge)

@@ -1,116 +1,124 @@
-"""What stands behind a hidden layer, run again for many ablated neurons at once.
+"""The layers downstream of a group, run again for many ablated units at once.
 
-A *point* is a neuron and a row.  Its pre-activations are the row's, moved by a rank-1 term;
-only the layers behind run again.  Points lie in columns, (width, n_points): the last layer
-and the loss, which are narrow, are several times faster that way round.  Behind the last
-hidden layer that is all: the outputs themselves are moved.
+A *point* is a unit and a sample.  What the group's reader returns is the sample's own value,
+moved by a rank-1 term; only the layers downstream run again, in the feature-major layout:
+the last layer and the loss, which are narrow, are several times faster that way round.  Where
+the reader is the output layer that is all: the logits themselves are moved.
 
 Four ways to go through the points, with the same result:
 
-- all of them, many neurons at a time;
-- only pairs of a neuron and a row where the neuron's ablated part is not zero, half of them
-  behind a ReLU: the others change nothing;
-- those pairs in one compiled loop, where Numba is installed and a narrow output layer follows;
-- row by row where two wide layers follow, without those neurons of the next layer that are
-  silent on that row whichever neuron is ablated.
+- all of them, many units at a time;
+- only points where the unit's ablated part is not zero, half of them behind a ReLU: the others
+  change nothing;
+- those points in one compiled loop, where Numba is installed and a narrow output layer follows;
+- sample by sample where two wide layers follow, without those units of the next group that are
+  zero on that sample whichever unit is ablated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..data.rows import Rows, losses_across
-from ..graph.graph import Chain
-from ..graph.kinds.registry import BETWEEN, LinearKind
+from ..data.samples import Samples
+from ..graph.graph import Graph
 from ..utils.scratch import scratch
 from . import fused
+from .activations import sample_losses
+from .chunks import in_chunks
 
-# Pairs are gathered where they are at most this share of all.
+# Points are gathered where they are at most this fraction of all.
 _SPARSE = 0.8
-# Multiply-adds of a row from which on it is worth going through by itself.
+# MACs of a sample from which on it is worth going through by itself.
 _WIDE = 2**23
-# And neurons: with fewer, picking out weights takes longer than what they save.
+# And units: with fewer, picking out weights takes longer than what they save.
 _MANY = 64
-# So much smaller than other chunks are those of outputs, whose losses are a temporary as large:
+# So much smaller than other chunks are those of logits, whose losses are a temporary as large:
 # fresh memory of a megabyte costs more than what is done with it.
 _SMALL = 4
-_SILENT = (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
 
 
-class Suffix:
-    """The layers behind one hidden layer, and rows to run through them.
+class FastPaths:
+    """Losses of the points of one group, the fastest way that the network allows.
 
     Parameters
     ----------
-    chain : Chain
-    layer : int
-        The hidden layer, from 0.
-    rows : Rows
-    pre : Tensor of shape (width, n_rows)
-        Pre-activations of the next layer.
-    base : Tensor of float64, shape (n_rows,)
-        Loss of each row as it is.
+    graph : Graph
+    samples : Samples
+    number : int
+        Of the group.
+    pre : Tensor of shape (n_outputs, n_samples)
+        What the group's reader returns.
+    base : Tensor of float64, shape (n_samples,)
+        Loss of each sample as it is.
     chunk : int
         Largest temporary, in numbers.
+
+    Attributes
+    ----------
+    widest : int
+        Most units of a layer downstream.
     """
 
-    def __init__(self, chain: Chain, layer: int, rows: Rows, pre: Tensor, base: Tensor, chunk: int):
-        self.chain, self.rows, self.base, self.chunk = chain, rows, base, chunk
-        self.stages = chain.stages[layer + 1 :]
-        self.following = self.stages[0].linear
-        self.widest = max(stage.linear.out_features for stage in self.stages)
-        self.last = len(self.stages) == 1
-        # With a row's numbers side by side where they are many.
+    def __init__(
+        self, graph: Graph, samples: Samples, number: int, pre: Tensor, base: Tensor, chunk: int
+    ):
+        self.graph, self.samples, self.base, self.chunk = graph, samples, base, chunk
+        self.reader = graph.reader(graph.groups[number])
+        self.widest = max([*graph.sizes[number + 1 :], graph.n_outputs])
+        # The reader is the output layer.
+        self.last = self.reader.value == graph.logits
+        # With a sample's numbers side by side where they are many.
         self.pre = pre[:, None] if self.last else pre.T.contiguous()
         # Of two classes only the difference counts.
-        self.two = self.last and not self.stages[-1].after
-        self.two = self.two and rows.loss.has_two(chain.n_outputs, rows.targets)
+        loss, targets = self.samples.loss, self.samples.targets
+        self.two = self.last and not graph.has_tail and loss.has_two(graph.n_outputs, targets)
         if self.two:
             self.pre = pre[0] - pre[1]
-            self.signs = rows.loss.signs(rows.targets, pre.dtype)
+            self.signs = loss.signs(targets, pre.dtype)
         # Counting on a GPU would wait for it.
-        self.host = chain.device.type == "cpu"
-        active = [type(layer) for layer in self.stages[0].after if not isinstance(layer, _SILENT)]
-        self.relu = active == [nn.ReLU]
+        self.host = graph.device.type == "cpu"
+        self.relu = False
+        if not self.last:
+            following = graph.groups[number + 1]
+            carriers = [graph.nodes[k].kind for k in following.carriers]
+            self.relu = [kind.rectifies for kind in carriers if not kind.silent] == [True]
+            self.beyond = graph.reader(following)
 
     def losses(self, units: Tensor, residual: Tensor, part: slice | None, sparse: bool) -> Tensor:
-        """Loss of each row when each neuron alone is ablated.
+        """Loss of each sample when each unit alone is ablated.
 
         Parameters
         ----------
         units : Tensor of int, shape (n_units,)
-            Positions in the layer.
-        residual : Tensor of shape (n_units, n_rows)
+            Positions in the group.
+        residual : Tensor of shape (n_units, n_samples)
             Ablated part of each unit's activation.
         part : slice or None
-            Which rows these are; None: all.
+            Which of the block's samples these are; None: all.
         sparse : bool
             Whether `residual` may be zero in many places.
 
         Returns
         -------
-        Tensor of float64, shape (n_units, n_rows)
+        Tensor of float64, shape (n_units, n_samples)
         """
-        columns = LinearKind.columns(self.following, units)
-        targets, base, pre = self.signs if self.two else self.rows.targets, self.base, self.pre
+        columns = self.reader.kind.columns(self.reader.layer, units)
+        targets, base, pre = self.signs if self.two else self.samples.targets, self.base, self.pre
         if part is not None:
             targets, base = targets[part], base[part]
             pre = pre[..., part] if self.last else pre[part]
         if self.last:
             return self._moved(columns, residual, pre, targets)
         sparse = sparse and self.host
-        n_units = residual.shape[0]
-        beyond = self.stages[1].linear
-        fusible = self.host and self.relu and len(self.stages) == 2
-        if fusible and fused.pays(n_units, len(base), beyond):
+        n_units, beyond = len(residual), self.beyond
+        fusible = self.host and self.relu and beyond.value == self.graph.logits
+        if fusible and fused.pays(n_units, len(base), beyond.layer):
             return self._compiled(columns, residual, pre, targets, base)
-        macs = n_units * pre.shape[1] * beyond.out_features
+        macs = n_units * pre.shape[1] * beyond.kind.n_outputs(beyond.layer)
         if self.host and self.relu and n_units >= _MANY and macs >= _WIDE:
-            return self._by_row(columns, residual, pre, targets, base, sparse)
+            return self._by_sample(columns, residual, pre, targets, base, sparse)
         if sparse:
             active = residual != 0
             if int(active.sum()) <= _SPARSE * active.numel():
@@ -118,13 +126,13 @@ class Suffix:
         return self._all(columns, residual, pre, targets)
 
     def _moved(self, columns: Tensor, residual: Tensor, pre: Tensor, targets: Tensor) -> Tensor:
-        """Behind the last hidden layer the outputs themselves move."""
+        """The logits themselves move."""
         columns = (columns[0] - columns[1] if self.two else columns)[..., None]
 
         def some(columns: Tensor, residual: Tensor) -> Tensor:
             z = torch.addcmul(pre, columns, residual, value=-1)
             if self.two:
-                return self.rows.loss.of_two(z, targets).double()
+                return self.samples.loss.of_two(z, targets).double()
             return self._losses(z, targets)
 
         at_once = self.chunk // (_SMALL * self.widest * residual.shape[1])
@@ -139,7 +147,7 @@ class Suffix:
         return losses
 
     def _all(self, columns: Tensor, residual: Tensor, pre: Tensor, targets: Tensor) -> Tensor:
-        """Every point, some neurons at a time."""
+        """Every point, some units at a time."""
         losses = _empty(residual)
         moves = columns.T.contiguous()
 
@@ -147,8 +155,8 @@ class Suffix:
             part = residual[which, :, None]
             z = scratch("points", (*part.shape[:2], pre.shape[1]), pre)
             torch.addcmul(pre, part, moves[which, None], value=-1, out=z)
-            outputs = self._outputs(z.flatten(0, 1).T, 0)
-            losses[which] = self._losses(outputs.view(-1, *part.shape[:2]), targets)
+            logits = self._logits(z.flatten(0, 1).T, self.reader.value)
+            losses[which] = self._losses(logits.view(-1, *part.shape[:2]), targets)
 
         in_chunks(some, residual.shape[0], self.chunk // (self.widest * residual.shape[1]))
         return losses
@@ -166,18 +174,19 @@ class Suffix:
         losses = base.repeat(residual.shape[0], 1)
         pairs = _where(active.view(-1))
         unit = torch.from_numpy(pairs.numpy() // active.shape[1])
-        row = pairs - unit * active.shape[1]
+        sample = pairs - unit * active.shape[1]
         part = residual.reshape(-1).index_select(0, pairs)[:, None]
         moves = columns.T.contiguous()
 
         def some(which: slice) -> None:
-            here, width = row[which], pre.shape[1]
+            here, width = sample[which], pre.shape[1]
             z = scratch("points", (len(here), width), pre)
             move = scratch("moves", (len(here), width), pre)
             torch.index_select(pre, 0, here, out=z)
             torch.index_select(moves, 0, unit[which], out=move)
             z.addcmul_(part[which], move, value=-1)
-            found = self._losses(self._outputs(z.T, 0), targets.index_select(0, here))
+            logits = self._logits(z.T, self.reader.value)
+            found = self._losses(logits, targets.index_select(0, here))
             losses.view(-1).scatter_(0, pairs[which], found)
 
         # Two buffers share the cache.
@@ -189,7 +198,7 @@ class Suffix:
     ) -> Tensor:
         """Those pairs again, in one pass."""
         losses = base.repeat(residual.shape[0], 1)
-        moves, beyond = columns.T.contiguous(), self.stages[1].linear
+        moves, beyond = columns.T.contiguous(), self.beyond.layer
 
         def some(which: slice) -> None:
             part, there = residual[which], losses[which]
@@ -204,7 +213,7 @@ class Suffix:
         in_chunks(some, residual.shape[0], at_once)
         return losses
 
-    def _by_row(
+    def _by_sample(
         self,
         columns: Tensor,
         residual: Tensor,
@@ -213,27 +222,27 @@ class Suffix:
         base: Tensor,
         sparse: bool,
     ) -> Tensor:
-        """Row by row, without neurons of the next layer that are silent throughout."""
+        """Sample by sample, without units of the next group that are zero throughout."""
         losses = base.repeat(residual.shape[0], 1)
-        beyond = self.stages[1].linear
+        beyond = self.beyond.layer
         weight = beyond.weight.T.contiguous()
-        for row in range(len(base)):
+        for sample in range(len(base)):
 
-            def some(which: slice, row: int = row) -> None:
-                part, moves = residual[which, row], columns[:, which]
+            def some(which: slice, sample: int = sample) -> None:
+                part, moves = residual[which, sample], columns[:, which]
                 z = scratch("points", moves.shape, pre)
-                torch.addcmul(pre[row, :, None], moves, part, value=-1, out=z).relu_()
+                torch.addcmul(pre[sample, :, None], moves, part, value=-1, out=z).relu_()
                 speaking = _where(z.amax(1))
                 z = z.index_select(0, speaking)
-                there = losses[which, row]
+                there = losses[which, sample]
                 if sparse:
                     active = _where(part)
                     z = z.index_select(1, active)
                 z = weight.index_select(0, speaking).T @ z
                 if beyond.bias is not None:
                     z += beyond.bias[:, None]
-                wanted = targets[row].expand(z.shape[1], *targets.shape[1:])
-                found = self._losses(self._outputs(z, 1), wanted)
+                wanted = targets[sample].expand(z.shape[1], *targets.shape[1:])
+                found = self._losses(self._logits(z, self.beyond.value), wanted)
                 if sparse:
                     there[active] = found
                 else:
@@ -242,32 +251,13 @@ class Suffix:
             in_chunks(some, columns.shape[1], self.chunk // self.widest)
         return losses
 
-    def _outputs(self, z: Tensor, stage: int) -> Tensor:
-        """Raw outputs from pre-activations in columns, which may be overwritten."""
-        for here, following in zip(self.stages[stage:-1], self.stages[stage + 1 :], strict=True):
-            for layer in here.after:
-                in_place = type(layer) is nn.ReLU
-                z = z.relu_() if in_place else BETWEEN[type(layer)].across(layer, z)
-            z = LinearKind.across(following.linear, z)
-        return z
+    def _logits(self, z: Tensor, value: int) -> Tensor:
+        """What the output layer returns, from a value upstream that may be overwritten."""
+        known, wanted = {value: z}, [self.graph.logits]
+        return self.graph.run(known, wanted, feature_major=True, overwrite=True)[wanted[0]]
 
-    def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return losses_across(self.chain, outputs, targets, self.rows.loss)
-
-
-def in_chunks(run: Callable[[slice], None], total: int, at_once: int) -> None:
-    """Call for parts of a range, smaller ones when memory does not suffice."""
-    at_once = max(1, min(at_once, total))
-    start = 0
-    while start < total:
-        try:
-            run(slice(start, start + at_once))
-        except torch.OutOfMemoryError:  # pragma: no cuda cover
-            if at_once == 1:
-                raise
-            at_once = max(1, at_once // 2)
-            continue
-        start += at_once
+    def _losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return sample_losses(self.graph, logits, targets, self.samples.loss)
 
 
 def _where(values: Tensor) -> Tensor:

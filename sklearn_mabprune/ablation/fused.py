@@ -1,9 +1,9 @@
-"""Update, ReLU and a narrow product in one compiled pass over points.
+"""Update, ReLU and a product with few columns in one compiled pass over points.
 
-torch goes through memory once for each of the three, and multiplies by few columns at half
-of the rate that a processor has.  Numba (the extra ``fast``) compiles the loop below to
-registers, which ``benchmarks/speed.py`` times.  Without it, and for calls that are too small for
-loading it, torch does the work: the results are the same but for the last digits.
+torch goes through memory once for each of the three, and multiplies by few columns at half of
+the processor's peak rate.  Numba (the extra ``fast``) compiles the loop below, which
+``benchmarks/speed.py`` times.  Without it, and for calls too small to be worth loading it, torch
+does the work: the results agree up to rounding.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _NARROW = 32
 _WORTH = 2**26
 
 
-def pays(n_units: int, n_rows: int, linear: nn.Linear) -> bool:
+def pays(n_units: int, n_samples: int, linear: nn.Linear) -> bool:
     """Whether points are so many, and the product so narrow, that the compiled loop is faster.
 
     Parameters
     ----------
-    n_units, n_rows : int
+    n_units, n_samples : int
         Their product is the number of points.
     linear : nn.Linear
         Behind the ReLU.
     """
-    macs = n_units * n_rows * linear.in_features * linear.out_features
+    macs = n_units * n_samples * linear.in_features * linear.out_features
     return linear.out_features <= _NARROW and macs >= _WORTH and compiled() is not None
 
 
@@ -50,11 +50,11 @@ def outputs(
 
     Parameters
     ----------
-    pre : Tensor of shape (n_rows, width)
+    pre : Tensor of shape (n_samples, width)
         Pre-activations of the ReLU.
     moves : Tensor of shape (n_units, width)
         What each unit adds to them for each part of its activation.
-    residual : Tensor of shape (n_units, n_rows)
+    residual : Tensor of shape (n_units, n_samples)
         Ablated parts.
     linear : nn.Linear
 
@@ -72,16 +72,16 @@ def outputs(
     if linear.bias is not None:
         bias = linear.bias.detach().contiguous().numpy()
     arrays = pre.contiguous().numpy(), moves.contiguous().numpy(), residual.contiguous().numpy()
-    n_units, n_rows = residual.shape
+    n_units, n_samples = residual.shape
     n_threads = min(torch.get_num_threads(), n_units)
 
     def some(span: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        n_points = (span[1] - span[0]) * n_rows
+        n_points = (span[1] - span[0]) * n_samples
         # A thread may get two spans, and must not overwrite the first.
         memory = scratch if n_threads <= 1 else _fresh
         found = memory("outputs", (len(weight), n_points), pre)
         where = memory("where", (n_points,), _PLACES)
-        count = loop(*arrays, weight, bias, *span, found.numpy(), where.numpy())
+        count = loop(*arrays, weight, bias, span, found.numpy(), where.numpy())
         return found[:, :count], where[:count]
 
     if n_threads <= 1:
@@ -103,33 +103,32 @@ def points(
     residual: NDArray[Any],
     weight: NDArray[Any],
     bias: NDArray[Any],
-    first: int,
-    last: int,
+    span: tuple[int, int],
     found: NDArray[Any],
     where: NDArray[np.int64],
 ) -> int:
-    """The loop over points, in plain Python: see :func:`outputs`; units from `first` to `last`.
+    """The loop over points, in plain Python: see :func:`outputs`; units of `span` only.
 
     `found` and `where` are filled from the beginning; their filled length is returned.
     """
-    n_rows, width = pre.shape
+    n_samples, width = pre.shape
     n_outputs = len(weight)
     hidden = np.empty(width, pre.dtype)
-    active = np.empty(n_rows + 1, np.int64)
+    active = np.empty(n_samples + 1, np.int64)
     zero = bias[0] * 0
     count = 0
-    for unit in range(first, last):
-        # Which rows are not zero is found without a branch, which would be guessed wrong half of
-        # the time.
+    for unit in range(span[0], span[1]):
+        # Samples whose part is not zero are found without a branch, which would be mispredicted
+        # half of the time.
         n_active = 0
-        for row in range(n_rows):
-            active[n_active] = row
-            n_active += residual[unit, row] != 0
-        for row in active[:n_active]:
-            part = residual[unit, row]
+        for sample in range(n_samples):
+            active[n_active] = sample
+            n_active += residual[unit, sample] != 0
+        for sample in active[:n_active]:
+            part = residual[unit, sample]
             for k in range(width):
                 # Not max(): what it does with NaN takes longer.
-                z = pre[row, k] - part * moves[unit, k]
+                z = pre[sample, k] - part * moves[unit, k]
                 hidden[k] = z if z > 0 else zero
             c = 0
             # Five sums at a time share what is loaded of the hidden layer.
@@ -151,7 +150,7 @@ def points(
                     s += hidden[k] * weight[c, k]
                 found[c, count] = s
                 c += 1
-            where[count] = unit * n_rows + row
+            where[count] = unit * n_samples + sample
             count += 1
     return count
 

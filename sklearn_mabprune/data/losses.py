@@ -1,4 +1,4 @@
-"""The loss of each row, as the network's own criterion counts it."""
+"""The loss of each sample, as the network's own criterion defines it."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def is_softmax(nonlinearity: Any) -> bool:
     return given == (torch.softmax, {"dim": -1})
 
 
-class RowLoss:
-    """A criterion without its final mean: one loss a row.
+class SampleLoss:
+    """A criterion without its final mean: one loss per sample.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class RowLoss:
         if not hasattr(criterion, "reduction"):
             raise ValueError(
                 f"The net's criterion {type(criterion).__name__} has no `reduction`: pruning needs "
-                "a loss for each row. Use a loss of torch.nn, or give yours a `reduction` "
+                "a loss for each sample. Use a loss of torch.nn, or give yours a `reduction` "
                 "parameter that understands 'none'."
             )
         own: Any = copy.deepcopy(criterion).eval()
@@ -80,31 +80,31 @@ class RowLoss:
         self._squares = type(own) is nn.MSELoss
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Losses of shape (n_rows,); several outputs as the criterion has it, mean or sum."""
-        return self._one_a_row(self.criterion(self._logits(outputs), targets))
+        """Losses of shape (n_samples,); several outputs as the criterion has it, mean or sum."""
+        return self._per_sample(self.criterion(self._logits(outputs), targets))
 
-    def _one_a_row(self, losses: Tensor) -> Tensor:
+    def _per_sample(self, losses: Tensor) -> Tensor:
         if losses.dim() == 1:
             return losses
         losses = losses.flatten(1)
         return losses.sum(1) if self.summed else losses.mean(1)
 
-    def knows_columns(self, targets: Tensor) -> bool:
-        """Whether :meth:`across` can be used for such targets."""
+    def takes_feature_major(self, targets: Tensor) -> bool:
+        """Whether :meth:`feature_major` can be used for such targets."""
         return self._squares or (self._classes and targets.dim() == 1)
 
-    def across(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Losses of points that lie in columns, several times faster for few outputs.
+    def feature_major(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Losses from outputs in the feature-major layout, several times faster for few outputs.
 
         Parameters
         ----------
-        outputs : Tensor of shape (n_outputs, ..., n_points)
-            What is in the middle shares the targets.
-        targets : Tensor of shape (n_points,) or (n_points, n_outputs)
+        outputs : Tensor of shape (n_outputs, ..., n_samples)
+            Dimensions in the middle share the targets.
+        targets : Tensor of shape (n_samples,) or (n_samples, n_outputs)
 
         Returns
         -------
-        Tensor of shape (..., n_points)
+        Tensor of shape (..., n_samples)
         """
         if self._squares:
             wanted = targets.reshape(len(targets), -1).T
@@ -131,13 +131,13 @@ class RowLoss:
 
         Parameters
         ----------
-        difference : Tensor of shape (..., n_points)
-        signs : Tensor of shape (n_points,)
+        difference : Tensor of shape (..., n_samples)
+        signs : Tensor of shape (n_samples,)
         """
         return F.logsigmoid(difference.mul_(signs)).neg_()
 
     def distance(self, outputs: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-        """How far a network's outputs are from another one's, (n_rows,).
+        """How far a network's outputs are from another one's, (n_samples,).
 
         For classes the Kullback-Leibler divergence of the softened probabilities, times
         the squared temperature, so that its gradients keep their size (Hinton et al. 2015);
@@ -152,7 +152,7 @@ class RowLoss:
             aim = wanted.sigmoid()
             there = F.binary_cross_entropy_with_logits(student, aim, reduction="none")
             least = F.binary_cross_entropy_with_logits(wanted, aim, reduction="none")
-            return self._one_a_row(there - least) * temperature**2
+            return self._per_sample(there - least) * temperature**2
         if not isinstance(self.criterion, ONE_LABEL):
             return self(outputs, teacher)
         student = F.log_softmax(self._logits(outputs) / temperature, dim=-1)

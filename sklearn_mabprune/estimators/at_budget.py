@@ -13,14 +13,16 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import PruningWarning
-from ..graph.graph import Chain
-from ..graph.units import NeuronTable
+from ..graph.graph import Graph
+from ..graph.module import graph_of
+from ..graph.units import UnitTable
+from ..pruning.budget import Budget
 from ..pruning.replay import Known
-from ..pruning.schedules import Budget
 from ..reports.notes import mean_confidence, rounded_away, slower, unfinished, unused_features
-from ..reports.report import Measured, PruningPath, PruningReport
+from ..reports.path_record import PruningPath
+from ..reports.report import Measured, PruningReport
 from ..reports.timing import milliseconds
-from ..training.rebuilding import chain_of, net_around
+from ..training.rebuilding import net_around
 from ..utils.compat import check_feature_names, check_n_features
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
@@ -124,7 +126,7 @@ def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any,
     check_n_features(old, X, reset=False)
     check_feature_names(old, X, reset=False)
     task, share = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
-    original = chain_of(path.networks[0])
+    original = graph_of(path.networks[0])
     _check_targets(old, new, original.n_outputs, task.data.n_outputs)
     net = _net(old, original)
     with Progress(new.verbose, ["pruning", "fine-tuning"]) as progress:
@@ -139,7 +141,7 @@ def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any,
             PruningWarning,
             stacklevel=3,
         )
-    new._remember(pruned, chooser, share)
+    new._remember(pruned, share)
     return new
 
 
@@ -163,9 +165,9 @@ def _check_targets(old: Any, new: Any, n_known: int, n_outputs: int) -> None:
         )
 
 
-def _net(old: Any, chain: Chain) -> Any:
-    """A net around this chain that shares nothing with the fitted one."""
-    net = net_around(old.estimator_, chain)
+def _net(old: Any, graph: Graph) -> Any:
+    """A net around this graph that shares nothing with the fitted one."""
+    net = net_around(old.estimator_, graph)
     net.history_ = copy.deepcopy(net.history_)
     if old.pruning_path_.resume:
         # What the user has trained the pruned net on since is not the training.
@@ -202,7 +204,7 @@ def _known(path: PruningPath) -> Known:
 def _take(old: Any, new: Any) -> Any:
     """Make `new` what `old` was at a step of its path that was kept."""
     path, device = old.pruning_path_, old.estimator_.device
-    original = chain_of(path.networks[0], device)
+    original = graph_of(path.networks[0], device)
     budget = Budget.of(
         new.pruning_budget,
         new.budget_unit,
@@ -218,14 +220,15 @@ def _take(old: Any, new: Any) -> Any:
     vars(new).update(copy.deepcopy(fitted))
     if path.layer_sizes[number] == old.hidden_layer_sizes_:
         return new
-    chain = chain_of(path.networks[number], device)
+    graph = graph_of(path.networks[number], device)
     shorter = _beginning(path, number)
-    policy = clone(new.policy_)
     if path.resume and number in path.resume.states:
-        policy.__dict__ = copy.deepcopy(path.resume.states[number]["chooser"])
-    report = _report(old, original, chain, shorter, told)
-    pruned = Pruned(_net(old, chain), shorter, report, number)
-    new._remember(pruned, policy, old.validation_share_)
+        policy = copy.deepcopy(path.resume.states[number]["chooser"])
+    else:
+        policy = clone(new.policy_)
+    report = _report(old, original, graph, shorter, told)
+    pruned = Pruned(_net(old, graph), shorter, report, number, policy)
+    new._remember(pruned, old.validation_share_)
     return new
 
 
@@ -253,7 +256,7 @@ def _step_of(old: Any, new: Any, budget: Budget) -> int:
 
 def _one_more(path: PruningPath, number: int) -> tuple[int, ...]:
     """Hidden sizes with the last removed neuron of a step still there."""
-    layer = int(NeuronTable(path.layer_sizes[0]).layer(path.removed[number][-1:])[0])
+    layer = int(UnitTable(path.layer_sizes[0]).group(path.removed[number][-1:])[0])
     sizes = list(path.layer_sizes[number])
     sizes[layer] += 1
     return tuple(sizes)
@@ -282,22 +285,22 @@ def _beginning(path: PruningPath, number: int) -> PruningPath:
 
 
 def _report(
-    old: Any, original: Chain, chain: Chain, path: PruningPath, warned: list[str]
+    old: Any, original: Graph, graph: Graph, path: PruningPath, warned: list[str]
 ) -> PruningReport:
     """The report of a kept network, without the rows it was made from."""
     report, resume = old.pruning_report_, path.resume
     # How long a network takes does not depend on what dense rows contain.
-    batch_rows = min(report.batch_rows, max(1, _NUMBERS // chain.n_inputs))
-    rows = torch.randn(batch_rows, chain.n_inputs, generator=torch.Generator().manual_seed(0)).to(
-        chain.device, chain.dtype
+    batch_size = min(report.batch_size, max(1, _NUMBERS // graph.n_inputs))
+    rows = torch.randn(batch_size, graph.n_inputs, generator=torch.Generator().manual_seed(0)).to(
+        graph.device, graph.dtype
     )
-    networks = [original.forward, chain.forward]
+    networks = [original.forward, graph.forward]
     one, many = milliseconds(networks, rows[:1]), milliseconds(networks, rows)
-    before = replace(report.before, ms_row=one[0], ms_batch=many[0])
+    before = replace(report.before, ms_sample=one[0], ms_batch=many[0])
     after = Measured(
-        chain.hidden_sizes,
-        *chain.cost(),
-        chain.n_bytes,
+        graph.sizes,
+        *graph.cost(),
+        graph.n_bytes,
         one[1],
         many[1],
         float(path.score[-1]),
@@ -309,7 +312,7 @@ def _report(
         report,
         before=before,
         after=after,
-        batch_rows=batch_rows,
+        batch_size=batch_size,
         n_pulls=int(path.n_pulls.sum()),
         n_evaluations=int(path.n_evaluations.sum()),
         n_backward=int(path.n_backward.sum()),
@@ -319,11 +322,11 @@ def _report(
         seconds_pruning=float(path.seconds.sum()),
         seconds_fine_tuning=0.0,
         interrupted=False,
-        unused_features=unused_features(chain, resume.spread) if resume else (),
+        unused_features=unused_features(graph, resume.spread) if resume else (),
         warnings=(
             *warned,
             *told[: len(path) - 1],
-            *slower(before, after, batch_rows),
+            *slower(before, after, batch_size),
             *unfinished(old.estimator_),
         ),
     )

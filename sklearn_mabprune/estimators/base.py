@@ -20,15 +20,15 @@ from ..data.sparse import few, outputs_of
 from ..data.splitting import Split, content_split
 from ..exceptions import PruningWarning
 from ..export.mixin import Exports
-from ..graph.graph import Chain, unwrap
+from ..graph.graph import Graph
+from ..pruning.budget import Budget
 from ..pruning.path import PathOptions
-from ..pruning.schedules import Budget
 from ..training.fine_tuning import FineTuning, check_optimizer
-from ..training.initial import Data, check_fits, check_weights, rows_of, train
+from ..training.initial import Data, check_fits, check_weights, samples_of, train
 from ..training.predicting import needs_no_check, network_outputs
 from ..training.rebuilding import copy_of_net
 from ..training.scoring import check_score
-from ..utils.compat import check_sample_weight, fit_context
+from ..utils.compat import check_sample_weight, fit_context, uncompiled
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
 from ..utils.validation import check_parameters
@@ -125,7 +125,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 seconds = 0.0 if frozen else time.perf_counter() - started
                 plan = self._plan(chooser, net, tuple(seeds), progress)
                 pruned = prune(net, task, plan, seconds)
-            self._remember(pruned, chooser, share)
+            self._remember(pruned, share)
         except BaseException:
             forget(self)
             raise
@@ -182,12 +182,12 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 loss = trained.history[-1].get("valid_loss", np.nan)
                 progress.advance(1, f"validation loss {loss:.4f}")
 
-            def on_start(untrained: Any, chain: Chain) -> None:
+            def on_start(untrained: Any, graph: Graph) -> None:
                 # What cannot work is refused before the training: budget and scoring.
-                sizes, least = chain.hidden_sizes, self.min_neurons
-                Budget.of(self.pruning_budget, self.budget_unit, sizes, chain.cost, least)
+                sizes, least = graph.sizes, self.min_neurons
+                Budget.of(self.pruning_budget, self.budget_unit, sizes, graph.cost, least)
                 check_optimizer(untrained, self.fine_tune_epochs)
-                check_score(self.scoring, task.score, untrained, chain)
+                check_score(self.scoring, task.score, untrained, graph)
 
             where = os.fspath(self.memory) if isinstance(self.memory, os.PathLike) else self.memory
             cached = check_memory(where).cache(train, ignore=["on_start", "on_epoch"])
@@ -204,11 +204,11 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         """A copy of a net that is trained already, checked against the data."""
         check_weights(net, task.data, task.validation)
         net = copy_of_net(net)
-        check_criterion(unwrap(net.criterion_), task.data.y)
-        first = few(rows_of(net, task.data).x)
-        chain = check_fits(net.module_, first, task.data.n_outputs)
+        check_criterion(uncompiled(net.criterion_), task.data.y)
+        first = few(samples_of(net, task.data).x)
+        graph = check_fits(net.module_, first, task.data.n_outputs)
         self._check_frozen(net)
-        check_score(self.scoring, task.score, net, chain)
+        check_score(self.scoring, task.score, net, graph)
         if own_rows:
             warnings.warn(
                 "The net came trained: rows that now serve for validation may have been trained "
@@ -255,7 +255,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             progress=progress,
         )
 
-    def _remember(self, pruned: Pruned, chooser: Any, share: float) -> None:
+    def _remember(self, pruned: Pruned, share: float) -> None:
         """Set the fitted attributes, all at once."""
         path, report = pruned.path, pruned.report
         original = path.layer_sizes[0]
@@ -268,7 +268,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             unused = tuple(str(names[k]) for k in report.unused_features)
             report = replace(report, unused_features=unused)
         self.estimator_ = pruned.net
-        self.policy_ = chooser
+        self.policy_ = pruned.chooser
         self.neuron_ranking_ = np.split(ranking, bounds)
         self.neuron_support_ = [part == 1 for part in self.neuron_ranking_]
         self.hidden_layer_sizes_ = path.layer_sizes[pruned.chosen]

@@ -14,16 +14,17 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from ..ablation.activations import Activations
 from ..criteria import Criterion
-from ..data.rows import Rows
+from ..data.samples import Samples
 from ..data.sparse import few
 from ..exceptions import PruningWarning
-from ..graph.graph import Chain, recover_chain, unwrap
+from ..graph.graph import Graph
+from ..graph.tracing import recover_graph
 from ..policies.base import Policy
-from ..pruning.forecast import forecast, in_words
-from ..pruning.path import PathOptions, Step, Walk, pruning_path
+from ..pruning.budget import Budget
+from ..pruning.path import PathOptions, Step, Surroundings, Walk, pruning_path
 from ..pruning.replay import Known, Resume
-from ..pruning.schedules import Budget
 from ..reports.notes import (
     mean_confidence,
     rounded_away,
@@ -33,12 +34,14 @@ from ..reports.notes import (
     unscored,
     unused_features,
 )
-from ..reports.report import Measured, PruningPath, PruningReport
+from ..reports.path_record import PruningPath
+from ..reports.report import Measured, PruningReport
 from ..reports.timing import milliseconds
 from ..training.fine_tuning import FineTuning, fine_tune, validation_losses
-from ..training.initial import Data, rows_of
-from ..training.predicting import run_rows
+from ..training.initial import Data, samples_of
+from ..training.predicting import run_in_parts
 from ..training.rebuilding import net_around
+from ..utils.compat import uncompiled
 from ..utils.interruptions import Patience
 from ..utils.progress import Progress
 
@@ -54,16 +57,16 @@ class Task:
     data, validation : Data
         Training and validation rows.
     score : callable
-        Net and chain to the validation score.
+        Net and graph to the validation score.
     loss : callable
-        Net and chain to the validation log-loss or root mean squared error.
+        Net and graph to the validation log-loss or root mean squared error.
     score_name, loss_name : str
     """
 
     data: Data
     validation: Data
-    score: Callable[[Any, Chain], float]
-    loss: Callable[[Any, Chain], float]
+    score: Callable[[Any, Graph], float]
+    loss: Callable[[Any, Graph], float]
     score_name: str
     loss_name: str
 
@@ -95,6 +98,7 @@ class Pruned:
     path: PruningPath
     report: PruningReport
     chosen: int
+    chooser: Policy | Criterion
 
 
 def prune(
@@ -129,24 +133,24 @@ def prune(
 
     started = time.perf_counter()
     rows, original, budget = patience.run(lambda: _set_up(net, task, plan))
-    pruning_rows = patience.run(lambda: _some(rows, plan.max_pruning_rows, rows_seed))
-    patience.run(lambda: _check_outputs(original, pruning_rows))
-    n_going = budget.target if budget.unit == "neurons" else sum(original.hidden_sizes)
+    activations = patience.run(
+        lambda: Activations(original, _some(rows, plan.max_pruning_rows, rows_seed))
+    )
+    patience.run(lambda: _check_outputs(activations))
+    n_going = budget.target if budget.unit == "neurons" else sum(original.sizes)
     with progress.stage("pruning", n_going, "neurons"):
-        if progress.verbose and known is None:
-            seconds = forecast(original, pruning_rows, plan.options, budget, plan.chooser)
-            progress.expect(in_words(seconds))
         walk = patience.run(
             lambda: pruning_path(
-                original,
-                pruning_rows,
+                activations,
                 plan.chooser,
                 # After Ctrl-C: the unpruned network alone, in numbers.
                 replace(budget, target=0) if patience.happened else budget,
                 plan.options,
-                score=lambda chain: task.score(net, chain),
-                seed=path_seed,
-                on_step=lambda step: progress.advance(len(step.removed), *_told(step)),
+                Surroundings(
+                    score=lambda graph: task.score(net, graph),
+                    on_step=lambda step: progress.advance(len(step.removed), *_told(step)),
+                ),
+                path_seed,
                 known=known,
             )
         )
@@ -171,15 +175,15 @@ def prune(
 
     fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
     path = patience.run(lambda: PruningPath.of(walk.steps, fine_tuned, plan.keep_path))
-    final = patience.run(lambda: recover_chain(pruned.module_, few(rows.x)))
+    final = patience.run(lambda: recover_graph(pruned.module_, few(rows.x)))
     spread = patience.run(lambda: spread_of(rows.x))
     if plan.keep_path:
         path.resume = patience.run(lambda: _resume(plan, net, walk, spread))
-    before, after, batch_rows = patience.run(lambda: _measure(net, task, [original, final], rows))
+    before, after, batch_size = patience.run(lambda: _measure(net, task, [original, final], rows))
     found = _complaints(walk, chosen, tuner, plan, len(task.validation))
     found += unscored(walk.steps[0].score, task.score_name)
     found += rounded_away(plan.budget, budget, plan.options.min_neurons)
-    found += slower(before, after, batch_rows)
+    found += slower(before, after, batch_size)
     progress.clear()
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=4)
@@ -189,7 +193,7 @@ def prune(
         score_name=task.score_name,
         loss_name=task.loss_name,
         n_validation=len(task.validation),
-        batch_rows=batch_rows,
+        batch_size=batch_size,
         n_pulls=sum(step.n_pulls for step in walk.steps),
         n_evaluations=sum(step.n_evaluations for step in walk.steps),
         n_backward=sum(step.n_backward for step in walk.steps),
@@ -203,23 +207,25 @@ def prune(
         warnings=(*found, *unfinished(net)),
         interrupted=patience.happened,
     )
-    return Pruned(pruned, path, report, chosen)
+    return Pruned(pruned, path, report, chosen, walk.chooser)
 
 
-def _set_up(net: Any, task: Task, plan: PruningPlan) -> tuple[Rows, Chain, Budget]:
+def _set_up(net: Any, task: Task, plan: PruningPlan) -> tuple[Samples, Graph, Budget]:
     """Training rows, the network read as a chain, and what is to go."""
-    rows = rows_of(net, task.data)
-    original = recover_chain(net.module_, few(rows.x))
-    sizes, least = original.hidden_sizes, plan.options.min_neurons
+    rows = samples_of(net, task.data)
+    original = recover_graph(net.module_, few(rows.x))
+    sizes, least = original.sizes, plan.options.min_neurons
     return rows, original, Budget.of(plan.budget, plan.budget_unit, sizes, original.cost, least)
 
 
-def _check_outputs(original: Chain, rows: Rows) -> None:
+def _check_outputs(activations: Activations) -> None:
     """Refuse a network that gives no numbers for some rows: nothing can be measured on it."""
-    # The path goes on from the trace.
-    rows.keep_trace(original)
+    rows = activations.samples
     with torch.no_grad():
-        outputs = run_rows(original.forward, rows.x) if rows.trace is None else rows.trace.outputs
+        if activations.keeps:
+            outputs = activations.logits.T
+        else:
+            outputs = run_in_parts(activations.graph.forward, rows.x)
         finite = torch.isfinite(outputs).all(dim=1)
     if not bool(finite.all()):
         raise ValueError(
@@ -245,8 +251,8 @@ class _Tuner:
         net: Any,
         task: Task,
         plan: PruningPlan,
-        rows: Rows,
-        original: Chain,
+        rows: Samples,
+        original: Graph,
         walk: Walk,
         seed: int,
         patience: Patience,
@@ -268,25 +274,25 @@ class _Tuner:
     def tuned(self, number: int) -> Any:
         """The net of a step, fine-tuned; the unpruned network stays as it was trained."""
         if number not in self._nets:
-            net, chain = self.patience.run(lambda: self._made(number))
-            self.scores[number] = self.patience.run(lambda: self.task.score(self.net, chain))
+            net, graph = self.patience.run(lambda: self._made(number))
+            self.scores[number] = self.patience.run(lambda: self.task.score(self.net, graph))
             self._nets[number] = net
         return self._nets[number]
 
-    def _made(self, number: int) -> tuple[Any, Chain]:
-        """A net of a step and its chain; not fine-tuned after Ctrl-C."""
+    def _made(self, number: int) -> tuple[Any, Graph]:
+        """A net of a step and its graph; not fine-tuned after Ctrl-C."""
         step = self.walk.steps[number]
-        assert step.chain is not None
-        net = net_around(self.net, step.chain)
+        assert step.graph is not None
+        net = net_around(self.net, step.graph)
         if number == 0 or not self.plan.fine_tuning.cycles or self.patience.happened:
-            return net, step.chain
+            return net, step.graph
         self._fine_tune(net, step)
-        chain = recover_chain(net.module_, few(self.rows.x))
+        graph = recover_graph(net.module_, few(self.rows.x))
         self.fine_tuned.add(number)
-        return net, chain
+        return net, graph
 
     def _kept(self) -> list[int]:
-        return [k for k, step in enumerate(self.walk.steps) if step.chain is not None]
+        return [k for k, step in enumerate(self.walk.steps) if step.graph is not None]
 
     def smallest_within(self, least: float) -> int:
         """The smallest kept step whose fine-tuned score reaches `least`, by bisection."""
@@ -307,18 +313,18 @@ class _Tuner:
         options = self.plan.fine_tuning
         if self._teacher is None and options.distillation:
             with torch.no_grad():
-                self._teacher = run_rows(self._original.forward, self.rows.x)
-        validation = rows_of(self.net, self.task.validation)
+                self._teacher = run_in_parts(self._original.forward, self.rows.x)
+        validation = samples_of(self.net, self.task.validation)
 
         def on_epoch(number: int) -> None:
             self.epochs += 1
             self.plan.progress.advance(1, *_told(step))
 
-        wanted = validation_losses(unwrap(self.net.module_), validation)
+        wanted = validation_losses(uncompiled(self.net.module_), validation)
         fine_tune(net, self.rows, validation, self._teacher, options, self.seed, on_epoch, wanted)
 
 
-def _some(rows: Rows, most: int, seed: int) -> Rows:
+def _some(rows: Samples, most: int, seed: int) -> Samples:
     """At most so many rows, drawn without replacement."""
     if len(rows) <= most:
         return rows
@@ -361,23 +367,23 @@ def _complaints(
 
 
 def _measure(
-    net: Any, task: Task, chains: list[Chain], rows: Rows
+    net: Any, task: Task, graphs: list[Graph], rows: Samples
 ) -> tuple[Measured, Measured, int]:
     """Both networks in numbers, and the rows of the batch they were timed on."""
     batch = rows.x[:_BATCH_ROWS]
-    networks = [chain.forward for chain in chains]
+    networks = [graph.forward for graph in graphs]
     one, many = milliseconds(networks, batch[:1]), milliseconds(networks, batch)
     before, after = (
         Measured(
-            chain.hidden_sizes,
-            *chain.cost(),
-            chain.n_bytes,
+            graph.sizes,
+            *graph.cost(),
+            graph.n_bytes,
             one[k],
             many[k],
-            task.score(net, chain),
-            task.loss(net, chain),
+            task.score(net, graph),
+            task.loss(net, graph),
         )
-        for k, chain in enumerate(chains)
+        for k, graph in enumerate(graphs)
     )
     return before, after, len(batch)
 

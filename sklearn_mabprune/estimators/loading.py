@@ -26,24 +26,23 @@ from ..export.files.saving import (
     outputs_of,
     versions,
 )
-from ..graph.graph import Chain, PrunedChain, recover_chain, unwrap
-from ..graph.kinds.registry import BY_NAME, build, describe
-from ..reports.report import PruningPath, PruningReport
+from ..graph.graph import Graph
+from ..graph.kinds.base import argument_names
+from ..graph.kinds.registry import BY_NAME, build, describe, kind_of, shapes_of
+from ..graph.module import PrunedChain
+from ..graph.tracing import recover_graph
+from ..reports.path_record import PruningPath
+from ..reports.report import PruningReport
 from ..training.auto_size import SelfSizing
-from ..training.nets import MLP, MLPNetClassifier
+from ..training.mlp import MLP
+from ..training.nets import MLPNetClassifier
 from ..training.rebuilding import net_around
+from ..utils.compat import uncompiled
 from .classifier import MABPrunedClassifier
 from .parameters import resolve_net, resolve_policy
 from .regressor import MABPrunedRegressor
 
 _CLASSES = dict(zip(SAVED_CLASSES, (MABPrunedClassifier, MABPrunedRegressor), strict=True))
-
-#: Layers that have sizes: a tensor of the file, and the arguments that say its shape.
-_SIZES = {
-    "Linear": ("weight", ("out_features", "in_features")),
-    "BatchNorm1d": ("running_mean", ("num_features",)),
-    "PReLU": ("weight", ("num_parameters",)),
-}
 
 
 def load(path: Any, **parameters: Any) -> Any:
@@ -202,26 +201,26 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
     """Fitted attributes by name, each checked against the others."""
     known = _data(estimator, content["data"])
     several = known.get("multilabel_", False)
-    chain, rebuilt = _net(net, estimator.estimator is None, several, content["net"], tensors)
+    graph, rebuilt = _net(net, estimator.estimator is None, several, content["net"], tensors)
     _require(
-        known["n_features_in_"] == chain.n_inputs, "its network reads another number of features"
+        known["n_features_in_"] == graph.n_inputs, "its network reads another number of features"
     )
     _require(
-        len(known.get("classes_", range(chain.n_outputs))) == chain.n_outputs
-        and (known.get("y_ndim_") != 1 or chain.n_outputs == 1),
+        len(known.get("classes_", range(graph.n_outputs))) == graph.n_outputs
+        and (known.get("y_ndim_") != 1 or graph.n_outputs == 1),
         "its network has another number of classes or targets",
     )
     report = record_from_plain(content["report"], PruningReport, "report", tensors)
     path = _path(content["path"], tensors)
     sizes = path.layer_sizes[0]
     measured = report.before.hidden_layer_sizes, report.after.hidden_layer_sizes
-    _require(measured == (sizes, chain.hidden_sizes), "its report is on other networks")
+    _require(measured == (sizes, graph.sizes), "its report is on other networks")
     # A report that cannot be printed is none.
     str(report)
     n_ranking = content["n_ranking"]
     _require(n_ranking == len(sizes), "its rankings are not those of its hidden layers")
     ranking = [tensors.pop(f"ranking.{k}") for k in range(n_ranking)]
-    for part, size, left in zip(ranking, sizes, chain.hidden_sizes, strict=True):
+    for part, size, left in zip(ranking, sizes, graph.sizes, strict=True):
         _require(
             part.dtype == np.int64
             and part.shape == (size,)
@@ -235,7 +234,7 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
         "policy_": resolve_policy(estimator.policy),
         "neuron_ranking_": [part.astype(np.intp) for part in ranking],
         "neuron_support_": [part == 1 for part in ranking],
-        "hidden_layer_sizes_": chain.hidden_sizes,
+        "hidden_layer_sizes_": graph.sizes,
         "pruning_path_": path,
         "pruning_report_": report,
         "n_pulls_": report.n_pulls,
@@ -266,12 +265,12 @@ def _data(estimator: Any, data: Any) -> dict[str, Any]:
     return found | {"y_ndim_": y_ndim}
 
 
-def _net(net: Any, default: bool, several: bool, data: Any, tensors: Tensors) -> tuple[Chain, Any]:
-    """The chain in the file, and a skorch net around it made like `net`."""
+def _net(net: Any, default: bool, several: bool, data: Any, tensors: Tensors) -> tuple[Graph, Any]:
+    """The graph in the file, and a skorch net around it made like `net`."""
     network, is_mlp, outputs, rescaled, labels, history = _record(
         data, "net", "network", "mlp", "outputs", "rescaled", "labels", "history"
     )
-    chain = _chain(network, "network", tensors)
+    graph = _chain(network, "network", tensors)
     net = clone(net).set_params(device="cpu", compile=False)
     if net.module is MLP and not is_mlp:
         net.set_params(module=PrunedChain)
@@ -283,32 +282,32 @@ def _net(net: Any, default: bool, several: bool, data: Any, tensors: Tensors) ->
         net.set_params(criterion=nn.BCEWithLogitsLoss)
     if rescaled:
         net.target_mean_, net.target_scale_ = (
-            _finite(tensors.pop(f"target.{part}"), "target", (chain.n_outputs,), np.float64)
+            _finite(tensors.pop(f"target.{part}"), "target", (graph.n_outputs,), np.float64)
             for part in ("mean", "scale")
         )
         _require(bool((net.target_scale_ > 0).all()), "its targets have no scale")
     if labels is not None:
         net.classes_inferred_ = labels_from_plain(labels, "labels")
     if isinstance(net, SelfSizing):
-        net.n_features_in_, net.n_outputs_ = chain.n_inputs, chain.n_outputs
-        net.auto_dtype_ = str(chain.dtype).removeprefix("torch.")
+        net.n_features_in_, net.n_outputs_ = graph.n_inputs, graph.n_outputs
+        net.auto_dtype_ = str(graph.dtype).removeprefix("torch.")
     _require(type(history) is list, "its history is not a list")
     net.history_ = History({k: from_plain(v, k) for k, v in epoch.items()} for epoch in history)
-    rebuilt = net_around(net, chain)
+    rebuilt = net_around(net, graph)
     if isinstance(net, MLPNetClassifier):
         rebuilt.multilabel_ = several
-    again = Chain.from_layers(list(unwrap(rebuilt.module_).children()))
-    _require(again.descriptions() == chain.descriptions(), "its layers are not those of its net")
+    again = Graph.of(list(uncompiled(rebuilt.module_).children()))
+    _require(again.descriptions() == graph.descriptions(), "its layers are not those of its net")
     _require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no units")
     if outputs_of(rebuilt) != outputs:
         raise _OtherOutputsError(
             f"the {type(net).__name__} makes predictions of its module's outputs by "
             f"{outputs_of(rebuilt)}, the saved one did by {str(outputs)[:40]}"
         )
-    return chain, rebuilt
+    return graph, rebuilt
 
 
-def _chain(data: Any, name: str, tensors: Tensors) -> Chain:
+def _chain(data: Any, name: str, tensors: Tensors) -> Graph:
     """A chain of the layers that are written down, its weights checked before it is built."""
     layers, dtype = _record(data, name, "layers", "dtype")
     _require(dtype in ("float32", "float64"), f"{name} is in precision {str(dtype)[:20]!r}")
@@ -319,8 +318,8 @@ def _chain(data: Any, name: str, tensors: Tensors) -> Chain:
     ]
     module = nn.Sequential(*built)
     # Runs the layers on two rows: they must fit together, and be what fit accepts.
-    n_inputs = next((la.in_features for la in built if isinstance(la, nn.Linear)), 1)
-    return recover_chain(module, torch.zeros(2, n_inputs, dtype=getattr(torch, dtype)))
+    n_inputs = next((kind_of(la).n_inputs(la) for la in built if kind_of(la).produces), 1)
+    return recover_graph(module, torch.zeros(2, n_inputs, dtype=getattr(torch, dtype)))
 
 
 def _layer(data: Any, dtype: str, name: str, tensors: Tensors) -> nn.Module:
@@ -329,8 +328,7 @@ def _layer(data: Any, dtype: str, name: str, tensors: Tensors) -> nn.Module:
     _require(
         type(kind) is str and kind in BY_NAME, f"{name} is of no known kind, {str(kind)[:40]!r}"
     )
-    described = inspect.signature(BY_NAME[kind].__init__).parameters
-    known = set(described) - {"inplace", "device", "dtype"}
+    known = set(argument_names(BY_NAME[kind]))
     _require(
         type(arguments) is dict
         and set(arguments) <= known
@@ -342,10 +340,8 @@ def _layer(data: Any, dtype: str, name: str, tensors: Tensors) -> nn.Module:
         for key in list(tensors)
         if key.startswith(f"{name}.")
     }
-    if kind in _SIZES:
-        # Before anything of this size is built: the tensor is in the file, so there is room.
-        tensor, arguments_of = _SIZES[kind]
-        shape = tuple(arguments.get(argument) for argument in arguments_of)
+    # Before anything of this size is built: the tensor is in the file, so there is room.
+    for tensor, shape in shapes_of((kind, arguments)).items():
         _require(
             tensor in state and state[tensor].shape == shape and state[tensor].size > 0,
             f"{name} is not of the shape {shape}",
@@ -394,7 +390,7 @@ def _path(data: Any, tensors: Tensors) -> PruningPath:
     for key, network in networks.items():
         step = int(key)
         _require(0 <= step < len(sizes) and key == str(step), f"its path has no step {key[:20]!r}")
-        chain = _chain(network, f"path.network.{step}", tensors)
-        _require(chain.hidden_sizes == sizes[step], f"the network of step {step} has other sizes")
-        path.networks[step] = chain.to_arrays()
+        graph = _chain(network, f"path.network.{step}", tensors)
+        _require(graph.sizes == sizes[step], f"the network of step {step} has other sizes")
+        path.networks[step] = graph.to_arrays()
     return path

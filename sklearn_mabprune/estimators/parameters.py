@@ -17,7 +17,7 @@ from ..ablation.compensation import ABLATIONS
 from ..ablation.estimates import CONTROL_VARIATES
 from ..criteria import CRITERIA, Criterion
 from ..policies import POLICIES, Policy
-from ..pruning.schedules import UNITS
+from ..pruning.budget import UNITS
 from ..utils.compat import HasMethods, Interval, InvalidParameterError, StrOptions
 from ..utils.validation import check_parameters
 

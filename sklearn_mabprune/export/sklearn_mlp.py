@@ -13,6 +13,7 @@ from sklearn.preprocessing import LabelBinarizer
 from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
+from ..graph.kinds.registry import kind_of
 from .torch_layers import module_layers, nonlinearity, precision
 
 Array = NDArray[Any]
@@ -94,14 +95,17 @@ def _folded(layers: list[nn.Module]) -> list[_Stage]:
     # The next Linear is to read slope * x + shift.
     slope, shift = np.ones(1), np.zeros(1)
     for layer in layers:
-        if isinstance(layer, nn.Linear):
-            weight = _float64(layer.weight).T
-            bias = np.zeros(layer.out_features) if layer.bias is None else _float64(layer.bias)
+        kind = kind_of(layer)
+        affine = kind.affine(layer)
+        if kind.produces:
+            given, own = kind.weights(layer)
+            weight = _float64(given).T
+            bias = np.zeros(weight.shape[1]) if own is None else _float64(own)
             bias = bias + np.broadcast_to(shift, len(weight)) @ weight
             stages.append(_Stage(slope.reshape(-1, 1) * weight, bias))
             slope, shift = np.ones(1), np.zeros(1)
-        elif isinstance(layer, nn.BatchNorm1d):
-            factor, constant = _affine(layer)
+        elif affine is not None:
+            factor, constant = map(_float64, affine)
             if stages and stages[-1].activation == "identity":
                 stages[-1].weight = stages[-1].weight * factor
                 stages[-1].bias = stages[-1].bias * factor + constant
@@ -116,18 +120,6 @@ def _folded(layers: list[nn.Module]) -> list[_Stage]:
                 "layer, and the same behind all"
             )
     return stages
-
-
-def _affine(norm: nn.BatchNorm1d) -> tuple[Array, Array]:
-    """Factor and constant of a BatchNorm in evaluation mode."""
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    factor = 1 / np.sqrt(_float64(variance) + norm.eps)
-    if norm.weight is not None:
-        factor = factor * _float64(norm.weight)
-    constant = -_float64(mean) * factor
-    return factor, constant if norm.bias is None else constant + _float64(norm.bias)
 
 
 def _float64(tensor: Tensor) -> Array:

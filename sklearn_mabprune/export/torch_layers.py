@@ -11,12 +11,8 @@ from torch import nn
 
 from ..data.losses import is_softmax, output_nonlinearity
 from ..exceptions import UnsupportedModuleError
-from ..graph.graph import unwrap
-from ..graph.kinds.registry import BY_NAME
-from ..utils.compat import is_identity
-
-#: Layers that change nothing in rows of a trained network.
-_IDLE = (nn.modules.dropout._DropoutNd, nn.Identity, nn.Flatten)
+from ..graph.kinds.registry import kind_of
+from ..utils.compat import is_identity, uncompiled
 
 
 def plain_layers(estimator: Any) -> list[nn.Module]:
@@ -51,22 +47,30 @@ def module_layers(estimator: Any) -> list[nn.Module]:
     if hasattr(estimator, "refit"):
         told = "it is not fitted yet, or was fitted with refit=False. Call fit, with refit=True."
     check_is_fitted(estimator, "estimator_", msg=f"This %(name)s has no network: {told}")
-    module = copy.deepcopy(unwrap(estimator.estimator_.module_)).cpu().eval()
-    return [layer for layer in module.children() if not isinstance(layer, _IDLE)]
+    module = copy.deepcopy(uncompiled(estimator.estimator_.module_)).cpu().eval()
+    return [layer for layer in module.children() if not _is_idle(layer)]
 
 
 def precision(layers: list[nn.Module]) -> str:
     """The dtype of the weights, "float32" or "float64"."""
-    return str(_linears(layers)[0].weight.dtype).removeprefix("torch.")
+    first = _producing(layers)[0]
+    return str(next(first.parameters()).dtype).removeprefix("torch.")
 
 
 def n_outputs(layers: list[nn.Module]) -> int:
-    """How many numbers come out for each row."""
-    return _linears(layers)[-1].out_features
+    """Outputs for each sample."""
+    last = _producing(layers)[-1]
+    return int(kind_of(last).n_outputs(last))
 
 
-def _linears(layers: list[nn.Module]) -> list[nn.Linear]:
-    return [layer for layer in layers if isinstance(layer, nn.Linear)]
+def _producing(layers: list[nn.Module]) -> list[nn.Module]:
+    return [layer for layer in layers if kind_of(layer).produces]
+
+
+def _is_idle(layer: nn.Module) -> bool:
+    """Whether a layer changes nothing in samples when the network is in evaluation mode."""
+    kind = kind_of(layer)
+    return bool(kind.silent or kind.flattens)
 
 
 def nonlinearity(net: Any) -> list[nn.Module]:
@@ -78,8 +82,8 @@ def nonlinearity(net: Any) -> list[nn.Module]:
         return [nn.Softmax(dim=-1)]
     if found is torch.sigmoid:
         return [nn.Sigmoid()]
-    if type(found) in BY_NAME.values():
-        return [] if isinstance(found, _IDLE) else [copy.deepcopy(found).cpu().eval()]
+    if isinstance(found, nn.Module) and kind_of(found) is not None:
+        return [] if _is_idle(found) else [copy.deepcopy(found).cpu().eval()]
     raise UnsupportedModuleError(
         f"The net has predict_nonlinearity={net.predict_nonlinearity!r}, a function that no layer "
         "stands for, and cannot be exported. Put the function into the module as its last layer, "

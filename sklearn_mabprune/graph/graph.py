@@ -1,169 +1,305 @@
-"""A network as a chain of layers: recovered from any module that is one, and checked.
-
-``modules()`` shows which layers a module has, not how its ``forward`` uses them.  So the
-module is run once on real rows while hooks note which layer is called when, with what;
-the recovered chain is then run beside the module, and must give the same outputs.
-"""
+"""A network as a graph: layers, the values between them, and the only loops through both."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..data.sparse import SparseRows, outputs_of
-from ..exceptions import UnsupportedModuleError
-from .kinds.registry import (
-    BETWEEN,
-    Description,
-    LinearKind,
-    build,
-    describe,
-    run,
-    run_across,
-)
-from .tracing import WAY_OUT, trace
+from ..data.sparse import SparseRows
+from .groups import Group, Node, find_groups
+from .kinds.base import Description
+from .kinds.registry import describe
 
 
-@dataclass
-class Stage:
-    """A Linear layer and what follows it, up to the next one."""
+class Graph:
+    """Layers in the order in which they run, and the values that they read and return.
 
-    linear: nn.Linear
-    after: list[nn.Module] = field(default_factory=list)
-
-
-class Chain:
-    """Head layers, then stages; the stages but the last hold the hidden neurons.
+    Value 0 is the network's input.  All of it is in evaluation mode.
 
     Parameters
     ----------
-    head : list of nn.Module
-        What stands before the first Linear (BatchNorm1d, Dropout, ...).
-    stages : list of Stage
-        At least two: one hidden layer and the output.
+    nodes : sequence of Node
 
-    Notes
-    -----
-    A neuron's *activation* is what the next Linear reads: behind activation function,
-    BatchNorm and Dropout.  All of it is evaluation mode.
+    Attributes
+    ----------
+    groups : tuple of Group
+        Units that can be removed; of a chain of layers one group for each hidden layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from sklearn_mabprune.graph.graph import Graph
+    >>> graph = Graph.of([nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)])
+    >>> [(group.name, group.size) for group in graph.groups], graph.cost()
+    ([('0', 8)], (67, 56))
+    >>> graph.forward(torch.zeros(2, 4)).shape
+    torch.Size([2, 3])
     """
 
-    def __init__(self, head: list[nn.Module], stages: list[Stage]):
-        self.head = head
-        self.stages = stages
+    def __init__(self, nodes: Sequence[Node]):
+        self.nodes = tuple(nodes)
+        self._plans: dict[tuple[Any, Any], list[tuple[Node, list[int]]]] = {}
 
-    # ---------------------------------------------------------------------- numbers
+    @classmethod
+    def of(cls, layers: Sequence[nn.Module], names: Sequence[str] | None = None) -> Graph:
+        """The graph of layers that run one after the other; they are put into evaluation mode."""
+        for layer in layers:
+            layer.eval()
+            if hasattr(layer, "inplace"):
+                # Values are kept and used again.
+                setattr(layer, "inplace", False)  # noqa: B010 - not an attribute of Module
+        names = [str(k) for k in range(len(layers))] if names is None else names
+        return cls(
+            [
+                Node(name, layer, k, k + 1)
+                for k, (name, layer) in enumerate(zip(names, layers, strict=True))
+            ]
+        )
+
+    # ---------------------------------------------------------------------- structure
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Units that can be removed, in the order of the layers that produce them."""
+        return find_groups(self.nodes)
 
     @property
-    def hidden_sizes(self) -> tuple[int, ...]:
-        """Neurons of each hidden layer."""
-        return tuple(stage.linear.out_features for stage in self.stages[:-1])
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each group."""
+        return tuple(group.size for group in self.groups)
+
+    @cached_property
+    def _producing(self) -> list[Node]:
+        return [node for node in self.nodes if node.kind.produces]
+
+    @property
+    def output(self) -> int:
+        """The value that the network returns."""
+        return self.nodes[-1].value
+
+    @property
+    def logits(self) -> int:
+        """The value that the last layer with units of its own returns."""
+        return self._producing[-1].value
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether layers follow the last one with units of its own."""
+        return self.logits != self.output
 
     @property
     def n_inputs(self) -> int:
         """Input features."""
-        return self.stages[0].linear.in_features
+        first = self._producing[0]
+        return int(first.kind.n_inputs(first.layer))
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of the last Linear."""
-        return self.stages[-1].linear.out_features
+        """Units of the last layer that has units of its own."""
+        last = self._producing[-1]
+        return int(last.kind.n_outputs(last.layer))
+
+    @cached_property
+    def _tensor(self) -> Tensor:
+        return next(self._producing[0].layer.parameters())
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.stages[0].linear.weight.device
+        """The device of the weights."""
+        return self._tensor.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are."""
-        return self.stages[0].linear.weight.dtype
+        """The dtype of the weights."""
+        return self._tensor.dtype
 
-    def layers(self) -> list[nn.Module]:
-        """All layers in order."""
-        return self.head + [m for stage in self.stages for m in (stage.linear, *stage.after)]
+    def input_weights(self) -> Tensor | None:
+        """Weights of the features, (n_outputs, n_features); None if they are transformed first."""
+        first = self._producing[0]
+        if first.reads != 0:
+            return None
+        weight: Tensor = first.kind.weights(first.layer)[0]
+        return weight
 
-    def cost(self, sizes: tuple[int, ...] | None = None) -> tuple[int, int]:
-        """Trainable parameters and multiply-adds a row, for these hidden sizes.
+    def producer(self, group: Group) -> Node:
+        """The node whose output units a group is."""
+        return self.nodes[group.producers[0]]
 
-        Parameters
-        ----------
-        sizes : tuple of int, optional
-            Neurons of each hidden layer, the chain's own when not given.  Where a layer
-            shrinks, the next Linear counts with a bias: most ablations leave it one.
-        """
-        widths = [self.n_inputs, *(self.hidden_sizes if sizes is None else sizes), self.n_outputs]
-        macs = sum(inputs * neurons for inputs, neurons in pairwise(widths))
-        parameters = macs + sum(p.numel() for layer in self.head for p in layer.parameters())
-        for stage, inputs, width in zip(self.stages, widths[:-1], widths[1:], strict=True):
-            shrunk = inputs < stage.linear.in_features
-            parameters += width * int(shrunk or stage.linear.bias is not None)
-            for layer in stage.after:
-                if type(layer) in BETWEEN:
-                    each = BETWEEN[type(layer)].parameters_per_neuron(layer)
-                    shared = sum(p.numel() for p in layer.parameters()) if each == 0 else 0
-                    parameters += each * width + shared
-        return parameters, macs
+    def reader(self, group: Group) -> Node:
+        """The node that reads a group."""
+        return self.nodes[group.readers[0]]
+
+    def downstream(self, value: int) -> tuple[Node, ...]:
+        """The nodes that must run again when a value changes."""
+        changed, found = {value}, []
+        for node in self.nodes:
+            if node.reads in changed:
+                changed.add(node.value)
+                found.append(node)
+        return tuple(found)
 
     # ------------------------------------------------------------------------ running
 
-    def enter(self, x: Tensor | SparseRows) -> Tensor:
-        """Pre-activations of the first Linear, (n_rows, width)."""
-        if isinstance(x, SparseRows):
-            return outputs_of(nn.Sequential(*self.head, self.stages[0].linear).eval(), x)
-        return self.stages[0].linear(run(self.head, x))
-
-    def _enter_across(self, x: Tensor | SparseRows) -> Tensor:
-        """As :meth:`enter`, with the rows in columns: (width, n_rows)."""
-        if isinstance(x, SparseRows):
-            return self.enter(x).T.contiguous()
-        return LinearKind.across(self.stages[0].linear, run(self.head, x).T)
-
-    def activations(self, x: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor]]:
-        """Every hidden layer's activations and every Linear's pre-activations.
+    def run(
+        self,
+        known: Mapping[int, Any],
+        wanted: Collection[int] | None = None,
+        *,
+        feature_major: bool = False,
+        overwrite: bool = False,
+    ) -> dict[int, Tensor]:
+        """Values computed from known values: the only forward loop.
 
         Parameters
         ----------
-        x : Tensor or SparseRows of shape (n_rows, n_features)
+        known : mapping of int to Tensor
+            Values by number, (n_samples, n_units).  Value 0, the input, may be sparse.
+        wanted : collection of int, optional
+            Numbers of the values to return; the network's output when not given.
+        feature_major : bool, default=False
+            Known and returned values have shape (n_units, n_samples), which is several times
+            faster for narrow layers; the input has a sample in each row all the same.
+        overwrite : bool, default=False
+            The known values may be overwritten.
 
         Returns
         -------
-        activations : list of Tensor of shape (n_rows, width), one a hidden layer
-        pre_activations : list of Tensor of shape (n_rows, width), one a Linear
+        dict of int to Tensor
         """
-        pre = [self.enter(x)]
-        hidden = []
-        for stage, following in zip(self.stages[:-1], self.stages[1:], strict=True):
-            hidden.append(run(stage.after, pre[-1]))
-            pre.append(following.linear(hidden[-1]))
-        return hidden, pre
+        wanted = (self.output,) if wanted is None else tuple(wanted)
+        values = dict(known)
+        if 0 in values:
+            values |= self._entered(values.pop(0), wanted, feature_major)
+        for node, done in self._plan(frozenset(values), wanted):
+            x = values[node.reads]
+            if overwrite and node.kind.rectifies:
+                values[node.value] = x.relu_()
+            else:
+                values[node.value] = node.kind.run(node.layer, x, feature_major)
+            for value in done:
+                del values[value]
+        return {value: values[value] for value in wanted}
 
-    def activations_across(self, x: Tensor | SparseRows) -> tuple[list[Tensor], list[Tensor]]:
-        """As :meth:`activations`, with the rows in columns: (width, n_rows)."""
-        pre = [self._enter_across(x)]
-        hidden = []
-        for stage, following in pairwise(self.stages):
-            hidden.append(run_across(stage.after, pre[-1]))
-            pre.append(LinearKind.across(following.linear, hidden[-1]))
-        return hidden, pre
+    def _entered(self, x: Any, wanted: Collection[int], feature_major: bool) -> dict[int, Tensor]:
+        """The first values that are known once the input is."""
+        if not isinstance(x, SparseRows):
+            return {0: x.T if feature_major else x}
+        first = self._producing[0]
+        if first.reads == 0:
+            return {0: x}  # type: ignore[dict-item]
+        # Something else than a sum of features comes first: some samples at a time are dense.
+        parts = [self.run({0: part.dense()}, [first.value])[first.value] for part in x.pieces()]
+        z = torch.cat(parts)
+        return {first.value: z.T.contiguous() if feature_major else z}
 
-    def finish(self, pre_activation: Tensor, stage: int) -> Tensor:
-        """Outputs from the pre-activations of a stage's Linear, (n_rows, width)."""
-        z = run(self.stages[stage].after, pre_activation)
-        for following in self.stages[stage + 1 :]:
-            z = run(following.after, following.linear(z))
-        return z
+    def _plan(self, known: frozenset[int], wanted: tuple[int, ...]) -> list[tuple[Node, list[int]]]:
+        """The nodes to run, in order, and the values that nothing reads after each of them."""
+        key = known, wanted
+        if key not in self._plans:
+            needed, chosen = set(wanted) - known, []
+            for node in reversed(self.nodes):
+                if node.value in needed:
+                    chosen.append(node)
+                    needed |= {node.reads} - known
+            kept, plan = set(wanted), []
+            for node in chosen:  # from the last to the first: the last reader comes first
+                plan.append((node, [] if node.reads in kept else [node.reads]))
+                kept.add(node.reads)
+            self._plans[key] = plan[::-1]
+        return self._plans[key]
+
+    def pullback(
+        self, gradient: Tensor, source: int, target: int, values: Mapping[int, Tensor]
+    ) -> Tensor:
+        """Gradients with respect to one value from those to a later one: the only backward loop.
+
+        Parameters
+        ----------
+        gradient : Tensor of shape (n_units, k, n_samples or 1)
+            Of k functions with respect to value `source`.
+        source, target : int
+            `target` is upstream of `source`.
+        values : mapping of int to Tensor of shape (n_units, n_samples)
+            Value `target`, and others between the two, which are computed where they are missing.
+
+        Returns
+        -------
+        Tensor of shape (n_units, k, n_samples or 1)
+            Overwritten by the next call but one.
+        """
+        between = [n for n in self.downstream(target) if n.value <= source]
+        needed = {v for n in between if n.kind.elementwise for v in (n.reads, n.value)}
+        missing = sorted(needed - set(values))
+        if missing:
+            # The input alone has a sample in each row for `run`.
+            known = {number: z if number else z.T for number, z in values.items()}
+            values = {**values, **self.run(known, missing, feature_major=True)}
+        for node in reversed(between):
+            x, y = values.get(node.reads), values.get(node.value)
+            gradient = node.kind.pullback(node.layer, gradient, x, y)
+        return gradient
 
     def forward(self, x: Tensor | SparseRows) -> Tensor:
-        """The network's outputs, evaluation mode."""
-        return self.finish(self.enter(x), 0)
+        """The network's outputs, (n_samples, n_outputs)."""
+        return self.run({0: x})[self.output]
 
-    # ------------------------------------------------------------------------ copies
+    # --------------------------------------------------------------------------- cost
+
+    def cost(self, sizes: Sequence[int] | None = None) -> tuple[int, int]:
+        """Parameters and MACs per sample, with these numbers of units in the groups.
+
+        Parameters
+        ----------
+        sizes : sequence of int, optional
+            Units of each group; the present ones when not given.  A layer that reads a group
+            which has shrunk is counted with a bias: most ablations leave it one.
+        """
+        widths = {0: self.n_inputs}
+        sized = {
+            number: size
+            for group, size in zip(self.groups, self.sizes if sizes is None else sizes, strict=True)
+            for number in group.producers
+        }
+        parameters = macs = 0
+        for number, node in enumerate(self.nodes):
+            n_inputs = n_outputs = widths[node.reads]
+            if node.kind.produces:
+                n_outputs = sized.get(number, node.kind.n_outputs(node.layer))
+            widths[node.value] = n_outputs
+            each = node.kind.cost(node.layer, n_inputs, n_outputs)
+            parameters, macs = parameters + each[0], macs + each[1]
+        return parameters, macs
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all parameters and buffers."""
+        return sum(v.nbytes for node in self.nodes for v in node.layer.state_dict().values())
+
+    # ------------------------------------------------------------------------- copies
+
+    def replaced(self, layers: Mapping[int, nn.Module]) -> Graph:
+        """A graph with other layers at some nodes and copies of the layers at the others."""
+        nodes = []
+        for number, node in enumerate(self.nodes):
+            layer = layers.get(number)
+            nodes.append(replace(node, layer=copy.deepcopy(node.layer) if layer is None else layer))
+        return Graph(nodes)
+
+    def with_layers_of(self, module: nn.Module) -> Graph:
+        """The same graph over copies of the layers of these names in a module."""
+        layers = [copy.deepcopy(module.get_submodule(node.name)) for node in self.nodes]
+        return Graph.of(layers, [node.name for node in self.nodes])
+
+    def layers(self) -> list[nn.Module]:
+        """All layers in order."""
+        return [node.layer for node in self.nodes]
 
     def descriptions(self) -> tuple[Description, ...]:
         """The layers as plain data, without their weights."""
@@ -173,13 +309,6 @@ class Chain:
         """Copy the weights into a module of the same layers."""
         for new, old in zip(module, self.layers(), strict=True):
             new.load_state_dict(old.state_dict())
-
-    def to_module(self) -> PrunedChain:
-        """A module of its own that computes the same, in training mode."""
-        dtype = str(self.dtype).removeprefix("torch.")
-        module = PrunedChain(layers=self.descriptions(), dtype=dtype).to(self.device)
-        self.copy_to(module)
-        return module
 
     def to_arrays(self) -> dict[str, Any]:
         """Layers, dtype and weights as plain data and NumPy arrays."""
@@ -191,113 +320,3 @@ class Chain:
                 for layer in self.layers()
             ],
         }
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all weights and statistics."""
-        return sum(v.nbytes for layer in self.layers() for v in layer.state_dict().values())
-
-    @classmethod
-    def from_layers(cls, layers: list[nn.Module]) -> Chain:
-        """A chain of these layers, put into evaluation mode."""
-        head: list[nn.Module] = []
-        stages: list[Stage] = []
-        for layer in layers:
-            layer.eval()
-            if hasattr(layer, "inplace"):
-                # Pre-activations are kept and used again.
-                setattr(layer, "inplace", False)  # noqa: B010 - not an attribute of Module
-            if isinstance(layer, nn.Linear):
-                stages.append(Stage(layer))
-            elif stages:
-                stages[-1].after.append(layer)
-            else:
-                head.append(layer)
-        return cls(head, stages)
-
-
-class PrunedChain(nn.Sequential):
-    """A network written down as data: what a pruned network of any user is built from.
-
-    Parameters
-    ----------
-    layers : sequence of (str, dict)
-        Class name in ``torch.nn`` and constructor arguments of each layer.
-    dtype : str, default="float32"
-        Of the weights.
-
-    Examples
-    --------
-    >>> from sklearn_mabprune.graph.graph import PrunedChain
-    >>> PrunedChain(layers=(("Linear", {"in_features": 2, "out_features": 3}), ("ReLU", {})))
-    PrunedChain(
-      (0): Linear(in_features=2, out_features=3, bias=True)
-      (1): ReLU()
-    )
-    """
-
-    def __init__(self, layers: tuple[Description, ...] = (), dtype: str = "float32"):
-        super().__init__(*(build(description) for description in layers))
-        self.to(getattr(torch, dtype))
-        for layer in self:
-            if isinstance(layer, nn.Linear):
-                layer.reset_parameters()
-
-    def __getitem__(self, index: Any) -> Any:
-        """A layer, or a part of the network: torch would build that from layers alone."""
-        if isinstance(index, slice):
-            return nn.Sequential(*list(self)[index])
-        return super().__getitem__(index)
-
-
-def unwrap(module: nn.Module) -> nn.Module:
-    """The module inside ``torch.compile``'s wrapper, if there is one."""
-    return getattr(module, "_orig_mod", module)
-
-
-def recover_chain(module: nn.Module, x: Tensor) -> Chain:
-    """The chain that a module computes; the module itself is left alone.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Any module that runs layers one after the other.
-    x : Tensor of shape (n_rows, n_features)
-        Real rows, on the module's device and in its dtype.
-
-    Returns
-    -------
-    Chain
-        Over copies of the layers, in evaluation mode.
-
-    Raises
-    ------
-    UnsupportedModuleError
-        If a layer is of an unknown kind, has state and is used twice, or if ``forward``
-        does anything that is not a layer, or gives numbers that are not finite.
-    """
-    try:
-        module = copy.deepcopy(unwrap(module)).eval()
-    except Exception as error:
-        raise UnsupportedModuleError(
-            f"{type(module).__name__} cannot be copied ({error}), and only copies are cut. Keep "
-            "what cannot be copied, such as a lock, an open file or a generator, out of it."
-        ) from error
-    calls, outputs = trace(module, x)
-    linears = [k for k, call in enumerate(calls) if isinstance(call[1], nn.Linear)]
-    chain = Chain.from_layers(
-        [
-            copy.deepcopy(layer)
-            for k, (_, layer, _, _) in enumerate(calls)
-            # A Flatten of two-dimensional rows does nothing before the last Linear.
-            if not (isinstance(layer, nn.Flatten) and k < linears[-1])
-        ]
-    )
-    with torch.no_grad():
-        found = chain.forward(x)
-    if found.shape != outputs.shape or not torch.allclose(found, outputs, rtol=1e-4, atol=1e-5):
-        raise UnsupportedModuleError(
-            f"Run as a chain of its layers, {type(module).__name__} gives other outputs than its "
-            f"forward does. {WAY_OUT}"
-        )
-    return chain

@@ -1,14 +1,23 @@
-"""Which layers a module runs on real rows, and whether they are a chain."""
+"""The graph of a module: which layers it runs on real samples, and whether they are a chain.
+
+``modules()`` shows which layers a module has, not how its ``forward`` uses them.  So the
+module is run once on real samples while hooks note which layer is called when, with what;
+the recovered graph is then run beside the module, and must return the same outputs.
+"""
 
 from __future__ import annotations
+
+import copy
 
 import torch
 from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
-from .kinds.registry import BEHIND, BETWEEN, STATELESS
+from ..utils.compat import uncompiled
+from .graph import Graph
+from .kinds.registry import kind_of
 
-WAY_OUT = (
+_WAY_OUT = (
     "Supported is a chain of Linear, element-wise activations, Dropout and BatchNorm1d, ending "
     "in an optional Flatten, Softmax, LogSoftmax or Sigmoid, every layer a module of its own "
     "(nn.ReLU() rather than torch.relu)."
@@ -18,35 +27,59 @@ WAY_OUT = (
 Call = tuple[str, nn.Module, Tensor, Tensor]
 
 
-def trace(module: nn.Module, x: Tensor) -> tuple[list[Call], Tensor]:
-    """Run a module, and check that what it does is one layer after the other.
+def recover_graph(module: nn.Module, x: Tensor) -> Graph:
+    """The graph that a module computes; the module itself is left alone.
 
     Parameters
     ----------
     module : nn.Module
-        In evaluation mode.
-    x : Tensor of shape (n_rows, n_features)
+        Any module that runs layers one after the other.
+    x : Tensor of shape (n_samples, n_features)
+        Real samples, on the module's device and in its dtype.
 
     Returns
     -------
-    list of (str, nn.Module, Tensor, Tensor)
-        Name, layer, input and output of each call.
-    Tensor
-        What the module returned.
+    Graph
+        Over copies of the layers, in evaluation mode; nodes have the layers' names.
 
     Raises
     ------
     UnsupportedModuleError
-        If it is no chain, or if a layer returns numbers that are not finite.
+        If a layer is of an unknown kind, has state and is used twice, or if ``forward``
+        does anything that is not a layer, or returns numbers that are not finite.
     """
+    try:
+        module = copy.deepcopy(uncompiled(module)).eval()
+    except Exception as error:
+        raise UnsupportedModuleError(
+            f"{type(module).__name__} cannot be copied ({error}), and only copies are cut. Keep "
+            "what cannot be copied, such as a lock, an open file or a generator, out of it."
+        ) from error
+    calls, outputs = _trace(module, x)
+    last = max(k for k, call in enumerate(calls) if kind_of(call[1]).produces)
+    # A Flatten of two-dimensional samples does nothing before the last Linear.
+    used = [call for k, call in enumerate(calls) if not (kind_of(call[1]).flattens and k < last)]
+    graph = Graph.of([copy.deepcopy(call[1]) for call in used], [call[0] for call in used])
+    with torch.no_grad():
+        found = graph.forward(x)
+    if found.shape != outputs.shape or not torch.allclose(found, outputs, rtol=1e-4, atol=1e-5):
+        raise UnsupportedModuleError(
+            f"Run as a chain of its layers, {type(module).__name__} returns other outputs than its "
+            f"forward does. {_WAY_OUT}"
+        )
+    return graph
+
+
+def _trace(module: nn.Module, x: Tensor) -> tuple[list[Call], Tensor]:
+    """The calls of layers, checked to be one after the other, and the module's outputs."""
     calls, outputs = _run(module, x)
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != x.shape[:1]:
         got = type(outputs).__name__
         if isinstance(outputs, Tensor):
-            got = f"shape {tuple(outputs.shape)} for {len(x)} rows"
+            got = f"shape {tuple(outputs.shape)} for {len(x)} samples"
         raise UnsupportedModuleError(
-            f"{type(module).__name__}.forward must return one tensor with a row for each row of "
-            f"X, got {got}. {WAY_OUT}"
+            f"{type(module).__name__}.forward must return one tensor with a row for each sample "
+            f"of X, got {got}. {_WAY_OUT}"
         )
     _check_order(calls)
     previous_name, previous = "the input", x
@@ -54,9 +87,9 @@ def trace(module: nn.Module, x: Tensor) -> tuple[list[Call], Tensor]:
         _check_handed_over(previous_name, previous, name, given)
         if not bool(torch.isfinite(returned).all()):
             raise UnsupportedModuleError(
-                f"Layer {name!r} ({type(layer).__name__}) returns infinity or NaN for rows of X: "
-                "its weights or the features are too large. Scale the features (StandardScaler), "
-                "and lower the net's lr."
+                f"Layer {name!r} ({type(layer).__name__}) returns infinity or NaN for samples of "
+                "X: its weights or the features are too large. Scale the features "
+                "(StandardScaler), and lower the net's lr."
             )
         previous_name, previous = name, returned
     _check_handed_over(previous_name, previous, "the output", outputs)
@@ -64,9 +97,8 @@ def trace(module: nn.Module, x: Tensor) -> tuple[list[Call], Tensor]:
 
 
 def _run(module: nn.Module, x: Tensor) -> tuple[list[Call], object]:
-    """Which layers are called, in order: name, layer, input, output."""
+    """Which layers are called, in order, and what the module returns."""
     calls: list[Call] = []
-    known = (nn.Linear, *BETWEEN, *BEHIND)
     hooks = []
     names: dict[nn.Module, str] = {}
 
@@ -79,15 +111,17 @@ def _run(module: nn.Module, x: Tensor) -> tuple[list[Call], object]:
         calls[-1] = (*calls[-1][:3], returned.clone())
 
     for name, layer in module.named_modules():
-        if type(layer) in known or not list(layer.children()):
-            if type(layer) not in known:
-                raise UnsupportedModuleError(
-                    f"Layer {name or 'module'!r} ({type(layer).__name__}) of "
-                    f"{type(module).__name__} cannot be pruned around. {WAY_OUT}"
-                )
-            names[layer] = name or "module"
-            hooks.append(layer.register_forward_pre_hook(before, with_kwargs=True))
-            hooks.append(layer.register_forward_hook(after))
+        known = kind_of(layer) is not None
+        if not known and list(layer.children()):
+            continue
+        if not known:
+            raise UnsupportedModuleError(
+                f"Layer {name or 'module'!r} ({type(layer).__name__}) of "
+                f"{type(module).__name__} cannot be pruned around. {_WAY_OUT}"
+            )
+        names[layer] = name
+        hooks.append(layer.register_forward_pre_hook(before, with_kwargs=True))
+        hooks.append(layer.register_forward_hook(after))
     try:
         with torch.no_grad():
             outputs = module(x.clone())
@@ -98,30 +132,25 @@ def _run(module: nn.Module, x: Tensor) -> tuple[list[Call], object]:
 
 
 def _check_order(calls: list[Call]) -> None:
-    linears = [k for k, call in enumerate(calls) if isinstance(call[1], nn.Linear)]
-    if len(linears) < 2:
+    producing = [k for k, call in enumerate(calls) if kind_of(call[1]).produces]
+    if len(producing) < 2:
         raise UnsupportedModuleError(
-            f"The network has {len(linears)} Linear layers; pruning needs a hidden layer and an "
+            f"The network has {len(producing)} Linear layers; pruning needs a hidden layer and an "
             "output layer."
         )
     used: set[int] = set()
     for k, (name, layer, _, _) in enumerate(calls):
-        if id(layer) in used and not isinstance(layer, STATELESS):
-            raise UnsupportedModuleError(
-                f"Layer {name!r} ({type(layer).__name__}) is used more than once. {WAY_OUT}"
-            )
+        kind, what = kind_of(layer), f"Layer {name!r} ({type(layer).__name__})"
+        if id(layer) in used and kind.has_state:
+            raise UnsupportedModuleError(f"{what} is used more than once. {_WAY_OUT}")
         used.add(id(layer))
-        if isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and k < linears[-1]:
+        if kind.mixes_units and k < producing[-1]:
             raise UnsupportedModuleError(
-                f"Layer {name!r} ({type(layer).__name__}) mixes neurons and stands before the "
-                f"last Linear. {WAY_OUT}"
+                f"{what} mixes neurons and stands before the last Linear. {_WAY_OUT}"
             )
-        over_rows = isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and layer.dim in (0, -2)
-        if over_rows or (isinstance(layer, nn.BatchNorm1d) and layer.running_mean is None):
-            raise UnsupportedModuleError(
-                f"Layer {name!r} ({type(layer).__name__}) mixes rows: what it gives for a row "
-                f"depends on the others. {WAY_OUT}"
-            )
+        refusal = kind.refusal(layer)
+        if refusal is not None:
+            raise UnsupportedModuleError(f"{what} {refusal}. {_WAY_OUT}")
 
 
 def _check_handed_over(from_name: str, handed: Tensor, to_name: str, received: Tensor) -> None:
@@ -130,5 +159,5 @@ def _check_handed_over(from_name: str, handed: Tensor, to_name: str, received: T
         return
     raise UnsupportedModuleError(
         f"Between {from_name!r} and {to_name!r}, forward does something that is not a layer: a "
-        f"functional activation, a skip connection or a reshape. {WAY_OUT}"
+        f"functional activation, a skip connection or a reshape. {_WAY_OUT}"
     )

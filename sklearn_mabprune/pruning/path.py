@@ -1,34 +1,35 @@
-"""The pruning path: rounds of choosing, removal and surgery, from large to small."""
+"""The pruning path: rounds of ranking, removal and surgery, from large to small."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ..ablation.block import LayerStatistics, Rows
-from ..ablation.compensation import ZeroAblation
+from ..ablation.activations import Activations
+from ..ablation.statistics import AblationStatistics
 from ..criteria import Criterion
-from ..graph.graph import Chain
-from ..graph.surgery import cut
-from ..graph.units import NeuronTable
+from ..graph.graph import Graph
+from ..graph.units import UnitTable
 from ..policies.base import Policy
-from .rankers import ChooserOptions, CriterionChooser, PolicyChooser
+from .budget import Budget
+from .rankers import Ranker, RankerOptions, Round, make_ranker
+from .removal import remove_together
 from .replay import Known, Replay
-from .schedules import Budget, choose_removals, share_evenly, step_size
+from .schedules import choose_removals, spread_evenly, step_size
 
 #: So many networks of a path are kept at most.
 MAX_KEPT = 12
 
 
 @dataclass(frozen=True)
-class PathOptions(ChooserOptions):
-    """How a path is walked; see the estimators and :class:`LayerStatistics` for the options."""
+class PathOptions(RankerOptions):
+    """How a path is walked; see the estimators and :class:`AblationStatistics` for the options."""
 
     ablation: str = "least_squares"
     refresh: float = 0.2
@@ -41,11 +42,11 @@ class PathOptions(ChooserOptions):
 class Step:
     """One point of a path: the network after a round (the first: before any).
 
-    ``chain`` and ``estimates`` are None where the network was not kept.  ``state`` is what the
-    chooser knew when the next round began, None where no later walk starts.
+    ``graph`` and ``estimates`` are None where the network was not kept.  ``state`` is what the
+    ranker knew when the next round began, None where no later walk starts.
     """
 
-    chain: Chain | None
+    graph: Graph | None
     sizes: tuple[int, ...]
     n_parameters: int
     n_macs: int
@@ -69,154 +70,141 @@ class Step:
 class Walk:
     """Steps of a path, the last one with its network; whether Ctrl-C ended it.
 
-    ``n_replayed`` is the number of rounds that were known already.
+    ``chooser`` is the policy or criterion after the last round, ``n_replayed`` the number of
+    rounds that were known already.
     """
 
     steps: list[Step]
+    chooser: Any = None
     interrupted: bool = False
     n_replayed: int = 0
     n_factorisations: list[int] = field(default_factory=list)
 
 
-def pruning_path(
-    chain: Chain,
-    rows: Rows,
-    chooser: Policy | Criterion,
-    budget: Budget,
-    options: PathOptions,
-    *,
-    score: Callable[[Chain], float],
-    seed: int,
-    on_step: Callable[[Step], Any] = lambda step: None,
-    known: Known | None = None,
-) -> Walk:
-    """Remove neurons round by round until the budget is reached.
+@dataclass(frozen=True)
+class Surroundings:
+    """What a walk asks of those who started it, and tells them.
 
     Parameters
     ----------
-    chain : Chain
-        The trained network; left as it is.
-    rows : Rows
-        Pruning rows: pulls and statistics come from them.
+    score : callable
+        Validation score of a graph.
+    on_step : callable
+        Told every step, for progress.
+    deferred : callable
+        A context manager in which Ctrl-C waits: a round is finished or not there.
+    """
+
+    score: Callable[[Graph], float]
+    on_step: Callable[[Step], Any] = lambda step: None
+    deferred: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+
+def pruning_path(
+    activations: Activations,
+    chooser: Policy | Criterion,
+    budget: Budget,
+    options: PathOptions,
+    surroundings: Surroundings,
+    seed: int,
+    known: Known | None = None,
+) -> Walk:
+    """Remove units round by round until the budget is reached.
+
+    Parameters
+    ----------
+    activations : Activations
+        The trained network, which is left as it is, on the pruning samples: pulls and
+        statistics come from them.
     chooser : Policy or Criterion
-        Says who goes; a policy is started here.
+        Ranks the units; a policy is started here.
     budget : Budget
         When to stop.  It does not change the path on the way there, except that a step
         as large as the whole budget tells the policy how many will go.
     options : PathOptions
-    score : callable
-        Validation score of a network.
+    surroundings : Surroundings
     seed : int
         Of all draws.
-    on_step : callable
-        Told every step, for progress.
     known : Known, optional
         An earlier walk with this chooser, these options and this seed.  If it was over
-        this network and these rows, its rounds are not pulled for again.
+        this network and these samples, its rounds are not pulled for again.
 
     Returns
     -------
     Walk
         Interrupted by Ctrl-C it ends with the last finished round.
     """
-    table = NeuronTable(chain.hidden_sizes)
-    # The trace that this path keeps is its own; one that was made already goes over to it.
-    given, rows = rows, replace(rows)
-    given.trace = None
-    make = PolicyChooser if chooser.needs_pulls else CriterionChooser
-    choose = make(chooser, table, rows, options, seed)  # type: ignore[arg-type]
-    least = choose.round_size(1)
-    statistics = LayerStatistics(options.ablation, options.ridge, options.refresh)
-    rows.keep_trace(chain)
-    walk = Walk([_measure(chain, rows, score)], n_factorisations=statistics.n_factorisations)
-    if known is not None and known.loss == walk.steps[0].loss:
-        choose = replay = Replay(choose, known, budget)  # type: ignore[assignment]
+    table = UnitTable.of(activations.graph.groups)
+    ranker = make_ranker(chooser, table, len(activations.samples), options, seed)
+    least = ranker.round_size(1)
+    statistics = AblationStatistics(options.ablation, options.ridge, options.refresh)
+    first = _measure(activations, surroundings)
+    walk = Walk([first], chooser, n_factorisations=statistics.n_factorisations)
+    if known is not None and known.loss == first.loss:
+        ranker = replay = Replay(ranker, known, budget)
         walk.n_replayed = replay.n_replayed
     try:
         while not budget.reached(table.sizes):
             started = time.perf_counter()
-            walk.steps[-1].state = choose.state()
+            walk.steps[-1].state = ranker.state()
             step = max(least, step_size(options.step, len(table), sum(table.sizes)))
-            ablations = statistics.update(chain, rows)
             n_told = min(step, budget.target) if budget.unit == "neurons" else step
-            order = choose.order(chain, table, ablations, min(n_told, len(table)), step)
-            if options.scope == "layer":
-                order = share_evenly(order, table.layer(order), table.original_sizes, table.sizes)
-            arms = choose_removals(
-                order, table.layer(order), table.sizes, step, options.min_neurons, budget
+            here = Round(
+                activations,
+                table,
+                statistics.update(activations),
+                min(n_told, len(table)),
+                step,
             )
-            chain = remove_together(chain, table, arms, ablations, rows)
-            done = _measure(chain, rows, score)
-            for name, value in choose.record(arms).items():
-                setattr(done, name, value)
-            done.removed = arms
-            done.seconds += time.perf_counter() - started
-            # One append: Ctrl-C finds the round either finished or not there.
-            walk.steps.append(done)
-            table.remove(arms)
-            choose.gone(np.concatenate([arms, _protected(table, options.min_neurons)]))
-            _thin(walk, budget)
-            on_step(done)
+            arms = _arms_to_remove(ranker, here, budget, options)
+            activations = remove_together(activations, table, arms, here.ablations)
+            done = _measure(activations, surroundings)
+            with surroundings.deferred():
+                _record(done, ranker, arms)
+                done.seconds += time.perf_counter() - started
+                walk.steps.append(done)
+                table.remove(arms)
+                protected = _protected(table, options.min_neurons)
+                ranker.removed(np.concatenate([arms, protected]))
+                _thin(walk, budget)
+                walk.chooser = ranker.chooser
+                surroundings.on_step(done)
     except KeyboardInterrupt:
         walk.interrupted = True
     return walk
 
 
-def remove_together(
-    chain: Chain,
-    table: NeuronTable,
-    arms: NDArray[np.intp],
-    ablations: list[ZeroAblation],
-    rows: Rows | None = None,
-) -> Chain:
-    """The network without these live neurons; the ablations are brought up to date.
-
-    Parameters
-    ----------
-    chain : Chain
-        Left as it is.
-    table : NeuronTable
-        With the arms still alive.
-    arms : ndarray of int
-        Who goes.
-    ablations : list of ZeroAblation
-        One a hidden layer; they say what the next layer takes over.
-    rows : Rows, optional
-        Whose trace, if they have one, follows.
-    """
-    layers, positions = table.layer(arms), table.position(arms)
-    keep: list[torch.Tensor | None] = []
-    folds: list[Any] = []
-    for layer, size in enumerate(chain.hidden_sizes):
-        units = np.sort(positions[layers == layer])
-        if units.size == 0:
-            keep.append(None)
-            folds.append(None)
-            continue
-        mask = torch.ones(size, dtype=torch.bool)
-        mask[torch.as_tensor(units)] = False
-        gone = torch.as_tensor(units, device=chain.device)
-        keep.append(mask.to(chain.device))
-        folds.append(ablations[layer].fold(gone))
-        ablations[layer].remove(gone)
-    smaller = cut(chain, keep, folds)
-    if rows is not None and rows.trace is not None:
-        with torch.inference_mode():
-            rows.trace = rows.trace.after(smaller, keep, folds)
-    return smaller
+def _arms_to_remove(
+    ranker: Ranker, here: Round, budget: Budget, options: PathOptions
+) -> NDArray[np.intp]:
+    """Rank the units of a round, and take as many as may go."""
+    table, order = here.table, ranker.rank(here)
+    if options.scope == "layer":
+        order = spread_evenly(order, table.group(order), table.original_sizes, table.sizes)
+    return choose_removals(
+        order, table.group(order), table.sizes, here.step, options.min_neurons, budget
+    )
 
 
-def _measure(chain: Chain, rows: Rows, score: Callable[[Chain], float]) -> Step:
-    parameters, macs = chain.cost()
-    loss = rows.mean_loss(chain)
-    return Step(chain, chain.hidden_sizes, parameters, macs, loss, score(chain))
+def _record(done: Step, ranker: Ranker, arms: NDArray[np.intp]) -> None:
+    """Write into a step what the round that led to it did."""
+    for name, value in ranker.record(arms).items():
+        setattr(done, name, value)
+    done.removed = arms
 
 
-def _protected(table: NeuronTable, min_neurons: int) -> NDArray[np.intp]:
-    """Live neurons of layers that may lose no more: nobody should pull them."""
+def _measure(activations: Activations, surroundings: Surroundings) -> Step:
+    graph = activations.graph
+    parameters, macs = graph.cost()
+    loss = activations.mean_loss()
+    return Step(graph, graph.sizes, parameters, macs, loss, surroundings.score(graph))
+
+
+def _protected(table: UnitTable, min_neurons: int) -> NDArray[np.intp]:
+    """Live units of groups that may lose no more: nobody should pull them."""
     arms = table.live_arms()
     full = np.asarray(table.sizes) <= min_neurons
-    return arms[full[table.layer(arms)]]
+    return arms[full[table.group(arms)]]
 
 
 def _thin(walk: Walk, budget: Budget) -> None:
@@ -228,9 +216,9 @@ def _thin(walk: Walk, budget: Budget) -> None:
     if len(walk.steps) < 3:
         return
     before, middle = walk.steps[-3], walk.steps[-2]
-    if before.chain is None:
+    if before.graph is None:
         before.state = None
     parts = MAX_KEPT - 1
     then, now = (parts * budget.gone(s.sizes) // max(1, budget.target) for s in (before, middle))
     if now == then:
-        middle.chain = middle.estimates = None
+        middle.graph = middle.estimates = None

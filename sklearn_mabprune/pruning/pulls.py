@@ -1,8 +1,8 @@
-"""Pulls: arms measured on blocks of rows that they share.
+"""Pulls: arms measured on blocks of samples that they share.
 
-Each round permutes the pruning rows into blocks; an arm's i-th pull of the round uses
-block i, so that arms are compared on common rows and no arm sees a row twice.  After all
-blocks an arm is exact for the network as it stands.
+Each round permutes the pruning samples into blocks; an arm's i-th pull of the round uses block
+i, so that arms are compared on common samples and no arm is measured twice on a sample.  After
+all blocks an arm is exact for the network as it stands.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..ablation.block import Block, Rows
+from ..ablation.activations import Activations
+from ..ablation.block import Block
 from ..ablation.compensation import ZeroAblation
 from ..ablation.estimates import estimate, passes
-from ..graph.graph import Chain
-from ..graph.units import NeuronTable
+from ..graph.units import UnitTable
 
-# Loss increases count in multiples of this, for losses up to 1: far above rounding errors
-# of the sums, far below what matters to anybody.
-# A share of the blocks, one of so many, tells finalists from others.
+# A fraction of the blocks, one of so many, tells finalists from others.
 _SOME_BLOCKS = 4
 
+# Loss increases are multiples of this, for losses up to 1: far above rounding errors of the
+# sums, far below what matters to anybody.
 _RESOLUTION = {torch.float64: 1e-10, torch.float32: 1e-7}
 
 
@@ -37,9 +37,9 @@ class Pulled:
     increase : ndarray of shape (n_arms,)
         Loss increase of each.
     weight : ndarray of shape (n_arms,)
-        Total row weight of the block behind each, 1 for an average block.
+        Sum of the sample weights of the block that each was measured on, 1 for an average block.
     exact : ndarray of bool, shape (n_arms,)
-        Measured on every row by now.
+        Measured on every sample by now.
     """
 
     increase: NDArray[np.float64]
@@ -47,76 +47,86 @@ class Pulled:
     exact: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Estimates:
+    """Which arms are estimated before the first pull of a round.
+
+    Parameters
+    ----------
+    kind : {"linear", "fisher"}
+    arms : ndarray of int or None
+        By increasing id; None: all live ones.
+    finalists : int or None
+        So many of them, the safest, are estimated on all samples; None: all.
+    """
+
+    kind: str
+    arms: NDArray[np.intp] | None = None
+    finalists: int | None = None
+
+
 class RoundPulls:
     """The pulls of one round.
 
     Parameters
     ----------
-    chain : Chain
-        The network as it stands.
-    table : NeuronTable
-        Which arm is which of its neurons.
-    rows : Rows
-        All pruning rows.
-    ablations : list of ZeroAblation
+    activations : Activations
+        The network as it stands, on all pruning samples.
+    table : UnitTable
+        Which arm is which of its units.
+    ablations : sequence of ZeroAblation
         Frozen for the round.
-    block_rows : int
-        Rows a block.
+    block_size : int
+        Samples of a block.
     rng : numpy.random.Generator
-        Permutes the rows.
+        Permutes the samples.
     chunk : int, optional
         Largest temporary, in numbers.
-    control_variate : {"linear", "fisher"} or None, default=None
-        Estimate neurons on every block before the first pull, and correct pulls by it.
-    to_estimate : ndarray of int, optional
-        Arms to estimate, by increasing id; all live ones when not given.
-    finalists : int, optional
-        How many of them, the safest, are estimated on all rows; all when not given.
+    estimates : Estimates, optional
+        Units to estimate on every block before the first pull; pulls are corrected by them.
 
     Attributes
     ----------
     n_pulls : int
         Pulls made.
     n_evaluations : int
-        (neuron, row) pairs evaluated.
+        (unit, sample) pairs evaluated.
     n_backward : int
-        Rows times backward passes that estimates took.
+        Samples times backward passes that estimates took.
     expected : ndarray of shape (n_ids,) or None
-        Estimated loss increase of every arm, of finalists on all pruning rows, of others on
+        Estimated loss increase of every arm, of finalists on all pruning samples, of others on
         some of the blocks; NaN where not estimated.
     """
 
     def __init__(
         self,
-        chain: Chain,
-        table: NeuronTable,
-        rows: Rows,
-        ablations: list[ZeroAblation],
-        block_rows: int,
+        activations: Activations,
+        table: UnitTable,
+        ablations: Sequence[ZeroAblation],
+        block_size: int,
         rng: np.random.Generator,
         chunk: int | None = None,
-        control_variate: str | None = None,
-        to_estimate: NDArray[np.intp] | None = None,
-        finalists: int | None = None,
+        estimates: Estimates | None = None,
     ):
-        self.chain, self.table, self.rows, self.ablations = chain, table, rows, ablations
-        self.chunk = chunk
-        # Rows without weight say nothing, and a block of them alone has no mean loss.
-        counted = np.flatnonzero(rows.weights.cpu().numpy() > 0)
-        n_blocks = -(-len(counted) // block_rows)
+        self.activations, self.table, self.ablations = activations, table, ablations
+        self.chunk, self.device = chunk, activations.graph.device
+        weights = activations.samples.weights
+        # Samples without weight say nothing, and a block of them alone has no mean loss.
+        counted = np.flatnonzero(weights.cpu().numpy() > 0)
+        n_blocks = -(-len(counted) // block_size)
         self._order = rng.permutation(counted) if n_blocks > 1 else counted
-        self._parts = [slice(k * block_rows, (k + 1) * block_rows) for k in range(n_blocks)]
-        self._mean_weight = float(rows.weights.sum()) / n_blocks
+        self._parts = [slice(k * block_size, (k + 1) * block_size) for k in range(n_blocks)]
+        self._mean_weight = float(weights.sum()) / n_blocks
         self._blocks: dict[int, Block] = {}
         self._done = np.zeros(len(table), dtype=np.intp)
         self.n_pulls = 0
         self.n_evaluations = 0
         self.n_backward = 0
         self.expected: NDArray[np.float64] | None = None
-        if control_variate is not None:
-            arms = table.live_arms() if to_estimate is None else to_estimate
+        if estimates is not None:
+            arms = table.live_arms() if estimates.arms is None else estimates.arms
             if arms.size:
-                self._estimate(control_variate, arms, finalists, int(rng.integers(2**31)))
+                self._estimate(estimates, arms, int(rng.integers(2**31)))
 
     @property
     def n_blocks(self) -> int:
@@ -141,49 +151,46 @@ class RoundPulls:
             raise ValueError("An arm that is exact was pulled again.")
         increase = np.empty(len(arms))
         weight = np.empty(len(arms))
-        layers, positions = self.table.layer(arms), self.table.position(arms)
+        groups, positions = self.table.group(arms), self.table.position(arms)
         for number in np.unique(self._done[arms]):
             block = self._block(int(number))
-            for layer in np.unique(layers):
-                where = np.flatnonzero((self._done[arms] == number) & (layers == layer))
+            for group in np.unique(groups):
+                where = np.flatnonzero((self._done[arms] == number) & (groups == group))
                 if where.size:
-                    units = torch.as_tensor(positions[where], device=self.chain.device)
-                    found = block.loss_increase(int(layer), units)
-                    measured = found.cpu().numpy()
+                    units = torch.as_tensor(positions[where], device=self.device)
+                    measured = block.loss_increase(int(group), units).cpu().numpy()
                     if self.expected is not None:
-                        # What this block's rows have of their own cancels.
+                        # What this block's samples have of their own cancels.
                         own = self.expected[arms[where]] - self._estimates[number, arms[where]]
                         measured = measured + np.where(np.isfinite(own), own, 0.0)
                     increase[where] = self._round(measured, block)
                     weight[where] = block.weight / self._mean_weight
-                    self.n_evaluations += len(where) * len(block.rows)
+                    self.n_evaluations += len(where) * len(block.samples)
         self._done[arms] += 1
         self.n_pulls += len(arms)
         return Pulled(increase, weight, self._done[arms] == self.n_blocks)
 
-    def _estimate(
-        self, kind: str, arms: NDArray[np.intp], finalists: int | None, seed: int
-    ) -> None:
-        """Estimates of these arms, a row a block, and their mean over the rows they are from.
+    def _estimate(self, estimates: Estimates, arms: NDArray[np.intp], seed: int) -> None:
+        """Estimates of these arms on each block, and their means over the blocks they are from.
 
         Of many arms only the safest on some of the blocks are estimated on the others too.
         """
         generator = torch.Generator().manual_seed(seed)
-        weights = self.rows.weights.cpu().numpy()
+        weights = self.activations.samples.weights.cpu().numpy()
         totals = np.array([weights[self._order[part]].sum() for part in self._parts])
         self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
         self.expected = np.full(len(self.table), np.nan)
-        n_some = self.n_blocks // _SOME_BLOCKS
+        n_some, finalists = self.n_blocks // _SOME_BLOCKS, estimates.finalists
         if finalists is not None and n_some and len(arms) > finalists:
-            n_rows = self._parts[n_some - 1].stop
-            some = Block(self.chain, self._rows(self._order[:n_rows]), self.ablations, self.chunk)
-            self._fill(some, kind, generator, list(self._parts[:n_some]), arms, totals[:n_some])
+            some = self._block_of(self._order[: self._parts[n_some - 1].stop])
+            parts = list(self._parts[:n_some])
+            self._fill(some, estimates.kind, generator, parts, arms, totals[:n_some])
             order = np.argsort(self.expected[arms], kind="stable")
             arms = np.sort(arms[order[:finalists]])
         # In the order in which a path keeps what its network computes on them.
-        whole = Block(self.chain, self.rows, self.ablations, self.chunk)
-        parts = [torch.as_tensor(self._order[part]) for part in self._parts]
-        self._fill(whole, kind, generator, parts, arms, totals)
+        whole = Block(self.activations, self.ablations, self.chunk)
+        everywhere = [torch.as_tensor(self._order[part]) for part in self._parts]
+        self._fill(whole, estimates.kind, generator, everywhere, arms, totals)
 
     def _fill(
         self,
@@ -195,35 +202,35 @@ class RoundPulls:
         totals: NDArray[np.float64],
     ) -> None:
         """Estimates of these arms on the first blocks, which are parts of one large block."""
-        layers, positions = self.table.layer(arms), self.table.position(arms)
+        groups, positions = self.table.group(arms), self.table.position(arms)
         units = [
-            torch.as_tensor(positions[layers == layer], device=self.chain.device)
-            for layer in range(len(self.table.sizes))
+            torch.as_tensor(positions[groups == group], device=self.device)
+            for group in range(len(self.table.sizes))
         ]
         found = estimate(block, kind, generator, parts, units).cpu().numpy()
         assert self.expected is not None
         self._estimates[: len(parts), arms] = found
         self.expected[arms] = self._round(totals @ found / totals.sum(), block)
-        self.n_backward += len(block.rows) * passes(kind, block)
+        self.n_backward += len(block.samples) * passes(kind, block)
 
     def _round(self, increase: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
-        """Loss increases without the digits that the order of a sum decides.
+        """Loss increases rounded so that summation order cannot change the ranking.
 
-        Neurons that change nothing (dead units) come out as exact ties, and equal rows in
-        another order, or in other chunks, choose the same neurons.
+        Units that change nothing come out as exact ties, and equal samples in another order, or
+        in other chunks, choose the same units.
         """
         # A power of two: the loss itself has such digits, which must not come in with it.
         scale = np.exp2(np.ceil(np.log2(max(1.0, block.mean_loss))))
-        unit = _RESOLUTION[self.chain.dtype] * scale
+        unit = _RESOLUTION[self.activations.graph.dtype] * scale
         return np.round(increase / unit) * unit
 
     def _block(self, number: int) -> Block:
-        """Rows run through the network once, when the block is first needed."""
+        """Samples run through the network once, when the block is first needed."""
         if number not in self._blocks:
-            rows = self._rows(self._order[self._parts[number]])
-            self._blocks[number] = Block(self.chain, rows, self.ablations, self.chunk)
+            self._blocks[number] = self._block_of(self._order[self._parts[number]])
         return self._blocks[number]
 
-    def _rows(self, order: NDArray[np.intp]) -> Rows:
-        """Some of the pruning rows, in this order."""
-        return self.rows.at(torch.as_tensor(order, device=self.chain.device))
+    def _block_of(self, order: NDArray[np.intp]) -> Block:
+        """A block of some of the pruning samples, in this order."""
+        some = self.activations.at(torch.as_tensor(order, device=self.device))
+        return Block(some, self.ablations, self.chunk)

@@ -1,34 +1,34 @@
-"""Who goes next: a policy that pulls, or a criterion that does not, behind one face."""
+"""The order in which units may go: by a policy that pulls, by a criterion, or as it was before."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ablation.block import Rows
+from ..ablation.activations import Activations
 from ..ablation.compensation import ZeroAblation
 from ..criteria import Criterion
-from ..graph.graph import Chain
-from ..graph.units import NeuronTable
+from ..graph.units import UnitTable, worth
 from ..policies.base import Policy
 from .layer_views import layer_views
-from .pulls import RoundPulls
+from .pulls import Estimates, RoundPulls
 from .search import Search
 
 Arms = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
-# Small data is exact: one block of all rows.
+# Small data is exact: one block of all samples.
 _AUTO_BLOCK = 512
 
 
 @dataclass(frozen=True)
-class ChooserOptions:
-    """What a chooser has to know; see the estimators for what each option means."""
+class RankerOptions:
+    """Options of rankers; see the estimators for what each one means."""
 
     pulls_per_neuron: float = 10
     pull_batch_size: int | str = "auto"
@@ -40,71 +40,131 @@ class ChooserOptions:
     chunk: int | None = None
 
 
-class PolicyChooser:
-    """Rounds of pulls.
+@dataclass(frozen=True)
+class Round:
+    """What a ranker sees of a round.
+
+    Parameters
+    ----------
+    activations : Activations
+        The network as it stands, on the pruning samples.
+    table : UnitTable
+        Which arm is which of its units.
+    ablations : sequence of ZeroAblation
+        One for each group, frozen for the round.
+    n_remove : int
+        Units that will go.
+    step : int
+        Units that a round of this path removes: its pulls are in proportion.
+    """
+
+    activations: Activations
+    table: UnitTable
+    ablations: Sequence[ZeroAblation]
+    n_remove: int
+    step: int
+
+
+class Ranker(Protocol):
+    """Ranks the live units of a network, round after round."""
+
+    @property
+    def chooser(self) -> Policy | Criterion:
+        """The policy or criterion as it is now."""
+        ...
+
+    def round_size(self, step: int) -> int:
+        """Units a round: more than `step` where its pulls would be too few."""
+        ...
+
+    def rank(self, here: Round) -> Arms:
+        """Arms in the order in which they may go, safest first."""
+        ...
+
+    def record(self, arms: Arms) -> dict[str, Any]:
+        """What the last round spent, and the estimates of the arms that go; fields of a step."""
+        ...
+
+    def removed(self, arms: Arms) -> None:
+        """These arms were removed, or may not be."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a later walk needs to go on from here: copies, and no samples."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
+        ...
+
+
+class PolicyRanker:
+    """Ranks by rounds of pulls.
 
     Parameters
     ----------
     policy : Policy
         Started here.
-    table : NeuronTable
+    table : UnitTable
         Of the whole network.
-    rows : Rows
-        Pruning rows.
-    options : ChooserOptions
+    n_samples : int
+        Pruning samples.
+    options : RankerOptions
     seed : int
-        Of the blocks' rows and of the policy's draws, apart from each other.
+        Of the blocks' samples and of the policy's draws, which are independent.
     """
 
     def __init__(
-        self, policy: Policy, table: NeuronTable, rows: Rows, options: ChooserOptions, seed: int
+        self, policy: Policy, table: UnitTable, n_samples: int, options: RankerOptions, seed: int
     ):
         blocks, draws = np.random.SeedSequence(seed).spawn(2)
         self.block_rng = np.random.default_rng(blocks)
-        self.rows, self.options = rows, options
+        self.options = options
         size = options.pull_batch_size
-        self.block_rows = min(len(rows), _AUTO_BLOCK if isinstance(size, str) else size)
+        self.block_size = min(n_samples, _AUTO_BLOCK if isinstance(size, str) else size)
         arms = np.arange(len(table))
         self.search = Search(
-            policy, arms, np.random.default_rng(draws), options.arms_per_pull, table.layer(arms)
+            policy, arms, np.random.default_rng(draws), options.arms_per_pull, table.group(arms)
         )
         self.control_variate = options.control_variate
         if self.control_variate == "auto":
             self.control_variate = "linear" if policy.uses_estimates else None
         self._pulls: RoundPulls | None = None
 
+    @property
+    def chooser(self) -> Policy:
+        """The policy as it is now."""
+        return self.search.policy
+
     def round_size(self, step: int) -> int:
-        """Neurons a round: more than `step` where its pulls would be too few for the policy."""
+        """Units a round: more than `step` where its pulls would be too few for the policy."""
         needed = self.search.policy.min_round_budget()
         return max(step, int(np.ceil(needed / self.options.pulls_per_neuron)))
 
-    def order(
-        self,
-        chain: Chain,
-        table: NeuronTable,
-        ablations: list[ZeroAblation],
-        n_remove: int,
-        step: int,
-    ) -> Arms:
-        """Spend the pulls of a round that removes `step`; live arms, safest first."""
+    def rank(self, here: Round) -> Arms:
+        """Spend the pulls of a round; live arms, safest first."""
+        policy, estimates = self.search.policy, None
+        if self.control_variate is not None:
+            estimates = Estimates(
+                self.control_variate,
+                policy.to_estimate(here.n_remove),
+                policy.finalists(here.n_remove),
+            )
         self._pulls = RoundPulls(
-            chain,
-            table,
-            self.rows,
-            ablations,
-            self.block_rows,
+            here.activations,
+            here.table,
+            here.ablations,
+            self.block_size,
             self.block_rng,
             self.options.chunk,
-            self.control_variate,
-            self.search.policy.to_estimate(n_remove),
-            self.search.policy.finalists(n_remove),
+            estimates,
         )
-        budget = int(self.options.pulls_per_neuron * step)
-        factors = worth(chain, table, self.options.rank_by)
-        return self.search.run_round(self._pulls, n_remove, budget, factors)
+        budget = int(self.options.pulls_per_neuron * here.step)
+        factors = worth(here.activations.graph, here.table, self.options.rank_by)
+        return self.search.run_round(self._pulls, here.n_remove, budget, factors)
 
     def record(self, arms: Arms) -> dict[str, Any]:
-        """What the round spent, and what it thought of the arms that go."""
+        """What the last round spent, and the estimates of the arms that go."""
         pulls, scale = self._pulls, self.search.scale
         assert pulls is not None
         everyone = np.arange(len(pulls.by_arm))
@@ -128,89 +188,74 @@ class PolicyChooser:
         errors = self.search.standard_errors(np.arange(len(pulls.by_arm)))
         return errors if pulls.expected is None else np.where(pulls.by_arm > 0, errors, np.nan)
 
-    def gone(self, arms: Arms) -> None:
-        """Arms were removed, or may not be: the others' statistics get older."""
+    def removed(self, arms: Arms) -> None:
+        """These arms were removed, or may not be: the statistics of the others age."""
         self.search.policy.remove(arms, self.options.discount)
 
     def state(self) -> dict[str, Any]:
-        """What a later walk needs to go on from here: copies, and no rows."""
-        policy, scale = vars(self.search.policy), self.search.scale
-        return copy.deepcopy({"chooser": policy, "scale": scale, "rng": self.block_rng})
+        """What a later walk needs to go on from here: copies, and no samples."""
+        found = {"chooser": self.chooser, "scale": self.search.scale, "rng": self.block_rng}
+        return copy.deepcopy(found)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave; the policy stays the same object."""
+        """Go on from what :meth:`state` returned."""
         state = copy.deepcopy(state)
-        self.search.policy.__dict__ = state["chooser"]
-        self.search.scale, self.block_rng = state["scale"], state["rng"]
+        self.search.policy, self.search.scale = state["chooser"], state["scale"]
+        self.block_rng = state["rng"]
 
 
-class CriterionChooser:
-    """Scores from weights: nothing is pulled.  Parameters as for :class:`PolicyChooser`."""
+class CriterionRanker:
+    """Ranks by scores: nothing is pulled.
 
-    def __init__(
-        self,
-        criterion: Criterion,
-        table: NeuronTable,
-        rows: Rows,
-        options: ChooserOptions,
-        seed: int,
-    ):
-        self.criterion, self.rows, self.options = criterion, rows, options
+    Parameters
+    ----------
+    criterion : Criterion
+    options : RankerOptions
+    seed : int
+        Of the criterion's draws.
+    """
+
+    def __init__(self, criterion: Criterion, options: RankerOptions, seed: int):
+        self.chooser, self.options = criterion, options
         self.rng = np.random.default_rng(seed)
 
     def round_size(self, step: int) -> int:
         """Any step will do."""
         return step
 
-    def order(
-        self,
-        chain: Chain,
-        table: NeuronTable,
-        ablations: list[ZeroAblation],
-        n_remove: int,
-        step: int,
-    ) -> Arms:
+    def rank(self, here: Round) -> Arms:
         """Live arms, least important first; ties go to the lower id."""
-        views = layer_views(chain, self.rows, self.criterion.needs, self.options.ridge)
-        importance = np.concatenate([self.criterion.importance(view, self.rng) for view in views])
-        arms = table.live_arms()
-        order = np.argsort(
-            importance * worth(chain, table, self.options.rank_by)[arms], kind="stable"
-        )
-        return arms[order]
+        views = layer_views(here.activations, self.chooser.needs, self.options.ridge)
+        importance = np.concatenate([self.chooser.importance(view, self.rng) for view in views])
+        arms = here.table.live_arms()
+        factors = worth(here.activations.graph, here.table, self.options.rank_by)[arms]
+        return arms[np.argsort(importance * factors, kind="stable")]
 
     def record(self, arms: Arms) -> dict[str, Any]:
         """Nothing was pulled."""
         return {}
 
-    def gone(self, arms: Arms) -> None:
-        """Scores are made anew in every round."""
+    def removed(self, arms: Arms) -> None:
+        """Scores are computed anew in every round."""
 
     def state(self) -> dict[str, Any]:
         """What a later walk needs to go on from here."""
-        return copy.deepcopy({"chooser": vars(self.criterion), "rng": self.rng})
+        return copy.deepcopy({"chooser": self.chooser, "rng": self.rng})
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Go on from what :meth:`state` returned."""
         state = copy.deepcopy(state)
-        self.criterion.__dict__ = state["chooser"]
-        self.rng = state["rng"]
+        self.chooser, self.rng = state["chooser"], state["rng"]
 
 
-def worth(chain: Chain, table: NeuronTable, rank_by: str) -> Floats:
-    """Factor on every arm's loss increase, (n_ids,).
-
-    1 for "loss".  For "loss_per_mac" the mean number of multiply-adds that removing a
-    live neuron saves, over those that removing this one saves.
-    """
-    if rank_by == "loss":
-        return np.ones(len(table))
-    saved = np.array(
-        [
-            before.linear.in_features + after.linear.out_features
-            for before, after in zip(chain.stages[:-1], chain.stages[1:], strict=True)
-        ],
-        dtype=np.float64,
-    )
-    mean = np.average(saved, weights=table.sizes)
-    return (mean / saved)[table.layer(np.arange(len(table)))]
+def make_ranker(
+    chooser: Policy | Criterion,
+    table: UnitTable,
+    n_samples: int,
+    options: RankerOptions,
+    seed: int,
+) -> Ranker:
+    """The ranker of a policy or a criterion; parameters as for :class:`PolicyRanker`."""
+    if isinstance(chooser, Policy):
+        return PolicyRanker(chooser, table, n_samples, options, seed)
+    return CriterionRanker(chooser, options, seed)

@@ -1,4 +1,4 @@
-"""Loss increase to reward: high when a neuron is safe to remove."""
+"""Rewards from loss increases: high for neurons that are safe to remove."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LEAST_WIDTH = 1e-6
 
 @dataclass(frozen=True)
 class RewardScale:
-    """An affine map, one a round: 1 for the loss increase `safest`, 0 for `doubtful`.
+    """Affine map from loss increase to reward: `safest` to 1 and `doubtful` to 0.
 
     Parameters
     ----------
     safest : float
         Loss increase of the safest neurons.
     doubtful : float
-        Loss increase of a middling neuron: what lies above it will not be removed soon.
+        Loss increase of a typical neuron: those above it will not be removed soon.
 
     Examples
     --------
@@ -35,14 +35,14 @@ class RewardScale:
     def of(cls, increases: ArrayLike) -> RewardScale:
         """Scale so that the safer half of the neurons spans [0, 1].
 
-        Bonuses of policies are made for rewards in [0, 1].  With a scale over *all*
-        neurons a few very important ones would press the safe ones together, where no
+        Exploration bonuses of policies assume rewards in [0, 1].  On a scale over *all*
+        neurons, a few very important ones would leave the safe ones so close together that no
         policy could tell them apart.
         """
         values = np.asarray(increases, dtype=np.float64)
         low, high = float(values.min()), float(np.median(values))
-        # Neurons that all matter equally, or hardly at all: a width that rounding errors,
-        # blown up when units change, cannot fill.
+        # Where all neurons matter equally, or hardly at all, rounding errors must not be
+        # stretched to the whole range of rewards.
         return cls(low, max(high, low + _LEAST_WIDTH))
 
     @property

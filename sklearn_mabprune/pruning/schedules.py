@@ -1,34 +1,28 @@
-"""How many neurons each round removes, and when enough is gone."""
+"""How many neurons each round removes, and which of the ranked ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
-UNITS = ("neurons", "parameters", "macs")
+from .budget import Budget, Sizes
 
-Sizes = tuple[int, ...]
-Cost = Callable[[Sizes], tuple[int, int]]
-
-
-# "auto": shares of the neurons that are left, in the last rounds and on top of it in the first.
-# A fixed share of all is finer than it need be while neurons stand in for each other, and too
-# coarse where few are left.
+# "auto": the fraction of the remaining neurons removed in the last rounds, and what is added to
+# it in the first.  A fixed fraction of all neurons is finer than necessary while neurons are
+# redundant, and too coarse when few are left.
 _LATE, _EARLY = 0.06, 0.08
 
 
 def step_size(step: float | int | str, n_neurons: int, n_left: int | None = None) -> int:
-    """Neurons a round, at least 1.
+    """Number of neurons that a round removes, at least 1.
 
     Parameters
     ----------
     step : int, float or "auto"
-        As in RFE a count, or a share of the original number; "auto" is a share of those left,
-        which falls from 14 % towards 6 %.
+        As in RFE a count, or a fraction of the original number; "auto" is a fraction of the
+        remaining ones, which falls from 14 % towards 6 %.
     n_neurons : int
         The original number.
     n_left : int, optional
@@ -67,89 +61,10 @@ def round_sizes(step: float | int | str, n_neurons: int, target: int) -> NDArray
     return np.array(sizes, dtype=np.intp)
 
 
-def share_of(budget: float | int, total: int) -> int:
-    """What a budget means for a total: a count, or a share, floored.
-
-    Examples
-    --------
-    >>> from sklearn_mabprune.pruning.schedules import share_of
-    >>> share_of(0.29, 100), share_of(7, 100)
-    (29, 7)
-    """
-    if isinstance(budget, Integral):
-        return int(budget)
-    # .29 * 100 is 28.999999999999996
-    return int(np.floor(budget * total + 1e-9))
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much is to go, in which unit.
-
-    Parameters
-    ----------
-    target : int
-        So much, at least.
-    unit : {"neurons", "parameters", "macs"}
-    original : tuple of int
-        Hidden sizes of the unpruned network.
-    cost : callable
-        Hidden sizes to (parameters, multiply-adds a row).
-    """
-
-    target: int
-    unit: str
-    original: Sizes
-    cost: Cost
-
-    @classmethod
-    def of(
-        cls, budget: float | int | str, unit: str, original: Sizes, cost: Cost, min_neurons: int
-    ) -> Budget:
-        """Read a budget as users write it: a share, a count or "auto" (all that can go).
-
-        Raises
-        ------
-        ValueError
-            If a layer would be left with fewer than `min_neurons`.
-        """
-        everything = cls(0, unit, original, cost)
-        least = tuple(min(min_neurons, size) for size in original)
-        most = everything.gone(least)
-        target = most if budget == "auto" else share_of(budget, everything.total)  # type: ignore[arg-type]
-        if target > most:
-            raise ValueError(
-                f"pruning_budget={budget!r} of {everything.total} {unit} would leave a hidden "
-                f"layer with fewer than min_neurons={min_neurons}: at most {most} {unit} "
-                f"({np.floor(1000 * most / everything.total) / 1000:.3g}) can go. Lower "
-                "pruning_budget or min_neurons, or train a wider network."
-            )
-        return cls(target, unit, original, cost)
-
-    @property
-    def total(self) -> int:
-        """All there is."""
-        return self._measure(self.original)
-
-    def gone(self, sizes: Sizes) -> int:
-        """How much is gone when the hidden layers have these sizes."""
-        return self.total - self._measure(sizes)
-
-    def reached(self, sizes: Sizes) -> bool:
-        """Whether enough is gone."""
-        return self.gone(sizes) >= self.target
-
-    def _measure(self, sizes: Sizes) -> int:
-        if self.unit == "neurons":
-            return int(sum(sizes))
-        parameters, macs = self.cost(sizes)
-        return parameters if self.unit == "parameters" else macs
-
-
-def share_evenly(
+def spread_evenly(
     order: NDArray[np.intp], layers: NDArray[np.intp], original: Sizes, sizes: Sizes
 ) -> NDArray[np.intp]:
-    """Arms in an order whose every beginning takes the same share from every layer.
+    """Arms in an order whose every prefix takes the same fraction from every layer.
 
     Parameters
     ----------
@@ -168,18 +83,18 @@ def share_evenly(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_mabprune.pruning.schedules import share_evenly
+    >>> from sklearn_mabprune.pruning.schedules import spread_evenly
     >>> arms = np.arange(6)  # the first four of one layer, the others of another
-    >>> share_evenly(arms, arms // 4, (4, 2), (4, 2))
+    >>> spread_evenly(arms, arms // 4, (4, 2), (4, 2))
     array([0, 4, 1, 2, 5, 3])
     """
-    share = np.empty(len(order))
+    fraction = np.empty(len(order))
     for layer, (before, now) in enumerate(zip(original, sizes, strict=True)):
         where = np.flatnonzero(layers == layer)
-        # As much as the layer will have lost, counting half of the neuron itself, so that
-        # rounding favours neither wide nor narrow layers.
-        share[where] = (before - now + np.arange(where.size) + 0.5) / before
-    return order[np.argsort(share, kind="stable")]
+        # The fraction that the layer will have lost, counting half of the neuron itself, so
+        # that rounding favours neither wide nor narrow layers.
+        fraction[where] = (before - now + np.arange(where.size) + 0.5) / before
+    return order[np.argsort(fraction, kind="stable")]
 
 
 def choose_removals(

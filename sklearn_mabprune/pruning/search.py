@@ -33,7 +33,7 @@ class Pulls(Protocol):
 
     @property
     def corrected(self) -> NDArray[np.bool_]:
-        """Arm ids whose pulls are all corrected by estimates of the same rows."""
+        """Arm ids whose pulls are all corrected by estimates on the same samples."""
         ...
 
     def pull(self, arms: NDArray[np.intp]) -> _Pulled:
@@ -172,7 +172,7 @@ class Search:
         return min(size, left)
 
     def _pull(self, pulls: Pulls, arms: NDArray[np.intp]) -> int:
-        """Measure, reward, tell the policy; a repeated arm is measured once."""
+        """Measure arms and update the policy; a repeated arm is measured once."""
         distinct, where = np.unique(arms, return_inverse=True)
         pulled = pulls.pull(distinct)
         if self.scale is None:
@@ -183,7 +183,7 @@ class Search:
         return len(distinct)
 
     def _expect(self, pulls: Pulls) -> None:
-        """Estimates, where there are any, take the place of what earlier rounds saw."""
+        """Replace the policy's statistics by estimates, where there are any."""
         if pulls.expected is None:
             return
         live = self.policy.live_arms()
@@ -194,7 +194,7 @@ class Search:
         self.policy.expect(arms, self.scale.reward(pulls.expected[arms]))
 
     def _rescale(self) -> None:
-        """One scale a round, from what is known of the live arms at its start."""
+        """One reward scale per round, from the live arms' estimated loss increases at its start."""
         if self.scale is None:
             return
         mean = self.policy.mean(self.policy.live_arms())

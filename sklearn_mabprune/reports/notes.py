@@ -1,4 +1,4 @@
-"""What a report remarks on a pruned network, whether it was fine-tuned or taken from the path."""
+"""Warnings and remarks of a report on a pruned network."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ import torch
 from numpy.typing import NDArray
 
 from ..data.sparse import SparseRows
-from ..graph.graph import Chain
-from ..pruning.schedules import Budget
+from ..graph.graph import Graph
+from ..pruning.budget import Budget
 from .report import Measured
 
-# So many rows are copied in float64 at a time: of all rows it would be the largest thing in memory.
+# Samples that are copied in float64 at a time: a copy of all would be the largest array in memory.
 _PART = 2**13
 
 
-def slower(before: Measured, after: Measured, batch_rows: int) -> list[str]:
-    """That the smaller network is not faster, where it is not."""
+def slower(before: Measured, after: Measured, batch_size: int) -> list[str]:
+    """A warning if the smaller network is not faster."""
     pruned = after.hidden_layer_sizes != before.hidden_layer_sizes
     if not pruned or after.ms_batch < before.ms_batch:
         return []
     return [
-        f"The smaller network is not faster for {batch_rows:,} rows: at this size the cost of "
-        "a call outweighs the arithmetic."
+        f"The smaller network is not faster for {batch_size:,} samples: at this size the overhead "
+        "of a call is larger than the arithmetic."
     ]
 
 
 def unscored(score: float, name: str) -> list[str]:
-    """That the unpruned network has no score, where it has none: then tolerance means nothing."""
+    """A warning if the score of the unpruned network is NaN, so that tolerance has no meaning."""
     if not np.isnan(score):
         return []
     return [
-        f"The score of the unpruned network ({name}) is nan on the validation rows: `tolerance` "
-        'could not be looked at, and pruning_budget="auto" removes nothing. Pass more or other '
-        "rows as X_val and y_val, or another scoring."
+        f"The score of the unpruned network ({name}) is nan on the validation samples: `tolerance` "
+        'cannot be checked, and pruning_budget="auto" removes nothing. Pass more or other '
+        "samples as X_val and y_val, or another scoring."
     ]
 
 
 def rounded_away(asked: float | int | str, budget: Budget, min_neurons: int) -> list[str]:
-    """That a share is less than one neuron, where it is: nothing goes, and nobody said so."""
+    """A warning if the budget is a fraction that amounts to less than one neuron."""
     if isinstance(asked, str) or asked == 0 or budget.target > 0:
         return []
     removable = budget.gone(tuple(min(min_neurons, size) for size in budget.original))
@@ -48,20 +48,20 @@ def rounded_away(asked: float | int | str, budget: Budget, min_neurons: int) -> 
         return [
             f"pruning_budget={asked!r} removed nothing, and no budget could: no hidden layer is "
             f"wider than min_neurons={min_neurons}. Train a wider network"
-            f"{', or lower min_neurons' * (min_neurons > 1)}; pruning_budget=0 says that nothing "
-            "is to go."
+            f"{', or lower min_neurons' * (min_neurons > 1)}; with pruning_budget=0 nothing is "
+            "removed without this warning."
         ]
-    # The smallest share that is one, in digits that do not fall below it.
-    share = np.ceil(1e4 / budget.total) / 1e4
+    # The smallest fraction that amounts to one, rounded up.
+    fraction = np.ceil(1e4 / budget.total) / 1e4
     return [
         f"pruning_budget={asked!r} of {budget.total:,} {budget.unit} is less than one, so nothing "
-        f"was removed. Pass a count, such as pruning_budget=1, or a share of at least {share:g}; "
-        "pruning_budget=0 says that nothing is to go."
+        f"was removed. Pass a count, such as pruning_budget=1, or a fraction of at least "
+        f"{fraction:g}; with pruning_budget=0 nothing is removed without this warning."
     ]
 
 
 def unfinished(net: Any) -> list[str]:
-    """That the training might have gone on, where it might."""
+    """A remark if early stopping did not end the training before its last epoch."""
     if not getattr(net, "early_stopping", False) or len(net.history or []) < net.max_epochs:
         return []
     return [
@@ -71,9 +71,9 @@ def unfinished(net: Any) -> list[str]:
 
 
 def mean_confidence(confidence: NDArray[np.float64]) -> float:
-    """Over rounds; NaN where the policy does not say."""
-    said = confidence[np.isfinite(confidence)]
-    return float(said.mean()) if said.size else np.nan
+    """Mean over rounds; NaN where no round has one."""
+    known = confidence[np.isfinite(confidence)]
+    return float(known.mean()) if known.size else np.nan
 
 
 def spread_of(x: torch.Tensor | SparseRows) -> NDArray[np.float64]:
@@ -87,10 +87,10 @@ def spread_of(x: torch.Tensor | SparseRows) -> NDArray[np.float64]:
     return spread
 
 
-def unused_features(chain: Chain, spread: NDArray[np.float64]) -> tuple[int, ...]:
-    """Features whose spread, times their largest weight, is nothing beside the others'."""
-    if chain.head:
+def unused_features(graph: Graph, spread: NDArray[np.float64]) -> tuple[int, ...]:
+    """Features whose standard deviation times largest weight is negligible beside the others'."""
+    weights = graph.input_weights()
+    if weights is None:
         return ()
-    largest = chain.stages[0].linear.weight.detach().double().abs().amax(dim=0)
-    used = largest.cpu().numpy() * spread
+    used = weights.detach().double().abs().amax(dim=0).cpu().numpy() * spread
     return tuple(int(k) for k in np.flatnonzero(used <= 1e-9 * max(used.max(), 1e-300)))

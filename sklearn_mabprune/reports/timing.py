@@ -13,7 +13,7 @@ _SECONDS = 0.25
 
 
 def milliseconds(networks: Sequence[Callable[[Any], Any]], x: Any) -> list[float]:
-    """Best time of each network on these rows, in milliseconds.
+    """Best time of each network on these samples, in milliseconds.
 
     The networks take turns, so that a slow moment of the machine hits all of them; the
     best of up to fifteen turns is what the network needs when nothing disturbs it.

@@ -1,4 +1,4 @@
-"""What our nets add to skorch: weights, sizes from the data, batches from memory."""
+"""What our nets add to skorch: sizes and precision from the data, batches from memory."""
 
 from __future__ import annotations
 
@@ -16,91 +16,40 @@ from ..data.sparse import SparseRows, outputs_of
 from ..utils.compat import Interval, Options, StrOptions, set_training
 from ..utils.randomness import draw_seeds
 from ..utils.validation import check_parameters
+from .optimizers import needs_closure
+from .weighted_loss import WeightedLossMixin
 
-# Up to here, in rows and in features, float64 input is trained in float64 on a CPU: exact, and
+# Up to so many samples and features, float64 input is trained in float64 on a CPU: exact, and
 # still fast.
-_FLOAT64_ROWS = _FLOAT64_FEATURES = 2000
-
-
-def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether a step of the optimizer evaluates the loss by itself, as LBFGS does.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_mabprune.training.auto_size import needs_closure
-    >>> weights = [torch.zeros(1, requires_grad=True)]
-    >>> needs_closure(torch.optim.LBFGS(weights)), needs_closure(torch.optim.SGD(weights))
-    (True, False)
-    """
-    closure = inspect.signature(optimizer.step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
-
-
-class WeightedLossMixin:
-    """Lets a skorch net honour sample weights.
-
-    Put it before the net class; X is then a dict with keys "X" and "sample_weight".  The
-    loss is the mean over rows of weight times loss, never divided by the batch's sum of
-    weights, so that every row counts as much as its weight says in every batch.
-
-    Examples
-    --------
-    >>> from skorch import NeuralNetClassifier
-    >>> from sklearn_mabprune import WeightedLossMixin
-    >>> class WeightedNet(WeightedLossMixin, NeuralNetClassifier):
-    ...     "A net of yours that can be given sample weights."
-    """
-
-    def initialize_criterion(self) -> Any:
-        """As in skorch, with one loss a row."""
-        super().initialize_criterion()  # type: ignore[misc]
-        self.criterion_.reduction = "none"
-        return self
-
-    def infer(self, x: Any, **fit_params: Any) -> Tensor:
-        """Run the module on the features, without the weights."""
-        if isinstance(x, dict) and set(x) <= {"X", "sample_weight"}:
-            x = x["X"]
-        return super().infer(x, **fit_params)  # type: ignore[misc]
-
-    def get_loss(
-        self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False
-    ) -> Tensor:
-        """Mean over rows of weight times loss."""
-        losses = super().get_loss(y_pred, y_true, X, training)  # type: ignore[misc]
-        losses = losses.flatten(1).mean(1) if losses.dim() > 1 else losses
-        if isinstance(X, dict) and "sample_weight" in X:
-            losses = losses * X["sample_weight"].to(losses)
-        return losses.mean()
+_FLOAT64_SAMPLES = _FLOAT64_FEATURES = 2000
 
 
 class StopEarly(EarlyStopping):
     """Stop when the validation loss no longer falls; keep the best weights.
 
-    Without validation rows the training loss is watched.
+    Without validation samples the training loss is monitored.
     """
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Look at this epoch's loss."""
+        """Compare this epoch's loss with the best one."""
         self.monitor = "valid_loss" if "valid_loss" in net.history[-1] else "train_loss"
         super().on_epoch_end(net, **kwargs)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Put the best weights back, if there was an epoch at all."""
+        """Restore the best weights, if there was an epoch at all."""
         if net.history:
             super().on_train_end(net, **kwargs)
 
 
 class SelfSizing(WeightedLossMixin):
-    """What our classifier and regressor share: sizes, precision, batches, a lean loop."""
+    """Base of our nets: sizes and precision from the data, batches from memory, a short loop."""
 
     # Checked before the module is built.
     _parameter_constraints = {
         # Adam takes a tensor, too, and torch says what else it cannot use.
         "lr": [Interval(Real, 0, None, closed="left"), Tensor],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
-        # -1: all rows at once.
+        # -1: all samples at once.
         "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -146,19 +95,19 @@ class SelfSizing(WeightedLossMixin):
         return y
 
     def size_from(self, X: Any, y: Any = None) -> None:
-        """Read the number of features and outputs, and the precision, off the data."""
+        """Set the number of features and outputs, and the precision, from the data."""
         if is_dataset(X):
-            raise ValueError("Pass arrays, not a Dataset: the net reads its sizes off X and y.")
+            raise ValueError("Pass arrays, not a Dataset: the net takes its sizes from X and y.")
         x = X["X"] if isinstance(X, dict) else X
         self.n_features_in_ = int(x.shape[1])
         self.n_outputs_ = self._count_outputs(y)
-        small = x.shape[0] <= _FLOAT64_ROWS and x.shape[1] <= _FLOAT64_FEATURES
+        small = x.shape[0] <= _FLOAT64_SAMPLES and x.shape[1] <= _FLOAT64_FEATURES
         small = small and torch.device(self.device).type == "cpu"
         wide = str(x.dtype).endswith("float64")
         self.auto_dtype_ = "float64" if small and wide else "float32"
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Any:
-        """Fit from scratch; as in skorch, after reading the sizes off the data."""
+        """Fit from scratch; as in skorch, sized from the data."""
         self.size_from(X, y)
         return super().fit(X, self._targets(y), **fit_params)  # type: ignore[misc]
 
@@ -169,7 +118,7 @@ class SelfSizing(WeightedLossMixin):
         return super().partial_fit(X, self._targets(y), classes, **fit_params)  # type: ignore[misc]
 
     def initialize_module(self) -> Any:
-        """Build the module with the sizes found; parameters set by the user come first."""
+        """Build the module with the sizes of the data; parameters of the user take precedence."""
         check_parameters(self)
         kwargs = self.get_params_for("module")
         found = {
@@ -194,14 +143,14 @@ class SelfSizing(WeightedLossMixin):
         return args, kwargs
 
     def initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
-        """As in skorch; refuses optimizers that the lean loop has no closure for."""
+        """As in skorch; refuses optimizers that need a closure, which this loop does not have."""
         super().initialize_optimizer(*args, **kwargs)  # type: ignore[misc]
         if needs_closure(self.optimizer_):
             name = type(self.optimizer_).__name__
             raise ValueError(
                 f"optimizer={name} of {type(self).__name__} needs a closure in every step, which "
-                "this net has not got. Pass optimizer=torch.optim.Adam, SGD or another of a "
-                "step a batch; or train your module in a plain skorch net."
+                "this net does not have. Pass optimizer=torch.optim.Adam, SGD or another one that "
+                "takes one step per batch; or train your module in a plain skorch net."
             )
         return self
 
@@ -213,14 +162,14 @@ class SelfSizing(WeightedLossMixin):
         return [*callbacks, ("print_log", PrintLog())]
 
     def infer(self, x: Any, **fit_params: Any) -> Tensor:
-        """As in skorch; sparse rows go straight into the first layer."""
-        rows = x["X"] if isinstance(x, dict) and set(x) <= {"X", "sample_weight"} else x
-        if isinstance(rows, SparseRows):
-            return outputs_of(self.module_, rows)
+        """As in skorch; sparse samples are read by the first layer as they are."""
+        features = x["X"] if isinstance(x, dict) and set(x) <= {"X", "sample_weight"} else x
+        if isinstance(features, SparseRows):
+            return outputs_of(self.module_, features)
         return super().infer(x, **fit_params)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Batches from memory; another class of iterator gets skorch's treatment."""
+        """Batches from memory; for another class of iterator as in skorch."""
         if (self.iterator_train if training else self.iterator_valid) is not TensorBatches:
             return super().get_iterator(dataset, training)  # type: ignore[misc]
         parameter = next(self.module_.parameters())
@@ -238,26 +187,26 @@ class SelfSizing(WeightedLossMixin):
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
     ) -> None:
-        """One pass over the rows; the losses are summed on the device, not batch by batch."""
+        """One pass over the samples; losses are summed on the device, not batch by batch."""
         if iterator is None:
             return
         total: Tensor | float = 0.0
-        n_rows = 0
+        n_samples = 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             total = total + step["loss"].detach() * len(batch[1])
-            n_rows += len(batch[1])
+            n_samples += len(batch[1])
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record(f"{prefix}_loss", float(total) / n_rows)
+        self.history.record(f"{prefix}_loss", float(total) / n_samples)
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Forward, backward, update; skorch's longer way only for callbacks that need it."""
+        """Forward, backward, update; as in skorch where callbacks are to be notified."""
         if self.callbacks or fit_params:
             return super().train_step(batch, **fit_params)  # type: ignore[misc]
         x, y = batch
         if not self.module_.training:
-            # Setting it layer by layer in every step would take longer than the small ones.
+            # Set once: doing it layer by layer in every step would take longer than small steps.
             set_training(self, True)
         self.optimizer_.zero_grad(set_to_none=True)
         y_pred = self.infer(x)

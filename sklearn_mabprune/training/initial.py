@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,32 +20,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..data.batches import SparseDataset, as_tensor
-from ..data.losses import RowLoss, check_criterion
-from ..data.rows import Rows
+from ..data.losses import SampleLoss, check_criterion
+from ..data.samples import Data, Samples
 from ..data.sparse import few
-from ..graph.graph import Chain, recover_chain, unwrap
+from ..graph.graph import Graph
+from ..graph.kinds.registry import kind_of, layers_of
+from ..graph.tracing import recover_graph
+from ..utils.compat import uncompiled
 from ..utils.randomness import global_generators
-from .auto_size import SelfSizing, WeightedLossMixin
-from .nets import MLP
-
-
-@dataclass(frozen=True)
-class Data:
-    """Rows as NumPy arrays: features, targets as a net wants them, weights of mean 1.
-
-    Features may be a CSR matrix.
-
-    ``weights`` is None where all rows count the same; ``n_outputs`` is the number of
-    classes or targets.
-    """
-
-    x: Any
-    y: np.ndarray
-    weights: np.ndarray | None
-    n_outputs: int
-
-    def __len__(self) -> int:
-        return len(self.y)
+from .auto_size import SelfSizing
+from .mlp import MLP
+from .optimizers import renew_optimizer
+from .weighted_loss import WeightedLossMixin
 
 
 def train(
@@ -54,7 +39,7 @@ def train(
     data: Data,
     validation: Data,
     seed: int,
-    on_start: Callable[[Any, Chain], Any] = lambda net, chain: None,
+    on_start: Callable[[Any, Graph], Any] = lambda net, graph: None,
     on_epoch: Callable[[Any], None] | None = None,
 ) -> Any:
     """Train a copy of a net from scratch.
@@ -68,7 +53,7 @@ def train(
     seed : int
         Of everything drawn.
     on_start : callable
-        Told the untrained net and its chain, to refuse them before time is spent.
+        Told the untrained net and its graph, to refuse them before time is spent.
     on_epoch : callable, optional
         Told the net after each epoch, for progress.
 
@@ -98,8 +83,8 @@ def train(
         held_out = _dataset(_features(validation, dtype), _targets(validation.y, dtype))
         first = few(as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device))
         # Refused now rather than after the training.
-        RowLoss(unwrap(net.criterion_))
-        check_criterion(unwrap(net.criterion_), data.y)
+        SampleLoss(uncompiled(net.criterion_))
+        check_criterion(uncompiled(net.criterion_), data.y)
         on_start(net, check_fits(net.module_, first, data.n_outputs))
         own_split, net.train_split = net.train_split, predefined_split(held_out)
         watch = _Watch(on_epoch)
@@ -127,7 +112,7 @@ def _whole_batches(net: Any, n_rows: int) -> Iterator[None]:
     How many rows are left for training is not the user's choice.  Our own batches see to
     it themselves.
     """
-    norms = any(isinstance(m, nn.BatchNorm1d) for m in net.module_.modules())
+    norms = bool(layers_of(net.module_, "batch_statistics"))
     name = "iterator_train__drop_last"
     if not (norms and net.iterator_train is DataLoader and not hasattr(net, name)):
         yield
@@ -150,30 +135,29 @@ def check_weights(net: Any, *sides: Data) -> None:
         )
 
 
-def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Chain:
-    """The module's chain; refuses what cannot be pruned or does not fit the data."""
-    linears = [m for m in unwrap(module).modules() if isinstance(m, nn.Linear)]
-    if linears and linears[0].in_features != x.shape[1]:
-        raise ValueError(
-            f"The net's module reads {linears[0].in_features} features, X has {x.shape[1]}."
-        )
+def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Graph:
+    """The module's graph; refuses what cannot be pruned or does not fit the data."""
+    producing = layers_of(uncompiled(module), "produces")
+    n_inputs = kind_of(producing[0]).n_inputs(producing[0]) if producing else x.shape[1]
+    if n_inputs != x.shape[1]:
+        raise ValueError(f"The net's module reads {n_inputs} features, X has {x.shape[1]}.")
     mode = module.training
-    chain = recover_chain(module, x)
+    graph = recover_graph(module, x)
     module.train(mode)
-    if chain.n_outputs != n_outputs:
+    if graph.n_outputs != n_outputs:
         raise ValueError(
-            f"The net's module has {chain.n_outputs} outputs, y needs {n_outputs}: one for each "
+            f"The net's module has {graph.n_outputs} outputs, y needs {n_outputs}: one for each "
             "class, or one for each target."
         )
     with torch.no_grad():
-        shape = tuple(chain.forward(x).shape)
+        shape = tuple(graph.forward(x).shape)
     if shape != (len(x), n_outputs):
         # Flat outputs against a column of targets would broadcast in the loss.
         raise ValueError(
             f"The net's module returns shape {shape} for {len(x)} rows, which must be "
             f"{(len(x), n_outputs)}: leave out what flattens its output."
         )
-    return chain
+    return graph
 
 
 def lighten(net: Any) -> Any:
@@ -182,14 +166,6 @@ def lighten(net: Any) -> Any:
         row.pop("batches", None)
     renew_optimizer(net)
     return net
-
-
-def renew_optimizer(net: Any) -> None:
-    """An optimizer without state, which a schedule of the net's can go on from."""
-    net.initialize_optimizer()
-    for group in net.optimizer_.param_groups:
-        # Asked for by schedules that start behind epoch 0, as the history makes them.
-        group["initial_lr"] = group["lr"]
 
 
 class _Watch(Callback):
@@ -207,7 +183,7 @@ class _Watch(Callback):
 
 
 def _diverged(net: Any, what: str) -> ValueError:
-    if isinstance(unwrap(net.criterion_), nn.NLLLoss):
+    if isinstance(uncompiled(net.criterion_), nn.NLLLoss):
         # skorch takes the logarithm; that of a logit, or of a logarithm, is often nan.
         what += " (NLLLoss reads probabilities in skorch: does the module end in a Softmax? If it "
         what += "ends in logits, use CrossEntropyLoss)"
@@ -246,7 +222,7 @@ def _targets(y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
     return y if y.dtype.kind == "i" else y.astype(str(dtype).removeprefix("torch."))
 
 
-def rows_of(net: Any, data: Data) -> Rows:
+def samples_of(net: Any, data: Data) -> Samples:
     """Rows on the net's device, targets and losses in the units it is trained in."""
     parameter = next(net.module_.parameters())
     x = as_tensor(data.x, net.device, parameter.dtype)
@@ -255,5 +231,5 @@ def rows_of(net: Any, data: Data) -> Rows:
         y = net.standardise(y)
     weights = np.ones(len(data)) if data.weights is None else data.weights
     # A compiled criterion hides its kind.
-    loss = RowLoss(unwrap(net.criterion_))
-    return Rows(x, y, as_tensor(weights, net.device).double(), loss)
+    loss = SampleLoss(uncompiled(net.criterion_))
+    return Samples(x, y, as_tensor(weights, net.device).double(), loss)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import torch
 from sklearn.base import clone
 
-from ..graph.graph import Chain, PrunedChain, unwrap
-from ..utils.compat import drop_parameter
+from ..graph.graph import Graph
+from ..graph.module import PrunedChain
+from ..utils.compat import drop_parameter, uncompiled
 from ..utils.randomness import global_generators
-from .initial import renew_optimizer
-from .nets import MLP
+from .mlp import MLP
+from .optimizers import renew_optimizer
 
-# What a fit left on the net that a net around a smaller module needs as well.
+# Fitted attributes that a net around a smaller module needs as well.
 _FITTED = (
     "classes_inferred_",
     "target_mean_",
@@ -29,12 +29,12 @@ _FITTED = (
 def copy_of_net(net: Any) -> Any:
     """A net that shares nothing with a fitted one: weights, optimizer, callbacks, history.
 
-    skorch copies by pickling, which a module of a class made inside a function does not bear.
+    skorch copies by pickling, which fails for a module whose class was made inside a function.
 
     Raises
     ------
     TypeError
-        If there is something in it that cannot be copied.
+        If a part of it cannot be copied.
     """
     new: Any = object.__new__(type(net))
     try:
@@ -48,8 +48,8 @@ def copy_of_net(net: Any) -> Any:
     return new
 
 
-def net_around(net: Any, chain: Chain) -> Any:
-    """A new net whose module computes what the chain computes.
+def net_around(net: Any, graph: Graph) -> Any:
+    """A new net whose module computes what a graph computes.
 
     Its module is built from explicit sizes, so that ``clone``, ``initialize`` and
     ``load_params`` work, and ``partial_fit`` trains the small network on.
@@ -58,49 +58,39 @@ def net_around(net: Any, chain: Chain) -> Any:
     ----------
     net : skorch net
         Fitted; left as it is.
-    chain : Chain
+    graph : Graph
         Left as it is; the new module shares no tensor with it.
     """
     new = clone(net)
-    dtype = str(chain.dtype).removeprefix("torch.")
+    dtype = str(graph.dtype).removeprefix("torch.")
     if net.module is MLP:
         sizes: dict[str, Any] = {
-            "module__n_features": chain.n_inputs,
-            "module__n_outputs": chain.n_outputs,
-            "module__hidden_layer_sizes": chain.hidden_sizes,
+            "module__n_features": graph.n_inputs,
+            "module__n_outputs": graph.n_outputs,
+            "module__hidden_layer_sizes": graph.sizes,
             "module__dtype": dtype,
         }
     else:
-        # The old module's parameters mean nothing to the new one.
+        # The new module does not have the parameters of the old one.
         for name in [name for name in vars(new) if name.startswith("module__")]:
             drop_parameter(new, name)
         sizes = {
             "module": PrunedChain,
-            "module__layers": chain.descriptions(),
+            "module__layers": graph.descriptions(),
             "module__dtype": dtype,
         }
     if getattr(net, "multilabel_", False):
-        # Found in the data, which a copy of the smaller net has not seen.
-        sizes["criterion"] = type(unwrap(net.criterion_))
+        # Chosen by the data, which a clone of the smaller net has not seen.
+        sizes["criterion"] = type(uncompiled(net.criterion_))
     new.set_params(**sizes)
     for name in _FITTED:
         if hasattr(net, name):
             setattr(new, name, getattr(net, name))
     with global_generators(0, net.device):
         new.initialize()
-    module: Any = unwrap(new.module_)
-    chain.copy_to(module)
+    module: Any = uncompiled(new.module_)
+    graph.copy_to(module)
     new.module_.eval()
     new.history_ = net.history_
     renew_optimizer(new)
     return new
-
-
-def chain_of(arrays: dict[str, Any], device: Any = "cpu") -> Chain:
-    """The chain that ``Chain.to_arrays`` wrote down."""
-    # What the layers draw for a start is overwritten.
-    with global_generators(0):
-        module = PrunedChain(layers=arrays["layers"], dtype=arrays["dtype"]).to(device)
-    for layer, state in zip(module, arrays["state"], strict=True):
-        layer.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
-    return Chain.from_layers(list(module))

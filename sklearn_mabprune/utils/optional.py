@@ -32,3 +32,24 @@ def require(package: str, extra: str) -> Any:
         raise ImportError(
             f'This needs {name}, which is not installed: pip install "sklearn-mabprune[{extra}]"'
         ) from error
+
+
+def frames(caller: str) -> Any:
+    """The module pandas, for a function that returns a DataFrame.
+
+    Parameters
+    ----------
+    caller : str
+        The function's name, for the message.
+
+    Raises
+    ------
+    ImportError
+        If pandas is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module("pandas")
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs pandas, which is not installed: pip install pandas"
+        ) from error

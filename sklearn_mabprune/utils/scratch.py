@@ -7,13 +7,13 @@ import threading
 import torch
 from torch import Tensor
 
-# Of a buffer that is kept, in numbers.
+# Largest buffer that is kept, in numbers.
 _KEPT = 2**22
 _local = threading.local()
 
 
 def scratch(name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Memory of this thread that is used again under the same name.
+    """A buffer of this thread, reused under the same name.
 
     Fresh pages from the system cost more than the arithmetic.  On a GPU torch keeps freed
     memory itself, and large buffers are not kept.
@@ -21,10 +21,10 @@ def scratch(name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
     Parameters
     ----------
     name : str
-        What was there before under this name is overwritten.
+        The previous contents under this name are overwritten.
     shape : tuple of int
     like : Tensor
-        Of the dtype and on the device that are wanted.
+        A tensor of the dtype and on the device that are wanted.
 
     Returns
     -------

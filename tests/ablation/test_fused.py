@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from builders import TOLERANCE, generator, ids, make_chain, make_rows
+from builders import TOLERANCE, generator, ids, linears, make_graph, make_samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_suffix import assert_as_plainly, every_ablation, every_dtype
+from test_fast_paths import assert_as_plainly, every_ablation, every_dtype
 from torch import nn
 
 from sklearn_mabprune.ablation import fused
@@ -34,13 +34,13 @@ def always(monkeypatch):
     return calls
 
 
-def points(n_units, n_rows, width, n_outputs, zeros, dtype=torch.float64, bias=True, seed=0):
+def points(n_units, n_samples, width, n_outputs, zeros, dtype=torch.float64, bias=True, seed=0):
     """Random points of which a share is zero."""
     source = generator(seed)
-    pre = torch.randn(n_rows, width, generator=source, dtype=torch.float64)
+    pre = torch.randn(n_samples, width, generator=source, dtype=torch.float64)
     moves = torch.randn(n_units, width, generator=source, dtype=torch.float64)
-    residual = torch.randn(n_units, n_rows, generator=source, dtype=torch.float64)
-    residual[torch.rand(n_units, n_rows, generator=source) < zeros] = 0.0
+    residual = torch.randn(n_units, n_samples, generator=source, dtype=torch.float64)
+    residual[torch.rand(n_units, n_samples, generator=source) < zeros] = 0.0
     linear = nn.Linear(width, n_outputs, bias=bias)
     return [each.to(dtype) for each in (pre, moves, residual)], linear.to(dtype)
 
@@ -59,8 +59,8 @@ def plainly(arrays, linear):
     st.integers(1, 6), st.integers(1, 7), st.integers(1, 9), st.integers(1, 12),
     st.sampled_from([0.0, 0.5, 1.0]), st.booleans(), st.integers(0, 99),
 )  # fmt: skip
-def test_outputs_of_any_points(n_units, n_rows, width, n_outputs, zeros, bias, seed):
-    arrays, linear = points(n_units, n_rows, width, n_outputs, zeros, bias=bias, seed=seed)
+def test_outputs_of_any_points(n_units, n_samples, width, n_outputs, zeros, bias, seed):
+    arrays, linear = points(n_units, n_samples, width, n_outputs, zeros, bias=bias, seed=seed)
     wanted, where = plainly(arrays, linear)
     found, there = fused.outputs(*arrays, linear)
     torch.testing.assert_close(there, where)
@@ -68,8 +68,11 @@ def test_outputs_of_any_points(n_units, n_rows, width, n_outputs, zeros, bias, s
     # The loop itself, as Python runs it.
     parameters = [linear.weight, torch.zeros(n_outputs).double() if not bias else linear.bias]
     numbers = [each.detach().numpy() for each in (*arrays, *parameters)]
-    out, places = np.empty((n_outputs, n_units * n_rows)), np.empty(n_units * n_rows, np.int64)
-    count = fused.points(*numbers, 0, n_units, out, places)
+    out, places = (
+        np.empty((n_outputs, n_units * n_samples)),
+        np.empty(n_units * n_samples, np.int64),
+    )
+    count = fused.points(*numbers, (0, n_units), out, places)
     np.testing.assert_array_equal(places[:count], where.numpy())
     np.testing.assert_allclose(out[:, :count], wanted.numpy(), atol=1e-12)
 
@@ -90,25 +93,25 @@ def test_threads_share_the_units(threads, dtype):
 @pytest.mark.parametrize("around", ["plain", "dropout"])
 @pytest.mark.parametrize("task", ["classes", "probabilities", "targets", "summed", "labels"])
 def test_pulls_on_the_compiled_way(task, around, ablation, dtype, threads, always):
-    chain = make_chain(task, (9, 8, 7), "relu", around, dtype=dtype)
-    rows = make_rows(task, 31, dtype=dtype, weighted=True)
+    graph = make_graph(task, (9, 8, 7), "relu", around, dtype=dtype)
+    samples = make_samples(task, 31, dtype=dtype, weighted=True)
     for chunk in (None, 60):
         # Of the three layers the second is followed by a hidden layer and the outputs.
-        assert_as_plainly(chain, rows, ablation, 1, chunk=chunk)
-        assert_as_plainly(chain, rows, ablation, 1, ids(6, 0, 3), chunk=chunk)
+        assert_as_plainly(graph, samples, ablation, 1, chunk=chunk)
+        assert_as_plainly(graph, samples, ablation, 1, ids(6, 0, 3), chunk=chunk)
     n_calls = len(always)
     assert n_calls >= 4
-    assert_as_plainly(chain, rows, ablation, 0)
-    assert_as_plainly(chain, rows, ablation, 2)
+    assert_as_plainly(graph, samples, ablation, 0)
+    assert_as_plainly(graph, samples, ablation, 2)
     assert len(always) == n_calls
 
 
 @pytest.mark.parametrize("bias", [-100.0, 100.0])
 def test_no_pair_and_all_pairs(bias, always):
-    chain, rows = make_chain("classes", (12, 6)), make_rows("classes", weighted=True)
+    graph, samples = make_graph("classes", (12, 6)), make_samples("classes", weighted=True)
     with torch.no_grad():
-        chain.stages[0].linear.bias += bias
-    found = assert_as_plainly(chain, rows, "zero", 0)
+        linears(graph)[0].bias += bias
+    found = assert_as_plainly(graph, samples, "zero", 0)
     assert always
     assert (abs(found).max() < 1e-15) == (bias < 0)
 
@@ -117,8 +120,8 @@ def test_no_pair_and_all_pairs(bias, always):
     ("activation", "around"), [("tanh", "plain"), ("prelu", "plain"), ("relu", "norm_before")]
 )
 def test_what_is_more_than_a_relu_goes_other_ways(activation, around, always):
-    chain, rows = make_chain("classes", (12, 6), activation, around), make_rows("classes")
-    assert_as_plainly(chain, rows, "zero", 0)
+    graph, samples = make_graph("classes", (12, 6), activation, around), make_samples("classes")
+    assert_as_plainly(graph, samples, "zero", 0)
     assert not always
 
 
@@ -130,12 +133,12 @@ def test_only_large_calls_with_narrow_outputs():
 
 def test_without_numba(monkeypatch):
     """torch finds the same, and nothing asks for Numba before a call is large."""
-    chain, rows = make_chain("classes", (64, 48)), make_rows("classes", 200)
+    graph, samples = make_graph("classes", (64, 48)), make_samples("classes", 200)
     monkeypatch.setattr(fused, "_WORTH", 0)
-    compiled = assert_as_plainly(chain, rows, "zero", 0)
+    compiled = assert_as_plainly(graph, samples, "zero", 0)
     monkeypatch.setattr(fused, "compiled", lambda: None)
     assert not fused.pays(256, 256, nn.Linear(128, 10))
-    found = assert_as_plainly(chain, rows, "zero", 0)
+    found = assert_as_plainly(graph, samples, "zero", 0)
     np.testing.assert_allclose(compiled, found, rtol=0, atol=TOLERANCE[torch.float64])
 
 

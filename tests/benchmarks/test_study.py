@@ -7,6 +7,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
+from builders import linears
 from sklearn.datasets import make_classification
 
 from benchmarks import study
@@ -43,12 +44,12 @@ def cell(data):
 def test_every_method_removes_what_was_asked_for(cell, name, unit):
     for share in SHARES:
         budget = cell.budget(share, unit)
-        gone = budget.gone(MAIN[name](cell, share, unit).hidden_sizes)
+        gone = budget.gone(MAIN[name](cell, share, unit).sizes)
         if name == "torch_pruning":
             # Whole layers' shares, never more than the others.
             assert 0.6 * budget.target <= gone <= budget.target
         else:
-            a_neuron = 1 if unit == "neurons" else cell.chain.cost()[0] // 10
+            a_neuron = 1 if unit == "neurons" else cell.graph.cost()[0] // 10
             assert budget.target <= gone < budget.target + a_neuron
 
 
@@ -56,9 +57,9 @@ def test_published_methods_are_one_shot_and_change_no_weight(cell):
     """What is left of a layer are rows and columns of the trained weights, as they were."""
     for method in (MAIN["magnitude"], Pruning("taylor", ONE_SHOT), torch_pruning_of, unpaired):
         small = method(cell, 0.5, "neurons")
-        first, whole = (c.stages[0].linear.weight.detach().numpy() for c in (small, cell.chain))
+        first, whole = (linears(g)[0].weight.detach().numpy() for g in (small, cell.graph))
         at = [int(np.flatnonzero((whole == row).all(axis=1))[0]) for row in first]
-        second, whole = (c.stages[1].linear.weight.detach().numpy() for c in (small, cell.chain))
+        second, whole = (linears(g)[1].weight.detach().numpy() for g in (small, cell.graph))
         assert all((whole[:, at] == row).all(axis=1).any() for row in second)
 
 

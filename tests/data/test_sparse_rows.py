@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from builders import batch_norm, generator, linear, make_chain, network
+from builders import batch_norm, generator, hidden_and_sums, linear, make_graph, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
@@ -18,7 +18,7 @@ import sklearn_mabprune.data.sparse
 from sklearn_mabprune import MLP
 from sklearn_mabprune.data.batches import SparseDataset, TensorBatches
 from sklearn_mabprune.data.sparse import SparseRows, as_csr, few, outputs_of, reads_sparse
-from sklearn_mabprune.graph.graph import Chain, Stage
+from sklearn_mabprune.graph.graph import Graph
 
 tables = nps.arrays(
     np.float64,
@@ -127,16 +127,14 @@ def test_training_mode_keeps_a_batch_whole(monkeypatch):
     torch.testing.assert_close(outputs_of(module, rows), copy.deepcopy(module)(rows.dense()))
 
 
-def test_a_chain_takes_sparse_rows_with_and_without_a_head(monkeypatch):
+def test_a_graph_takes_sparse_rows_with_and_without_a_head(monkeypatch):
     monkeypatch.setattr(sklearn_mabprune.data.sparse, "_PIECE", 12)
-    rows, plain = SparseRows.of(table(7), "cpu"), make_chain()
-    headed = Chain(
-        [batch_norm(6, 0).double().eval()], [Stage(s.linear, s.after) for s in plain.stages]
-    )
-    for chain in (plain, headed):
-        torch.testing.assert_close(chain.forward(rows), chain.forward(rows.dense()))
+    rows, plain = SparseRows.of(table(7), "cpu"), make_graph()
+    headed = Graph.of([batch_norm(6, 0).double(), *plain.layers()])
+    for graph in (plain, headed):
+        torch.testing.assert_close(graph.forward(rows), graph.forward(rows.dense()))
         for one, other in zip(
-            chain.activations(rows), chain.activations(rows.dense()), strict=True
+            hidden_and_sums(graph, rows), hidden_and_sums(graph, rows.dense()), strict=True
         ):
             torch.testing.assert_close(one, other)
     assert not torch.allclose(headed.forward(rows), plain.forward(rows))

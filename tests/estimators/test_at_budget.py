@@ -64,7 +64,7 @@ def numbers(report):
     for name in TIMES:
         found.pop(name)
     for network in ("before", "after"):
-        found[network].pop("ms_row")
+        found[network].pop("ms_sample")
         found[network].pop("ms_batch")
     found["warnings"] = [text for text in found["warnings"] if "not faster" not in text]
     return found
@@ -239,7 +239,7 @@ def test_timing_a_kept_network_of_many_features_takes_little_memory():
     net = small_classifier(module__hidden_layer_sizes=(4,), max_epochs=2)
     model = classifier(net, fine_tune_epochs=0).fit(wide, y)
     report = model.at_budget(0).pruning_report_
-    assert report.batch_rows == 2**24 // wide.shape[1] < model.pruning_report_.batch_rows
+    assert report.batch_size == 2**24 // wide.shape[1] < model.pruning_report_.batch_size
     assert len(report.unused_features) == 400_000
 
 
@@ -270,8 +270,9 @@ def test_seeds_are_those_of_the_fit(random_state):
     chooser=st.sampled_from([UCB1(), Uniform(), Thompson(), Boundary(), CRITERIA["random"]()]),
 )
 def test_walks_from_anywhere_to_anywhere(first, second, step, scope, chooser):
-    chain, rows = example()
-    options = {"chain": chain, "rows": rows, "step": step, "scope": scope, "pulls_per_neuron": 2}
+    graph, samples = example()
+    options = {"graph": graph, "samples": samples, "step": step, "scope": scope}
+    options["pulls_per_neuron"] = 2
     before = walk(chooser, first, **options)
     facts = (
         "n_pulls", "n_evaluations", "n_backward", "loss_increase", "standard_error",

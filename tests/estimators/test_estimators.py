@@ -23,7 +23,7 @@ from user_nets import (
 )
 
 import sklearn_mabprune.estimators.base
-from sklearn_mabprune.graph.graph import PrunedChain
+from sklearn_mabprune.graph.module import PrunedChain
 
 KINDS = {"classifier": (classifier, classes_table), "regressor": (regressor, values_table)}
 both = pytest.mark.parametrize("kind", KINDS)

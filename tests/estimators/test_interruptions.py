@@ -212,7 +212,7 @@ def test_before_the_first_round_is_finished_the_trained_network_is_kept(when, bu
 
 def test_the_trained_network_is_kept_before_pruning_begins(monkeypatch):
     X, y = classes_table()
-    press_ctrl_c(monkeypatch, sklearn_mabprune.estimators.fitting, "recover_chain", call=1)
+    press_ctrl_c(monkeypatch, sklearn_mabprune.estimators.fitting, "recover_graph", call=1)
     model = classifier()
     with pytest.warns(PruningWarning, match="Pruning was interrupted"):
         model.fit(X, y)
@@ -306,7 +306,7 @@ def test_no_bar_and_no_handler_stay_behind(presses, capsys):
     assert logging.getLogger("sklearn_mabprune").level == logging.NOTSET
 
 
-@pytest.mark.parametrize("where", ["recover_chain", "net_around"])
+@pytest.mark.parametrize("where", ["recover_graph", "net_around"])
 def test_errors_while_pruning_leave_nothing(where, monkeypatch):
     X, y = classes_table()
     model = classifier().fit(X, y)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from builders import ablations_of, block_of, linears, make_graph, make_samples
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
@@ -22,8 +24,8 @@ from torch.nn import functional as F
 from user_nets import QUICK, Plain, classifier, regressor, small_classifier, values_table
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier, WeightedLossMixin
-from sklearn_mabprune.ablation.estimates import draw_targets
-from sklearn_mabprune.data.losses import RowLoss
+from sklearn_mabprune.ablation.loss_models import draw_targets
+from sklearn_mabprune.data.losses import SampleLoss
 
 
 def table(n_rows=120, n_labels=4, seed=0):
@@ -174,7 +176,7 @@ class _Chain(nn.Sequential):
 def test_losses_of_a_row_are_averaged_or_summed_as_the_criterion_does(criterion):
     outputs, targets = torch.randn(5, 3), torch.rand(5, 3).round()
     teacher = torch.randn(5, 3)
-    mean, total = (RowLoss(criterion(reduction=how)) for how in ("mean", "sum"))
+    mean, total = (SampleLoss(criterion(reduction=how)) for how in ("mean", "sum"))
     torch.testing.assert_close(mean(outputs, targets).mean(), criterion()(outputs, targets))
     torch.testing.assert_close(
         total(outputs, targets).sum(), criterion(reduction="sum")(outputs, targets)
@@ -193,7 +195,7 @@ def test_distance_is_the_divergence_of_each_labels_two_probabilities():
             for z in (outputs, teacher)
         )
         expected += 4 * F.kl_div(student, wanted, reduction="none", log_target=True).sum(1) / 3
-    logits, probabilities = RowLoss(nn.BCEWithLogitsLoss()), RowLoss(nn.BCELoss())
+    logits, probabilities = SampleLoss(nn.BCEWithLogitsLoss()), SampleLoss(nn.BCELoss())
     torch.testing.assert_close(logits.distance(outputs, teacher, 2.0), expected)
     torch.testing.assert_close(
         probabilities.distance(outputs.sigmoid(), teacher.sigmoid(), 2.0), expected
@@ -204,13 +206,18 @@ def test_distance_is_the_divergence_of_each_labels_two_probabilities():
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_drawn_labels_give_the_curvature(reduction):
     """In the mean over draws, gradient times gradient is the loss's Hessian."""
-    source = torch.Generator().manual_seed(0)
     z = torch.tensor([[0.3, -1.2, 2.0]], dtype=torch.float64)
-    loss = RowLoss(nn.BCEWithLogitsLoss(reduction=reduction))
-    rows = z.repeat(40_000, 1).requires_grad_()
-    drawn = draw_targets(loss.criterion, rows, [], source, loss.summed)
-    (gradients,) = torch.autograd.grad(loss(rows, drawn).sum(), rows)
-    found = gradients.T @ gradients / len(rows)
+    loss = SampleLoss(nn.BCEWithLogitsLoss(reduction=reduction))
+    # A network that returns these logits for every sample.
+    graph, samples = make_graph("labels"), replace(make_samples("labels", 40_000), loss=loss)
+    with torch.no_grad():
+        linears(graph)[-1].weight.zero_()
+        linears(graph)[-1].bias.copy_(z[0])
+    block = block_of(graph, samples, ablations_of(graph, samples, "zero"))
+    drawn = draw_targets(block, torch.Generator().manual_seed(0)).clone()
+    logits = block.logits.T.clone().requires_grad_()
+    (gradients,) = torch.autograd.grad(loss(logits, drawn).sum(), logits)
+    found = gradients.T @ gradients / len(logits)
     target = torch.ones(1, 3, dtype=torch.float64)
     hessian = torch.autograd.functional.hessian(lambda v: loss(v, target).sum(), z)[0, :, 0]
     torch.testing.assert_close(found, hessian, atol=0.01, rtol=0.03)

@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from builders import make_chain, make_rows
 from scipy import sparse
 from sklearn.datasets import make_multilabel_classification
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -27,10 +26,6 @@ from user_nets import (
 import sklearn_mabprune.estimators.fitting
 from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
 from sklearn_mabprune.data.sparse import SparseRows
-from sklearn_mabprune.policies import UCB1
-from sklearn_mabprune.pruning.forecast import forecast
-from sklearn_mabprune.pruning.path import PathOptions
-from sklearn_mabprune.pruning.schedules import Budget
 
 
 def table(n_rows=150, n_features=40, density=0.15, dtype=np.float64, seed=0):
@@ -42,21 +37,6 @@ def table(n_rows=150, n_features=40, density=0.15, dtype=np.float64, seed=0):
 
 def same_neurons(one, other):
     return all(map(np.array_equal, one.neuron_ranking_, other.neuron_ranking_))
-
-
-def test_how_long_it_takes_is_said_beforehand():
-    """Sparse rows are quick through a first layer of many features; what follows is not."""
-    chain = make_chain(hidden=(40, 30), n_features=30_000, dtype=torch.float32)
-    X = table(300, 30_000, 0.001, np.float32)[0]
-
-    def seconds(x):
-        rows = make_rows("classes", 300, dtype=torch.float32)
-        rows.x = x
-        budget = Budget.of(0.75, "neurons", chain.hidden_sizes, chain.cost, 1)
-        return forecast(chain, rows, PathOptions(), budget, UCB1())
-
-    thin, full = (seconds(x) for x in (SparseRows.of(X, "cpu"), torch.as_tensor(X.toarray())))
-    assert 0 < thin < full
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -212,9 +192,9 @@ def test_rows_for_pruning_are_never_dense(monkeypatch):
     seen = []
     walk = sklearn_mabprune.estimators.fitting.pruning_path
 
-    def watched(chain, rows, *args, **kwargs):
-        seen.append(rows.x)
-        return walk(chain, rows, *args, **kwargs)
+    def watched(activations, *args, **kwargs):
+        seen.append(activations.samples.x)
+        return walk(activations, *args, **kwargs)
 
     monkeypatch.setattr(sklearn_mabprune.estimators.fitting, "pruning_path", watched)
     X, y, _ = table()

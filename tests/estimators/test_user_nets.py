@@ -30,7 +30,7 @@ from user_nets import (
 )
 
 from sklearn_mabprune import MABPrunedClassifier, PruningWarning
-from sklearn_mabprune.graph.graph import PrunedChain
+from sklearn_mabprune.graph.module import PrunedChain
 
 CASES = {
     "ours": (classifier, small_classifier, classes_table),

@@ -8,42 +8,54 @@ import numpy as np
 import pytest
 import torch
 import torch_pruning
-from builders import batch_norm, features, ids, linear, make_rows, network, prelu
+from builders import (
+    ablations_of,
+    batch_norm,
+    features,
+    hidden_and_sums,
+    ids,
+    linear,
+    linears,
+    make_samples,
+    network,
+    prelu,
+    without,
+)
 from torch import nn
 
-from sklearn_mabprune.ablation.block import LayerStatistics
 from sklearn_mabprune.ablation.compensation import make_ablation
-from sklearn_mabprune.graph.graph import recover_chain
+from sklearn_mabprune.graph.module import module_of
 from sklearn_mabprune.graph.surgery import cut
-from sklearn_mabprune.graph.units import NeuronTable
-from sklearn_mabprune.pruning.path import remove_together
+from sklearn_mabprune.graph.tracing import recover_graph
+from sklearn_mabprune.graph.units import UnitTable
 
 
 @pytest.mark.parametrize("around", ["plain", "norm_before", "norm_after", "dropout"])
 @pytest.mark.parametrize(
     ("activation", "bias"), [("relu", True), ("sigmoid", True), ("prelu", True), ("tanh", False)]
 )
-def test_torch_pruning_removes_the_same_neurons_to_the_same_outputs(activation, bias, around):
+def test_torch_pruning_removes_the_same_units_to_the_same_outputs(activation, bias, around):
     module = network((6, 9, 8, 7, 3), activation, around, bias=bias).eval()
     x = features(20, 6)
-    chain = recover_chain(module, x)
+    graph = recover_graph(module, x)
     gone = [[0, 3, 8], [2, 6], [1, 2, 3, 4, 5, 6]]
-    table = NeuronTable(chain.hidden_sizes)
+    table = UnitTable.of(graph.groups)
     arms = np.concatenate([gone[0], 9 + np.array(gone[1]), 17 + np.array(gone[2])])
-    ablations = LayerStatistics("zero", 0.0).update(chain, make_rows())
-    small = remove_together(chain, table, arms, ablations).to_module().eval()
+    samples = make_samples()
+    ablations = ablations_of(graph, samples, "zero")
+    small = module_of(without(graph, samples, table, arms, ablations)).eval()
 
     theirs = copy.deepcopy(module)
-    graph = torch_pruning.DependencyGraph().build_dependency(theirs, example_inputs=x)
-    linears = [layer for layer in theirs if isinstance(layer, nn.Linear)]
-    for layer, units in zip(linears, gone, strict=False):
-        group = graph.get_pruning_group(
+    dependencies = torch_pruning.DependencyGraph().build_dependency(theirs, example_inputs=x)
+    producing = [layer for layer in theirs if isinstance(layer, nn.Linear)]
+    for layer, units in zip(producing, gone, strict=False):
+        group = dependencies.get_pruning_group(
             layer, torch_pruning.prune_linear_out_channels, idxs=list(units)
         )
-        assert graph.check_pruning_group(group)
+        assert dependencies.check_pruning_group(group)
         group.prune()
 
-    assert chain.hidden_sizes == (9, 8, 7)
+    assert graph.sizes == (9, 8, 7)
     with torch.no_grad():
         torch.testing.assert_close(small(x), theirs.eval()(x), rtol=1e-12, atol=1e-12)
     for ours, other in zip(small, theirs, strict=True):
@@ -54,20 +66,20 @@ def test_torch_pruning_removes_the_same_neurons_to_the_same_outputs(activation, 
 
 
 def test_folding_by_hand():
-    """One of two neurons goes; it is half the other one plus three."""
+    """One of two units goes; it is half the other one plus three."""
     module = nn.Sequential(linear(2, 2, 0), nn.Identity(), nn.Linear(2, 1), nn.Identity()).double()
     with torch.no_grad():
         module[2].weight.copy_(torch.tensor([[10.0, 1.0]]))
         module[2].bias.fill_(5.0)
-    chain = recover_chain(module, features(4, 2))
+    graph = recover_graph(module, features(4, 2))
     keep = torch.tensor([False, True])
     slopes, constants = torch.tensor([[0.5]]).double(), torch.tensor([3.0]).double()
-    last = cut(chain, [keep], [(slopes, constants)]).stages[-1].linear
+    last = linears(cut(graph, [keep], [(slopes, constants)]))[-1]
     assert last.weight.tolist() == [[1.0 + 10.0 * 0.5]]
     assert last.bias.tolist() == [5.0 + 10.0 * 3.0]
-    last = cut(chain, [keep], [(None, constants)]).stages[-1].linear
+    last = linears(cut(graph, [keep], [(None, constants)]))[-1]
     assert (last.weight.tolist(), last.bias.tolist()) == ([[1.0]], [35.0])
-    last = cut(chain, [keep], [None]).stages[-1].linear
+    last = linears(cut(graph, [keep], [None]))[-1]
     assert (last.weight.tolist(), last.bias.tolist()) == ([[1.0]], [5.0])
 
 
@@ -88,14 +100,14 @@ def test_every_layer_is_cut_and_keeps_its_kind(dtype):
         batch_norm(3, 6),
         nn.Softmax(dim=-1),
     ).to(dtype)
-    chain = recover_chain(module, features(10, 4, dtype))
+    graph = recover_graph(module, features(10, 4, dtype))
     keep = [torch.tensor([1, 0, 1, 1, 0, 1]).bool(), torch.tensor([0, 1, 1, 0, 1]).bool()]
-    small = cut(chain, keep, [None, None])
-    layers, old = small.layers(), chain.layers()
+    small = cut(graph, keep, [None, None])
+    layers, old = small.layers(), graph.layers()
     assert [type(layer) for layer in layers] == [type(layer) for layer in old]
     assert all(not layer.training for layer in layers)
     assert small.dtype == dtype
-    assert small.hidden_sizes == (4, 3)
+    assert small.sizes == (4, 3)
     for name in ("weight", "bias", "running_mean", "running_var"):
         assert torch.equal(getattr(layers[3], name), getattr(old[3], name)[keep[0]])
         assert torch.equal(getattr(layers[11], name), getattr(old[11], name))
@@ -113,27 +125,27 @@ def test_every_layer_is_cut_and_keeps_its_kind(dtype):
 
 def test_cutting_nothing_is_a_copy():
     module = network((6, 7, 5, 3), "gelu", "norm_after", (nn.Softmax(dim=-1),))
-    chain = recover_chain(nn.Sequential(batch_norm(6, 9).double(), *module), features(8, 6))
-    rows = make_rows()
-    same = cut(chain, [None, None], [None, None])
-    assert torch.equal(same.forward(rows.x), chain.forward(rows.x))
-    before = {v.data_ptr() for layer in chain.layers() for v in layer.state_dict().values()}
+    graph = recover_graph(nn.Sequential(batch_norm(6, 9).double(), *module), features(8, 6))
+    samples = make_samples()
+    same = cut(graph, [None, None], [None, None])
+    assert torch.equal(same.forward(samples.x), graph.forward(samples.x))
+    before = {v.data_ptr() for layer in graph.layers() for v in layer.state_dict().values()}
     after = {v.data_ptr() for layer in same.layers() for v in layer.state_dict().values()}
     assert not before & after
 
 
 def test_folded_weights_keep_the_precision_of_the_network():
     """Slopes are float64; a float32 network stays one, rounded once."""
-    chain = recover_chain(network(dtype=torch.float32), features(8, 6, torch.float32))
-    rows = make_rows(dtype=torch.float32)
+    graph = recover_graph(network(dtype=torch.float32), features(8, 6, torch.float32))
+    samples = make_samples(dtype=torch.float32)
     with torch.no_grad():
-        hidden, _ = chain.activations(rows.x)
-    ablation = make_ablation("least_squares", hidden[0], rows.weights, 1e-3)
+        hidden, _ = hidden_and_sums(graph, samples.x, feature_major=True)
+    ablation = make_ablation("least_squares", hidden[0], samples.weights, 1e-3)
     slopes, constants = ablation.fold(ids(2))
     keep = torch.arange(7) != 2
     with torch.no_grad():
-        found = cut(chain, [keep, None], [(slopes, constants), None]).stages[1].linear
-        old = chain.stages[1].linear
+        found = linears(cut(graph, [keep, None], [(slopes, constants), None]))[1]
+        old = linears(graph)[1]
         wanted = old.weight[:, keep].double() + old.weight[:, [2]].double() @ slopes.T
     assert found.weight.dtype == found.bias.dtype == torch.float32
     assert torch.equal(found.weight, wanted.float())

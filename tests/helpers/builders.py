@@ -1,8 +1,9 @@
-"""Random networks and rows for tests, and losses written out once more without the library."""
+"""Random networks and samples for tests, and losses written out once more without the library."""
 
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -10,11 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklearn_mabprune.ablation.block import Rows
-from sklearn_mabprune.data.losses import RowLoss
-from sklearn_mabprune.graph.graph import recover_chain
-from sklearn_mabprune.pruning.path import PathOptions, pruning_path
-from sklearn_mabprune.pruning.schedules import Budget
+from sklearn_mabprune.ablation.activations import Activations
+from sklearn_mabprune.ablation.block import Block
+from sklearn_mabprune.ablation.statistics import AblationStatistics
+from sklearn_mabprune.data.losses import SampleLoss
+from sklearn_mabprune.data.samples import Samples
+from sklearn_mabprune.graph.tracing import recover_graph
+from sklearn_mabprune.pruning.budget import Budget
+from sklearn_mabprune.pruning.path import PathOptions, Surroundings, pruning_path
+from sklearn_mabprune.pruning.removal import remove_together
 
 ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -53,14 +58,14 @@ def batch_norm(width, seed):
 
 
 def prelu(width, seed):
-    """A PReLU with a slope for each neuron."""
+    """A PReLU with a slope for each unit."""
     layer = nn.PReLU(width)
     layer.weight.data.copy_(torch.rand(width, generator=generator(seed)))
     return layer
 
 
 def linear(n_inputs, n_outputs, seed, bias=True, gain=1.5):
-    """A Linear layer with normal weights, large enough for every neuron to matter."""
+    """A Linear layer with normal weights, large enough for every unit to matter."""
     layer, source = nn.Linear(n_inputs, n_outputs, bias=bias), generator(seed)
     with torch.no_grad():
         spread = gain * n_inputs**-0.5
@@ -97,34 +102,36 @@ def network(
     return nn.Sequential(*layers, *tail).to(dtype)
 
 
-def features(n_rows, n_features, dtype=torch.float64, seed=0):
-    return torch.randn(n_rows, n_features, generator=generator(1000 + seed)).to(dtype)
+def features(n_samples, n_features, dtype=torch.float64, seed=0):
+    return torch.randn(n_samples, n_features, generator=generator(1000 + seed)).to(dtype)
 
 
-def targets(task, n_rows, dtype=torch.float64, seed=0):
+def targets(task, n_samples, dtype=torch.float64, seed=0):
     _, n_outputs = TASKS[task]
     source = generator(2000 + seed)
     if task in ("classes", "probabilities"):
-        return torch.randint(n_outputs, (n_rows,), generator=source)
-    drawn = torch.randn(n_rows, n_outputs, generator=source)
+        return torch.randint(n_outputs, (n_samples,), generator=source)
+    drawn = torch.randn(n_samples, n_outputs, generator=source)
     return (drawn > 0 if task == "labels" else drawn).to(dtype)
 
 
-def row_weights(n_rows, seed=0):
-    return torch.as_tensor(np.random.default_rng(seed).uniform(0.2, 3.0, n_rows))
+def sample_weights(n_samples, seed=0):
+    return torch.as_tensor(np.random.default_rng(seed).uniform(0.2, 3.0, n_samples))
 
 
-def make_rows(task="classes", n_rows=40, n_features=6, dtype=torch.float64, weighted=False, seed=0):
-    """Rows of a task, with weights of 1 or random ones."""
-    return Rows(
-        features(n_rows, n_features, dtype, seed),
-        targets(task, n_rows, dtype, seed),
-        row_weights(n_rows, seed) if weighted else torch.ones(n_rows, dtype=torch.float64),
-        RowLoss(TASKS[task][0]()),
+def make_samples(
+    task="classes", n_samples=40, n_features=6, dtype=torch.float64, weighted=False, seed=0
+):
+    """Samples of a task, with weights of 1 or random ones."""
+    return Samples(
+        features(n_samples, n_features, dtype, seed),
+        targets(task, n_samples, dtype, seed),
+        sample_weights(n_samples, seed) if weighted else torch.ones(n_samples, dtype=torch.float64),
+        SampleLoss(TASKS[task][0]()),
     )
 
 
-def make_chain(
+def make_graph(
     task="classes",
     hidden=(7, 5),
     activation="relu",
@@ -134,28 +141,69 @@ def make_chain(
     seed=0,
     n_features=6,
 ):
-    """The chain of a random network for a task."""
+    """The graph of a random network for a task."""
     tail = (nn.Softmax(dim=-1),) if task == "probabilities" else ()
     sizes = (n_features, *hidden, TASKS[task][1])
     module = network(sizes, activation, around, tail, bias, dtype, seed)
-    return recover_chain(module, features(8, n_features, dtype, seed))
+    return recover_graph(module, features(8, n_features, dtype, seed))
 
 
-def labelled_by(chain, rows, seed=0):
-    """The same rows with the network's own, slightly noisy answers as class labels."""
+def labelled_by(graph, samples, seed=0):
+    """The same samples with the network's own, slightly noisy answers as class labels."""
     with torch.no_grad():
-        noise = torch.randn(len(rows), chain.n_outputs, generator=generator(3000 + seed))
-        rows.targets = (chain.forward(rows.x) + 0.3 * noise).argmax(1)
-    return rows
+        noise = torch.randn(len(samples), graph.n_outputs, generator=generator(3000 + seed))
+        return replace(samples, targets=(graph.forward(samples.x) + 0.3 * noise).argmax(1))
 
 
-def losses_of(module, rows, task):
-    """Loss of each row as a module gives it in evaluation mode, in float64."""
+def linears(graph):
+    """The layers that compute weighted sums, in order: that of group k, and that which reads it."""
+    return [node.layer for node in graph.nodes if node.kind.produces]
+
+
+def sums(graph):
+    """Numbers of the values that those layers return."""
+    return [node.value for node in graph.nodes if node.kind.produces]
+
+
+def group_values(graph):
+    """Numbers of the values that groups are read as."""
+    return [group.value for group in graph.groups]
+
+
+def hidden_and_sums(graph, x, feature_major=False):
+    """Activations of every group, and what every layer of weighted sums returns."""
+    read, returned = group_values(graph), sums(graph)
+    found = graph.run({0: x}, [*read, *returned], feature_major=feature_major)
+    return [found[value] for value in read], [found[value] for value in returned]
+
+
+def ablations_of(graph, samples, name="least_squares", ridge=1e-3):
+    """Ablations of all groups, their statistics taken from these samples."""
+    return AblationStatistics(name, ridge).update(Activations(graph, samples))
+
+
+def block_of(graph, samples, ablations, chunk=None):
+    """A block of all these samples."""
+    return Block(Activations(graph, samples), ablations, chunk)
+
+
+def without(graph, samples, table, arms, ablations):
+    """The graph without these units; the ablations are brought up to date."""
+    return remove_together(Activations(graph, samples), table, np.asarray(arms), ablations).graph
+
+
+def mean_loss_of(graph, samples):
+    """Weighted mean loss as the package computes it."""
+    return Activations(graph, samples).mean_loss()
+
+
+def losses_of(module, samples, task):
+    """Loss of each sample as a module gives it in evaluation mode, in float64."""
     module.eval()
     with torch.no_grad():
-        outputs = module(rows.x)
+        outputs = module(samples.x)
     eps = torch.finfo(outputs.dtype).eps
-    outputs, wanted = outputs.double(), rows.targets
+    outputs, wanted = outputs.double(), samples.targets
     if task == "classes":
         chosen = outputs.gather(1, wanted[:, None])[:, 0]
         return torch.logsumexp(outputs, dim=1) - chosen
@@ -167,15 +215,15 @@ def losses_of(module, rows, task):
     return squares.sum(dim=1) if task == "summed" else squares.mean(dim=1)
 
 
-def mean_loss(module, rows, task):
+def mean_loss(module, samples, task):
     """Weighted mean loss of a module in evaluation mode."""
-    losses = losses_of(module, rows, task)
-    return float((losses * rows.weights).sum() / rows.weights.sum())
+    losses = losses_of(module, samples, task)
+    return float((losses * samples.weights).sum() / samples.weights.sum())
 
 
-def neuron_budget(chain, budget, unit="neurons", min_neurons=1):
-    """A budget read for a chain, as an estimator reads it."""
-    return Budget.of(budget, unit, chain.hidden_sizes, chain.cost, min_neurons)
+def neuron_budget(graph, budget, unit="neurons", min_neurons=1):
+    """A budget read for a graph, as an estimator reads it."""
+    return Budget.of(budget, unit, graph.sizes, graph.cost, min_neurons)
 
 
 def ids(*values):
@@ -188,30 +236,30 @@ def ids(*values):
 HIDDEN = (14, 10)
 
 
-def example(hidden=HIDDEN, n_rows=60, seed=0, **options):
-    """A chain and rows that it answers rightly, nearly."""
-    chain = make_chain(hidden=hidden, seed=seed, **options)
-    rows = make_rows("classes", n_rows, chain.n_inputs, chain.dtype, True, seed)
-    return chain, labelled_by(chain, rows)
+def example(hidden=HIDDEN, n_samples=60, seed=0, **options):
+    """A graph and samples that it answers rightly, nearly."""
+    graph = make_graph(hidden=hidden, seed=seed, **options)
+    samples = make_samples("classes", n_samples, graph.n_inputs, graph.dtype, True, seed)
+    return graph, labelled_by(graph, samples)
 
 
-def walk(chooser, budget=0.5, unit="neurons", chain=None, rows=None, seed=0, score=None, **options):
-    """The path of the example, or of a chain, with the chooser left as it is."""
-    if chain is None:
-        chain, rows = example()
+def walk(
+    chooser, budget=0.5, unit="neurons", graph=None, samples=None, seed=0, score=None, **options
+):
+    """The path of the example, or of a graph, with the chooser left as it is."""
+    if graph is None:
+        graph, samples = example()
     options = {"step": 3, "pull_batch_size": 25, "pulls_per_neuron": 4} | options
-    on_step = options.pop("on_step", lambda step: None)
+    told = {name: options.pop(name) for name in ("on_step", "deferred") if name in options}
     known = options.pop("known", None)
     return pruning_path(
-        chain,
-        rows,
+        Activations(graph, samples),
         copy.deepcopy(chooser),
-        neuron_budget(chain, budget, unit, options.get("min_neurons", 1)),
+        neuron_budget(graph, budget, unit, options.get("min_neurons", 1)),
         PathOptions(**options),
-        score=score or (lambda chain: -rows.mean_loss(chain)),
-        seed=seed,
-        on_step=on_step,
-        known=known,
+        Surroundings(score or (lambda graph: -mean_loss_of(graph, samples)), **told),
+        seed,
+        known,
     )
 
 
@@ -220,17 +268,17 @@ def removed(found):
     return np.concatenate([step.removed for step in found.steps]).tolist()
 
 
-def assert_consistent(found, chain, hidden=HIDDEN):
+def assert_consistent(found, graph, hidden=HIDDEN):
     """Every step is what the steps before it and its removals make it."""
     gone = []
     for before, step in zip(found.steps[:-1], found.steps[1:], strict=True):
         gone += step.removed.tolist()
         layers = np.repeat(np.arange(len(hidden)), hidden)[gone]
         assert step.sizes == tuple(np.subtract(hidden, np.bincount(layers, minlength=len(hidden))))
-        assert (step.n_parameters, step.n_macs) == chain.cost(step.sizes)
+        assert (step.n_parameters, step.n_macs) == graph.cost(step.sizes)
         assert step.n_macs < before.n_macs
-        if step.chain is not None:
-            assert step.chain.hidden_sizes == step.sizes
+        if step.graph is not None:
+            assert step.graph.sizes == step.sizes
             assert abs(step.score + step.loss) < 1e-9
     assert len(set(gone)) == len(gone)
-    assert found.steps[-1].chain is not None
+    assert found.steps[-1].graph is not None

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from builders import make_chain, make_rows, neuron_budget
+from builders import hidden_and_sums, linears, make_graph, make_samples, sums
+from builders import walk as walk_a_path
 from sklearn.base import clone
 
+from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.criteria import (
     CRITERIA,
     ActivationVariation,
@@ -23,7 +25,6 @@ from sklearn_mabprune.criteria import (
     Taylor,
 )
 from sklearn_mabprune.pruning.layer_views import layer_views
-from sklearn_mabprune.pruning.path import PathOptions, pruning_path
 from sklearn_mabprune.utils.validation import check_parameters
 
 
@@ -61,12 +62,12 @@ def test_random_draws_come_from_the_generator():
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("around", ["plain", "norm_before"])
-def test_views_are_the_layers_as_they_stand(around, bias):
-    chain = make_chain(hidden=(7, 5), around=around, bias=bias, dtype=torch.float32)
-    views = layer_views(chain, make_rows(dtype=torch.float32))
+def test_views_are_the_groups_as_they_stand(around, bias):
+    graph = make_graph(hidden=(7, 5), around=around, bias=bias, dtype=torch.float32)
+    views = layer_views(Activations(graph, make_samples(dtype=torch.float32)))
     assert len(views) == 2
-    linears = [stage.linear for stage in chain.stages]
-    for layer, before, after in zip(views, linears[:-1], linears[1:], strict=True):
+    layers = linears(graph)
+    for layer, before, after in zip(views, layers[:-1], layers[1:], strict=True):
         np.testing.assert_array_equal(layer.incoming, before.weight.detach().numpy())
         np.testing.assert_array_equal(layer.outgoing, after.weight.detach().numpy())
         wanted = before.bias.detach().numpy() if bias else np.zeros(before.out_features)
@@ -74,20 +75,20 @@ def test_views_are_the_layers_as_they_stand(around, bias):
         assert layer.incoming.dtype == layer.bias.dtype == np.float64
 
 
-def walk(criterion, chain, seed=0, **options):
-    rows = make_rows("classes")
-    budget = neuron_budget(chain, 0.75)
-    return pruning_path(
-        chain, rows, criterion, budget, PathOptions(**options), score=lambda _: 0.0, seed=seed
+def walk(criterion, graph, seed=0, **options):
+    samples = make_samples("classes")
+    options = {"step": "auto"} | options
+    return walk_a_path(
+        criterion, 0.75, graph=graph, samples=samples, seed=seed, score=lambda _: 0.0, **options
     )
 
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_a_path_by_magnitude_measures_again_in_every_round(order):
     """With zero ablation weights only vanish, so that a loop in NumPy can follow."""
-    chain = make_chain(hidden=(9, 7))
-    found = walk(Magnitude(order=order), chain, ablation="zero", step=2)
-    weights = [stage.linear.weight.detach().numpy().copy() for stage in chain.stages]
+    graph = make_graph(hidden=(9, 7))
+    found = walk(Magnitude(order=order), graph, ablation="zero", step=2)
+    weights = [layer.weight.detach().numpy().copy() for layer in linears(graph)]
     live = [np.arange(9), np.arange(7)]
     for step in found.steps[1:]:
         norms = [np.linalg.norm(w, ord=order, axis=1) for w in weights[:2]]
@@ -110,9 +111,9 @@ def test_a_path_by_magnitude_measures_again_in_every_round(order):
 
 
 def test_random_paths_follow_the_seed():
-    chain = make_chain(hidden=(20, 10))
+    graph = make_graph(hidden=(20, 10))
     removed = [
-        np.concatenate([s.removed for s in walk(Random(), chain, seed).steps]).tolist()
+        np.concatenate([s.removed for s in walk(Random(), graph, seed).steps]).tolist()
         for seed in (0, 0, 1)
     ]
     assert removed[0] == removed[1] != removed[2]
@@ -224,24 +225,25 @@ def test_reconstruction_weighs_what_the_others_cannot_predict():
 
 
 def test_views_hold_what_is_needed_and_no_more():
-    chain, rows = make_chain(hidden=(7, 5)), make_rows(weighted=True)
-    for layer in layer_views(chain, rows):
+    graph, samples = make_graph(hidden=(7, 5)), make_samples(weighted=True)
+    found = Activations(graph, samples)
+    for layer in layer_views(found):
         assert layer.activations is layer.gradients is layer.residual_variance is None
     needs = frozenset({"activations", "gradients", "residual_variance"})
-    hidden, _ = chain.activations(rows.x)
-    for k, layer in enumerate(layer_views(chain, rows, needs, ridge=0.01)):
+    hidden, _ = hidden_and_sums(graph, samples.x)
+    for k, layer in enumerate(layer_views(found, needs, ridge=0.01)):
         a = hidden[k].detach().numpy()
         np.testing.assert_allclose(layer.activations, a)
-        covariance = np.cov(a.T, aweights=rows.weights.numpy(), ddof=0)
+        covariance = np.cov(a.T, aweights=samples.weights.numpy(), ddof=0)
         ridged = covariance + 0.01 * np.diag(covariance).mean() * np.eye(len(covariance))
         np.testing.assert_allclose(layer.residual_variance, 1 / np.diag(np.linalg.inv(ridged)))
-        # Gradients by finite differences of one activation of one row.
+        # Gradients by finite differences of one activation of one sample.
         step = torch.zeros_like(hidden[k])
         step[3, 2] = 1e-6
-        after = chain.stages[k + 1]
+        reader, value = linears(graph)[k + 1], sums(graph)[k + 1]
         losses = [
-            rows.loss(chain.finish(after.linear(hidden[k] + sign * step), k + 1), rows.targets)
-            for sign in (1, -1)
+            samples.loss(graph.run({value: reader(moved)})[graph.output], samples.targets)
+            for moved in (hidden[k] + step, hidden[k] - step)
         ]
         slope = float((losses[0] - losses[1])[3].detach()) / 2e-6
         assert layer.gradients[3, 2] == pytest.approx(slope, abs=1e-7)

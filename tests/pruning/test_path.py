@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from builders import HIDDEN, assert_consistent, example, neuron_budget, removed, walk
+from builders import HIDDEN, assert_consistent, example, linears, mean_loss_of, removed, walk
 
 from sklearn_mabprune.criteria import CRITERIA, Magnitude, Random
+from sklearn_mabprune.graph.module import module_of
 from sklearn_mabprune.policies import POLICIES, Exhaustive, Uniform
-from sklearn_mabprune.pruning.path import MAX_KEPT, PathOptions, pruning_path
+from sklearn_mabprune.pruning.path import MAX_KEPT
 from sklearn_mabprune.pruning.schedules import round_sizes
 
 CHOOSERS = {**POLICIES, **CRITERIA}
@@ -22,11 +23,11 @@ every_chooser = pytest.mark.parametrize("name", CHOOSERS)
 @every_chooser
 @pytest.mark.parametrize("budget", [0, 1, 7, 0.5, 0.9, "auto"])
 def test_exactly_the_budget_is_removed(name, budget):
-    chain, rows = example()
-    found = walk(CHOOSERS[name](), budget, chain=chain, rows=rows)
+    graph, samples = example()
+    found = walk(CHOOSERS[name](), budget, graph=graph, samples=samples)
     wanted = {0.5: 12, 0.9: 21, "auto": 22}.get(budget, budget)
     assert len(removed(found)) == wanted
-    assert_consistent(found, chain)
+    assert_consistent(found, graph)
     assert not found.interrupted
 
 
@@ -60,20 +61,20 @@ def test_prefixes_in_other_units(chooser, unit):
 @pytest.mark.parametrize("ablation", ["least_squares", "zero"])
 @pytest.mark.parametrize("budget", [0.1, 0.5, 0.85])
 @pytest.mark.parametrize("unit", ["parameters", "macs"])
-def test_other_units_reach_their_target_with_the_fewest_neurons(unit, budget, ablation, bias):
-    chain, rows = example(bias=bias)
-    found = walk(Magnitude(), budget, unit, chain, rows, ablation=ablation, step=5)
-    small = found.steps[-1].chain.to_module()
-    left = chain.cost(found.steps[-1].sizes)
+def test_other_units_reach_their_target_with_the_fewest_units(unit, budget, ablation, bias):
+    graph, samples = example(bias=bias)
+    found = walk(Magnitude(), budget, unit, graph, samples, ablation=ablation, step=5)
+    small = module_of(found.steps[-1].graph)
+    left = graph.cost(found.steps[-1].sizes)
     counted = sum(p.numel() for p in small.parameters())
-    total = {"parameters": chain.cost()[0], "macs": chain.cost()[1]}[unit]
+    total = {"parameters": graph.cost()[0], "macs": graph.cost()[1]}[unit]
     target = int(budget * total)
     assert total - {"parameters": counted, "macs": left[1]}[unit] >= target
-    # One neuron less would not have been enough.
+    # One unit less would not have been enough.
     last = found.steps[-1].removed[-1]
     sizes = list(found.steps[-1].sizes)
     sizes[int(last >= HIDDEN[0])] += 1
-    assert total - chain.cost(tuple(sizes))[unit == "macs"] < target
+    assert total - graph.cost(tuple(sizes))[unit == "macs"] < target
 
 
 @pytest.mark.parametrize(("step", "sizes"), [(1, 1), (5, 5), (0.25, 6), (0.1, 2), (0.001, 1)])
@@ -110,9 +111,9 @@ def test_one_shot(chooser, scope):
 @pytest.mark.parametrize("step", [1, 3, 7, 1.0])
 @pytest.mark.parametrize("chooser", [Magnitude(), Random()])
 def test_layer_scope_takes_the_same_share_everywhere(chooser, step, hidden):
-    chain, rows = example(hidden)
+    graph, samples = example(hidden)
     for budget in (0.3, 0.5, 0.8):
-        found = walk(chooser, budget, chain=chain, rows=rows, step=step, scope="layer")
+        found = walk(chooser, budget, graph=graph, samples=samples, step=step, scope="layer")
         for each in found.steps:
             gone = np.subtract(hidden, each.sizes)
             assert (np.abs(gone - gone.sum() / sum(hidden) * np.array(hidden)) < 1).all()
@@ -124,13 +125,13 @@ def test_layer_scope_takes_the_same_share_everywhere(chooser, step, hidden):
 @pytest.mark.parametrize("min_neurons", [1, 2, 3])
 def test_every_layer_keeps_its_least(min_neurons, hidden, step, scope):
     """And the path goes on in the other layers until nothing more can go."""
-    chain, rows = example(hidden)
+    graph, samples = example(hidden)
     for chooser in (Random(), Uniform()):
         found = walk(
             chooser,
             "auto",
-            chain=chain,
-            rows=rows,
+            graph=graph,
+            samples=samples,
             step=step,
             scope=scope,
             min_neurons=min_neurons,
@@ -139,10 +140,16 @@ def test_every_layer_keeps_its_least(min_neurons, hidden, step, scope):
         assert found.steps[-1].sizes == tuple(min(min_neurons, size) for size in hidden)
 
 
-def test_neurons_that_may_not_go_are_pulled_no_more():
-    chain, rows = example((8, 3))
+def test_units_that_may_not_go_are_pulled_no_more():
+    graph, samples = example((8, 3))
     found = walk(
-        Exhaustive(), "auto", chain=chain, rows=rows, step=1, min_neurons=3, pull_batch_size=60
+        Exhaustive(),
+        "auto",
+        graph=graph,
+        samples=samples,
+        step=1,
+        min_neurons=3,
+        pull_batch_size=60,
     )
     # Both layers in the first round, then the wide one alone.
     assert [step.n_pulls for step in found.steps] == [0, 11, 7, 6, 5, 4]
@@ -175,13 +182,13 @@ def test_pulls_of_a_round_are_its_share_whatever_the_budget(budget):
 
 
 @pytest.mark.parametrize("chooser", [Exhaustive(), Uniform(), Magnitude()])
-def test_loss_per_mac_prefers_neurons_that_save_more(chooser):
-    """A neuron that reads many features saves more than one beside the output."""
+def test_loss_per_mac_prefers_units_that_save_more(chooser):
+    """A unit that reads many features saves more than one beside the output."""
     hidden, saved = (16, 16), []
     for seed in range(3):
-        chain, rows = example(hidden, n_features=30, seed=seed)
+        graph, samples = example(hidden, n_features=30, seed=seed)
         last = {
-            rank_by: walk(chooser, 0.5, chain=chain, rows=rows, rank_by=rank_by).steps[-1]
+            rank_by: walk(chooser, 0.5, graph=graph, samples=samples, rank_by=rank_by).steps[-1]
             for rank_by in ("loss", "loss_per_mac")
         }
         assert sum(last["loss"].sizes) == sum(last["loss_per_mac"].sizes) == 16
@@ -193,30 +200,22 @@ def test_loss_per_mac_prefers_neurons_that_save_more(chooser):
 @pytest.mark.parametrize("name", ["exhaustive", "magnitude"])
 def test_loss_per_mac_ranks_by_the_ratio(name):
     """The first removal of all, against increases and savings worked out by hand."""
-    chain, rows = example((9, 30, 6))
+    graph, samples = example((9, 30, 6))
     options = {"ablation": "zero", "pull_batch_size": 60, "step": 1}
     saved = np.repeat([6 + 30, 9 + 6, 30 + 3], (9, 30, 6))
     if name == "exhaustive":
-        found = walk(Exhaustive(), 1, chain=chain, rows=rows, **options)
-        every = pruning_path(
-            chain,
-            rows,
-            Exhaustive(),
-            neuron_budget(chain, "auto"),
-            PathOptions(**options | {"step": 1.0}),
-            score=lambda _: 0.0,
-            seed=0,
-        )
+        found = walk(Exhaustive(), 1, graph=graph, samples=samples, **options)
+        every = walk(Exhaustive(), "auto", graph=graph, samples=samples, **options | {"step": 1.0})
         importance = np.full(45, np.inf)
         importance[every.steps[1].removed] = every.steps[1].loss_increase
     else:
-        found = walk(Magnitude(), 1, chain=chain, rows=rows, **options)
+        found = walk(Magnitude(), 1, graph=graph, samples=samples, **options)
         importance = np.concatenate(
-            [stage.linear.weight.detach().norm(dim=1).numpy() for stage in chain.stages[:-1]]
+            [layer.weight.detach().norm(dim=1).numpy() for layer in linears(graph)[:-1]]
         )
     assert removed(found) == [int(np.argmin(importance))]
     chooser = CHOOSERS[name]()
-    found = walk(chooser, 1, chain=chain, rows=rows, rank_by="loss_per_mac", **options)
+    found = walk(chooser, 1, graph=graph, samples=samples, rank_by="loss_per_mac", **options)
     wanted = np.where(importance < 0, importance * saved, importance / saved)
     assert removed(found) == [int(np.argmin(wanted))]
 
@@ -224,10 +223,10 @@ def test_loss_per_mac_ranks_by_the_ratio(name):
 @pytest.mark.parametrize("ablation", ["least_squares", "mean", "zero"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_uniform_with_all_blocks_chooses_as_exhaustive(ablation, dtype):
-    """Over a whole path, in blocks of 25 rows, the last of them of 10."""
-    chain, rows = example(dtype=dtype)
+    """Over a whole path, in blocks of 25 samples, the last of them of 10."""
+    graph, samples = example(dtype=dtype)
     step, n_blocks = 2, 3
-    options = {"ablation": ablation, "step": step, "chain": chain, "rows": rows}
+    options = {"ablation": ablation, "step": step, "graph": graph, "samples": samples}
     enough = n_blocks * sum(HIDDEN) / step
     for discount in (0.0, 0.9, 1.0):
         uniform = walk(Uniform(), "auto", pulls_per_neuron=enough, discount=discount, **options)
@@ -240,7 +239,7 @@ def test_uniform_with_all_blocks_chooses_as_exhaustive(ablation, dtype):
 
 
 def test_exhaustive_says_what_the_removal_costs():
-    """One neuron a round, on all rows: the loss rises by what was measured."""
+    """One unit a round, on all samples: the loss rises by what was measured."""
     found = walk(Exhaustive(), "auto", step=1)
     for before, step in zip(found.steps[:-1], found.steps[1:], strict=True):
         assert step.loss - before.loss == pytest.approx(float(step.loss_increase[0]), abs=1e-8)
@@ -248,15 +247,17 @@ def test_exhaustive_says_what_the_removal_costs():
 
 
 def test_seeds_decide_and_the_network_is_left_alone():
-    chain, rows = example()
-    kept = [{k: v.clone() for k, v in m.state_dict().items()} for m in chain.layers()]
+    graph, samples = example()
+    kept = [{k: v.clone() for k, v in m.state_dict().items()} for m in graph.layers()]
     paths = [
-        walk(POLICIES["thompson"](), 0.75, chain=chain, rows=rows, seed=s, step=1, discount=0.5)
+        walk(
+            POLICIES["thompson"](), 0.75, graph=graph, samples=samples, seed=s, step=1, discount=0.5
+        )
         for s in (0, 0, 1)
     ]
     assert removed(paths[0]) == removed(paths[1]) != removed(paths[2])
-    assert chain.hidden_sizes == HIDDEN
-    for layer, state in zip(chain.layers(), kept, strict=True):
+    assert graph.sizes == HIDDEN
+    for layer, state in zip(graph.layers(), kept, strict=True):
         assert all(torch.equal(v, state[k]) for k, v in layer.state_dict().items())
 
 
@@ -268,9 +269,9 @@ def test_seeds_decide_and_the_network_is_left_alone():
 @pytest.mark.parametrize("unit", ["neurons", "macs"])
 def test_a_dozen_networks_at_most_are_kept(budget, step, unit):
     hidden = (40, 20)
-    chain, rows = example(hidden, n_rows=30)
-    found = walk(Random(), budget, unit, chain, rows, step=step, ablation="mean")
-    kept = [number for number, each in enumerate(found.steps) if each.chain is not None]
+    graph, samples = example(hidden, n_samples=30)
+    found = walk(Random(), budget, unit, graph, samples, step=step, ablation="mean")
+    kept = [number for number, each in enumerate(found.steps) if each.graph is not None]
     assert len(kept) <= MAX_KEPT == 12
     assert kept[0] == 0
     assert kept[-1] == len(found.steps) - 1
@@ -282,7 +283,7 @@ def test_a_dozen_networks_at_most_are_kept(budget, step, unit):
     # A network that was kept is the one that was measured.
     for number in kept:
         step = found.steps[number]
-        assert rows.mean_loss(step.chain) == pytest.approx(step.loss, abs=1e-12)
+        assert mean_loss_of(step.graph, samples) == pytest.approx(step.loss, abs=1e-12)
 
 
 def test_factorisations_are_counted():

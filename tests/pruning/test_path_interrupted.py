@@ -55,8 +55,8 @@ def assert_stopped_after(found, whole, rounds):
     assert len(found.steps) == 1 + rounds
     assert removed(found) == removed(whole)[: len(removed(found))]
     last = found.steps[-1]
-    assert last.chain is not None
-    assert last.chain.hidden_sizes == last.sizes == whole.steps[rounds].sizes
+    assert last.graph is not None
+    assert last.graph.sizes == last.sizes == whole.steps[rounds].sizes
     assert last.loss == whole.steps[rounds].loss
 
 
@@ -76,12 +76,12 @@ def test_ctrl_c_while_a_score_is_taken(rounds):
 @pytest.mark.parametrize("method", ["select", "update", "recommend", "remove"])
 @pytest.mark.parametrize("n", [1, 2, 5, 11])
 def test_ctrl_c_while_the_policy_works(method, n):
-    chain, rows = example()
-    found = walk(Interrupted(method=method, n=n), "auto", chain=chain, rows=rows, step=2)
-    whole = walk(Uniform(), "auto", chain=chain, rows=rows, step=2)
+    graph, samples = example()
+    found = walk(Interrupted(method=method, n=n), "auto", graph=graph, samples=samples, step=2)
+    whole = walk(Uniform(), "auto", graph=graph, samples=samples, step=2)
     assert found.interrupted
     assert_stopped_after(found, whole, len(found.steps) - 1)
-    assert_consistent(found, chain)
+    assert_consistent(found, graph)
     if method == "remove":
         # Ctrl-C after the surgery: that round is finished.
         assert len(found.steps) - 1 == n

@@ -1,43 +1,43 @@
-"""Paths on more rows than a block holds: policies pull differently and keep to budgets."""
+"""Paths on more samples than a block holds: policies pull differently and keep to budgets."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from builders import labelled_by, make_chain, make_rows, neuron_budget
+from builders import ablations_of, labelled_by, make_graph, make_samples, walk
 
-from sklearn_mabprune.ablation.block import LayerStatistics
-from sklearn_mabprune.graph.units import NeuronTable
+from sklearn_mabprune.ablation.activations import Activations
+from sklearn_mabprune.graph.units import UnitTable
 from sklearn_mabprune.policies import POLICIES
-from sklearn_mabprune.pruning.path import PathOptions, pruning_path
 from sklearn_mabprune.pruning.pulls import RoundPulls
 from sklearn_mabprune.pruning.search import Search
 
 HIDDEN = (12, 8)
-N_ROWS = 5200  # ten whole blocks of 512 rows and a short one
+N_ROWS = 5200  # ten whole blocks of 512 samples and a short one
 SOME_ROWS = 2 * 512  # a quarter of the blocks
 STEP, PULLS_PER_NEURON = 4, 8
 
 
 @pytest.fixture(scope="module")
 def network():
-    chain = make_chain(hidden=HIDDEN, dtype=torch.float32)
-    return chain, labelled_by(chain, make_rows(n_rows=N_ROWS, dtype=torch.float32))
+    graph = make_graph(hidden=HIDDEN, dtype=torch.float32)
+    return graph, labelled_by(graph, make_samples(n_samples=N_ROWS, dtype=torch.float32))
 
 
 @pytest.fixture(scope="module")
 def walks(network):
-    chain, rows = network
+    graph, samples = network
     return {
-        name: pruning_path(
-            chain,
-            rows,
+        name: walk(
             policy(),
-            neuron_budget(chain, 0.6),
-            PathOptions(step=STEP, pulls_per_neuron=PULLS_PER_NEURON),
+            0.6,
+            graph=graph,
+            samples=samples,
             score=lambda _: 0.0,
-            seed=0,
+            step=STEP,
+            pulls_per_neuron=PULLS_PER_NEURON,
+            pull_batch_size="auto",
         )
         for name, policy in POLICIES.items()
     }
@@ -59,7 +59,7 @@ def test_rounds_keep_to_their_budget(name, walks):
         else:
             assert step.n_pulls == 11 * live
             assert step.n_evaluations == N_ROWS * live
-        # A pull is on 512 rows, or on the 80 of the last block.
+        # A pull is on 512 samples, or on the 80 of the last block.
         assert 80 * step.n_pulls <= step.n_evaluations <= 512 * step.n_pulls
         live -= STEP
 
@@ -79,10 +79,10 @@ class Diary:
 
 def counts_of_a_round(name, network, seed=0, budget=80):
     """How often each arm is pulled in a first round."""
-    chain, rows = network
-    table, rng = NeuronTable(HIDDEN), np.random.default_rng(seed)
-    ablations = LayerStatistics("least_squares", 1e-3).update(chain, rows)
-    diary = Diary(RoundPulls(chain, table, rows, ablations, 512, rng))
+    graph, samples = network
+    table, rng = UnitTable(HIDDEN), np.random.default_rng(seed)
+    ablations = ablations_of(graph, samples)
+    diary = Diary(RoundPulls(Activations(graph, samples), table, ablations, 512, rng))
     search = Search(POLICIES[name](), np.arange(len(table)), rng)
     search.run_round(diary, STEP, budget, np.ones(len(table)))
     return diary.counts
@@ -110,25 +110,25 @@ def test_policies_make_different_pulls(network):
 @pytest.mark.parametrize("name", ["ucb1", "thompson"])
 def test_bandits_pull_the_safe_more_often(name, network, walks):
     counts = counts_of_a_round(name, network)
-    chain, rows = network
-    exact = pruning_path(
-        chain,
-        rows,
+    graph, samples = network
+    exact = walk(
         POLICIES["exhaustive"](),
-        neuron_budget(chain, "auto"),
-        PathOptions(step=1.0),
+        "auto",
+        graph=graph,
+        samples=samples,
         score=lambda _: 0.0,
-        seed=0,
+        step=1.0,
+        pull_batch_size="auto",
     ).steps[1]
     safest, doubtful = exact.removed[:5], exact.removed[-5:]
     assert counts[safest].mean() > 1.5 * counts[doubtful].mean()
 
 
-def test_every_way_finds_nearly_the_neurons_of_the_exact_ranking(walks):
+def test_every_way_finds_nearly_the_units_of_the_exact_ranking(walks):
     """A sanity check of all together: random choice would share 36 % of 12 of 20."""
     exact = set(np.concatenate([step.removed for step in walks["exhaustive"].steps]))
-    for name, walk in walks.items():
-        ours = set(np.concatenate([step.removed for step in walk.steps]))
+    for name, found in walks.items():
+        ours = set(np.concatenate([step.removed for step in found.steps]))
         assert len(ours) == len(exact) == 12
         assert len(ours & exact) >= 8, name
 

@@ -1,4 +1,4 @@
-"""What a path records of every neuron: pulls, estimates, and how sure they are."""
+"""What a path records of every unit: pulls, estimates, and how sure they are."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sklearn_mabprune.criteria import Magnitude
 from sklearn_mabprune.policies import POLICIES, UCB1, Exhaustive, Uniform
 from sklearn_mabprune.pruning.path import MAX_KEPT
 from sklearn_mabprune.pruning.search import Search
-from sklearn_mabprune.reports.report import PruningPath
+from sklearn_mabprune.reports.path_record import PruningPath
 
 
 class Given:
-    """Pulls that come out as a table says: row by row, whatever is pulled."""
+    """Pulls that come out as a table says: sample by sample, whatever is pulled."""
 
     expected = None
 
@@ -54,9 +54,9 @@ def test_standard_errors_that_nobody_knows():
 
 
 def test_bars_hold_what_they_say():
-    # Blocks of 50 of 1,000 rows, against all rows.
-    chain, rows = example(hidden=(40, 30), n_rows=1000)
-    same = {"chain": chain, "rows": rows, "step": 2}
+    # Blocks of 50 of 1,000 samples, against all samples.
+    graph, samples = example(hidden=(40, 30), n_samples=1000)
+    same = {"graph": graph, "samples": samples, "step": 2}
     exact = walk(Exhaustive(), 2, **same).steps[1].estimates
     assert not exact[1].any()
     inside = []

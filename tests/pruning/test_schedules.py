@@ -1,26 +1,24 @@
-"""How many neurons a round removes, which of them may go, and when enough is gone."""
+"""How many units a round removes, which of them may go, and when enough is gone."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import make_chain
+from builders import make_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearn_mabprune.pruning.budget import UNITS, Budget, count_of
 from sklearn_mabprune.pruning.schedules import (
-    UNITS,
-    Budget,
     choose_removals,
     round_sizes,
-    share_evenly,
-    share_of,
+    spread_evenly,
     step_size,
 )
 
 
 def neurons_only(sizes):
-    raise AssertionError("a budget of neurons asked for the cost")
+    raise AssertionError("a budget of units asked for the cost")
 
 
 def test_step_as_in_rfe():
@@ -30,7 +28,7 @@ def test_step_as_in_rfe():
     assert step_size(np.float64(0.3), 10) == 3
 
 
-def test_step_auto_is_a_share_of_those_left():
+def test_step_auto_is_a_count_of_those_left():
     assert [step_size("auto", 1000, left) for left in (1000, 500, 100, 10, 1)] == [140, 50, 6, 1, 1]
     assert step_size("auto", 1000) == 140
     assert step_size(0.02, 1000, 10) == 20  # other shares are of all
@@ -50,15 +48,15 @@ def test_rounds_make_up_the_target(step, n_neurons, share):
 
 
 def test_share_is_floored_but_not_by_rounding_errors():
-    assert share_of(0.29, 100) == 29  # .29 * 100 is 28.999999999999996
-    assert share_of(0.999, 100) == 99
-    assert share_of(0.0, 100) == 0
-    assert share_of(7, 100) == 7
+    assert count_of(0.29, 100) == 29  # .29 * 100 is 28.999999999999996
+    assert count_of(0.999, 100) == 99
+    assert count_of(0.0, 100) == 0
+    assert count_of(7, 100) == 7
     for total in (10, 64, 100, 192, 1000):
-        assert [share_of(n / total, total) for n in range(total)] == list(range(total))
+        assert [count_of(n / total, total) for n in range(total)] == list(range(total))
 
 
-def test_budget_of_neurons():
+def test_budget_of_units():
     budget = Budget.of(0.5, "neurons", (100, 51), neurons_only, 1)
     assert (budget.target, budget.total) == (75, 151)
     assert not budget.reached((50, 27))
@@ -77,8 +75,8 @@ def test_auto_is_all_that_can_go(min_neurons):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_budget_measures_its_unit(unit):
-    chain = make_chain(hidden=(7, 5))
-    budget = Budget.of(0.5, unit, chain.hidden_sizes, chain.cost, 1)
+    graph = make_graph(hidden=(7, 5))
+    budget = Budget.of(0.5, unit, graph.sizes, graph.cost, 1)
     total = {"neurons": 12, "parameters": 7 * 7 + 8 * 5 + 6 * 3, "macs": 42 + 35 + 15}[unit]
     assert (budget.total, budget.target) == (total, total // 2)
     left = {"neurons": 5, "parameters": 3 * 7 + 4 * 2 + 3 * 3, "macs": 18 + 6 + 6}[unit]
@@ -87,13 +85,13 @@ def test_budget_measures_its_unit(unit):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_too_large_a_budget_says_how_much_can_go(unit):
-    chain = make_chain(hidden=(7, 5))
-    most = Budget.of("auto", unit, chain.hidden_sizes, chain.cost, 2).target
-    assert Budget.of(most, unit, chain.hidden_sizes, chain.cost, 2).target == most
+    graph = make_graph(hidden=(7, 5))
+    most = Budget.of("auto", unit, graph.sizes, graph.cost, 2).target
+    assert Budget.of(most, unit, graph.sizes, graph.cost, 2).target == most
     message = f"fewer than min_neurons=2: at most {most} {unit} .* can go. Lower pruning_budget"
     for budget in (most + 1, 0.999):
         with pytest.raises(ValueError, match=message):
-            Budget.of(budget, unit, chain.hidden_sizes, chain.cost, 2)
+            Budget.of(budget, unit, graph.sizes, graph.cost, 2)
 
 
 def test_largest_share_that_the_message_names_is_accepted():
@@ -139,8 +137,8 @@ def test_removals_are_the_safest_that_may_go(sizes, seed, n_remove, data):
 
 @pytest.mark.parametrize("unit", ["parameters", "macs"])
 def test_removals_stop_as_soon_as_enough_is_gone(unit):
-    chain = make_chain(hidden=(9, 8))
-    budget = Budget.of(0.3, unit, chain.hidden_sizes, chain.cost, 1)
+    graph = make_graph(hidden=(9, 8))
+    budget = Budget.of(0.3, unit, graph.sizes, graph.cost, 1)
     order, layers = shuffled_arms((9, 8), 0)
     chosen = choose_removals(order, layers, (9, 8), 17, 1, budget)
     for n in range(len(chosen) + 1):
@@ -152,7 +150,7 @@ def test_removals_stop_as_soon_as_enough_is_gone(unit):
 @given(sizes=layouts, seed=st.integers(0, 999))
 def test_even_shares_at_every_length(sizes, seed):
     order, layers = shuffled_arms(sizes, seed)
-    even = share_evenly(order, layers, tuple(sizes), tuple(sizes))
+    even = spread_evenly(order, layers, tuple(sizes), tuple(sizes))
     assert sorted(even) == sorted(order)
     place = {arm: k for k, arm in enumerate(order)}
     layer_of = dict(zip(order, layers, strict=True))
@@ -161,7 +159,7 @@ def test_even_shares_at_every_length(sizes, seed):
         assert ranks == sorted(ranks), "within a layer the safest go first"
     for n in range(len(even) + 1):
         gone = np.bincount([layer_of[arm] for arm in even[:n]], minlength=len(sizes))
-        # No layer is a whole neuron away from its share.
+        # No layer is a whole unit away from its share.
         assert (np.abs(gone - n * np.array(sizes) / sum(sizes)) < len(sizes) / 2 + 1e-9).all()
 
 
@@ -172,7 +170,7 @@ def test_even_shares_continue_where_they_were():
         now, gone = sizes.copy(), []
         while now.sum() > 0:
             layers = np.repeat(np.arange(3), now)
-            even = share_evenly(np.arange(now.sum()), layers, tuple(sizes), tuple(now))[:step]
+            even = spread_evenly(np.arange(now.sum()), layers, tuple(sizes), tuple(now))[:step]
             now = now - np.bincount(layers[even], minlength=3)
             gone.extend(layers[even])
         seen.append(gone)

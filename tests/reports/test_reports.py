@@ -26,7 +26,7 @@ def some_report(**changes):
     after = Measured((30, 18), 2_500, 1_800, 10_000, 0.04, 0.25, 0.96, 0.125)
     values = {
         "before": before, "after": after, "score_name": "accuracy", "loss_name": "log-loss",
-        "n_validation": 150, "batch_rows": 1000, "n_pulls": 1234, "n_evaluations": 567_890,
+        "n_validation": 150, "batch_size": 1000, "n_pulls": 1234, "n_evaluations": 567_890,
         "n_backward": 0,
         "n_rounds": 48, "n_fine_tune_epochs": 10, "confidence": float("nan"),
         "seconds_training": 1.5,
@@ -42,20 +42,21 @@ def test_prints_as_a_table():
                        before   after
 hidden layers          128-64   30-18       -75.0%
 parameters             10,000   2,500       -75.0%
-multiply-adds a row     9,000   1,800       -80.0%
+MACs per sample         9,000   1,800       -80.0%
 bytes                  40,000  10,000       -75.0%
-ms a row                0.050   0.040  1.2x faster
-ms for 1,000 rows       1.000   0.250  4.0x faster
+ms per sample           0.050   0.040  1.2x faster
+ms for 1,000 samples    1.000   0.250  4.0x faster
 accuracy (validation)  0.9700  0.9600      -0.0100
 log-loss (validation)  0.1000  0.1250      +0.0250
 
-48 rounds, 1,234 pulls (567,890 rows evaluated), 10 epochs of fine-tuning, 150 validation rows
+48 rounds, 1,234 pulls (567,890 neuron-sample evaluations), 10 epochs of fine-tuning, \
+150 validation samples
 seconds: training 1.50, pruning 0.75, fine-tuning 0.25"""
     report = some_report()
     assert str(report) == repr(report) == expected
     more = some_report(unused_features=("age", 7), warnings=("first", "second"))
     assert str(more) == (
-        expected + "\nfeatures that nothing uses: age, 7\nWarning: first\nWarning: second"
+        expected + "\nunused input features: age, 7\nWarning: first\nWarning: second"
     )
 
 
@@ -175,13 +176,13 @@ def test_numbers_of_a_fit():
     # Few rows: every pull is on all of them.
     n_train = len(X) - report.n_validation
     assert report.n_evaluations == report.n_pulls * n_train
-    assert report.batch_rows == n_train
+    assert report.batch_size == n_train
     assert report.n_fine_tune_epochs == 2
     times = [report.seconds_training, report.seconds_pruning, report.seconds_fine_tuning]
     assert all(0 < t < 60 for t in times)
     assert path.seconds.sum() <= report.seconds_pruning
     for network in (report.before, report.after):
-        assert network.ms_row > 0
+        assert network.ms_sample > 0
         assert network.ms_batch > 0
 
 
@@ -207,7 +208,7 @@ def test_numbers_keep_their_digits():
 
 def test_equal_times_are_not_called_faster():
     network = some_report().before
-    slow = replace(network, ms_row=2 * network.ms_row)
+    slow = replace(network, ms_sample=2 * network.ms_sample)
     text = str(some_report(before=network, after=slow))
     assert "2.0x slower" in text
     assert "the same" in text

@@ -19,14 +19,14 @@ from user_nets import (
 )
 
 from sklearn_mabprune import MABPrunedClassifier
-from sklearn_mabprune.data.losses import RowLoss
+from sklearn_mabprune.data.losses import SampleLoss
 from sklearn_mabprune.training.fine_tuning import (
     FineTuning,
     _recovered,
     fine_tune,
     validation_losses,
 )
-from sklearn_mabprune.training.initial import Data, rows_of, train
+from sklearn_mabprune.training.initial import Data, samples_of, train
 
 
 def options(epochs=1, lr="auto", distillation=0.0, temperature=2.0):
@@ -41,7 +41,7 @@ def trained(kind="classes", n_rows=60, weights=None, **params):
     data = Data(X[:n_rows], y[:n_rows], weights, 3 if kind == "classes" else 1)
     validation = Data(X[n_rows:], y[n_rows:], None, data.n_outputs)
     net = train(net, data, validation, seed=0)
-    return net, rows_of(net, data), rows_of(net, validation)
+    return net, samples_of(net, data), samples_of(net, validation)
 
 
 def loss_on(net, rows):
@@ -120,12 +120,12 @@ def _turned(rows):
 
 def test_distance_of_probabilities_is_that_of_logits():
     z, teacher = torch.tensor(np.random.default_rng(0).normal(size=(2, 7, 4)))
-    from_logits = RowLoss(nn.CrossEntropyLoss()).distance(z, teacher, 2.5)
-    from_probabilities = RowLoss(nn.NLLLoss()).distance(z.softmax(1), teacher.softmax(1), 2.5)
+    from_logits = SampleLoss(nn.CrossEntropyLoss()).distance(z, teacher, 2.5)
+    from_probabilities = SampleLoss(nn.NLLLoss()).distance(z.softmax(1), teacher.softmax(1), 2.5)
     torch.testing.assert_close(from_logits, from_probabilities)
     p, q = (F.softmax(t / 2.5, dim=1) for t in (teacher, z))
     torch.testing.assert_close(from_logits, 2.5**2 * (p * (p / q).log()).sum(1))
-    assert float(RowLoss(nn.CrossEntropyLoss()).distance(z, z, 2.5).abs().max()) < 1e-12
+    assert float(SampleLoss(nn.CrossEntropyLoss()).distance(z, z, 2.5).abs().max()) < 1e-12
 
 
 def test_without_a_teacher_only_labels_count():

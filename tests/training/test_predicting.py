@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from builders import make_chain
+from builders import make_graph
 from sklearn.datasets import make_classification
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
 from sklearn_mabprune.data.losses import is_softmax, output_nonlinearity
-from sklearn_mabprune.training.predicting import needs_no_check, run_rows, softmax
+from sklearn_mabprune.training.predicting import needs_no_check, run_in_parts, softmax
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +54,16 @@ def test_only_the_softmax_over_classes_is_taken_another_way(model_and_rows):
 
 
 def test_parts_of_tensors():
-    chain = make_chain("classes")
-    x = torch.randn(9000, chain.n_inputs, dtype=torch.float64)
+    graph = make_graph("classes")
+    x = torch.randn(9000, graph.n_inputs, dtype=torch.float64)
     seen = []
 
     def forward(part):
         seen.append(len(part))
-        return chain.forward(part)
+        return graph.forward(part)
 
     with torch.no_grad():
-        torch.testing.assert_close(run_rows(forward, x), chain.forward(x))
+        torch.testing.assert_close(run_in_parts(forward, x), graph.forward(x))
     assert sum(seen) == 9000
     assert max(seen) < 9000
 

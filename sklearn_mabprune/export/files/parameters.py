@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 from ...criteria import CRITERIA
 from ...data.batches import TensorBatches
 from ...policies import POLICIES
-from ...training.nets import MLP, MLPNetClassifier, MLPNetRegressor
+from ...training.mlp import MLP
+from ...training.nets import MLPNetClassifier, MLPNetRegressor
 
 _CHOOSERS = {made.__name__: made for made in (*POLICIES.values(), *CRITERIA.values())}
 _NETS = {made.__name__: made for made in (MLPNetClassifier, MLPNetRegressor)}

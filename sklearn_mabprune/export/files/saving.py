@@ -14,9 +14,11 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from ...exceptions import UnsupportedModuleError
-from ...graph.graph import Chain, unwrap
-from ...reports.report import PruningPath, PruningReport
-from ...training.nets import MLP
+from ...graph.graph import Graph
+from ...reports.path_record import PruningPath
+from ...reports.report import PruningReport
+from ...training.mlp import MLP
+from ...utils.compat import uncompiled
 from ...version import __version__
 from ..torch_layers import nonlinearity
 from .container import Tensors, write_file
@@ -119,14 +121,14 @@ def _data(estimator: Any) -> dict[str, Any]:
 
 def _net(net: Any, tensors: Tensors) -> dict[str, Any]:
     """The pruned net: its layers, its weights, how it predicts, how its training went."""
-    # A chain puts its layers into evaluation mode: those of the net stay as they are.
-    chain = Chain.from_layers(list(copy.deepcopy(unwrap(net.module_)).children()))
+    # A graph puts its layers into evaluation mode: those of the net stay as they are.
+    graph = Graph.of(list(copy.deepcopy(uncompiled(net.module_)).children()))
     if hasattr(net, "target_scale_"):
         tensors["target.mean"] = np.array(net.target_mean_, dtype=np.float64)
         tensors["target.scale"] = np.array(net.target_scale_, dtype=np.float64)
     known = getattr(net, "classes_inferred_", None)
     return {
-        "network": network_to_plain(chain.to_arrays(), "network", tensors),
+        "network": network_to_plain(graph.to_arrays(), "network", tensors),
         "mlp": net.module is MLP,
         "outputs": outputs_of(net),
         "rescaled": hasattr(net, "target_scale_"),

@@ -1,4 +1,4 @@
-"""Modules that are not chains: refused, and the message says where."""
+"""Modules whose layers are not a chain: refused, and the message says where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from builders import features, linear
 from torch import nn
 
 from sklearn_mabprune.exceptions import UnsupportedModuleError
-from sklearn_mabprune.graph.graph import recover_chain
+from sklearn_mabprune.graph.tracing import recover_graph
 
 
 def sequential(*layers):
@@ -157,7 +157,7 @@ REFUSED = {
     "a branch that is not used": (OneOfTwoBranches, "Between 'act' and 'second'"),
     "reused linear": (ReusedLinear, r"Layer 'second' \(Linear\) is used more than once"),
     "reused norm": (ReusedNorm, r"Layer 'norm' \(BatchNorm1d\) is used more than once"),
-    "neurons in another order": (Reshaped, "Between 'act' and 'last'.* a reshape"),
+    "units in another order": (Reshaped, "Between 'act' and 'last'.* a reshape"),
     "tuple output": (TupleOutput, "TupleOutput.forward must return one tensor .* got tuple"),
     "functional linear": (FunctionalLinear, "has 1 Linear layers; pruning needs a hidden layer"),
     "a parameter beside the layers": (Scaled, "Between 'last' and 'the output'"),
@@ -170,21 +170,21 @@ REFUSED = {
         sequential(linear(6, 4, 0), nn.ReLU(), nn.LogSoftmax(dim=1), linear(4, 3, 1)),
         r"Layer '2' \(LogSoftmax\) mixes neurons",
     ),
-    "softmax over the rows": (
+    "softmax over the samples": (
         sequential(linear(6, 4, 0), nn.ReLU(), linear(4, 3, 1), nn.Softmax(dim=0)),
-        r"Layer '3' \(Softmax\) mixes rows",
+        r"Layer '3' \(Softmax\) mixes samples",
     ),
     "norm over the batch": (
         sequential(linear(6, 4, 0), nn.BatchNorm1d(4, track_running_stats=False), linear(4, 3, 1)),
-        r"Layer '1' \(BatchNorm1d\) mixes rows",
+        r"Layer '1' \(BatchNorm1d\) mixes samples",
     ),
     "norm over the batch at the end": (
         sequential(linear(6, 4, 0), linear(4, 3, 1), nn.BatchNorm1d(3, track_running_stats=False)),
-        r"Layer '2' \(BatchNorm1d\) mixes rows",
+        r"Layer '2' \(BatchNorm1d\) mixes samples",
     ),
-    "outputs of all rows in one": (
+    "outputs of all samples in one": (
         sequential(linear(6, 4, 0), nn.ReLU(), linear(4, 3, 1), nn.Flatten(0)),
-        r"a row for each row of X, got shape \(30,\) for 10 rows",
+        r"a row for each sample of X, got shape \(30,\) for 10 samples",
     ),
 }
 
@@ -196,7 +196,7 @@ def test_refused_by_name(name):
     x = features(10, 6, torch.float32)
     kept = {key: value.clone() for key, value in module.state_dict().items()}
     with pytest.raises(UnsupportedModuleError, match=message):
-        recover_chain(module, x)
+        recover_graph(module, x)
     for key, value in module.state_dict().items():
         assert torch.equal(value, kept[key])
     for layer in module.modules():
@@ -208,13 +208,13 @@ def test_refused_by_name(name):
 @pytest.mark.parametrize("name", ["layer norm behind a hidden layer", "skip connection"])
 def test_message_says_what_is_supported(name):
     with pytest.raises(UnsupportedModuleError, match="Supported is a chain of Linear") as caught:
-        recover_chain(REFUSED[name][0](), features(10, 6, torch.float32))
+        recover_graph(REFUSED[name][0](), features(10, 6, torch.float32))
     assert "nn.ReLU() rather than torch.relu" in str(caught.value)
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_difference_on_any_row_is_found():
-    """A functional activation that changes one number of one row."""
+def test_a_difference_on_any_sample_is_found():
+    """A functional activation that changes one number of one sample."""
 
     class Clipped(Parts):
         def forward(self, X):
@@ -226,4 +226,4 @@ def test_a_difference_on_any_row_is_found():
         hidden = module.act(module.first(x))
     limit = float(hidden.flatten().sort().values[-2])
     with pytest.raises(UnsupportedModuleError, match="Between 'act' and 'last'"):
-        recover_chain(module, x)
+        recover_graph(module, x)

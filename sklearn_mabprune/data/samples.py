@@ -1,0 +1,61 @@
+"""Samples of a fit: as arrays for training, and as tensors for pruning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from .losses import SampleLoss
+from .sparse import SparseRows
+
+
+@dataclass(frozen=True)
+class Data:
+    """Samples as NumPy arrays: features, targets as a net wants them, weights of mean 1.
+
+    Parameters
+    ----------
+    x : ndarray or CSR matrix of shape (n_samples, n_features)
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+    weights : ndarray of shape (n_samples,) or None
+        None where all samples count the same.
+    n_outputs : int
+        Classes or targets.
+    """
+
+    x: Any
+    y: np.ndarray
+    weights: np.ndarray | None
+    n_outputs: int
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples that pulls and statistics come from, on the network's device.
+
+    Parameters
+    ----------
+    x : Tensor or SparseRows of shape (n_samples, n_features)
+    targets : Tensor of shape (n_samples,) or (n_samples, n_outputs)
+        As the criterion wants them.
+    weights : Tensor of shape (n_samples,), float64
+    loss : SampleLoss
+    """
+
+    x: Tensor | SparseRows
+    targets: Tensor
+    weights: Tensor
+    loss: SampleLoss
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def at(self, index: Tensor | slice) -> Samples:
+        """These samples only, in this order."""
+        return Samples(self.x[index], self.targets[index], self.weights[index], self.loss)

@@ -1,0 +1,50 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from .base import PerUnitKind
+
+#: Why a layer is refused that looks at a whole batch.
+MIXES_SAMPLES = "mixes samples: what it returns for a sample depends on the others"
+
+
+class BatchNormKind(PerUnitKind):
+    """Batch normalisation: in evaluation mode a factor and a constant for each unit."""
+
+    modules = (nn.BatchNorm1d,)
+    width_argument = "num_features"
+    sized = "running_mean"
+    batch_statistics = True
+
+    @classmethod
+    def examples(cls, width: int) -> list[nn.Module]:
+        """With scale and shift, with one of them, and with neither."""
+        return [
+            nn.BatchNorm1d(width),
+            nn.BatchNorm1d(width, bias=False),
+            nn.BatchNorm1d(width, affine=False),
+        ]
+
+    @classmethod
+    def refusal(cls, layer: Any) -> str | None:
+        """Without running statistics it normalises by the batch that it is given."""
+        return MIXES_SAMPLES if layer.running_mean is None else None
+
+    @classmethod
+    def slope(cls, layer: Any, x: Tensor, y: Tensor) -> Tensor:
+        """The factor of each unit."""
+        factor, _ = cls.affine(layer)
+        return factor.to(x.dtype)[:, None].expand_as(x)
+
+    @classmethod
+    def affine(cls, layer: Any) -> tuple[Tensor, Tensor]:
+        """Factor and constant of each unit in evaluation mode, float64, each (n_units,)."""
+        factor = (layer.running_var.detach().double() + layer.eps).rsqrt()
+        if layer.weight is not None:
+            factor = factor * layer.weight.detach().double()
+        constant = -layer.running_mean.detach().double() * factor
+        return factor, constant if layer.bias is None else constant + layer.bias.detach().double()

@@ -1,0 +1,34 @@
+"""Layers that may stand behind the last Linear, where nothing is pruned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from .base import Kind
+from .norms import MIXES_SAMPLES
+
+
+class SoftmaxKind(Kind):
+    """Class probabilities, or their logarithms."""
+
+    modules = (nn.Softmax, nn.LogSoftmax)
+    mixes_units = True
+
+    @classmethod
+    def examples(cls, width: int) -> list[nn.Module]:
+        """Over the units."""
+        return [nn.Softmax(dim=-1), nn.LogSoftmax(dim=1)]
+
+    @classmethod
+    def refusal(cls, layer: Any) -> str | None:
+        """Over the samples it would return something else for every batch."""
+        return MIXES_SAMPLES if layer.dim in (0, -2) else None
+
+
+class FlattenKind(Kind):
+    """Dimensions merged: of (n_samples, n_units) either nothing changes, or all are one."""
+
+    modules = (nn.Flatten,)
+    flattens = True
