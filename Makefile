@@ -18,11 +18,12 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TEST_ENV := SCIPY_ARRAY_API=1 $(ONE_THREAD)
 
 .NOTPARALLEL:
-.PHONY: help demo test check format docs linkcheck coverage clean
+.PHONY: help demo test test-fast check format docs linkcheck coverage clean
 
 help:
 	@echo "make demo      train and prune on real data, print tables, save a plot"
 	@echo "make test      all tests and doctests, with coverage"
+	@echo "make test-fast  the tests that are not marked slow, without coverage"
 	@echo "make check     formatting, lint, types and import rules"
 	@echo "make format    reformat the code and apply safe lint fixes"
 	@echo "make docs      build the documentation, warnings are errors"
@@ -35,6 +36,9 @@ demo: .venv/.installed-demo
 
 test: .venv/.installed-test
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--cov=sklearn_mabprune)
+
+test-fast: .venv/.installed-test
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" $(PYTEST_ARGS)
 
 check: .venv/.installed-dev .venv/.installed-test
 	$(BIN)/ruff format --check .

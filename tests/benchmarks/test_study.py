@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,23 @@ import pytest
 from builders import linears
 from sklearn.datasets import make_classification
 
-from benchmarks import study
+from benchmarks import context, prepared, study
 from benchmarks.data import load
 from benchmarks.peers import torch_pruning
 from benchmarks.prepared import Prepared
 from benchmarks.study_methods import MAIN, ONE_SHOT, SHARES, Cell, Pruning, unpaired
+from sklearn_mabprune import MLPNetClassifier
 
 SETS = {"two classes": 2, "three classes": 3}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_epochs():
+    """Networks of the study are trained for a tenth of their epochs: every way is still taken."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (context, prepared):
+            patch.setattr(module, "MLPNetClassifier", partial(MLPNetClassifier, max_epochs=20))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +156,11 @@ def test_what_is_gathered(data, tmp_path, monkeypatch):
             assert scratch["epochs"] == trained + ours["epochs"]
             assert short["epochs"] == ours["epochs"]
             assert scratch["parameters"] == ours["parameters"]
-    context = pd.read_csv(results / "study_context.csv")
-    assert set(context["model"]) == {
+    others = pd.read_csv(results / "study_context.csv")
+    assert set(others["model"]) == {
         "sklearn_mlp", "sklearn_mlp_same", "hgb", "mlp", "default 50", "default 75", "default 90",
     }  # fmt: skip
-    assert (context[["n_bytes", "ms_row", "ms_single"]] > 0).all(axis=None)
+    assert (others[["n_bytes", "ms_row", "ms_single"]] > 0).all(axis=None)
 
     # The same rows are the same bytes.
     packed = (results / "study.csv.gz").read_bytes()
