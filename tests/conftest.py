@@ -18,6 +18,9 @@ import torch
 # of the test run share the cores.
 torch.set_num_threads(1)
 
+# There is no doctest in them, and as modules they would all have one name.
+collect_ignore_glob = ["*conftest.py"]
+
 
 def pytest_collection_modifyitems(config, items):
     """Tests marked `gpu` are left out, not skipped, where there is no CUDA device."""

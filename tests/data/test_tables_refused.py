@@ -1,0 +1,155 @@
+"""Features, targets, weights and validation rows that cannot be used."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from refusals import refused
+from scipy import sparse
+from user_nets import classes_table, classifier, fitted, regressor, values_table
+
+from sklearn_mabprune import PruningWarning
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "inf")]
+)
+def test_values_that_are_no_numbers(value, word):
+    X, y = classes_table()
+    wrong = X.copy()
+    wrong[3, 2] = value
+    refused(classifier(), f"Input X contains {word}", wrong, y)
+    message = f"X_val cannot be used: Input X contains {word}"
+    refused(classifier(), message, X, y, X_val=wrong, y_val=y)
+    model, _, _ = fitted("classifier")
+    with pytest.raises(ValueError, match=f"Input X contains {word}"):
+        model.predict(wrong)
+    w = np.ones(len(y))
+    w[5] = value
+    refused(classifier(), f"Input sample_weight contains {word}", X, y, sample_weight=w)
+    X, y = values_table()
+    wrong = y.copy()
+    wrong[7] = value
+    refused(regressor(), f"Input y contains {word}", X, wrong)
+    refused(regressor(), f"Input y_val contains {word}", X, y, X_val=X, y_val=wrong)
+
+
+X, Y = classes_table()
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "error"),
+    [
+        ((X, np.zeros(120, int)), "needs at least 2 classes, the data has 1 class: 0", ValueError),
+        ((X, np.full(120, "yes")), "the data has 1 class: 'yes'", ValueError),
+        ((X, X[:, 0]), "Unknown label type: continuous", ValueError),
+        ((X, Y[:7]), r"inconsistent numbers of samples: \[120, 7\]", ValueError),
+        ((X[:, 0], Y), "Expected 2D array, got 1D array instead", ValueError),
+        ((X[:1], Y[:1]), "minimum of 2 is required", ValueError),
+        ((X[:, :0], Y), r"0 feature\(s\)", ValueError),
+        ((np.full((120, 2), "red"), Y), r"X holds text .*make_tabular_pipeline\(", ValueError),
+        (
+            (pd.DataFrame({"a": X[:, 0], "b": "red"}), Y),
+            "text or categories in column 'b';",
+            ValueError,
+        ),
+        (
+            (
+                pl.DataFrame(
+                    {"a": X[:, 0], "b": ["red"] * 120, "c": ["7"] * 120, "d": ["x"] * 120}
+                ),
+                Y,
+            ),
+            "text or categories in columns 'b', 'd';",
+            ValueError,
+        ),
+        ((sparse.csr_array(X * [[np.nan] + 5 * [1]]), Y), "Input X contains NaN", ValueError),
+        ((X + 1j, Y), "Complex data not supported", ValueError),
+    ],
+)
+def test_tables_that_cannot_be_used(data, message, error):
+    refused(classifier(), message, *data, error=error)
+
+
+def test_a_lazy_frame_has_no_rows():
+    lazy = pl.DataFrame(X).lazy()
+    refused(classifier(), r"X is a LazyFrame, .* pass X.collect\(\)", lazy, Y, error=TypeError)
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_values_that_are_text(dtype):
+    rows, y = values_table()
+    refused(regressor(), "y holds text, and the values", rows, np.full(len(y), "a", dtype))
+    table = np.full(rows.shape, "a", dtype)
+    refused(regressor(), "X holds text or categories", table, y)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (-np.ones(120), "Negative values in data passed to `sample_weight`"),
+        (np.zeros(120), "at least one non-zero"),
+        (np.ones(7), r"sample_weight.shape == \(7,\), expected \(120,\)"),
+        ((Y == 0) * 1.0, "the data has 1 class: 0"),
+    ],
+)
+def test_weights_that_cannot_be_used(weights, message):
+    refused(classifier(), message, X, Y, sample_weight=weights)
+
+
+def test_class_weights_that_cannot_be_used():
+    refused(classifier(class_weight={0: 0, 1: 0, 2: 0}), "leaves no row with a weight")
+    refused(classifier(class_weight={0: 1, "b": 1}), "are not in class_weight")
+    for value in (-1, None, np.nan, np.inf, "2", True):
+        message = f"class_weight has {value!r} for the class 1: pass a finite number, at least 0"
+        refused(classifier(class_weight={0: 1, 1: value, 2: 1}), message)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"X_val": X}, "X_val and y_val go together: pass both or neither"),
+        ({"y_val": Y}, "X_val and y_val go together: pass both or neither"),
+        ({"X_val": X, "y_val": Y + 1}, r"y_val has classes that y has not: \[3\]"),
+        ({"X_val": X, "y_val": Y[:5]}, r"X_val has 120 rows, y_val has 5"),
+        (
+            {"X_val": X[:, :4], "y_val": Y},
+            "X_val cannot be used: X has 4 features, but MABPrunedClassifier is expecting 6",
+        ),
+    ],
+)
+def test_validation_rows_that_cannot_be_used(table, message):
+    refused(classifier(), message, X, Y, **table)
+
+
+def test_validation_targets_of_another_number():
+    rows, y = values_table(n_targets=2)
+    refused(regressor(), "y_val has 1 targets, y has 2", rows, y, X_val=rows, y_val=y[:, 0])
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_prediction_on_other_features(kind):
+    model, rows, y = fitted(kind)
+    name = type(model).__name__
+    with pytest.raises(ValueError, match=f"X has 3 features, but {name} is expecting 6 features"):
+        model.predict(rows[:, :3])
+    model.fit(pd.DataFrame(rows, columns=list("abcdef")), y)
+    with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- z"):
+        model.predict(pd.DataFrame(rows, columns=list("abcdez")))
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_too_few_rows_for_a_split(kind):
+    rows, y = (X[:6], np.array([0, 0, 0, 1, 2, 1])) if kind == "classifier" else values_table(3)
+    make = classifier if kind == "classifier" else regressor
+    if kind == "classifier":
+        rows, y = rows[:3], y[2:5]
+    model = make()
+    message = r"rows are too few to set validation rows apart \(validation_fraction=0.1\).*X_val"
+    with pytest.warns(PruningWarning, match=message):
+        model.fit(rows, y)
+    assert model.validation_share_ == 1.0
+    assert model.pruning_report_.n_validation == 3
+    assert len(model.predict(rows)) == 3

@@ -1,0 +1,82 @@
+"""Files whose arrays are not those of a network and its path: one error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sklearn_mabprune import ModelFileError, load
+from sklearn_mabprune.export.files.container import write_file
+
+
+def changed(change):
+    def apply(tensors, name):
+        tensors[name] = change(tensors[name])
+
+    return apply
+
+
+def poisoned(value):
+    def poison(array):
+        array = array.copy()
+        array.flat[0] = value
+        return array
+
+    return changed(poison)
+
+
+TENSORS = {
+    "weights that are no numbers": ("network.0.weight", poisoned(np.nan), "not finite"),
+    "weights without end": ("network.0.bias", poisoned(np.inf), "not finite"),
+    "weights of another shape": ("network.0.weight", changed(lambda a: a[1:]), "not of the shape"),
+    "flat weights": ("network.0.weight", changed(np.ravel), "not of the shape"),
+    "weights of another precision": (
+        "network.0.weight", changed(lambda a: a.astype("float32")), "not of shape"),
+    "no weights": ("network.0.weight", dict.pop, "not of the shape"),
+    "kept network that is no number": ("path.network.0.0.weight", poisoned(np.nan), "not finite"),
+    "ranking of 0": ("ranking.0", poisoned(0), "rankings do not agree"),
+    "ranking of another length": ("ranking.0", changed(lambda a: a[1:]), "rankings"),
+    "no ranking": ("ranking.1", dict.pop, "cannot be loaded"),
+    "path that ends early": ("path.score", changed(lambda a: a[1:]), "another length in score"),
+    "path of another type": ("path.score", changed(lambda a: a > 0), "array of bool, not of"),
+    "path that removes what is not there": ("path.removed", poisoned(999), "what is not there"),
+    "path that removes twice": (
+        "path.removed", changed(lambda a: np.repeat(a[:1], len(a))), "what is not there"),
+    "path that removes less than nothing": ("path.removed", poisoned(-1), "what is not there"),
+    "path with other neurons": ("path.n_neurons", poisoned(3), "not those of its layers"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_hostile_tensors_are_refused(name, saved, tmp_path):
+    tensor, change, message = TENSORS[name]
+    tensors = dict(saved.tensors)
+    change(tensors, tensor)
+    write_file(tmp_path / "model", saved.content, tensors)
+    with pytest.raises(ModelFileError, match=message):
+        load(tmp_path / "model")
+
+
+def test_a_tensor_too_many_is_refused(saved, tmp_path):
+    for name in ("x", "network.0.hook", "../x", "network.99.weight"):
+        tensors = {**saved.tensors, name: np.zeros(3)}
+        write_file(tmp_path / "model", saved.content, tensors)
+        with pytest.raises(ModelFileError, match=r"tensor too many|has other weights"):
+            load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8", "int32", "complex64"])
+def test_tensors_of_other_dtypes_are_refused(dtype, saved, tmp_path):
+    tensors = {**saved.tensors, "network.0.weight": np.zeros((2, 2), dtype)}
+    write_file(tmp_path / "model", saved.content, tensors)
+    with pytest.raises(ModelFileError, match=r"tensor 'network\.0\.weight' has dtype"):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+def test_units_without_a_scale_are_refused(value, saved, tmp_path):
+    tensors = {**saved.tensors, "target.mean": np.zeros(2), "target.scale": np.array([1.0, value])}
+    write_file(tmp_path / "model", saved.content, tensors)
+    # A classifier has no units at all.
+    with pytest.raises(ModelFileError, match=r"have no scale|not finite|tensor too many"):
+        load(tmp_path / "model")

@@ -1,0 +1,178 @@
+"""Nets, modules, criteria and optimizers that cannot be used, and what is said about them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from refusals import refused
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+from torch import nn
+from user_nets import (
+    Plain,
+    classes_table,
+    classifier,
+    plain_classifier,
+    quick_start,
+    regressor,
+    small_classifier,
+    small_regressor,
+)
+
+from sklearn_mabprune import UnsupportedModuleError
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (classifier(LogisticRegression()), "skorch NeuralNetClassifier, .* got LogisticRegression"),
+        (classifier(small_regressor()), "skorch NeuralNetClassifier, .* got MLPNetRegressor"),
+        (regressor(small_classifier()), "skorch NeuralNetRegressor, .* got MLPNetClassifier"),
+        (classifier(FrozenEstimator(LogisticRegression())), "got LogisticRegression"),
+        (classifier(NeuralNetBinaryClassifier(Plain)),
+         "got NeuralNetBinaryClassifier. For two classes use two outputs and CrossEntropyLoss"),
+        (classifier(3), "got int. Pass a MLPNetClassifier, or your module in a skorch"),
+        (classifier(LogisticRegression()), "got LogisticRegression. Pass a MLPNetClassifier"),
+        (classifier(NeuralNetClassifier),
+         r"got the class NeuralNetClassifier. Pass an object: NeuralNetClassifier\(...\)"),
+        (classifier(Plain()), r"got Plain. Wrap the module: NeuralNetClassifier\(Plain, ...\)"),
+        (regressor(Plain), r"got the class Plain. Wrap the module: NeuralNetRegressor\(Plain"),
+    ],
+)  # fmt: skip
+def test_estimator_of_the_wrong_kind(model, message):
+    refused(model, message, error=TypeError)
+
+
+def test_frozen_net_that_is_not_fitted():
+    model = classifier(FrozenEstimator(small_classifier()))
+    refused(model, "a net that is not fitted. Fit it first, or pass the net itself")
+
+
+def test_frozen_net_of_other_features_or_classes():
+    X, y = classes_table()
+    net = small_classifier().fit(X[:, :5], y)
+    refused(classifier(FrozenEstimator(net)), "module reads 5 features, X has 6", X, y)
+    net = small_classifier().fit(X, (y > 0).astype(int))
+    refused(classifier(FrozenEstimator(net)), "has 2 outputs, y needs 3", X, y)
+    net = plain_classifier(classes=["a", "b", "c"]).initialize()
+    message = r"trained on classes \['a', 'b', 'c'\], y has \[0, 1, 2\]"
+    refused(classifier(FrozenEstimator(net)), message, X, y)
+
+
+@pytest.mark.parametrize("other", [lambda y: 5 - y, lambda y: y + 1, lambda y: 2.0 * y])
+def test_frozen_net_that_knows_other_numbers(other):
+    X, y = classes_table()
+    net = small_classifier(max_epochs=1).fit(X, y)
+    message = r"trained on classes \[0, 1, 2\], y has \[.*\]. Pass y with the classes that the net"
+    refused(classifier(FrozenEstimator(net)), message, X, other(y))
+
+
+@pytest.mark.parametrize("given", ["sample_weight", "class_weight"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_net_that_cannot_use_weights(given, frozen):
+    X, y = classes_table()
+    net = quick_start()
+    net = FrozenEstimator(net.fit(X.astype(np.float32), y)) if frozen else net
+    model = classifier(net)
+    weights = {"sample_weight": np.linspace(0.5, 1.5, len(X))}
+    if given == "class_weight":
+        model.set_params(class_weight={0: 1, 1: 2, 2: 3})
+        weights = {}
+    message = (
+        r"sample_weight or class_weight was given, but NeuralNetClassifier cannot use weights. "
+        r"Derive your net from WeightedLossMixin: class WeightedNet\(WeightedLossMixin, Neural"
+    )
+    refused(model, message, X, y, **weights)
+
+
+class Forward(nn.Module):
+    """Three layers, and a way through them that is not a chain."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+        self.first, self.second, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.act = nn.ReLU()
+
+    def forward(self, X):
+        h = self.act(self.first(X))
+        if self.way == "functional":
+            return self.last(torch.tanh(self.second(h)))
+        if self.way == "skip":
+            return self.last(self.act(self.second(h)) + h)
+        if self.way == "reuse":
+            return self.last(self.act(self.second(self.act(self.second(h)))))
+        return self.last(h), h
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Forward("functional"), "Between 'second' and 'last', forward does something that is not"),
+        (Forward("skip"), "Between 'act' and 'last', .* a skip connection"),
+        (Forward("reuse"), r"Layer 'second' \(Linear\) is used more than once"),
+        (Forward("two outputs"), "Forward.forward must return one tensor .*got tuple"),
+        (nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 3)),
+         r"Layer '1' \(LayerNorm\) of Sequential cannot be pruned around"),
+        (nn.Sequential(nn.Linear(6, 8), nn.Bilinear(8, 8, 8), nn.Linear(8, 3)),
+         r"Layer '1' \(Bilinear\) of Sequential cannot be pruned around"),
+        (nn.Sequential(nn.Linear(6, 8), nn.Softmax(dim=1), nn.Linear(8, 3)),
+         r"Layer '1' \(Softmax\) mixes neurons"),
+    ],
+    ids=["functional", "skip", "reuse", "two outputs", "LayerNorm", "Bilinear", "Softmax"],
+)  # fmt: skip
+@pytest.mark.parametrize("frozen", [False, True])
+def test_modules_that_are_not_a_chain(module, message, frozen):
+    net = NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, verbose=0, max_epochs=1)
+    model = classifier(FrozenEstimator(net.initialize()) if frozen else net)
+    refused(model, f"{message}.* Supported is a chain of Linear", error=UnsupportedModuleError)
+
+
+def test_criterion_without_a_loss_for_each_row():
+    class Own(nn.Module):
+        def forward(self, outputs, targets):
+            raise AssertionError("it was trained with")
+
+    refused(classifier(plain_classifier(criterion=Own)), "criterion Own has no `reduction`")
+
+
+def test_divergence_on_logits_where_probabilities_are_meant():
+    refused(
+        classifier(plain_classifier(criterion=nn.NLLLoss)),
+        r"loss became nan \(NLLLoss reads probabilities .* use CrossEntropyLoss\)",
+    )
+
+
+def test_divergence_names_the_rate_and_the_way_out():
+    net = small_classifier(lr=1e30, optimizer=torch.optim.SGD, dtype="float32")
+    message = (
+        r"training loss became (nan|inf) in epoch \d+: with lr=1e\+30 the training diverges. "
+        r"Lower the net's lr, and scale the features \(StandardScaler\)"
+    )
+    refused(classifier(net), message)
+
+
+@pytest.mark.parametrize("net", [small_classifier, plain_classifier])
+def test_optimizers_that_need_a_closure_are_refused(net):
+    X, y = classes_table()
+    lbfgs = net(optimizer=torch.optim.LBFGS)
+    message = r"optimizer[ =]LBFGS .*needs a closure in every step.* optimizer=torch.optim.Adam"
+    refused(classifier(lbfgs), message, X, y)
+    if net is small_classifier:
+        with pytest.raises(ValueError, match=message):
+            lbfgs.fit(X, y)
+
+
+def test_a_plain_net_with_such_an_optimizer_is_pruned_without_fine_tuning():
+    X, y = classes_table()
+    net = plain_classifier(optimizer=torch.optim.LBFGS, max_epochs=2)
+    model = classifier(net, fine_tune_epochs=0).fit(X, y)
+    assert sum(model.hidden_layer_sizes_) == 9
+    frozen = FrozenEstimator(clone(net).fit(X.astype(np.float32), y))
+    message = "optimizer LBFGS .* or pass fine_tune_epochs=0"
+    refused(classifier(frozen), message, X, y, X_val=X, y_val=y)
+    with pytest.raises(ValueError, match="or pass fine_tune_epochs=0"):
+        clone(model).fit(X, y).set_params(fine_tune_epochs=3).at_budget(0.2, X, y)
