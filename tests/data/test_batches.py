@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pairwise import pairwise
 from skorch.dataset import Dataset
 from user_nets import classes_table, same_state, small_classifier, state
 
@@ -19,9 +20,7 @@ def table(n_rows):
     return Dataset(np.arange(2.0 * n_rows).reshape(n_rows, 2), np.arange(n_rows))
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 7, 8, 9, 16, 17])
-@pytest.mark.parametrize("size", [1, 4, 8, 100, -1])
-@pytest.mark.parametrize("shuffle", [False, True])
+@pairwise(n_rows=[1, 2, 7, 8, 9, 16, 17], size=[1, 4, 8, 100, -1], shuffle=[False, True])
 def test_every_row_comes_once(n_rows, size, shuffle):
     batches = TensorBatches(table(n_rows), batch_size=size, shuffle=shuffle)
     found = rows_of(batches)

@@ -23,6 +23,7 @@ from builders import (
     walk,
     without,
 )
+from pairwise import pairwise
 
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.ablation.compensation import ABLATIONS
@@ -77,33 +78,22 @@ def assert_set_holds(graph, arms, ablations, samples, task):
     assert abs(found) > 1e-4
 
 
-CASES = list(itertools.product(ABLATIONS, ACTIVATIONS, SURROUNDINGS))
-
-
-@every_dtype
-@pytest.mark.parametrize(("ablation", "activation", "around"), CASES)
-def test_every_unit_of_every_kind_of_layer(ablation, activation, around, dtype):
-    # All tasks come round, with every ablation and with every activation.
-    task = list(TASKS)[CASES.index((ablation, activation, around)) % 5 % 4]
+@pairwise(ablation=ABLATIONS, activation=ACTIVATIONS, around=SURROUNDINGS, task=TASKS, dtype=DTYPES)
+def test_every_unit_of_every_kind_of_layer(ablation, activation, around, task, dtype):
     graph = make_graph(task, (4, 3), activation, around, dtype=dtype)
     gram_samples = make_samples(task, 50, dtype=dtype, weighted=True, seed=1)
     samples = make_samples(task, 30, dtype=dtype, weighted=True, seed=2)
     assert_singles_hold(graph, ablations_of(graph, gram_samples, ablation), samples, task)
 
 
-@every_dtype
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("task", TASKS)
-@every_ablation
+@pairwise(ablation=ABLATIONS, task=TASKS, weighted=[False, True], dtype=DTYPES)
 def test_every_task(ablation, task, weighted, dtype):
     graph = make_graph(task, dtype=dtype, seed=1)
     samples = make_samples(task, dtype=dtype, weighted=weighted, seed=1)
     assert_singles_hold(graph, ablations_of(graph, samples, ablation), samples, task)
 
 
-@every_dtype
-@pytest.mark.parametrize("activation", ["tanh", "prelu"])
-@every_ablation
+@pairwise(ablation=ABLATIONS, activation=["tanh", "prelu"], dtype=DTYPES)
 def test_without_biases(ablation, activation, dtype):
     graph = make_graph(hidden=(5, 6), activation=activation, bias=False, dtype=dtype)
     samples = make_samples(dtype=dtype, seed=3)
@@ -131,9 +121,7 @@ def test_a_slope_for_each_unit_is_cut(ablation):
         assert torch.equal(cut, kept)
 
 
-@every_dtype
-@pytest.mark.parametrize("around", SURROUNDINGS)
-@every_ablation
+@pairwise(ablation=ABLATIONS, around=SURROUNDINGS, dtype=DTYPES)
 def test_sets_of_units(ablation, around, dtype):
     graph = make_graph(hidden=(8, 7, 6), activation="gelu", around=around, dtype=dtype)
     gram_samples = make_samples(dtype=dtype, weighted=True, seed=4)
@@ -256,10 +244,7 @@ def test_removals_in_one_layer_add_up_to_the_set(ablation):
         assert_same_network(small, together, samples.x)
 
 
-@every_dtype
-@pytest.mark.parametrize("constant", [-1.0, 1.0], ids=("dead", "constant"))
-@pytest.mark.parametrize("layer", [0, 1])
-@every_ablation
+@pairwise(ablation=ABLATIONS, layer=[0, 1], constant=[-1.0, 1.0], dtype=DTYPES)
 def test_a_layer_that_is_dead_stays_finite(ablation, layer, constant, dtype):
     graph = make_graph(hidden=(5, 4), dtype=dtype)
     with torch.no_grad():

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import skl2onnx
+from pairwise import pairwise
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -141,9 +142,11 @@ def test_inputs_are_numbers_and_strings():
     assert kinds == [kind.DOUBLE] * 2 + [kind.STRING] * 4
 
 
-@pytest.mark.parametrize("handle_unknown", ["ignore", "infrequent_if_exist", "warn"])
-@pytest.mark.parametrize("rare", [{}, {"max_categories": 3}, {"min_frequency": 8}])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pairwise(
+    handle_unknown=["ignore", "infrequent_if_exist", "warn"],
+    rare=[{}, {"max_categories": 3}, {"min_frequency": 8}],
+    dtype=[np.float32, np.float64],
+)
 def test_rare_and_new_categories_in_pipelines_of_ones_own(handle_unknown, rare, dtype):
     X = pd.DataFrame({"a": ["x"] * 20 + ["y"] * 9 + ["z"] * 4 + ["w"] * 3, "b": [*"pq"] * 18})
     y = [0, 1, 1] * 12
@@ -161,9 +164,11 @@ def test_rare_and_new_categories_in_pipelines_of_ones_own(handle_unknown, rare, 
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("keep_empty_features", [False, True])
-@pytest.mark.parametrize("add_indicator", [False, True])
-@pytest.mark.parametrize("strategy", ["mean", "constant"])
+@pairwise(
+    keep_empty_features=[False, True],
+    add_indicator=[False, True],
+    strategy=["mean", "constant"],
+)
 @pytest.mark.filterwarnings("ignore:Skipping features without any observed:UserWarning")
 def test_gaps_in_pipelines_of_ones_own(keep_empty_features, add_indicator, strategy):
     X, y = classes_table()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pairwise import pairwise
 from torch import nn
 from torch.nn import functional as F
 from user_nets import (
@@ -59,9 +60,7 @@ def softmax(z):
 # ---------------------------------------------------------------------- the loss, by hand
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", ["classes", "values"])
+@pairwise(kind=["classes", "values"], weighted=[False, True], share=[0.0, 0.3, 1.0])
 def test_one_step_follows_the_gradient_made_by_hand(kind, weighted, share):
     temperature, lr = 3.0, 1e-3
     w = np.random.default_rng(1).uniform(0.5, 2.0, 60) if weighted else np.ones(60)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from builders import make_graph
+from pairwise import pairwise
 from sklearn.datasets import make_classification
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
@@ -35,9 +36,11 @@ def test_parts_are_the_whole(model_and_rows):
     np.testing.assert_allclose(singles, whole[:50], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("n_classes", [2, 3, 10, 15, 16, 40])
-@pytest.mark.parametrize("n_rows", [1, 63, 64, 500])
+@pairwise(
+    n_rows=[1, 63, 64, 500],
+    n_classes=[2, 3, 10, 15, 16, 40],
+    dtype=[torch.float64, torch.float32],
+)
 def test_softmax_either_way_round(n_rows, n_classes, dtype):
     outputs = 30 * torch.randn(n_rows, n_classes, generator=torch.Generator().manual_seed(0))
     found = softmax(outputs.to(dtype))
