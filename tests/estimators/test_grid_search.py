@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -126,7 +128,15 @@ def test_cross_validation_with_several_scores():
 
 # ---------------------------------------------------------------------------------- memory
 
-BUDGETS = [0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9]
+BUDGETS = [0, 0.25, 0.5, 0.9]
+N_FOLDS = 3
+
+
+def search_of_budgets(memory=None):
+    return GridSearchCV(
+        classifier(memory=memory), {"pruning_budget": BUDGETS}, cv=StratifiedKFold(N_FOLDS),
+        refit=False, error_score="raise",
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -145,31 +155,33 @@ def trainings(monkeypatch, tmp_path):
     return lambda: [int(line) for line in log.read_text().split()]
 
 
+@cache
+def scores_without_memory():
+    plain = search_of_budgets().fit(*classes_table(180))
+    names = [f"split{fold}_test_score" for fold in range(N_FOLDS)]
+    return {name: plain.cv_results_[name] for name in names}
+
+
+def test_without_memory_every_budget_trains_each_fold(trainings):
+    search_of_budgets().set_params(cv=2).fit(*classes_table(90))
+    assert len(trainings()) == len(BUDGETS) * 2
+
+
 @pytest.mark.parametrize("kind", ["path", "object"])
 def test_memory_trains_each_fold_once(kind, trainings, tmp_path):
     X, y = classes_table(180)
-    cv = StratifiedKFold(3)
-    place = str(tmp_path / "cache")
-    memory = place if kind == "path" else joblib.Memory(place, verbose=0)
-
-    def search(memory):
-        model = classifier(memory=memory)
-        return GridSearchCV(
-            model, {"pruning_budget": BUDGETS}, cv=cv, refit=False, error_score="raise"
-        )
-
-    plain = search(None).fit(X, y)
-    assert len(trainings()) == 8 * 3
-    cached = search(memory).fit(X, y)
-    assert len(trainings()) == 8 * 3 + 3
-    for fold in range(3):
-        name = f"split{fold}_test_score"
-        np.testing.assert_array_equal(cached.cv_results_[name], plain.cv_results_[name])
+    place, expected = str(tmp_path / "cache"), scores_without_memory()
+    before = len(trainings())
+    cached = search_of_budgets(place if kind == "path" else joblib.Memory(place, verbose=0))
+    cached.fit(X, y)
+    assert len(trainings()) == before + N_FOLDS
+    for name, scores in expected.items():
+        np.testing.assert_array_equal(cached.cv_results_[name], scores)
     # The refit is on other rows: once more, and never again.
     cached.set_params(refit=True).fit(X, y)
-    assert len(trainings()) == 8 * 3 + 3 + 1
+    assert len(trainings()) == before + N_FOLDS + 1
     cached.fit(X, y)
-    assert len(trainings()) == 8 * 3 + 3 + 1
+    assert len(trainings()) == before + N_FOLDS + 1
     uncached = classifier(pruning_budget=cached.best_params_["pruning_budget"]).fit(X, y)
     np.testing.assert_array_equal(
         cached.best_estimator_.predict_proba(X), uncached.predict_proba(X)
