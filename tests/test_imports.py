@@ -212,6 +212,7 @@ def test_the_checks_see_the_package() -> None:
     assert "numpy" in _imports("policies.base")[1]
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_nothing_heavy() -> None:
     # pandas is not in this list: skorch imports it where it is installed.
     heavy = ["matplotlib", "onnx", "onnxruntime", "safetensors", "skl2onnx", "torch_pruning"]

@@ -17,9 +17,21 @@ PAGES = [
     # Snippets of CONTRIBUTING are files, which test_contributing.py writes.
     if page.name != "CONTRIBUTING.md" and BLOCK.search(page.read_text(encoding="utf-8"))
 ]
+# Searches fit many times, and processes of a cluster take seconds to start.
+SLOW = re.compile(r"GridSearchCV\(|Client\(")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page,
+            id=page.relative_to(ROOT).as_posix(),
+            marks=pytest.mark.slow if SLOW.search(page.read_text(encoding="utf-8")) else [],
+        )
+        for page in PAGES
+    ],
+)
 # What the guide announces beside the call.
 @pytest.mark.filterwarnings("ignore:Saved, but data alone cannot describe this:UserWarning")
 # Where a test beside this one has a cluster, too.

@@ -125,6 +125,7 @@ def _as_file(file, content):
     return file
 
 
+@pytest.mark.slow
 def test_what_is_gathered(data, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "SIZES", ((12, 6), (8, 6, 4)))
     for name in SETS:

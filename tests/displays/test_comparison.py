@@ -28,6 +28,7 @@ def test_paths_beside_each_other(x, response):
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == list(models)
 
 
+@pytest.mark.slow
 def test_many_policies_can_be_told_apart():
     models = [fit(policy=UCB1(exploration=k / 10), pruning_budget=0.2) for k in range(12)]
     display = PolicyComparisonDisplay.from_estimators(models)

@@ -96,6 +96,7 @@ def test_every_kind_of_net_and_option(case, cache):
     assert_same_fit(model.at_budget(0.8, X, y), wanted, X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variate", ["auto", None])
 def test_the_default_policy_where_few_neurons_are_estimated(variate, cache):
     """In most rounds only those near the boundary are, in some none, and now and then all."""
@@ -155,6 +156,7 @@ def test_seeds_are_those_of_the_fit(random_state):
     assert_same_fit(back, model, X)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     first=st.integers(0, 22),

@@ -177,6 +177,7 @@ def test_what_cannot_be_copied_is_said_in_our_words():
         classifier(skorch_net(Locked)).fit(X, y)
 
 
+@pytest.mark.slow
 def test_pickle_opens_in_another_process(tmp_path):
     X, y = classes_table()
     model = classifier().fit(X, y)

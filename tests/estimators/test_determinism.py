@@ -66,6 +66,7 @@ def test_another_fit(case, expected):
     assert signature(case, seed=1) != expected[case]
 
 
+@pytest.mark.slow
 def test_another_process(expected):
     code = (
         "import json, sys, torch; torch.set_num_threads(1); import test_determinism as t; "
@@ -83,6 +84,7 @@ def test_another_process(expected):
     assert found == {case: list(each) for case, each in expected.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_beside_other_fits(backend, n_jobs, expected):

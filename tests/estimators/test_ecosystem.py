@@ -53,6 +53,7 @@ def by_hand(model, X, y, folds=FOLDS, **fit_params):
 # -------------------------------------------------------------------------- model selection
 
 
+@pytest.mark.slow
 def test_searches_find_what_a_loop_finds():
     X, y = classes_table()
     table = {budget: by_hand(classifier(pruning_budget=budget), X, y) for budget in BUDGETS}
@@ -96,6 +97,7 @@ def test_halving_keeps_the_better_half_and_gives_it_more_rows():
     assert search.n_features_in_ == 6
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_of_processes_changes_nothing(tmp_path):
     from dask.distributed import Client, LocalCluster
 
@@ -223,6 +225,7 @@ def test_a_budget_may_be_chosen_inside_others(made):
     assert found.importances_mean.max() > 0
 
 
+@pytest.mark.slow
 def test_a_budget_may_be_chosen_along_a_learning_curve_and_for_other_targets():
     X, y = classes_table()
     sizes, _, scores = learning_curve(by_folds(), X, y, train_sizes=[30, 60], cv=FOLDS)

@@ -66,7 +66,13 @@ def _name(check):
 
 
 PARAMETERS = [
-    pytest.param(estimator, check, id=f"{name}: {_name(check)}")
+    pytest.param(
+        estimator,
+        check,
+        id=f"{name}: {_name(check)}",
+        # Default nets train for long, folds train often.
+        marks=[] if name.startswith("nested") else pytest.mark.slow,
+    )
     for name, checks in CHECKS.items()
     for estimator, check in checks
 ]

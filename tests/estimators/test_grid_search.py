@@ -45,6 +45,7 @@ def pipeline(model):
     return Pipeline([("columns", columns), ("model", model)])
 
 
+@pytest.mark.slow
 def test_grid_of_everything_in_a_pipeline_on_two_workers():
     X, y = frame()
     model = classifier(small_classifier(max_epochs=4))
@@ -167,6 +168,7 @@ def test_without_memory_every_budget_trains_each_fold(trainings):
     assert len(trainings()) == len(BUDGETS) * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["path", "object"])
 def test_memory_trains_each_fold_once(kind, trainings, tmp_path):
     X, y = classes_table(180)
@@ -204,6 +206,7 @@ NETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_what_the_cache_knows_apart(name, trainings, tmp_path):
     X, y = classes_table()

@@ -226,6 +226,7 @@ print(before, peak())
 """
 
 
+@pytest.mark.slow
 def test_memory_of_a_wide_table_is_that_of_its_entries():
     """1.6 GB when dense, in float32; 400,000 entries when not."""
     done = subprocess.run(

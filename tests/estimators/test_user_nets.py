@@ -163,6 +163,7 @@ def test_layers_before_the_first_linear():
 
 
 # torch.compile's tracer looks at attributes that torch warns about.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 @pytest.mark.parametrize("frozen", [False, True])
 def test_compiled_nets_do_as_others_do(frozen):

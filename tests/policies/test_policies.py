@@ -158,6 +158,7 @@ def test_more_are_to_go_than_there_are(name):
     assert set(policy.recommend(9).tolist()) == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 @every_policy
 def test_many_arms(name):
     n_arms = 5000
@@ -281,6 +282,7 @@ def test_memories_of_long_ago_are_forgotten(name):
     np.testing.assert_array_equal(policy.recommend(1), [0])
 
 
+@pytest.mark.slow
 @every_policy
 def test_ten_thousand_pulls(name):
     policy, bed = started(name, 5), Bed([1.0, 0.8, 0.5, 0.2, -4.0], noise=0.2)

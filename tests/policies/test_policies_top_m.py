@@ -260,6 +260,7 @@ def test_differences_within_the_tolerance_do_not_matter(policy):
     assert pulls_of(policy, [1.0, 0.51, 0.5, 0.0], 2, 5000, noise=0.1).sum() < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [LUCB(delta=0.3), UGapE(delta=0.3)])
 def test_a_settled_choice_is_wrong_no_more_often_than_promised(policy):
     wrong = 0

@@ -255,6 +255,7 @@ def test_goals_without_the_sets_that_settings_were_chosen_on():
     assert "| 0.25 ± 0.10: met |" in text
 
 
+@pytest.mark.slow
 def test_page(results, tmp_path):
     docs = tmp_path / "docs"
     (docs / "_static").mkdir(parents=True)

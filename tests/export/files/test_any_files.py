@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from saved_files import DELETED, set_in, several
@@ -50,6 +51,7 @@ def usable_or_refused(saved, path):
     loaded.to_torch()
 
 
+@pytest.mark.slow
 @several
 @given(data=st.data())
 def test_any_description_is_refused_or_usable(saved, tmp_path, data):
@@ -63,6 +65,7 @@ def test_any_description_is_refused_or_usable(saved, tmp_path, data):
     usable_or_refused(saved, tmp_path / "model")
 
 
+@pytest.mark.slow
 @several
 @given(data=st.data())
 def test_any_tensors_are_refused_or_usable(saved, tmp_path, data):
