@@ -74,7 +74,7 @@ class Prepared:
             Data(fit_X[index], fit_y[index], None, n_outputs)
             for index in (split.train, split.validation)
         )
-        net = train(net, fitted, validation, seed)
+        net, _ = train(net, fitted, validation, seed)
         return cls(net, fitted, validation, Data(score_X, score_y, None, n_outputs))
 
     def graph(self) -> Graph:

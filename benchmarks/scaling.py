@@ -187,7 +187,7 @@ def refresh(shares: tuple[float, ...] = (0.02, 0.1, 0.2, 0.5, 1.0)) -> None:
         inside, outside = order[:1200], order[1200:]
         net = MLPNetClassifier(module__hidden_layer_sizes=(96, 64, 48), max_epochs=40)
         data = [Data(X[side], y[side], None, 10) for side in (inside, outside)]
-        net = train(net, data[0], data[1], seed)
+        net, _ = train(net, data[0], data[1], seed)
         x, targets = torch.from_numpy(X[inside]), torch.from_numpy(y[inside])
         rows = Samples(
             x, targets, torch.ones(len(x), dtype=torch.float64), SampleLoss(nn.CrossEntropyLoss())

@@ -317,7 +317,7 @@ def scratch_row(cell: Cell, sizes: tuple[int, ...], epochs: int, *, cosine: bool
         falling = LRScheduler("CosineAnnealingLR", T_max=epochs)
         net.set_params(lr=10 * net.lr, callbacks=[("falling rate", falling)])
     started = time.process_time()
-    net = train(net, cell.ready.fitted, cell.ready.validation, 1000 + cell.seed)
+    net, _ = train(net, cell.ready.fitted, cell.ready.validation, 1000 + cell.seed)
     seconds = time.process_time() - started
     graph = cell.graph_of(net)
     return cell.row(graph, cell.score(net, graph), tuned=1, epochs=epochs, seconds=seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "helpers"))
 # Before anything imports SciPy: without it scikit-learn leaves out its array API check.
 os.environ["SCIPY_ARRAY_API"] = "1"
 
+import pytest
 import torch
 
 # Results depend on the number of threads: processes of a test must agree on it, and workers
@@ -30,3 +32,11 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture
+def sigint():
+    """A shell starts background jobs, which a test run may be, with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -24,10 +24,12 @@ from ..reports.report import Measured, PruningReport
 from ..reports.timing import milliseconds
 from ..training.rebuilding import net_around
 from ..utils.compat import check_feature_names, check_n_features
+from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
-from .fitting import Pruned, prune
+from .fitting import prune, tell_late
 from .parameters import resolve_policy
+from .plan import Pruned
 
 # In the rows that networks are timed on, at most: texts have many features.
 _NUMBERS = 2**24
@@ -121,18 +123,22 @@ class ResizingMixin:
 def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> Any:
     """Fit `new` as `fit` would, but from the network that `old` has trained."""
     path, resume = old.pruning_path_, old.pruning_path_.resume
-    chooser = resolve_policy(new.policy)
-    seeds = resume.seeds if resume else tuple(draw_seeds(new.random_state, 5))
-    check_n_features(old, X, reset=False)
-    check_feature_names(old, X, reset=False)
-    task, share = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
-    original = graph_of(path.networks[0])
-    _check_targets(old, new, original.n_outputs, task.data.n_outputs)
-    net = _net(old, original)
-    with Progress(new.verbose, ["pruning", "fine-tuning"]) as progress:
-        plan = new._plan(chooser, net, seeds, progress)
-        known = _known(path) if resume and resume.fits(plan.options, chooser) else None
-        pruned = prune(net, task, plan, old.pruning_report_.seconds_training, known)
+    with Interruptions() as interruptions:
+        with interruptions.raised():
+            chooser = resolve_policy(new.policy)
+            seeds = resume.seeds if resume else tuple(draw_seeds(new.random_state, 5))
+            check_n_features(old, X, reset=False)
+            check_feature_names(old, X, reset=False)
+            task, share = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
+        original = graph_of(path.networks[0], old.estimator_.device)
+        _check_targets(old, new, original.n_outputs, task.data.n_outputs)
+        net = _net(old, original)
+        with Progress(new.verbose, ["pruning", "fine-tuning"]) as progress:
+            plan = new._plan(chooser, net, seeds, progress, interruptions)
+            known = _known(path) if resume and resume.fits(plan.options, chooser) else None
+            pruned = prune(net, original, task, plan, old.pruning_report_.seconds_training, known)
+        new._remember(pruned, share)
+    tell_late(new, interruptions)
     if not np.isclose(pruned.path.loss[0], path.loss[0], rtol=1e-4):
         warnings.warn(
             "X and y are not those of fit, or not in that order: the path was walked anew on them. "
@@ -141,7 +147,6 @@ def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any,
             PruningWarning,
             stacklevel=3,
         )
-    new._remember(pruned, share)
     return new
 
 

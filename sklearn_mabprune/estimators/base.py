@@ -29,11 +29,12 @@ from ..training.predicting import needs_no_check, network_outputs
 from ..training.rebuilding import copy_of_net
 from ..training.scoring import check_score
 from ..utils.compat import check_sample_weight, fit_context, uncompiled
+from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
 from ..utils.validation import check_parameters
 from .at_budget import ResizingMixin
-from .fitting import Pruned, PruningPlan, Task, prune
+from .fitting import prune, tell_late
 from .parameters import (
     CONSTRAINTS,
     check_nested,
@@ -41,6 +42,7 @@ from .parameters import (
     resolve_net,
     resolve_policy,
 )
+from .plan import Pruned, PruningPlan, Task
 
 
 class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
@@ -106,30 +108,31 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             some apart, if the smaller network is not faster, or if Ctrl-C ended the pruning
             or the fine-tuning.
         """
-        forget(self)
-        chooser = resolve_policy(self.policy)
-        net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
-        seeds = draw_seeds(self.random_state, 5)
-        stages = ["pruning", "fine-tuning"] if frozen else ["training", "pruning", "fine-tuning"]
+        stages = ["training", "pruning", "fine-tuning"]
         try:
-            task, share = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
-            with Progress(self.verbose, stages) as progress:
-                started = time.perf_counter()
-                if frozen:
-                    progress.clear()  # before a warning
-                net = (
-                    self._thaw(net, task, X_val is None)
-                    if frozen
-                    else self._train(net, task, seeds[1], progress)
-                )
-                seconds = 0.0 if frozen else time.perf_counter() - started
-                plan = self._plan(chooser, net, tuple(seeds), progress)
-                pruned = prune(net, task, plan, seconds)
-            self._remember(pruned, share)
+            with Interruptions() as interruptions:
+                forget(self)
+                with interruptions.raised():
+                    chooser = resolve_policy(self.policy)
+                    net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
+                    seeds = draw_seeds(self.random_state, 5)
+                    task, share = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
+                with Progress(self.verbose, stages[frozen:]) as progress:
+                    started = time.perf_counter()
+                    if frozen:
+                        progress.clear()  # before a warning
+                        net, graph = self._thaw(net, task, X_val is None)
+                    else:
+                        net, graph = self._train(net, task, seeds[1], progress, interruptions)
+                    seconds = 0.0 if frozen else time.perf_counter() - started
+                    plan = self._plan(chooser, net, tuple(seeds), progress, interruptions)
+                    pruned = prune(net, graph, task, plan, seconds)
+                self._remember(pruned, share)
+            tell_late(self, interruptions)
+            return self  # inside: Ctrl-C here leaves nothing fitted as well
         except BaseException:
             forget(self)
             raise
-        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -174,8 +177,10 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
 
         return self._make_task(side(split.train), side(split.validation)), split.share
 
-    def _train(self, net: Any, task: Task, seed: int, progress: Progress) -> Any:
-        """The initial training, from the cache if there is one."""
+    def _train(
+        self, net: Any, task: Task, seed: int, progress: Progress, interruptions: Interruptions
+    ) -> tuple[Any, Graph]:
+        """The trained net and its graph, from the cache if there is one."""
         with progress.stage("training", net.max_epochs, "epochs"):
 
             def on_epoch(trained: Any) -> None:
@@ -190,18 +195,21 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 check_score(self.scoring, task.score, untrained, graph)
 
             where = os.fspath(self.memory) if isinstance(self.memory, os.PathLike) else self.memory
-            cached = check_memory(where).cache(train, ignore=["on_start", "on_epoch"])
-            return cached(
+            ignored = ["on_start", "on_epoch", "interruptions"]
+            cached = check_memory(where).cache(train, ignore=ignored)
+            trained: tuple[Any, Graph] = cached(
                 net,
                 task.data,
                 task.validation,
                 seed,
                 on_start=on_start,
                 on_epoch=on_epoch if self.verbose else None,
+                interruptions=interruptions,
             )
+            return trained
 
-    def _thaw(self, net: Any, task: Task, own_rows: bool) -> Any:
-        """A copy of a net that is trained already, checked against the data."""
+    def _thaw(self, net: Any, task: Task, own_samples: bool) -> tuple[Any, Graph]:
+        """A copy of a net that was trained before, checked against the data, and its graph."""
         check_weights(net, task.data, task.validation)
         net = copy_of_net(net)
         check_criterion(uncompiled(net.criterion_), task.data.y)
@@ -209,7 +217,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         graph = check_fits(net.module_, first, task.data.n_outputs)
         self._check_frozen(net)
         check_score(self.scoring, task.score, net, graph)
-        if own_rows:
+        if own_samples:
             warnings.warn(
                 "The net came trained: rows that now serve for validation may have been trained "
                 "on, and then validation scores are optimistic. Pass X_val and y_val that it has "
@@ -217,10 +225,15 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 PruningWarning,
                 stacklevel=4,
             )
-        return net
+        return net, graph
 
     def _plan(
-        self, chooser: Any, net: Any, seeds: tuple[int, ...], progress: Progress
+        self,
+        chooser: Any,
+        net: Any,
+        seeds: tuple[int, ...],
+        progress: Progress,
+        interruptions: Interruptions,
     ) -> PruningPlan:
         """What the parameters say about pruning."""
         check_optimizer(net, self.fine_tune_epochs)
@@ -253,6 +266,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             seeds=seeds,
             keep_path=self.keep_path,
             progress=progress,
+            interruptions=interruptions,
         )
 
     def _remember(self, pruned: Pruned, share: float) -> None:

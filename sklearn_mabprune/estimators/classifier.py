@@ -12,15 +12,15 @@ from sklearn.utils.validation import check_array
 from skorch import NeuralNetClassifier
 
 from ..data.features import read_table
+from ..data.samples import Data
 from ..data.targets import as_indicator, predicted, read_labels
-from ..training.initial import Data
 from ..training.nets import MLPNetClassifier
 from ..training.scoring import classification_scores
 from ..utils.compat import StrOptions
 from .base import BaseMABPruned
 from .docstrings import documented
-from .fitting import Task
 from .parameters import CONSTRAINTS, check_class_weights
+from .plan import Task
 
 
 @documented

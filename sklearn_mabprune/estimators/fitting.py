@@ -1,12 +1,12 @@
-"""One fit as a story: a trained net, a path, a step chosen, a smaller net fine-tuned."""
+"""A fit after the initial training, as a story: a path, a step of it, fine-tuning, a report."""
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,94 +15,49 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ..ablation.activations import Activations
-from ..criteria import Criterion
 from ..data.samples import Samples
-from ..data.sparse import few
 from ..exceptions import PruningWarning
 from ..graph.graph import Graph
-from ..graph.tracing import recover_graph
-from ..policies.base import Policy
 from ..pruning.budget import Budget
-from ..pruning.path import PathOptions, Step, Surroundings, Walk, pruning_path
+from ..pruning.path import Surroundings, Walk, pruning_path
 from ..pruning.replay import Known, Resume
-from ..reports.notes import (
-    mean_confidence,
-    rounded_away,
-    slower,
-    spread_of,
-    unfinished,
-    unscored,
-    unused_features,
-)
+from ..reports import notes
 from ..reports.path_record import PruningPath
 from ..reports.report import Measured, PruningReport
 from ..reports.timing import milliseconds
-from ..training.fine_tuning import FineTuning, fine_tune, validation_losses
-from ..training.initial import Data, samples_of
+from ..training.initial import samples_of
 from ..training.predicting import run_in_parts
-from ..training.rebuilding import net_around
-from ..utils.compat import uncompiled
-from ..utils.interruptions import Patience
-from ..utils.progress import Progress
+from ..utils.interruptions import Interruptions
+from .plan import Pruned, PruningPlan, Task
+from .tuner import Tuner, told
 
-_BATCH_ROWS = 1000
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a fit is about, whatever the estimator.
-
-    Parameters
-    ----------
-    data, validation : Data
-        Training and validation rows.
-    score : callable
-        Net and graph to the validation score.
-    loss : callable
-        Net and graph to the validation log-loss or root mean squared error.
-    score_name, loss_name : str
-    """
-
-    data: Data
-    validation: Data
-    score: Callable[[Any, Graph], float]
-    loss: Callable[[Any, Graph], float]
-    score_name: str
-    loss_name: str
-
-
-@dataclass(frozen=True)
-class PruningPlan:
-    """How a trained net is pruned; see the estimators for what each field means.
-
-    ``seeds`` are those of the whole fit: split, training, path, pruning rows, fine-tuning.
-    """
-
-    chooser: Policy | Criterion
-    budget: float | int | str
-    budget_unit: str
-    options: PathOptions
-    fine_tuning: FineTuning
-    tolerance: float
-    max_pruning_rows: int
-    seeds: tuple[int, ...]
-    keep_path: bool
-    progress: Progress
+# Samples of the batch that networks are timed on.
+_BATCH_SIZE = 1000
 
 
 @dataclass
-class Pruned:
-    """What came of it."""
+class _Fit:
+    """A fit while it goes on: the trained net, its graph and samples, and seconds by stage."""
 
     net: Any
-    path: PruningPath
-    report: PruningReport
-    chosen: int
-    chooser: Policy | Criterion
+    graph: Graph
+    task: Task
+    plan: PruningPlan
+    samples: Samples
+    budget: Budget
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time that a block takes to a stage."""
+        started = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
 
 
 def prune(
     net: Any,
+    graph: Graph,
     task: Task,
     plan: PruningPlan,
     seconds_training: float,
@@ -110,13 +65,15 @@ def prune(
 ) -> Pruned:
     """Walk the path, choose a step of it, fine-tune, report.
 
-    Ctrl-C ends what is going on, and what was done until then is kept and reported; a
-    second one is raised.
+    Ctrl-C ends the rounds or the fine-tuning, and what was done until then is kept and
+    reported; a second one is raised.  All other work is short, and Ctrl-C waits for it.
 
     Parameters
     ----------
     net : skorch net
         Trained; left as it is.
+    graph : Graph
+        Of its module.
     task : Task
     plan : PruningPlan
     seconds_training : float
@@ -128,66 +85,97 @@ def prune(
     -------
     Pruned
     """
-    patience, progress = Patience(), plan.progress
-    _, _, path_seed, rows_seed, tuning_seed = plan.seeds
+    fit = _prepared(net, graph, task, plan, seconds_training)
+    walk = _walked(fit, known)
+    tuner, chosen = _tuned(fit, walk)
+    path, spread = _recorded(fit, walk, tuner)
+    report = _reported(fit, walk, tuner, chosen, spread)
+    return Pruned(tuner.tuned(chosen), path, report, chosen, walk.chooser)
 
-    started = time.perf_counter()
-    rows, original, budget = patience.run(lambda: _set_up(net, task, plan))
-    activations = patience.run(
-        lambda: Activations(original, _some(rows, plan.max_pruning_rows, rows_seed))
-    )
-    patience.run(lambda: _check_outputs(activations))
-    n_going = budget.target if budget.unit == "neurons" else sum(original.sizes)
-    with progress.stage("pruning", n_going, "neurons"):
-        walk = patience.run(
-            lambda: pruning_path(
+
+def _prepared(
+    net: Any, graph: Graph, task: Task, plan: PruningPlan, seconds_training: float
+) -> _Fit:
+    """Training samples on the net's device, and how much is to be removed."""
+    least = plan.options.min_neurons
+    budget = Budget.of(plan.budget, plan.budget_unit, graph.sizes, graph.cost, least)
+    seconds = {"training": seconds_training}
+    return _Fit(net, graph, task, plan, samples_of(net, task.data), budget, seconds)
+
+
+def _walked(fit: _Fit, known: Known | None) -> Walk:
+    """The pruning path; after Ctrl-C up to the last finished round."""
+    plan, budget, progress = fit.plan, fit.budget, fit.plan.progress
+    with fit.timed("pruning"):
+        samples = _some(fit.samples, plan.max_pruning_rows, plan.seeds[3])
+        activations = Activations(fit.graph, samples)
+        _check_outputs(activations)
+        n_going = budget.target if budget.unit == "neurons" else sum(fit.graph.sizes)
+        with progress.stage("pruning", n_going, "neurons"):
+            walk = pruning_path(
                 activations,
                 plan.chooser,
-                # After Ctrl-C: the unpruned network alone, in numbers.
-                replace(budget, target=0) if patience.happened else budget,
+                budget,
                 plan.options,
                 Surroundings(
-                    score=lambda graph: task.score(net, graph),
-                    on_step=lambda step: progress.advance(len(step.removed), *_told(step)),
+                    score=lambda graph: fit.task.score(fit.net, graph),
+                    on_step=lambda step: progress.advance(len(step.removed), *told(step)),
+                    interruptions=plan.interruptions,
                 ),
-                path_seed,
-                known=known,
+                plan.seeds[2],
+                known,
             )
-        )
-    patience.happened |= walk.interrupted
-    walk.interrupted = patience.happened
-    seconds_pruning = time.perf_counter() - started
     if known is not None:
-        # Where rounds were walked before, the time it took then counts.
+        # Replayed rounds count with the time that they took when they were walked first.
         n_known = min(walk.n_replayed + 1, len(walk.steps))
-        seconds_pruning += sum(fact["seconds"] for fact in known.facts[1:n_known])
+        fit.seconds["pruning"] += sum(fact["seconds"] for fact in known.facts[1:n_known])
+    return walk
 
-    started = time.perf_counter()
-    tuner = _Tuner(net, task, plan, rows, original, walk, tuning_seed, patience)
-    with progress.stage("fine-tuning", tuner.most_epochs(), "epochs"):
-        if plan.budget == "auto" and not walk.interrupted:
-            chosen = tuner.smallest_within(walk.steps[0].score - plan.tolerance)
-        else:
-            chosen = len(walk.steps) - 1
-        pruned = tuner.tuned(chosen)
-        progress.tell(*_told(walk.steps[chosen], tuner.scores[chosen]))
-    seconds_tuning = time.perf_counter() - started
 
+def _tuned(fit: _Fit, walk: Walk) -> tuple[Tuner, int]:
+    """Fine-tuned networks of the path, and the step that is chosen."""
+    progress = fit.plan.progress
+    with fit.timed("fine-tuning"):
+        tuner = Tuner(fit.net, fit.task, fit.plan, fit.samples, walk)
+        with progress.stage("fine-tuning", tuner.most_epochs(), "epochs"):
+            chosen = tuner.choose()
+            tuner.tuned(chosen)
+            progress.tell(*told(walk.steps[chosen], tuner.scores[chosen]))
+    return tuner, chosen
+
+
+def _recorded(fit: _Fit, walk: Walk, tuner: Tuner) -> tuple[PruningPath, NDArray[np.float64]]:
+    """The path as arrays, and the standard deviation of each feature."""
     fine_tuned = {number: tuner.scores[number] for number in sorted(tuner.fine_tuned)}
-    path = patience.run(lambda: PruningPath.of(walk.steps, fine_tuned, plan.keep_path))
-    final = patience.run(lambda: recover_graph(pruned.module_, few(rows.x)))
-    spread = patience.run(lambda: spread_of(rows.x))
-    if plan.keep_path:
-        path.resume = patience.run(lambda: _resume(plan, net, walk, spread))
-    before, after, batch_size = patience.run(lambda: _measure(net, task, [original, final], rows))
-    found = _complaints(walk, chosen, tuner, plan, len(task.validation))
-    found += unscored(walk.steps[0].score, task.score_name)
-    found += rounded_away(plan.budget, budget, plan.options.min_neurons)
-    found += slower(before, after, batch_size)
-    progress.clear()
+    path = PruningPath.of(walk.steps, fine_tuned, fit.plan.keep_path)
+    spread = notes.spread_of(fit.samples.x)
+    if fit.plan.keep_path:
+        path.resume = Resume(
+            seeds=fit.plan.seeds,
+            options=fit.plan.options,
+            chooser=clone(fit.plan.chooser),
+            n_epochs=len(fit.net.history or []),
+            states={k: step.state for k, step in enumerate(walk.steps) if step.state is not None},
+            spread=spread,
+        )
+    return path, spread
+
+
+def _reported(
+    fit: _Fit, walk: Walk, tuner: Tuner, chosen: int, spread: NDArray[np.float64]
+) -> PruningReport:
+    """Both networks measured, and warnings issued."""
+    task, plan, final = fit.task, fit.plan, tuner.graphs[chosen]
+    before, after, batch_size = _measured(fit, [fit.graph, final])
+    interrupted = plan.interruptions.happened
+    found = _complaints(walk, chosen, tuner, len(task.validation), interrupted)
+    found += notes.unscored(walk.steps[0].score, task.score_name)
+    found += notes.rounded_away(plan.budget, fit.budget, plan.options.min_neurons)
+    found += notes.slower(before, after, batch_size)
+    plan.progress.clear()
     for text in found:
-        warnings.warn(text, PruningWarning, stacklevel=4)
-    report = PruningReport(
+        warnings.warn(text, PruningWarning, stacklevel=5)
+    return PruningReport(
         before=before,
         after=after,
         score_name=task.score_name,
@@ -199,178 +187,72 @@ def prune(
         n_backward=sum(step.n_backward for step in walk.steps),
         n_rounds=len(walk.steps) - 1,
         n_fine_tune_epochs=tuner.epochs,
-        confidence=mean_confidence(path.confidence),
-        seconds_training=seconds_training,
-        seconds_pruning=seconds_pruning,
-        seconds_fine_tuning=seconds_tuning,
-        unused_features=unused_features(final, spread),
-        warnings=(*found, *unfinished(net)),
-        interrupted=patience.happened,
+        confidence=notes.mean_confidence(np.array([step.confidence for step in walk.steps])),
+        seconds_training=fit.seconds["training"],
+        seconds_pruning=fit.seconds["pruning"],
+        seconds_fine_tuning=fit.seconds["fine-tuning"],
+        unused_features=notes.unused_features(final, spread),
+        warnings=(*found, *notes.unfinished(fit.net)),
+        interrupted=interrupted,
     )
-    return Pruned(pruned, path, report, chosen, walk.chooser)
 
 
-def _set_up(net: Any, task: Task, plan: PruningPlan) -> tuple[Samples, Graph, Budget]:
-    """Training rows, the network read as a chain, and what is to go."""
-    rows = samples_of(net, task.data)
-    original = recover_graph(net.module_, few(rows.x))
-    sizes, least = original.sizes, plan.options.min_neurons
-    return rows, original, Budget.of(plan.budget, plan.budget_unit, sizes, original.cost, least)
+def tell_late(model: Any, interruptions: Interruptions) -> None:
+    """Add to a fitted estimator's report a Ctrl-C that came after it was written; warn of it.
+
+    Called where Ctrl-C is not deferred any more: none goes unreported.
+    """
+    report = model.pruning_report_
+    if interruptions.happened and not report.interrupted:
+        text = "Ctrl-C came when the fit was done: the network was finished, and is kept."
+        warnings.warn(text, PruningWarning, stacklevel=4)
+        warned = (text, *report.warnings)
+        model.pruning_report_ = replace(report, interrupted=True, warnings=warned)
+
+
+def _some(samples: Samples, most: int, seed: int) -> Samples:
+    """At most so many samples, drawn without replacement."""
+    if len(samples) <= most:
+        return samples
+    index = np.sort(np.random.default_rng(seed).permutation(len(samples))[:most])
+    return samples.at(torch.as_tensor(index, device=samples.x.device))
 
 
 def _check_outputs(activations: Activations) -> None:
-    """Refuse a network that gives no numbers for some rows: nothing can be measured on it."""
-    rows = activations.samples
+    """Refuse a network whose outputs are not finite: nothing can be measured on it."""
+    x = activations.samples.x
     with torch.no_grad():
         if activations.keeps:
             outputs = activations.logits.T
         else:
-            outputs = run_in_parts(activations.graph.forward, rows.x)
+            outputs = run_in_parts(activations.graph.forward, x)
         finite = torch.isfinite(outputs).all(dim=1)
     if not bool(finite.all()):
         raise ValueError(
             f"The trained network returns infinity or NaN for {int((~finite).sum()):,} of "
-            f"{len(rows):,} rows: its weights or the features are too large. Scale the features "
+            f"{len(x):,} samples: its weights or the features are too large. Scale the features "
             "(StandardScaler), and lower the net's lr."
         )
 
 
-def _told(step: Step, score: float | None = None) -> tuple[str, str]:
-    """What the progress display says of a step."""
-    return (
-        f"{sum(step.sizes)} neurons left",
-        f"score {step.score if score is None else score:.4f}",
-    )
-
-
-class _Tuner:
-    """Fine-tunes steps of a walk when asked, each once."""
-
-    def __init__(
-        self,
-        net: Any,
-        task: Task,
-        plan: PruningPlan,
-        rows: Samples,
-        original: Graph,
-        walk: Walk,
-        seed: int,
-        patience: Patience,
-    ):
-        self.net, self.task, self.plan, self.walk, self.seed = net, task, plan, walk, seed
-        self.rows, self.patience = rows, patience
-        self.epochs = 0
-        self.scores: dict[int, float] = {}
-        self.fine_tuned: set[int] = set()
-        self._nets: dict[int, Any] = {}
-        self._teacher: torch.Tensor | None = None
-        self._original = original
-
-    def most_epochs(self) -> int:
-        """Epochs of fine-tuning that are to come, at most."""
-        epochs, n_kept = sum(self.plan.fine_tuning.cycles), len(self._kept())
-        return epochs * (1 + math.ceil(math.log2(n_kept))) if self.plan.budget == "auto" else epochs
-
-    def tuned(self, number: int) -> Any:
-        """The net of a step, fine-tuned; the unpruned network stays as it was trained."""
-        if number not in self._nets:
-            net, graph = self.patience.run(lambda: self._made(number))
-            self.scores[number] = self.patience.run(lambda: self.task.score(self.net, graph))
-            self._nets[number] = net
-        return self._nets[number]
-
-    def _made(self, number: int) -> tuple[Any, Graph]:
-        """A net of a step and its graph; not fine-tuned after Ctrl-C."""
-        step = self.walk.steps[number]
-        assert step.graph is not None
-        net = net_around(self.net, step.graph)
-        if number == 0 or not self.plan.fine_tuning.cycles or self.patience.happened:
-            return net, step.graph
-        self._fine_tune(net, step)
-        graph = recover_graph(net.module_, few(self.rows.x))
-        self.fine_tuned.add(number)
-        return net, graph
-
-    def _kept(self) -> list[int]:
-        return [k for k, step in enumerate(self.walk.steps) if step.graph is not None]
-
-    def smallest_within(self, least: float) -> int:
-        """The smallest kept step whose fine-tuned score reaches `least`, by bisection."""
-        kept = self._kept()
-        good, bad = 0, len(kept)
-        # Scores fall along the path, but for noise: the last one is tried first.
-        probe = len(kept) - 1
-        while bad - good > 1 and not self.patience.happened:
-            self.tuned(kept[probe])
-            if self.scores[kept[probe]] >= least:
-                good = probe
-            else:
-                bad = probe
-            probe = (good + bad) // 2
-        return kept[good]
-
-    def _fine_tune(self, net: Any, step: Step) -> None:
-        options = self.plan.fine_tuning
-        if self._teacher is None and options.distillation:
-            with torch.no_grad():
-                self._teacher = run_in_parts(self._original.forward, self.rows.x)
-        validation = samples_of(self.net, self.task.validation)
-
-        def on_epoch(number: int) -> None:
-            self.epochs += 1
-            self.plan.progress.advance(1, *_told(step))
-
-        wanted = validation_losses(uncompiled(self.net.module_), validation)
-        fine_tune(net, self.rows, validation, self._teacher, options, self.seed, on_epoch, wanted)
-
-
-def _some(rows: Samples, most: int, seed: int) -> Samples:
-    """At most so many rows, drawn without replacement."""
-    if len(rows) <= most:
-        return rows
-    index = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
-    return rows.at(torch.as_tensor(index, device=rows.x.device))
-
-
 def _complaints(
-    walk: Walk, chosen: int, tuner: _Tuner, plan: PruningPlan, n_validation: int
+    walk: Walk, chosen: int, tuner: Tuner, n_validation: int, interrupted: bool
 ) -> list[str]:
-    """What did not go as asked."""
-    found = []
-    step = walk.steps[chosen]
-    score, unpruned = tuner.scores[chosen], walk.steps[0].score
+    """Warnings if the fit was interrupted, or costs more than the tolerance."""
+    step, first, plan = walk.steps[chosen], walk.steps[0], tuner.plan
     if walk.interrupted:
-        found.append(
-            f"Pruning was interrupted: the network of the last finished round is kept, "
-            f"{sum(walk.steps[0].sizes) - sum(step.sizes)} of {sum(walk.steps[0].sizes)} neurons "
-            "are gone, and it was not fine-tuned."
-        )
-        return found
-    if tuner.patience.happened:
-        if plan.budget == "auto":
-            kept = "the smallest network that was good enough by then is kept."
-        elif chosen in tuner.fine_tuned or not plan.fine_tuning.cycles:
-            kept = "the network was finished, and is kept."
-        else:
-            kept = "the pruned network is kept as it was before."
-        found.append(f"Fine-tuning was interrupted after {tuner.epochs} epochs: {kept}")
-    # A single validation row more or less is no news.
-    allowed = max(plan.tolerance, 1.0001 / n_validation)
-    if plan.budget != "auto" and score < unpruned - allowed:
-        found.append(
-            f"pruning_budget={plan.budget!r} costs more than tolerance={plan.tolerance}: the "
-            f"score on {n_validation:,} validation rows fell from {unpruned:.4f} to {score:.4f}. "
-            "Lower pruning_budget, raise fine_tune_epochs, or let pruning_budget='auto' find the "
-            "smallest network within tolerance."
-        )
-    return found
+        return [notes.pruning_interrupted(sum(first.sizes) - sum(step.sizes), sum(first.sizes))]
+    found = []
+    if interrupted:
+        finished = chosen in tuner.fine_tuned or not plan.fine_tuning.cycles
+        found.append(notes.fine_tuning_interrupted(tuner.epochs, plan.budget, finished))
+    scores = first.score, tuner.scores[chosen]
+    return found + notes.beyond_tolerance(plan.budget, plan.tolerance, n_validation, *scores)
 
 
-def _measure(
-    net: Any, task: Task, graphs: list[Graph], rows: Samples
-) -> tuple[Measured, Measured, int]:
-    """Both networks in numbers, and the rows of the batch they were timed on."""
-    batch = rows.x[:_BATCH_ROWS]
+def _measured(fit: _Fit, graphs: list[Graph]) -> tuple[Measured, Measured, int]:
+    """Both networks in numbers, and the size of the batch that they were timed on."""
+    batch = fit.samples.x[:_BATCH_SIZE]
     networks = [graph.forward for graph in graphs]
     one, many = milliseconds(networks, batch[:1]), milliseconds(networks, batch)
     before, after = (
@@ -380,21 +262,9 @@ def _measure(
             graph.n_bytes,
             one[k],
             many[k],
-            task.score(net, graph),
-            task.loss(net, graph),
+            fit.task.score(fit.net, graph),
+            fit.task.loss(fit.net, graph),
         )
         for k, graph in enumerate(graphs)
     )
     return before, after, len(batch)
-
-
-def _resume(plan: PruningPlan, net: Any, walk: Walk, spread: NDArray[np.float64]) -> Resume:
-    """What this path leaves for others."""
-    return Resume(
-        seeds=plan.seeds,
-        options=plan.options,
-        chooser=clone(plan.chooser),
-        n_epochs=len(net.history or []),
-        states={k: step.state for k, step in enumerate(walk.steps) if step.state is not None},
-        spread=spread,
-    )

@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_array
 from skorch import NeuralNetRegressor
 
 from ..data.features import read_table
-from ..training.initial import Data
+from ..data.samples import Data
 from ..training.nets import MLPNetRegressor
 from ..training.scoring import regression_scores
 from .base import BaseMABPruned
 from .docstrings import documented
-from .fitting import Task
+from .plan import Task
 
 
 @documented

@@ -292,10 +292,15 @@ class Graph:
             nodes.append(replace(node, layer=copy.deepcopy(node.layer) if layer is None else layer))
         return Graph(nodes)
 
+    def with_layers(self, layers: Sequence[nn.Module]) -> Graph:
+        """The same graph over copies of other layers, one for each node."""
+        others = Graph.of([copy.deepcopy(layer) for layer in layers]).layers()
+        pairs = zip(self.nodes, others, strict=True)
+        return Graph([replace(node, layer=layer) for node, layer in pairs])
+
     def with_layers_of(self, module: nn.Module) -> Graph:
         """The same graph over copies of the layers of these names in a module."""
-        layers = [copy.deepcopy(module.get_submodule(node.name)) for node in self.nodes]
-        return Graph.of(layers, [node.name for node in self.nodes])
+        return self.with_layers([module.get_submodule(node.name) for node in self.nodes])
 
     def layers(self) -> list[nn.Module]:
         """All layers in order."""

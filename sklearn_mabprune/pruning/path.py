@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +16,7 @@ from ..criteria import Criterion
 from ..graph.graph import Graph
 from ..graph.units import UnitTable
 from ..policies.base import Policy
+from ..utils.interruptions import Interruptions
 from .budget import Budget
 from .rankers import Ranker, RankerOptions, Round, make_ranker
 from .removal import remove_together
@@ -83,21 +83,21 @@ class Walk:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a walk asks of those who started it, and tells them.
+    """Scores, progress and interruptions of a fit, as a walk along its path uses them.
 
     Parameters
     ----------
     score : callable
         Validation score of a graph.
     on_step : callable
-        Told every step, for progress.
-    deferred : callable
-        A context manager in which Ctrl-C waits: a round is finished or not there.
+        Called with every step, for progress.
+    interruptions : Interruptions
+        Of the fit: Ctrl-C ends the walk with the last finished round.
     """
 
     score: Callable[[Graph], float]
     on_step: Callable[[Step], Any] = lambda step: None
-    deferred: Callable[[], AbstractContextManager[Any]] = nullcontext
+    interruptions: Interruptions = field(default_factory=Interruptions)
 
 
 def pruning_path(
@@ -143,8 +143,9 @@ def pruning_path(
     if known is not None and known.loss == first.loss:
         ranker = replay = Replay(ranker, known, budget)
         walk.n_replayed = replay.n_replayed
-    try:
-        while not budget.reached(table.sizes):
+    interruptions = surroundings.interruptions
+    with interruptions.caught(), interruptions.raised():
+        while not budget.reached(table.sizes) and not interruptions.happened:
             started = time.perf_counter()
             walk.steps[-1].state = ranker.state()
             step = max(least, step_size(options.step, len(table), sum(table.sizes)))
@@ -159,7 +160,7 @@ def pruning_path(
             arms = _arms_to_remove(ranker, here, budget, options)
             activations = remove_together(activations, table, arms, here.ablations)
             done = _measure(activations, surroundings)
-            with surroundings.deferred():
+            with interruptions.deferred():
                 _record(done, ranker, arms)
                 done.seconds += time.perf_counter() - started
                 walk.steps.append(done)
@@ -169,8 +170,7 @@ def pruning_path(
                 _thin(walk, budget)
                 walk.chooser = ranker.chooser
                 surroundings.on_step(done)
-    except KeyboardInterrupt:
-        walk.interrupted = True
+    walk.interrupted = interruptions.happened
     return walk
 
 

@@ -17,6 +17,44 @@ from .report import Measured
 _PART = 2**13
 
 
+def pruning_interrupted(n_gone: int, n_neurons: int) -> str:
+    """A warning that Ctrl-C ended the rounds."""
+    return (
+        f"Pruning was interrupted: the network of the last finished round is kept, {n_gone} of "
+        f"{n_neurons} neurons are gone, and it was not fine-tuned."
+    )
+
+
+def fine_tuning_interrupted(n_epochs: int, budget: float | int | str, finished: bool) -> str:
+    """A warning that Ctrl-C ended the fine-tuning, and which network is kept."""
+    if budget == "auto":
+        kept = "the smallest network that was good enough by then is kept."
+    elif finished:
+        kept = "the network was finished, and is kept."
+    else:
+        kept = "the pruned network is kept as it was before."
+    return f"Fine-tuning was interrupted after {n_epochs} epochs: {kept}"
+
+
+def beyond_tolerance(
+    budget: float | int | str,
+    tolerance: float,
+    n_validation: int,
+    unpruned: float,
+    score: float,
+) -> list[str]:
+    """A warning if a budget costs more validation score than `tolerance`; "auto" never does."""
+    # One validation sample more or less is not significant.
+    if budget == "auto" or not score < unpruned - max(tolerance, 1.0001 / n_validation):
+        return []
+    return [
+        f"pruning_budget={budget!r} costs more than tolerance={tolerance}: the score on "
+        f"{n_validation:,} validation samples fell from {unpruned:.4f} to {score:.4f}. Lower "
+        "pruning_budget, raise fine_tune_epochs, or let pruning_budget='auto' find the smallest "
+        "network within tolerance."
+    ]
+
+
 def slower(before: Measured, after: Measured, batch_size: int) -> list[str]:
     """A warning if the smaller network is not faster."""
     pruned = after.hidden_layer_sizes != before.hidden_layer_sizes

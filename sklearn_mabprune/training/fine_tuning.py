@@ -127,10 +127,9 @@ def fine_tune(
     module = uncompiled(net.module_)
     generator = torch.Generator().manual_seed(seed)
     loss, kept = _validation_loss(module, validation), copy.deepcopy(module.state_dict())
-    draws = any(layer.p for layer in layers_of(module, "random"))
     done = 0
     try:
-        with global_generators(seed, net.device) if draws else nullcontext():
+        with global_generators(seed, net.device) if draws(module) else nullcontext():
             for epochs in options.cycles:
                 for _ in _cycle(net, samples, teacher, options, epochs, generator):
                     done += 1
@@ -149,6 +148,11 @@ def fine_tune(
         module.eval()
         renew_optimizer(net)
     return loss
+
+
+def draws(module: nn.Module) -> bool:
+    """Whether training a pruned net's module draws from torch's global generator (Dropout)."""
+    return any(layer.p for layer in layers_of(module, "random"))
 
 
 def _cycle(

@@ -1,10 +1,8 @@
-"""Initial training and fine-tuning of a skorch net."""
+"""Initial training of a skorch net."""
 
 from __future__ import annotations
 
-import linecache
 import math
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -27,6 +25,7 @@ from ..graph.graph import Graph
 from ..graph.kinds.registry import kind_of, layers_of
 from ..graph.tracing import recover_graph
 from ..utils.compat import uncompiled
+from ..utils.interruptions import Interruptions, UserInterrupt
 from ..utils.randomness import global_generators
 from .auto_size import SelfSizing
 from .mlp import MLP
@@ -41,32 +40,42 @@ def train(
     seed: int,
     on_start: Callable[[Any, Graph], Any] = lambda net, graph: None,
     on_epoch: Callable[[Any], None] | None = None,
-) -> Any:
+    interruptions: Interruptions | None = None,
+) -> tuple[Any, Graph]:
     """Train a copy of a net from scratch.
+
+    A KeyboardInterrupt of a callback ends the training and keeps the weights, as in skorch;
+    Ctrl-C, which `interruptions` tell apart, is raised.
 
     Parameters
     ----------
     net : skorch net
         Left as it is.
     data, validation : Data
-        The validation rows take the place of the net's own split.
+        The validation samples replace the net's own split.
     seed : int
-        Of everything drawn.
+        Of everything that is drawn.
     on_start : callable
-        Told the untrained net and its graph, to refuse them before time is spent.
+        Called with the untrained net and its graph, to refuse them before time is spent.
     on_epoch : callable, optional
-        Told the net after each epoch, for progress.
+        Called with the net after each epoch, for progress.
+    interruptions : Interruptions, optional
+        Of the fit; Ctrl-C is raised in the epochs, and deferred before and after them.
 
     Returns
     -------
-    skorch net
+    net : skorch net
         Initialised and trained, its optimizer without state.
+    graph : Graph
+        Of its module.
 
     Raises
     ------
     ValueError
         If the loss stops being finite, or if weights are given to a net without
         :class:`WeightedLossMixin`.
+    UserInterrupt
+        If Ctrl-C was pressed.
     """
     net = clone(net)
     check_weights(net, data, validation)
@@ -80,44 +89,60 @@ def train(
         net.initialize()
         dtype = next(net.module_.parameters()).dtype
         x, y = _features(data, dtype), _targets(data.y, dtype)
-        held_out = _dataset(_features(validation, dtype), _targets(validation.y, dtype))
         first = few(as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device))
         # Refused now rather than after the training.
         SampleLoss(uncompiled(net.criterion_))
         check_criterion(uncompiled(net.criterion_), data.y)
-        on_start(net, check_fits(net.module_, first, data.n_outputs))
-        own_split, net.train_split = net.train_split, predefined_split(held_out)
-        watch = _Watch(on_epoch)
-        net.callbacks_.append(("watch", watch))
-        try:
-            net.notify("on_train_begin", X=x, y=y)
-            with _whole_batches(net, len(data)):
-                net.fit_loop(_dataset(x, y) if issparse(data.x) else x, y)
-        except KeyboardInterrupt as stop:
-            if not _raised_by_callback(stop):
-                raise
-        net.notify("on_train_end", X=x, y=y)
-    # The last step may have been the one too far.
+        graph = check_fits(net.module_, first, data.n_outputs)
+        on_start(net, graph)
+        held_out = _dataset(_features(validation, dtype), _targets(validation.y, dtype))
+        _train_epochs(net, x, y, held_out, on_epoch, interruptions or Interruptions())
+    # The last step may have diverged.
     if not all(bool(torch.isfinite(p).all()) for p in net.module_.parameters()):
         raise _diverged(net, "The weights are no longer finite")
+    return lighten(net), graph.with_layers_of(uncompiled(net.module_))
+
+
+def _train_epochs(
+    net: Any,
+    x: Any,
+    y: np.ndarray,
+    held_out: Dataset,
+    on_epoch: Callable[[Any], None] | None,
+    interruptions: Interruptions,
+) -> None:
+    """Run an initialised net's epochs, validated on samples that are held out."""
+    own_split, net.train_split = net.train_split, predefined_split(held_out)
+    watch = _Watch(on_epoch)
+    net.callbacks_.append(("watch", watch))
+    dataset = _dataset(x, y)
+    try:
+        net.notify("on_train_begin", X=x, y=y)
+        with _whole_batches(net, len(y)), interruptions.raised():
+            net.fit_loop(dataset if isinstance(dataset, SparseDataset) else x, y)
+    except UserInterrupt:
+        raise
+    except KeyboardInterrupt:
+        # What a callback raises ends the training, as everywhere in skorch.
+        pass
+    net.notify("on_train_end", X=x, y=y)
     net.callbacks_.remove(("watch", watch))
     net.train_split = own_split
-    return lighten(net)
 
 
 @contextmanager
-def _whole_batches(net: Any, n_rows: int) -> Iterator[None]:
-    """Keep a batch of one row from a user's net with BatchNorm, which cannot train on it.
+def _whole_batches(net: Any, n_samples: int) -> Iterator[None]:
+    """Spare a user's net with BatchNorm a batch of one sample, on which it cannot train.
 
-    How many rows are left for training is not the user's choice.  Our own batches see to
-    it themselves.
+    How many samples are left for training is not the user's choice.  Our own batches avoid it
+    themselves.
     """
     norms = bool(layers_of(net.module_, "batch_statistics"))
     name = "iterator_train__drop_last"
     if not (norms and net.iterator_train is DataLoader and not hasattr(net, name)):
         yield
         return
-    setattr(net, name, net.batch_size > 1 and n_rows % net.batch_size == 1)
+    setattr(net, name, net.batch_size > 1 and n_samples % net.batch_size == 1)
     try:
         yield
     finally:
@@ -125,7 +150,7 @@ def _whole_batches(net: Any, n_rows: int) -> Iterator[None]:
 
 
 def check_weights(net: Any, *sides: Data) -> None:
-    """Weights need a net that can use them."""
+    """Refuse sample weights for a net that cannot use them."""
     weighted = any(side.weights is not None for side in sides)
     if weighted and not isinstance(net, WeightedLossMixin):
         raise ValueError(
@@ -136,7 +161,7 @@ def check_weights(net: Any, *sides: Data) -> None:
 
 
 def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Graph:
-    """The module's graph; refuses what cannot be pruned or does not fit the data."""
+    """The module's graph; refuses modules that cannot be pruned or do not fit the data."""
     producing = layers_of(uncompiled(module), "produces")
     n_inputs = kind_of(producing[0]).n_inputs(producing[0]) if producing else x.shape[1]
     if n_inputs != x.shape[1]:
@@ -154,22 +179,22 @@ def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Graph:
     if shape != (len(x), n_outputs):
         # Flat outputs against a column of targets would broadcast in the loss.
         raise ValueError(
-            f"The net's module returns shape {shape} for {len(x)} rows, which must be "
-            f"{(len(x), n_outputs)}: leave out what flattens its output."
+            f"The net's module returns shape {shape} for {len(x)} samples, which must be "
+            f"{(len(x), n_outputs)}: leave out the layer that flattens its output."
         )
     return graph
 
 
 def lighten(net: Any) -> Any:
     """Drop what prediction and further training do not need."""
-    for row in net.history or []:
-        row.pop("batches", None)
+    for epoch in net.history or []:
+        epoch.pop("batches", None)
     renew_optimizer(net)
     return net
 
 
 class _Watch(Callback):
-    """Ends a training that went wrong, and reports epochs."""
+    """Ends a training that diverged, and reports epochs."""
 
     def __init__(self, on_epoch: Callable[[Any], None] | None):
         self.on_epoch = on_epoch
@@ -184,7 +209,7 @@ class _Watch(Callback):
 
 def _diverged(net: Any, what: str) -> ValueError:
     if isinstance(uncompiled(net.criterion_), nn.NLLLoss):
-        # skorch takes the logarithm; that of a logit, or of a logarithm, is often nan.
+        # skorch takes the logarithm: that of a logit is often nan.
         what += " (NLLLoss reads probabilities in skorch: does the module end in a Softmax? If it "
         what += "ends in logits, use CrossEntropyLoss)"
     return ValueError(
@@ -194,19 +219,8 @@ def _diverged(net: Any, what: str) -> ValueError:
     )
 
 
-def _raised_by_callback(stop: BaseException) -> bool:
-    """Whether a callback ended the training, as skorch's do, and not a person's Ctrl-C."""
-    trace = stop.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or not isinstance(trace.tb_frame.f_locals.get("self"), Callback):
-        return False
-    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-    return re.search(r"\braise\b", line) is not None
-
-
 def _features(data: Data, dtype: torch.dtype | None = None) -> Any:
-    """Features as the net takes them: with weights in a dict."""
+    """Features as the net takes them: in a dict if there are weights."""
     x = data.x
     if dtype is not None:
         x = x.astype(str(dtype).removeprefix("torch."), copy=False)
@@ -218,12 +232,12 @@ def _dataset(x: Any, y: np.ndarray) -> Dataset:
 
 
 def _targets(y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-    """Class indices as they are; regression targets in the module's precision."""
+    """Class indices as they are; other targets in the module's precision."""
     return y if y.dtype.kind == "i" else y.astype(str(dtype).removeprefix("torch."))
 
 
 def samples_of(net: Any, data: Data) -> Samples:
-    """Rows on the net's device, targets and losses in the units it is trained in."""
+    """Samples on the net's device, with targets and losses as the net is trained on them."""
     parameter = next(net.module_.parameters())
     x = as_tensor(data.x, net.device, parameter.dtype)
     y = as_tensor(_targets(data.y, parameter.dtype), net.device)

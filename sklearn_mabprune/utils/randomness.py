@@ -40,9 +40,9 @@ def global_generators(seed: int, device: str | torch.device = "cpu") -> Iterator
         devices = [torch.cuda.current_device() if device.index is None else device.index]
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):
         state = np.random.get_state()  # noqa: NPY002 - users' modules may draw from it
-        torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
         try:
+            torch.manual_seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
             yield
         finally:
             np.random.set_state(state)  # noqa: NPY002

@@ -166,8 +166,9 @@ def test_seeds_are_those_of_the_fit(random_state):
     chooser=st.sampled_from([UCB1(), Uniform(), Thompson(), Boundary(), CRITERIA["random"]()]),
 )
 def test_walks_from_anywhere_to_anywhere(first, second, step, scope, chooser):
-    chain, rows = example()
-    options = {"chain": chain, "rows": rows, "step": step, "scope": scope, "pulls_per_neuron": 2}
+    graph, samples = example()
+    options = {"graph": graph, "samples": samples, "step": step, "scope": scope}
+    options["pulls_per_neuron"] = 2
     before = walk(chooser, first, **options)
     facts = (
         "n_pulls", "n_evaluations", "n_backward", "loss_increase", "standard_error",

@@ -23,7 +23,7 @@ def test_timing_a_kept_network_of_many_features_takes_little_memory():
     net = small_classifier(module__hidden_layer_sizes=(4,), max_epochs=2)
     model = classifier(net, fine_tune_epochs=0).fit(wide, y)
     report = model.at_budget(0).pruning_report_
-    assert report.batch_rows == 2**24 // wide.shape[1] < model.pruning_report_.batch_rows
+    assert report.batch_size == 2**24 // wide.shape[1] < model.pruning_report_.batch_size
     assert len(report.unused_features) == 400_000
 
 
@@ -118,7 +118,7 @@ def test_nothing_is_shared(trained):
                 for value in layer.values():
                     value[...] = 0
         for kept in new.pruning_path_.resume.states.values():
-            kept["chooser"]["seen_"][:] = 7
+            kept["chooser"].seen_[:] = 7
             kept["rng"].random(5)
         new.policy_.live_[:] = False
         new.classes_[:] = 0

@@ -147,10 +147,10 @@ def trainings(monkeypatch, tmp_path):
     log.write_text("")
     original = sklearn_mabprune.estimators.base.train
 
-    def train(net, data, validation, seed, on_start=None, on_epoch=None):
+    def train(net, data, validation, seed, on_start=None, on_epoch=None, interruptions=None):
         with open(log, "a") as file:
             file.write(f"{len(data)}\n")
-        return original(net, data, validation, seed, on_start, on_epoch)
+        return original(net, data, validation, seed, on_start, on_epoch, interruptions)
 
     monkeypatch.setattr(sklearn_mabprune.estimators.base, "train", train)
     return lambda: [int(line) for line in log.read_text().split()]

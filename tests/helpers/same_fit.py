@@ -25,7 +25,7 @@ def numbers(report):
     for name in TIMES:
         found.pop(name)
     for network in ("before", "after"):
-        found[network].pop("ms_row")
+        found[network].pop("ms_sample")
         found[network].pop("ms_batch")
     found["warnings"] = [text for text in found["warnings"] if "not faster" not in text]
     return found

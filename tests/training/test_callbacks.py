@@ -51,7 +51,7 @@ def test_early_stopping_and_schedules_of_a_users_net_are_honoured():
     assert pruned.pruning_report_.before == unpruned.pruning_report_.before.__class__(
         **{
             **vars(unpruned.pruning_report_.before),
-            "ms_row": pruned.pruning_report_.before.ms_row,
+            "ms_sample": pruned.pruning_report_.before.ms_sample,
             "ms_batch": pruned.pruning_report_.before.ms_batch,
         }
     )

@@ -42,7 +42,7 @@ def trained(kind="classes", n_rows=60, weights=None, **params):
     y = y if kind == "classes" else y[:, None]
     data = Data(X[:n_rows], y[:n_rows], weights, 3 if kind == "classes" else 1)
     validation = Data(X[n_rows:], y[n_rows:], None, data.n_outputs)
-    net = train(net, data, validation, seed=0)
+    net, _ = train(net, data, validation, seed=0)
     return net, samples_of(net, data), samples_of(net, validation)
 
 

@@ -55,7 +55,7 @@ every_net = pytest.mark.parametrize("name", NETS)
 def test_the_net_passed_is_left_alone(name):
     net = NETS[name]()
     before = repr(net.get_params(deep=False))
-    trained = train(net, *sides(), seed=0)
+    trained, _ = train(net, *sides(), seed=0)
     assert trained is not net
     assert not net.initialized_
     assert repr(net.get_params(deep=False)) == before
@@ -64,14 +64,14 @@ def test_the_net_passed_is_left_alone(name):
 
 @every_net
 def test_seed_decides(name):
-    one, again, other = (state(train(NETS[name](), *sides(), seed=s)) for s in (0, 0, 1))
+    one, again, other = (state(train(NETS[name](), *sides(), seed=s)[0]) for s in (0, 0, 1))
     assert same_state(one, again)
     assert not same_state(one, other)
 
 
 @every_net
 def test_what_is_not_needed_is_dropped(name):
-    net = train(NETS[name](optimizer=torch.optim.Adam, lr=0.01), *sides(), seed=0)
+    net, _ = train(NETS[name](optimizer=torch.optim.Adam, lr=0.01), *sides(), seed=0)
     assert not net.optimizer_.state_dict()["state"]
     assert all("batches" not in row for row in net.history)
     assert len(net.history) == net.max_epochs
@@ -89,7 +89,7 @@ def test_own_split_is_replaced_and_put_back(name):
     net = NETS[name](train_split=split, max_epochs=1)
     if name != "silenced":
         net.callbacks = [Look()]
-    trained = train(net, *sides(), seed=0)
+    trained, _ = train(net, *sides(), seed=0)
     assert seen == ([] if name == "silenced" else [(90, 30, False)])
     assert isinstance(trained.train_split, ValidSplit)
     assert trained.train_split.cv == 3
@@ -106,7 +106,7 @@ def test_the_pruned_net_splits_as_the_users_did():
 
 def test_regressor_reads_sizes_and_units():
     data, validation = sides("values")
-    net = train(small_regressor(), data, validation, seed=0)
+    net, _ = train(small_regressor(), data, validation, seed=0)
     np.testing.assert_allclose(net.target_mean_, data.y.mean(axis=0))
     assert net.module_[-1].out_features == 1
 
@@ -128,7 +128,7 @@ def test_early_stopping_of_a_users_net_sees_the_validation_loss():
     )
     data, validation = sides()
     data = Data(data.x, np.random.default_rng(0).permutation(data.y), None, 3)
-    trained = train(net, data, validation, seed=0)
+    trained, _ = train(net, data, validation, seed=0)
     losses = trained.history[:, "valid_loss"]
     best = int(np.argmin(losses))
     assert len(losses) == best + 4 < 400
@@ -143,7 +143,7 @@ def test_early_stopping_of_a_users_net_sees_the_validation_loss():
 def test_a_schedule_is_kept(name):
     schedule = LRScheduler(StepLR, step_size=1, gamma=0.1)
     net = NETS[name](callbacks=[("rate", schedule)], max_epochs=3, lr=1.0)
-    trained = train(net, *sides(), seed=0)
+    trained, _ = train(net, *sides(), seed=0)
     assert trained.history[:, "event_lr"] == pytest.approx([1.0, 0.1, 0.01])
 
 
@@ -165,17 +165,17 @@ class StopAtTwo(Callback):
 
 @pytest.mark.parametrize("name", ["ours", "quick start", "plain"])
 def test_a_callback_may_end_the_training(name):
-    trained = train(NETS[name](callbacks=[StopAtTwo()]), *sides(), seed=0)
+    trained, _ = train(NETS[name](callbacks=[StopAtTwo()]), *sides(), seed=0)
     assert len(trained.history) == 2
     assert trained.train_split is not None
 
 
-@pytest.fixture
-def sigint():
-    """A shell starts background jobs, which a test run may be, with the signal ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def test_a_callback_that_ends_the_training_does_not_end_the_fit():
+    X, y = classes_table()
+    model = MABPrunedClassifier(NETS["plain"](callbacks=[StopAtTwo()]), **QUICK)
+    model.fit(X, y)
+    assert not model.pruning_report_.interrupted
+    assert len(model.estimator_.history) == 2
 
 
 @pytest.mark.usefixtures("sigint")
@@ -189,12 +189,16 @@ def test_ctrl_c_ends_the_fit_and_leaves_nothing(name):
     assert not [key for key in vars(model) if key.endswith("_")]
 
 
+@pytest.mark.usefixtures("sigint")
 @pytest.mark.parametrize("name", ["ours", "quick start"])
 def test_ctrl_c_in_a_training_step(name, monkeypatch):
     kind = MLPNetClassifier if name == "ours" else NeuralNetClassifier
 
+    original = kind.infer
+
     def interrupted(self, *args, **kwargs):
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+        return original(self, *args, **kwargs)
 
     X, y = classes_table()
     model = MABPrunedClassifier(NETS[name](), **QUICK)

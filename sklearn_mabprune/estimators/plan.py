@@ -1,0 +1,76 @@
+"""What a fit is about, how its net is pruned, and what the result is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..criteria import Criterion
+from ..data.samples import Data
+from ..graph.graph import Graph
+from ..policies.base import Policy
+from ..pruning.path import PathOptions
+from ..reports.path_record import PruningPath
+from ..reports.report import PruningReport
+from ..training.fine_tuning import FineTuning
+from ..utils.interruptions import Interruptions
+from ..utils.progress import Progress
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data and scores of a fit, whatever the estimator.
+
+    Parameters
+    ----------
+    data, validation : Data
+        Training and validation samples.
+    score : callable
+        From net and graph to the validation score.
+    loss : callable
+        From net and graph to the validation log-loss or root mean squared error.
+    score_name, loss_name : str
+    """
+
+    data: Data
+    validation: Data
+    score: Callable[[Any, Graph], float]
+    loss: Callable[[Any, Graph], float]
+    score_name: str
+    loss_name: str
+
+
+@dataclass(frozen=True)
+class PruningPlan:
+    """How a trained net is pruned; see the estimators for what each field means.
+
+    ``seeds`` are those of the whole fit: split, training, path, pruning samples, fine-tuning.
+    """
+
+    chooser: Policy | Criterion
+    budget: float | int | str
+    budget_unit: str
+    options: PathOptions
+    fine_tuning: FineTuning
+    tolerance: float
+    max_pruning_rows: int
+    seeds: tuple[int, ...]
+    keep_path: bool
+    progress: Progress
+    interruptions: Interruptions
+
+
+@dataclass
+class Pruned:
+    """The pruned, fine-tuned net, its path and report.
+
+    ``chosen`` is the step of the path that the net was cut at, ``chooser`` the policy or criterion
+    after the last round.
+    """
+
+    net: Any
+    path: PruningPath
+    report: PruningReport
+    chosen: int
+    chooser: Policy | Criterion
