@@ -194,6 +194,17 @@ def test_sklearn_regressor_is_the_same(activation, around, n_targets, dtype, see
     np.testing.assert_allclose(found, expected, atol=TOLERANCE[dtype] * 10)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("around", SURROUNDINGS)
+def test_sklearn_classifier_of_every_place_of_a_batch_norm(around, n_classes):
+    X, y = classes_table(n_classes=n_classes)
+    model = pruned_as_it_is(
+        network((6, 7, 5, n_classes), "tanh", around, dtype=torch.float64), (X, y)
+    )
+    expected = model.predict_proba(X)
+    np.testing.assert_allclose(model.to_sklearn().predict_proba(X), expected, atol=1e-9)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("n_targets", [1, 2])
 def test_sklearn_regressor_predicts_in_units_that_float32_cannot_hold(n_targets, dtype):

@@ -140,6 +140,14 @@ def test_equal_arms_and_constant_rewards(name, value):
         np.testing.assert_array_equal(policy.recommend(3), [0, 1, 2])
 
 
+@pytest.mark.parametrize("name", BY_MEAN)
+def test_rounding_errors_do_not_rank(name):
+    """Means that differ in their last digits are ties, which go to the lower id."""
+    policy = started(name, 4)
+    policy.update(np.arange(4), [0.3, 0.1 + 0.2, 0.3 + 1e-10, 0.9])
+    np.testing.assert_array_equal(policy.recommend(4), [3, 0, 1, 2])
+
+
 @every_policy
 def test_all_arms_but_one_go(name):
     policy = started(name, 9)

@@ -179,6 +179,25 @@ def test_own_validation_rows(kind):
     np.testing.assert_allclose(again.pruning_path_.score, model.pruning_path_.score, rtol=1e-5)
 
 
+@both
+def test_validation_rows_choose_nothing(kind):
+    """Pulls, means and covariances are of training rows: whatever validates, the same path."""
+    make, table = KINDS[kind]
+    small = small_classifier if kind == "classifier" else small_regressor
+    X, y = table(200)
+    paths, nets = [], []
+    for held_out in (slice(120, 160), slice(160, 200)):
+        model = make(small(early_stopping=False), fine_tune_epochs=0)
+        model.fit(X[:120], y[:120], X_val=X[held_out], y_val=y[held_out])
+        paths.append(model.pruning_path_)
+        nets.append(state(model.estimator_))
+    one, other = paths
+    assert [arms.tolist() for arms in one.removed] == [arms.tolist() for arms in other.removed]
+    np.testing.assert_array_equal(one.loss, other.loss)
+    assert same_state(*nets)
+    assert one.score[0] != other.score[0], "scores are of the validation rows"
+
+
 def test_validation_labels_are_those_of_y():
     X, codes = classes_table(200)
     y = np.array(["no", "perhaps", "yes"])[codes]

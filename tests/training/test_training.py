@@ -26,7 +26,7 @@ from user_nets import (
 )
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
-from sklearn_mabprune.training.initial import Data, train
+from sklearn_mabprune.training.initial import Data, rows_of, train
 
 
 def sides(y_kind="classes", n_train=90):
@@ -109,6 +109,18 @@ def test_regressor_reads_sizes_and_units():
     net, _ = train(small_regressor(), data, validation, seed=0)
     np.testing.assert_allclose(net.target_mean_, data.y.mean(axis=0))
     assert net.module_[-1].out_features == 1
+
+
+def test_losses_of_a_regressor_are_in_the_units_it_is_trained_in():
+    """Of pulls and of fine-tuning, which come from these rows."""
+    data, validation = sides("values")
+    net = train(small_regressor(), data, validation, seed=0)
+    assert not np.allclose(net.target_scale_, 1.0)
+    rows = rows_of(net, data)
+    with torch.no_grad():
+        found = rows.loss(net.module_(rows.x), rows.targets).numpy()
+    wanted = ((net.predict(data.x) - data.y) / net.target_scale_) ** 2
+    np.testing.assert_allclose(found, wanted[:, 0], rtol=1e-6)
 
 
 def test_progress_is_told_every_epoch():
