@@ -130,14 +130,15 @@ def test_fine_tuning_of_candidates(monkeypatch):
 
 
 class Presses:
-    """Ctrl-C at the n-th call, and at the next ones if there is to be more than one."""
+    """Ctrl-C at the n-th call, and at later ones, so far apart, if there is to be more than one."""
 
-    def __init__(self, call, presses=1):
-        self.call, self.presses, self.calls = call, presses, 0
+    def __init__(self, call, presses=1, apart=1):
+        self.call, self.presses, self.apart, self.calls = call, presses, apart, 0
 
     def __call__(self, *args):
         self.calls += 1
-        if 0 <= self.calls - self.call < self.presses:
+        number, between = divmod(self.calls - self.call, self.apart)
+        if between == 0 and 0 <= number < self.presses:
             ctrl_c()
 
 
@@ -299,10 +300,11 @@ def test_a_finished_network_is_not_called_unfinished():
     assert model.pruning_report_.after.score == whole.pruning_report_.after.score
 
 
-@pytest.mark.parametrize("call", [2, 5])
-def test_a_second_ctrl_c_ends_the_fit(call):
+@pytest.mark.parametrize(("call", "apart"), [(2, 1), (5, 1), (2, 2), (2, 3)])
+def test_a_second_ctrl_c_ends_the_fit(call, apart):
+    """In what is done again after the first one, or later."""
     X, y = classes_table()
-    model = classifier(scoring=Scoring(call, presses=2)).fit
+    model = classifier(scoring=Scoring(call, presses=2, apart=apart)).fit
     with pytest.raises(KeyboardInterrupt):
         model(X, y)
     assert not [name for name in vars(model.__self__) if name.endswith("_")]
