@@ -1,0 +1,1 @@
+"""Invariants of the package, each broken on purpose: its tests must notice."""
