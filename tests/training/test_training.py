@@ -26,7 +26,7 @@ from user_nets import (
 )
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
-from sklearn_mabprune.training.initial import Data, rows_of, train
+from sklearn_mabprune.training.initial import Data, samples_of, train
 
 
 def sides(y_kind="classes", n_train=90):
@@ -112,13 +112,13 @@ def test_regressor_reads_sizes_and_units():
 
 
 def test_losses_of_a_regressor_are_in_the_units_it_is_trained_in():
-    """Of pulls and of fine-tuning, which come from these rows."""
+    """Of pulls and of fine-tuning, which come from these samples."""
     data, validation = sides("values")
     net = train(small_regressor(), data, validation, seed=0)
     assert not np.allclose(net.target_scale_, 1.0)
-    rows = rows_of(net, data)
+    samples = samples_of(net, data)
     with torch.no_grad():
-        found = rows.loss(net.module_(rows.x), rows.targets).numpy()
+        found = samples.loss(net.module_(samples.x), samples.targets).numpy()
     wanted = ((net.predict(data.x) - data.y) / net.target_scale_) ** 2
     np.testing.assert_allclose(found, wanted[:, 0], rtol=1e-6)
 
