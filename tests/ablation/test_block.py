@@ -190,6 +190,7 @@ def test_default_chunk_is_the_devices():
     assert block_of(graph, samples, ablations, 5).chunk == 5
 
 
+@pytest.mark.slow
 @every_dtype
 @pytest.mark.parametrize("policy", ["ucb1", "thompson", "exhaustive"])
 def test_chunks_choose_the_same_units(policy, dtype):

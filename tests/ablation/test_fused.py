@@ -54,6 +54,7 @@ def plainly(arrays, linear):
         return linear(hidden[where]).T, where
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 6), st.integers(1, 7), st.integers(1, 9), st.integers(1, 12),
@@ -158,6 +159,7 @@ def test_compiling_where_nothing_can_be_kept(monkeypatch, writable):
     assert asked == ([True] if writable else [True, False])
 
 
+@pytest.mark.slow
 def test_numba_is_optional():
     hidden = (
         "import sys; sys.modules['numba'] = None; from sklearn_mabprune.ablation import fused; "

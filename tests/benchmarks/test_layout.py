@@ -264,6 +264,7 @@ def test_the_table_counts_wings_from_the_top(
     assert lines[start + 1 : start + 4] == ["high 1 3", "low 2 1", "(modules beside them) 2 2"]
 
 
+@pytest.mark.slow
 def test_the_repository_s_own_package_is_read() -> None:
     modules = by_name(read_package(layout.ROOT))
     assert modules[""].is_face

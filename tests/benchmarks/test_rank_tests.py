@@ -159,6 +159,7 @@ def test_nemenyi_is_the_studentized_range(x):
 
 
 # With ties, SciPy goes through all signs: a tenth of a second for nine sets.
+@pytest.mark.slow
 @pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
 @settings(deadline=None, max_examples=25)
 @given(pair=columns)

@@ -113,6 +113,7 @@ def test_mean_ranks():
     assert "| *sets* | 4 |" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["scratch", "scratch_cosine_short"])
 def test_scratch(method):
     """One-sided, one test: eight wins of eight are p = 1 / 2^8."""
@@ -280,6 +281,7 @@ def test_page(results, tmp_path):
     assert written == {file.name: file.read_bytes() for file in (docs / "_static").iterdir()}
 
 
+@pytest.mark.slow
 def test_page_of_one_size(results, tmp_path):
     page = write(results, tmp_path, sizes="128-64").read_text(encoding="utf-8")
     assert "**Partial**: 8 of 72 networks" in page

@@ -88,6 +88,7 @@ def place(data, folder, name="three classes"):
     return study.Place(name, 0, (12, 6), data, folder)
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped(data, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "SIZES", ((12, 6), (8, 6, 4)))
     here = place(data, tmp_path)

@@ -108,6 +108,7 @@ def test_estimates_are_drawn_where_nothing_had_to_be_pulled():
     assert "loss increase" in display.axes_[0, 0].get_title(loc="left")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["ucb1", "boundary", "exhaustive", "magnitude"])
 @pytest.mark.parametrize("order", ["removal", "index"])
 def test_no_marker_is_cut_off(policy, order):
@@ -137,6 +138,7 @@ def test_a_criterion_has_a_map_of_rounds():
         assert sorted(gone.get_offsets()[:, 1]) == sorted(rounds[rounds > 0])
 
 
+@pytest.mark.slow
 def test_texts_of_a_wide_and_deep_network_do_not_overlap():
     display = NeuronMapDisplay.from_estimator(fit(hidden=(24, 18, 12, 8)))
     display.figure_.canvas.draw()

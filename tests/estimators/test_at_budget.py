@@ -88,6 +88,7 @@ def table_of(case):
     return classes_table()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_every_kind_of_net_and_option(case, cache):
     X, y = table_of(case)

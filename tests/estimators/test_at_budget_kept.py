@@ -17,6 +17,7 @@ import sklearn_mabprune.pruning.path
 import sklearn_mabprune.pruning.rankers
 
 
+@pytest.mark.slow
 def test_timing_a_kept_network_of_many_features_takes_little_memory():
     X, y = classes_table()
     wide = sparse.hstack([sparse.csr_matrix(X), sparse.csr_matrix((len(X), 400_000))], "csr")

@@ -39,6 +39,7 @@ def test_sparse_rows_and_several_labels(several):
     assert thin.score(rows, y) == accuracy_score(y, thin.predict(rows.toarray()))
 
 
+@pytest.mark.slow
 @both
 def test_scores_are_those_of_fits_of_their_own(kind):
     make, plain, table, cv, scoring = KINDS[kind]
@@ -100,6 +101,7 @@ def trainings(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refit", [True, False])
 @pytest.mark.parametrize("budgets", [(0.5,), (0, 3, 17, 0.5, 0.1, 0.35)])
 def test_one_training_a_fold(trainings, budgets, refit):
@@ -124,6 +126,7 @@ def test_one_path_a_fold(budgets, monkeypatch):
     assert 27 <= len(rounds) <= 27 + 2 * 4
 
 
+@pytest.mark.slow
 def test_memory_of_the_cache_keeps_one_network_a_fold(tmp_path):
     X, y = classes_table()
     model = chooser(memory=str(tmp_path))
@@ -136,6 +139,7 @@ def test_memory_of_the_cache_keeps_one_network_a_fold(tmp_path):
     )
 
 
+@pytest.mark.slow
 @both
 def test_two_workers_find_the_same(kind):
     make, _, table, _, _ = KINDS[kind]

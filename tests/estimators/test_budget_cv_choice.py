@@ -63,6 +63,7 @@ def test_budgets_without_a_score_are_not_chosen():
     assert choose(results(scores, [9, 5, 1]), "best", "neurons") == 0
 
 
+@pytest.mark.slow
 @both
 def test_the_rule_decides_on_the_size(kind):
     make, _, table, _, _ = KINDS[kind]

@@ -34,6 +34,7 @@ import sklearn_mabprune.pruning.rankers
 from sklearn_mabprune import PruningWarning
 
 
+@pytest.mark.slow
 def test_scoring_decides_and_scores():
     X, y = classes_table(200)
     net = small_classifier(max_epochs=40)
@@ -85,6 +86,7 @@ def test_class_weights_are_those_of_the_estimator():
     assert not np.array_equal(model.predict(X), chooser(budgets=(0.5,)).fit(X, y).predict(X))
 
 
+@pytest.mark.slow
 def test_groups():
     X, y = classes_table()
     groups = np.arange(len(y)) % 3
@@ -98,6 +100,7 @@ def test_groups():
         model.fit(X, y, colours=groups)
 
 
+@pytest.mark.slow
 def test_metadata_routing():
     X, y = classes_table()
     weights = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
@@ -118,6 +121,7 @@ def test_metadata_routing():
     assert not np.array_equal(same, other)
 
 
+@pytest.mark.slow
 def test_in_a_pipeline_a_grid_and_a_cross_validation():
     X, codes = classes_table()
     frame = pd.DataFrame(X, columns=list("abcdef"))
@@ -133,6 +137,7 @@ def test_in_a_pipeline_a_grid_and_a_cross_validation():
     assert np.isfinite(cross_val_score(pipe, frame, y, cv=2, error_score="raise")).all()
 
 
+@pytest.mark.slow
 def test_random_states():
     X, y = classes_table()
     # Accuracies of few rows are equal by chance now and then, losses are not.

@@ -221,6 +221,7 @@ def test_only_the_net_holds_tensors(case):
     assert not numbers_only([torch.zeros(1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.5, 0.75])
 def test_without_the_path_a_pickle_is_smaller_than_the_unpruned_nets(budget):
     X, y = load_digits(return_X_y=True)

@@ -80,6 +80,7 @@ def test_searches_find_what_a_loop_finds():
     assert all(sum(m.hidden_layer_sizes_) == 14 for m in found["estimator"])
 
 
+@pytest.mark.slow
 def test_halving_keeps_the_better_half_and_gives_it_more_rows():
     X, y = classes_table(160)
     search = HalvingGridSearchCV(
@@ -127,6 +128,7 @@ def _about():
     return {"pid": os.getpid()}
 
 
+@pytest.mark.slow
 def test_learning_curve_scores_prefixes():
     X, y = classes_table()
     sizes, _, scores = learning_curve(classifier(), X, y, train_sizes=[30, 60], cv=FOLDS)
@@ -154,6 +156,7 @@ def test_calibration_of_a_fitted_model_and_of_folds():
     assert folds.score(X, y) > 0.5
 
 
+@pytest.mark.slow
 def test_votes_and_stacks_are_made_of_the_same_models():
     X, y = classes_table()
     y = np.array(["a", "b", "c"])[y]
@@ -203,6 +206,7 @@ def by_folds(kind=MABPrunedClassifierCV, net=None):
     return kind(net or small_classifier(), **quick)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "made",
     [

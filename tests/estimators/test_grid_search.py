@@ -72,6 +72,7 @@ def test_grid_of_everything_in_a_pipeline_on_two_workers():
     np.testing.assert_array_equal(again.cv_results_["mean_test_score"], results["mean_test_score"])
 
 
+@pytest.mark.slow
 def test_grid_over_a_parameter_of_a_policy_object():
     X, y = classes_table(240)
     net = small_classifier(module__hidden_layer_sizes=(16, 10))
@@ -90,6 +91,7 @@ def test_grid_over_a_parameter_of_a_policy_object():
     )
 
 
+@pytest.mark.slow
 def test_grid_over_policy_objects_and_nets():
     X, y = classes_table()
     grid = {

@@ -264,6 +264,7 @@ def test_a_net_of_ones_own_interrupted_in_fine_tuning(monkeypatch):
     assert np.isnan(model.pruning_path_.score_fine_tuned).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.5, "auto"])
 def test_whenever_a_score_is_taken(budget):
     X, y = classes_table()

@@ -37,6 +37,7 @@ def same_neurons(one, other):
     return all(map(np.array_equal, one.neuron_ranking_, other.neuron_ranking_))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_labels", [2, 4])
 def test_predictions_have_the_shape_of_scikit_learns(n_labels):
     X, Y = table(n_labels=n_labels)

@@ -173,6 +173,7 @@ def test_features_that_no_training_row_has_are_reported_in_few_words():
     assert f"and {len(report.unused_features) - 20} more" in str(report)
 
 
+@pytest.mark.slow
 def test_text_in_a_pipeline_and_a_grid_with_memory(tmp_path):
     words, labels = make_multilabel_classification(90, 60, n_classes=2, random_state=0)
     texts = [" ".join(f"w{k} " * n for k, n in enumerate(row)) for row in words.astype(int)]

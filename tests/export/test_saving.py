@@ -123,6 +123,7 @@ def np_to_python(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["ours", "strings", "values", "several labels", "norm and dropout", "criterion"]
 )

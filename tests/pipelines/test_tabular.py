@@ -115,6 +115,7 @@ def test_regression_and_other_peoples_estimators():
     assert make_tabular_pipeline(Ridge()).fit(X, values).score(X, values) > 0.3
 
 
+@pytest.mark.slow
 def test_it_is_a_pipeline_like_any_other():
     X, y = frame()
     model = make_tabular_pipeline(classifier())
@@ -237,6 +238,7 @@ def test_gaps_of_every_kind_are_one_category():
 # ------------------------------------------------------------- frames without a pipeline
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 def test_frames_are_read_as_the_arrays_they_hold(kind):
     (X, y), make = (

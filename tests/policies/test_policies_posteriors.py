@@ -30,6 +30,7 @@ def _posterior_by_integration(values, mean0, count0, shape0, scale0):
     return joint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [[0.7], [0.7, 0.4, 0.65], [0.1, 0.9, 0.5, 0.6, 0.2, 0.3]])
 def test_thompson_posterior_against_integration(values):
     prior = {"prior_mean": 0.3, "prior_count": 0.5, "prior_shape": 1.5, "prior_scale": 0.02}
