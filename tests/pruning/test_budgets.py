@@ -66,7 +66,8 @@ def test_budget_of_neurons(budget, left):
 def test_a_share_of_less_than_one_neuron_is_said(unit, total, least):
     message = (
         rf"pruning_budget=0.004 of {total} {unit} is less than one, so nothing was removed. Pass a "
-        rf"count, such as pruning_budget=1, or a share of at least {least}; pruning_budget=0 says"
+        rf"count, such as pruning_budget=1, or a fraction of at least {least}; with "
+        "pruning_budget=0 nothing is removed without this warning"
     )
     X, y = classes_table()
     model = classifier(pruning_budget=0.004, budget_unit=unit)
