@@ -68,6 +68,7 @@ def follow(text: str, root: Path) -> int:
                 "sklearn_mabprune/policies/variance.py",  # its example
             ],
         ),
+        ("Add a kind of layer", 3, "Snake", ["tests/graph/test_kinds.py"]),
     ],
 )
 def test_what_the_steps_add_keeps_the_contract(title, n_steps, name, tests, tmp_path):
