@@ -1,7 +1,8 @@
-"""Pictures of fitted estimators, drawn from their fitted attributes alone.
+"""Plots of fitted estimators, drawn from their fitted attributes alone.
 
-As in scikit-learn, a display keeps the arrays that it draws, ``from_estimator`` makes one
-and draws it, and ``plot`` draws it again.  matplotlib is imported when something is drawn.
+They follow the display API of scikit-learn: a display stores the arrays that it draws,
+``from_estimator`` creates a display from a fitted estimator and draws it, and ``plot`` draws
+it again.  matplotlib is imported only when something is drawn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all displays share: matplotlib when something is drawn, colours, fitted results."""
+"""Helpers shared by all displays: lazy import of matplotlib, styles, axes, fitted results."""
 
 from __future__ import annotations
 
@@ -11,23 +11,34 @@ from sklearn.exceptions import NotFittedError
 
 Ints = NDArray[np.intp]
 
-#: Okabe and Ito's colours, which colour-blind readers can tell apart; without the yellow,
-#: which is too light for lines on white.
+#: The Okabe-Ito palette, safe for colour-blind readers, without its yellow, which is too light
+#: for lines on a white background.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-#: Lines and markers go with the colours, for print in grey.
+#: Line styles and markers vary together with the colours, so that greyscale prints stay readable.
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-#: What the size of a network may be measured in: attribute of the path, name of the axis.
+#: Measures of the size of a network: name -> (attribute of the pruning path, axis label).
 SIZES = {
     "neurons": ("n_neurons", "hidden neurons"),
     "parameters": ("n_parameters", "parameters"),
-    "macs": ("n_macs", "multiply-adds a row"),
+    "macs": ("n_macs", "MACs per sample"),
 }
+
+LOSS_LABEL = "mean loss on pruning samples"
 
 
 def pyplot(caller: str) -> Any:
-    """matplotlib.pyplot, imported now.
+    """Import and return ``matplotlib.pyplot``.
+
+    Parameters
+    ----------
+    caller : str
+        Name of the calling method, for the error message.
+
+    Returns
+    -------
+    module
 
     Raises
     ------
@@ -38,25 +49,25 @@ def pyplot(caller: str) -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            f"{caller} draws with matplotlib, which is not installed: "
+            f"{caller} needs matplotlib, which is not installed: "
             'pip install "sklearn-mabprune[plot]"'
         ) from error
     return plt
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:
-    """Refuse a value that is not one of the choices."""
+    """Raise ValueError if the value of an option is not one of its choices."""
     if value not in tuple(choices):
         raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, choices))}.")
 
 
 def pruned(estimator: Any) -> Any:
-    """The fitted pruned estimator itself, or inside a pipeline or a search.
+    """The fitted pruned estimator, also of a pipeline that ends in one or a search over one.
 
     Raises
     ------
     NotFittedError
-        If there is no fitted pruning path.
+        If no fitted pruned estimator is found.
     """
     found = estimator
     while not hasattr(found, "pruning_path_"):
@@ -73,13 +84,14 @@ def pruned(estimator: Any) -> Any:
 
 
 def chosen_step(estimator: Any) -> int:
-    """Which step of its path an estimator delivers: every step has fewer neurons."""
-    left = sum(estimator.hidden_layer_sizes_)
-    return int(np.flatnonzero(estimator.pruning_path_.n_neurons == left)[0])
+    """Index of the step of the pruning path whose network is the fitted estimator's."""
+    # Every round removes neurons, so the number of neurons identifies the step.
+    n_neurons = sum(estimator.hidden_layer_sizes_)
+    return int(np.flatnonzero(estimator.pruning_path_.n_neurons == n_neurons)[0])
 
 
 def rounds_of_removal(removed: Sequence[Ints], n_neurons: int) -> Ints:
-    """The round in which each neuron went; 0 for those that did not."""
+    """Round in which each neuron was removed, (n_neurons,); 0 for neurons that were kept."""
     rounds = np.zeros(n_neurons, dtype=np.intp)
     for number, arms in enumerate(removed):
         rounds[arms] = number
@@ -94,20 +106,28 @@ def grid_of_axes(
     Parameters
     ----------
     ax : matplotlib Axes, array-like of Axes, or None
-        None makes a figure.  A single Axes is the space in which a grid is made; several
-        are used as they are, in reading order.
+        None creates a figure.  A single Axes is subdivided into the grid.  An array of Axes is
+        used as given, in row-major order.
     shape : tuple of int
-        Rows and columns.
+        Number of rows and columns of the grid.
     caller : str
-        For error messages.
+        Name of the calling method, for error messages.
     figsize : tuple of float
-        Of a new figure, in inches.
+        Size of a new figure, in inches.
     **options
         Passed to ``subplots``.
 
     Returns
     -------
-    Figure, ndarray of Axes of that shape
+    figure : Figure
+    axes : ndarray of Axes of the given shape
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If the number of axes does not match the shape, or a single Axes cannot be subdivided.
     """
     plt = pyplot(caller)
     if ax is None:
@@ -115,13 +135,19 @@ def grid_of_axes(
     if isinstance(ax, plt.Axes):
         if shape == (1, 1):
             return ax.figure, np.array([[ax]])
-        figure, place = ax.figure, ax.get_subplotspec()
-        if place is None:
-            raise ValueError(f"ax of {caller} has no place in a grid: pass {shape} axes instead.")
+        figure, spec = ax.figure, ax.get_subplotspec()
+        if spec is None:
+            raise ValueError(
+                f"ax of {caller} was not created by subplots, so it cannot be subdivided: pass an "
+                f"array of {shape[0]} x {shape[1]} axes instead."
+            )
         ratios = {k: options.pop(k) for k in ("width_ratios", "height_ratios") if k in options}
         ax.set_axis_off()
-        return figure, place.subgridspec(*shape, **ratios).subplots(squeeze=False, **options)
+        return figure, spec.subgridspec(*shape, **ratios).subplots(squeeze=False, **options)
     given = np.asarray(ax, dtype=object)
     if given.size != np.prod(shape):
-        raise ValueError(f"ax has {given.size} axes, {caller} needs {shape[0]} x {shape[1]}.")
+        raise ValueError(
+            f"ax has {given.size} axes, but {caller} needs {shape[0]} x {shape[1]}: pass as many, "
+            "a single Axes, or None."
+        )
     return given.flat[0].figure, given.reshape(shape)

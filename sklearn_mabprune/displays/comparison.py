@@ -1,4 +1,4 @@
-"""Paths of several estimators beside each other."""
+"""Pruning paths of several estimators in one plot."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from .base import (
     COLOURS,
     LINES,
+    LOSS_LABEL,
     MARKERS,
     SIZES,
     check_choice,
@@ -20,42 +21,46 @@ from .base import (
     pyplot,
 )
 
-# What pruning had cost by the end of a round, beside the sizes.
+# Measures of the cost of pruning, accumulated over rounds: name -> (attribute of the pruning
+# path, axis label).
 _COSTS = {
-    "pulls": ("n_pulls", "pulls"),
-    "evaluations": ("n_evaluations", "rows evaluated in pulls"),
-    "seconds": ("seconds", "seconds of pruning"),
+    "pulls": ("n_pulls", "cumulative pulls"),
+    "evaluations": ("n_evaluations", "cumulative (neuron, sample) pairs evaluated"),
+    "seconds": ("seconds", "cumulative pruning time (s)"),
 }
 
 
 class PolicyComparisonDisplay:
-    """Paths of several fitted estimators beside each other, with what each delivers.
+    """Pruning paths of several fitted estimators in one plot.
 
-    Use :meth:`from_estimators` to make one.
+    Create it with :meth:`from_estimators`.  A large marker is the score of the network that an
+    estimator delivers, after fine-tuning if there was any.
 
     Parameters
     ----------
     xs : list of array-like of shape (n_steps,)
-        For each estimator, sizes or costs after each round.
+        Sizes of the network, or cumulative costs, after each round; one array per estimator.
     responses : list of array-like of shape (n_steps,)
-        Scores or losses, before fine-tuning.
+        Scores or losses before fine-tuning; one array per estimator.
     chosen : list of int
-        The step that each delivers.
+        Index of the step whose network each estimator delivers.
     delivered : list of float or None
-        Score of what each delivers; None where the response is a loss.
+        Score of the network that each estimator delivers; None if the response is a loss.
     labels : list of str
-        Names of the estimators.
+        Names of the estimators, for the legend.
     x_name, response_name : str
-        For the axes.
+        Axis labels.
     shrinking : bool
-        Whether x falls along the path, as sizes do.
+        Whether x decreases along the path, as sizes do; the x-axis is then inverted.
 
     Attributes
     ----------
     ax_ : Axes
+        The Axes of the plot.
     figure_ : Figure
+        The figure that contains it.
     lines_ : list of Line2D
-        One an estimator.
+        One line per estimator.
 
     Examples
     --------
@@ -102,33 +107,36 @@ class PolicyComparisonDisplay:
         response: str = "score",
         ax: Any = None,
     ) -> PolicyComparisonDisplay:
-        """Draw the paths of fitted estimators.
+        """Draw the pruning paths of fitted estimators.
 
         Parameters
         ----------
         estimators : dict of str to estimator, or sequence of estimators
-            Fitted pruned estimators, pipelines that end in one, or searches over one.  Keys
-            are labels; without them estimators are called by their policies.
-        x : {"neurons", "parameters", "macs", "pulls", "evaluations", "seconds"}
-            A size of the network, or what pruning had cost by then: pulls, rows evaluated
-            in them, seconds.
+            Fitted pruned estimators, pipelines that end in one, or searches over one.  The
+            keys of a dict are the labels; in a sequence, the names of the policies are.
+        x : {"neurons", "parameters", "macs", "pulls", "evaluations", "seconds"}, \
+                default="neurons"
+            Size of the network (hidden neurons, parameters, MACs per sample), or cumulative
+            cost of pruning: pulls, (neuron, sample) pairs evaluated in pulls, seconds.
         response : {"score", "loss"}, default="score"
-            Validation score, or loss on the pruning rows; both before fine-tuning.
+            Validation score, or mean loss on the pruning samples; both before fine-tuning.
         ax : Axes, optional
-            None makes a figure.
+            Axes to draw into; None creates a figure.
 
         Returns
         -------
         PolicyComparisonDisplay
+            The display, drawn.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         NotFittedError
-            If there is an estimator without a pruning path.
+            If one of the estimators has no fitted pruning path.
         ValueError
-            If there is nothing to compare, or if scores are of different kinds.
+            If `estimators` is empty, if the estimators have different validation scores, or if
+            `x` or `response` is not one of its choices.
         """
         pyplot(f"{cls.__name__}.from_estimators")
         check_choice("x", x, (*SIZES, *_COSTS))
@@ -139,7 +147,10 @@ class PolicyComparisonDisplay:
             raise ValueError("estimators is empty: pass at least one fitted estimator.")
         scores = sorted({model.pruning_report_.score_name for model in models})
         if response == "score" and len(scores) > 1:
-            raise ValueError(f"The estimators' scores are of different kinds: {', '.join(scores)}.")
+            raise ValueError(
+                f"The estimators have different validation scores ({', '.join(scores)}), which "
+                "cannot share an axis. Pass estimators with the same score, or response='loss'."
+            )
         attribute, x_name = (SIZES | _COSTS)[x]
         xs = [getattr(model.pruning_path_, attribute) for model in models]
         display = cls(
@@ -151,27 +162,32 @@ class PolicyComparisonDisplay:
                 if response == "score"
                 else None
             ),
-            labels=list(estimators) if named else _policies(models),
-            x_name=x_name if x in _COSTS else f"{x_name} left",
-            response_name=f"validation {scores[0]}"
-            if response == "score"
-            else "loss on pruning rows",
+            labels=list(estimators) if named else _policy_names(models),
+            x_name=x_name,
+            response_name=f"validation {scores[0]}" if response == "score" else LOSS_LABEL,
             shrinking=x in SIZES,
         )
         return display.plot(ax)
 
     def plot(self, ax: Any = None) -> PolicyComparisonDisplay:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes, optional
-            None makes a figure.
+            Axes to draw into; None creates a figure.
 
         Returns
         -------
         PolicyComparisonDisplay
-            Itself.
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `ax` is an array of more than one Axes.
         """
         self.figure_, axes = grid_of_axes(ax, (1, 1), f"{type(self).__name__}.plot", (8.0, 4.5))
         self.ax_ = axes[0, 0]
@@ -205,15 +221,15 @@ class PolicyComparisonDisplay:
             self.ax_.invert_xaxis()
         ends = [float(x[-1]) for x in self.xs if not self.shrinking and x[-1] > 0]
         if ends and max(ends) > 5 * min(ends):
-            # What one policy spends is nothing beside what another one does.
+            # On a linear axis the cheap policies would all lie on the left edge.
             self.ax_.set_xscale("symlog", linthresh=10 ** np.floor(np.log10(min(ends) / 10)))
-        note = None if self.delivered is None else "large: delivered"
+        note = None if self.delivered is None else "large marker: delivered"
         self.ax_.legend(loc="best", fontsize="small", title=note, title_fontsize="small")
         return self
 
 
-def _policies(models: Sequence[Any]) -> list[str]:
-    """The models' policies; a number follows a name that is not the first of its kind."""
+def _policy_names(models: Sequence[Any]) -> list[str]:
+    """Class names of the models' policies, numbered where the same name occurs repeatedly."""
     names = [type(model.policy_).__name__ for model in models]
     return [
         name if names.count(name) == 1 else f"{name} ({names[: k + 1].count(name)})"

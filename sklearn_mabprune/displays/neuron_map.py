@@ -1,4 +1,4 @@
-"""What became of every neuron."""
+"""Round of removal, estimated loss increase and pulls of each hidden neuron."""
 
 from __future__ import annotations
 
@@ -21,46 +21,53 @@ from .base import (
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-# Bars reach so many standard errors from the estimate.
+# Half length of the error bars, in standard errors.
 _DEVIATIONS = 2.0
+
+_X_LABELS = {"removal": "neuron, in order of removal", "index": "neuron, in original order"}
 
 
 class NeuronMapDisplay:
-    """Every hidden neuron: kept or removed in which round, its pulls, its loss increase.
+    """Round of removal, estimated loss increase and pulls of each hidden neuron.
 
-    Use :meth:`from_estimator` to make one.  Each hidden layer has a row: on the left the
-    estimated loss increase from removing each neuron, on the right its pulls, if there were
-    any.  Where nothing was estimated (criteria), the round of each removal is drawn.
+    Create it with :meth:`from_estimator`.  There is one row of plots per hidden layer: on the
+    left the estimated loss increase from removing each neuron, on the right the pulls of each
+    neuron, if there were any.  For criteria, which estimate no loss increase, the left plot
+    shows the round of each removal instead.
 
-    The estimate of a removed neuron is that of the round that removed it, the estimate of a
-    kept one that of the last round before the delivered network; so they are about networks
-    of different sizes.  Bars are two standard errors long on either side: the spread of a
-    neuron's pulls over the root of their effective number, where a neuron with few pulls
-    takes part of its spread from the others, and older rounds count less.  They hold nearly
-    all of what blocks of rows differ by; they do not hold what is due to estimates that are
-    older than the network, or to policies that stop pulling a neuron when it looks bad.
-    Filled markers without a bar are neurons measured on all pruning rows: for those the value
-    is exact.  Hollow markers are estimates whose error is not known: from backward passes
-    alone (``control_variate``), without a pull in that round, or from the pulls of a round
-    that pulled no neuron twice.
+    The estimate of a removed neuron is from the round that removed it, the estimate of a kept
+    neuron from the last round before the estimator's network; estimates therefore refer to
+    networks of different sizes.  Error bars extend two standard errors to either side.  The
+    standard error is the standard deviation of the neuron's pulls divided by the square root
+    of their effective number; the variance of a neuron with few pulls is shrunk towards that
+    of the other neurons, and older rounds have lower weights.  The bars cover the sampling
+    error of blocks of samples; they do not cover the bias of estimates that are older than the
+    network, nor that of policies that stop pulling a neuron once its reward looks low.
+    Filled markers without a bar are neurons measured on all pruning samples, whose value is
+    exact.  Hollow markers are estimates with an unknown standard error: from backward passes
+    alone (``control_variate``), without a pull in that round, or from a round that pulled no
+    neuron twice.
 
     Parameters
     ----------
     removed_in : list of array-like of int, shape (n_neurons_of_layer,)
-        For each hidden layer, the round in which each neuron went, from 1; 0 for kept ones.
+        Round in which each neuron was removed, counted from 1; 0 for kept neurons.  One array
+        per hidden layer.
     ranking : list of array-like of int, shape (n_neurons_of_layer,)
-        1 for kept neurons, 2 for those removed last, and so on.
+        Rank of each neuron: 1 for kept neurons, 2 for those removed last, and so on.
     pulls : list of array-like of int, shape (n_neurons_of_layer,)
-        Pulls of each neuron until the delivered network.
+        Pulls of each neuron, summed over the rounds that led to the estimator's network.
     loss_increase : list of array-like of float, shape (n_neurons_of_layer,)
-        Estimated loss increase from removing each neuron; NaN where there is none.
+        Estimated loss increase from removing each neuron; NaN where there is no estimate.
     standard_error : list of array-like of float, shape (n_neurons_of_layer,)
-        Of these estimates: 0 where they are exact, NaN where it is not known.
+        Standard errors of these estimates: 0 for exact values, NaN where unknown.
 
     Attributes
     ----------
-    axes_ : ndarray of Axes, shape (n_layers, 2), or (n_layers, 1) for criteria
+    axes_ : ndarray of Axes, shape (n_layers, 2), or (n_layers, 1) without pulls
+        The axes of loss increases and pulls, one row per hidden layer.
     figure_ : Figure
+        The figure that contains them.
 
     Examples
     --------
@@ -101,20 +108,23 @@ class NeuronMapDisplay:
         estimator : object
             A fitted pruned estimator, a pipeline that ends in one, or a search over one.
         order : {"removal", "index"}, default="removal"
-            See :meth:`plot`.
+            Order of the neurons on the x-axis; see :meth:`plot`.
         ax : Axes or array-like of Axes, optional
-            See :meth:`plot`.
+            Axes to draw into; see :meth:`plot`.
 
         Returns
         -------
         NeuronMapDisplay
+            The display, drawn.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         NotFittedError
-            If there is no fitted pruning path.
+            If the estimator has no fitted pruning path.
+        ValueError
+            If `order` is not one of its choices, or `ax` does not fit.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         model = pruned(estimator)
@@ -143,24 +153,31 @@ class NeuronMapDisplay:
         return display.plot(ax, order=order)
 
     def plot(self, ax: Any = None, *, order: str = "removal") -> NeuronMapDisplay:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes or array-like of Axes, optional
-            None makes a figure.  A single Axes is divided; several are used as they are:
-            for each hidden layer one for the loss increase and one for the pulls, or one in
-            all where nothing was pulled.
+            None creates a figure.  A single Axes is subdivided.  An array is used as given: two
+            axes per hidden layer, for loss increases and pulls, or one without pulls.
         order : {"removal", "index"}, default="removal"
-            Neurons in the order in which they went, the kept ones last and among each other
-            by loss increase; or as they are numbered in the original network.
+            Order of the neurons on the x-axis.  "removal": in the order of their removal,
+            followed by the kept neurons in increasing order of loss increase.  "index": as
+            numbered in the original network.
 
         Returns
         -------
         NeuronMapDisplay
-            Itself.
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `order` is not one of its choices, or `ax` does not fit.
         """
-        check_choice("order", order, ("removal", "index"))
+        check_choice("order", order, tuple(_X_LABELS))
         caller = f"{type(self).__name__}.plot"
         plt = pyplot(caller)
         pulled = any(layer.any() for layer in self.pulls)
@@ -175,58 +192,62 @@ class NeuronMapDisplay:
         )
         scale = plt.matplotlib.cm.ScalarMappable(plt.Normalize(1, max(2, last)), colours)
         for number, axes in enumerate(self.axes_):
-            places = self._places(number, order)
-            self._draw_values(axes[0], number, places, scale, estimated)
+            positions = self._positions(number, order)
+            self._draw_values(axes[0], number, positions, scale, estimated)
             if pulled:
-                self._draw_pulls(axes[1], number, places, scale)
+                self._draw_pulls(axes[1], number, positions, scale)
                 axes[1].yaxis.set_major_locator(plt.MaxNLocator(integer=True))
             axes[0].set_ylabel(f"layer {number + 1}")
-            for one in axes:
-                one.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
-                _mark_kept(one, self.removed_in[number], order)
-        for one in self.axes_[-1]:
-            one.set_xlabel(f"neurons by {order}")
-        titles = [self._title() if estimated else "round", "pulls"]
-        for one, title in zip(self.axes_[0], titles, strict=False):
-            one.set_title(title, loc="left", fontsize="small")
+            for each in axes:
+                each.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+                _mark_kept(each, self.removed_in[number], order)
+        for each in self.axes_[-1]:
+            each.set_xlabel(_X_LABELS[order])
+        titles = [self._title() if estimated else "round of removal", "pulls"]
+        for each, title in zip(self.axes_[0], titles, strict=False):
+            each.set_title(title, loc="left", fontsize="small")
         if estimated:
-            self._stretch()
+            self._scale_loss_increases()
         if (pulled or estimated) and last:
             bar = self.figure_.colorbar(scale, ax=list(self.axes_.flat), label="removed in round")
             bar.locator = plt.MaxNLocator(integer=True, nbins=6)
             bar.update_ticks()
         return self
 
-    def _places(self, number: int, order: str) -> Ints:
-        """Place of each neuron of a layer on the axis, from 1."""
-        places = np.empty(len(self.ranking[number]), dtype=np.intp)
-        sequence = np.arange(len(places))
+    def _positions(self, number: int, order: str) -> Ints:
+        """Position of each neuron of a layer on the x-axis, counted from 1."""
+        positions = np.empty(len(self.ranking[number]), dtype=np.intp)
+        sequence = np.arange(len(positions))
         if order == "removal":
             sequence = np.lexsort((self.loss_increase[number], -self.ranking[number]))
-        places[sequence] = np.arange(1, len(places) + 1)
-        return places
+        positions[sequence] = np.arange(1, len(positions) + 1)
+        return positions
 
     def _title(self) -> str:
-        """Of the loss increases; says what hollow markers are, where there are any."""
-        guessed = any(
+        """Title of the loss increases, with a note on hollow markers if there are any."""
+        unknown = any(
             (np.isfinite(value) & np.isnan(error)).any()
             for value, error in zip(self.loss_increase, self.standard_error, strict=True)
         )
-        return "loss increase ± 2 SE" + guessed * " (hollow: estimate only)"
+        return "loss increase ± 2 SE" + unknown * " (hollow: SE unknown)"
 
-    def _draw_values(self, ax: Any, number: int, places: Ints, scale: Any, estimated: bool) -> None:
-        """Loss increases with bars; the rounds of removal where nothing was estimated."""
+    def _draw_values(
+        self, ax: Any, number: int, positions: Ints, scale: Any, estimated: bool
+    ) -> None:
+        """Draw loss increases with error bars, or rounds of removal if nothing was estimated."""
         rounds, error = self.removed_in[number], self.standard_error[number]
-        gone = rounds > 0
-        area = float(np.clip(3000.0 / len(places), 4.0, 36.0))
+        removed = rounds > 0
+        area = float(np.clip(3000.0 / len(positions), 4.0, 36.0))
         if not estimated:
-            ax.scatter(places[gone], rounds[gone], area, color=scale.to_rgba(rounds[gone]))
+            ax.scatter(
+                positions[removed], rounds[removed], area, color=scale.to_rgba(rounds[removed])
+            )
             return
         values = self.loss_increase[number]
         bars = _DEVIATIONS * np.nan_to_num(error)
         drawn = (bars > 0) & np.isfinite(values)
         ax.errorbar(
-            places[drawn],
+            positions[drawn],
             values[drawn],
             bars[drawn],
             fmt="none",
@@ -235,22 +256,22 @@ class NeuronMapDisplay:
         )
         ax.axhline(0.0, color="0.3", linewidth=0.8)
         edges = scale.to_rgba(rounds)
-        # Nothing was measured that an error could come from: not to be taken for exact.
+        # An unknown standard error must not look like that of an exact value.
         faces = np.where(np.isnan(error)[:, None], 1.0, edges)
         ax.scatter(
-            places[gone],
-            values[gone],
+            positions[removed],
+            values[removed],
             area,
-            color=faces[gone],
-            edgecolor=edges[gone],
+            color=faces[removed],
+            edgecolor=edges[removed],
             linewidth=area / 30,
             zorder=3,
         )
         kept = np.array(pyplot("").matplotlib.colors.to_rgba(COLOURS[1]))
-        hollow = np.isnan(error[~gone])
+        hollow = np.isnan(error[~removed])
         ax.scatter(
-            places[~gone],
-            values[~gone],
+            positions[~removed],
+            values[~removed],
             area,
             marker="D",
             color=np.where(hollow[:, None], 1.0, kept),
@@ -259,41 +280,43 @@ class NeuronMapDisplay:
             zorder=3,
         )
 
-    def _stretch(self) -> None:
-        """A scale on which safe neurons do not vanish beside important ones, with room around."""
+    def _scale_loss_increases(self) -> None:
+        """Set the limits of the y-axes, and a symlog scale if loss increases differ widely."""
         values = np.concatenate(self.loss_increase)
         bars = _DEVIATIONS * np.nan_to_num(np.concatenate(self.standard_error))
-        sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-        if len(sizes) and sizes.max() > 30 * np.median(sizes):
-            # A power of ten, so that no tick comes to lie between it and 0.
-            straight = 10.0 ** np.ceil(np.log10(np.median(sizes)))
+        magnitudes = np.abs(values[np.isfinite(values) & (values != 0)])
+        if len(magnitudes) and magnitudes.max() > 30 * np.median(magnitudes):
+            # A power of ten, so that no tick lies between it and 0.
+            threshold = 10.0 ** np.ceil(np.log10(np.median(magnitudes)))
             for ax in self.axes_[:, 0]:
-                ax.set_yscale("symlog", linthresh=straight, linscale=1.5)
-        # matplotlib's own margins know the middle of a marker only, and no stretched scale.
+                ax.set_yscale("symlog", linthresh=threshold, linscale=1.5)
+        # matplotlib's margins ignore the size of markers and the symlog scale.
         scale = self.axes_[0, 0].yaxis.get_transform()
         ends = scale.transform([min(0, np.nanmin(values - bars)), max(0, np.nanmax(values + bars))])
-        room = 0.08 * (np.ptp(ends) or 1.0)
-        limits = scale.inverted().transform([ends[0] - room, ends[1] + room])
+        margin = 0.08 * (np.ptp(ends) or 1.0)
+        limits = scale.inverted().transform([ends[0] - margin, ends[1] + margin])
         for ax in self.axes_[:, 0]:
             ax.set_ylim(limits)
 
-    def _draw_pulls(self, ax: Any, number: int, places: Ints, scale: Any) -> None:
-        gone = self.removed_in[number] > 0
+    def _draw_pulls(self, ax: Any, number: int, positions: Ints, scale: Any) -> None:
+        """Draw the pulls of a layer as bars in the colours of the rounds of removal."""
+        removed = self.removed_in[number] > 0
         colours = scale.to_rgba(self.removed_in[number])
-        colours[~gone] = pyplot("").matplotlib.colors.to_rgba(COLOURS[1])
-        ax.bar(places, self.pulls[number], width=0.9 if len(places) < 100 else 1.0, color=colours)
+        colours[~removed] = pyplot("").matplotlib.colors.to_rgba(COLOURS[1])
+        width = 0.9 if len(positions) < 100 else 1.0
+        ax.bar(positions, self.pulls[number], width=width, color=colours)
 
 
 def _mark_kept(ax: Any, removed_in: Ints, order: str) -> None:
-    """A line before the kept neurons, and a word above them."""
-    n, n_gone = len(removed_in), int((removed_in > 0).sum())
+    """Write the number of kept neurons above the plot; by removal, draw a line before them."""
+    n, n_removed = len(removed_in), int((removed_in > 0).sum())
     ax.set_xlim(0.5 - 0.01 * n, n + 0.5 + 0.01 * n)
-    if n_gone == n:
+    if n_removed == n:
         return
     if order == "removal":
-        ax.axvline(n_gone + 0.5, color="0.3", linestyle=":", linewidth=1)
+        ax.axvline(n_removed + 0.5, color="0.3", linestyle=":", linewidth=1)
     ax.annotate(
-        f"kept: {n - n_gone}",
+        f"kept: {n - n_removed}",
         (1.0, 1.0),
         xycoords="axes fraction",
         xytext=(0, 3),

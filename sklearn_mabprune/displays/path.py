@@ -1,4 +1,4 @@
-"""Score and loss of one path against size."""
+"""Score and loss along one pruning path, against the size of the network."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .base import COLOURS, SIZES, check_choice, chosen_step, grid_of_axes, pruned, pyplot
+from .base import (
+    COLOURS,
+    LOSS_LABEL,
+    SIZES,
+    check_choice,
+    chosen_step,
+    grid_of_axes,
+    pruned,
+    pyplot,
+)
 
 
 class PruningPathDisplay:
     """Score and loss along a pruning path, against the size of the network.
 
-    Use :meth:`from_estimator` to make one.
+    Create it with :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -22,20 +31,22 @@ class PruningPathDisplay:
     score : array-like of shape (n_steps,)
         Validation score before fine-tuning.
     loss : array-like of shape (n_steps,)
-        Mean loss on the pruning rows before fine-tuning.
+        Mean loss on the pruning samples before fine-tuning.
     score_fine_tuned : array-like of shape (n_steps,)
-        Validation score after fine-tuning; NaN where there was none.
+        Validation score after fine-tuning; NaN for steps that were not fine-tuned.
     chosen : int
-        The step that was delivered.
+        Index of the step whose network is the estimator's.
     delivered_score : float
-        Validation score of the delivered network.
+        Validation score of that network, after fine-tuning if there was any.
     size_name, score_name : str
-        What size and score are, for the axes.
+        Names of size and score, for the axis labels.
 
     Attributes
     ----------
     axes_ : ndarray of Axes, shape (n_responses,)
+        One Axes per response: score, loss.
     figure_ : Figure
+        The figure that contains them.
 
     Examples
     --------
@@ -75,29 +86,32 @@ class PruningPathDisplay:
     def from_estimator(
         cls, estimator: Any, *, x: str = "neurons", response: str = "both", ax: Any = None
     ) -> PruningPathDisplay:
-        """Draw the path of a fitted estimator.
+        """Draw the pruning path of a fitted estimator.
 
         Parameters
         ----------
         estimator : object
             A fitted pruned estimator, a pipeline that ends in one, or a search over one.
         x : {"neurons", "parameters", "macs"}, default="neurons"
-            Hidden neurons, trainable numbers, or multiply-adds a row.
+            Measure of the size: hidden neurons, parameters, or MACs per sample.
         response : {"both", "score", "loss"}, default="both"
-            What is drawn against the size.
+            What to draw against the size.
         ax : Axes or array-like of Axes, optional
-            See :meth:`plot`.
+            Axes to draw into; see :meth:`plot`.
 
         Returns
         -------
         PruningPathDisplay
+            The display, drawn.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         NotFittedError
-            If there is no fitted pruning path.
+            If the estimator has no fitted pruning path.
+        ValueError
+            If `x` or `response` is not one of its choices, or `ax` does not fit.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         check_choice("x", x, SIZES)
@@ -116,20 +130,27 @@ class PruningPathDisplay:
         return display.plot(ax, response=response)
 
     def plot(self, ax: Any = None, *, response: str = "both") -> PruningPathDisplay:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes or array-like of Axes, optional
-            None makes a figure.  For ``response="both"`` a single Axes is divided into
-            two; for one response it is used as it is.
+            None creates a figure.  With ``response="both"`` a single Axes is subdivided into
+            two; with one response it is used as given.
         response : {"both", "score", "loss"}, default="both"
-            What is drawn against the size.
+            What to draw against the size.
 
         Returns
         -------
         PruningPathDisplay
-            Itself.
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `response` is not one of its choices, or `ax` does not fit.
         """
         check_choice("response", response, ("both", "score", "loss"))
         names = ("score", "loss") if response == "both" else (response,)
@@ -141,15 +162,16 @@ class PruningPathDisplay:
             sharex=True,
         )
         self.axes_ = axes[:, 0]
-        for name, one in zip(names, self.axes_, strict=True):
-            self._draw(one, name)
+        for name, one_ax in zip(names, self.axes_, strict=True):
+            self._draw(one_ax, name)
         bottom = self.axes_[-1]
-        bottom.set_xlabel(f"{self.size_name} left")
+        bottom.set_xlabel(self.size_name)
         if not bottom.xaxis_inverted():
-            bottom.invert_xaxis()  # as pruning goes: from large to small
+            bottom.invert_xaxis()  # pruning runs from left to right, from large to small
         return self
 
     def _draw(self, ax: Any, name: str) -> None:
+        """Draw one response, "score" or "loss", into an Axes."""
         values = getattr(self, name)
         ax.axhline(values[0], color="0.45", linewidth=1, linestyle="--", label="unpruned")
         ax.axvline(self.size[self.chosen], color="0.45", linewidth=1, linestyle=":", label="chosen")
@@ -162,7 +184,7 @@ class PruningPathDisplay:
             label="pruned, not fine-tuned",
         )
         if name == "loss":
-            ax.set_ylabel("loss on pruning rows")
+            ax.set_ylabel(LOSS_LABEL)
             if 0 < 20 * values.min() < values.max():
                 ax.set_yscale("log")
             return

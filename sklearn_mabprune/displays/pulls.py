@@ -1,4 +1,4 @@
-"""Who was pulled when."""
+"""Heat map of the pulls of each neuron in each round."""
 
 from __future__ import annotations
 
@@ -12,27 +12,32 @@ from .base import COLOURS, chosen_step, grid_of_axes, pruned, pyplot, rounds_of_
 
 
 class PullsDisplay:
-    """Pulls of every neuron in every round.
+    """Heat map of the pulls of each neuron in each round.
 
-    Use :meth:`from_estimator` to make one.  A row is a neuron, in the order in which the
-    neurons of its layer went, a column is a round.  White: the neuron was gone.
+    Create it with :meth:`from_estimator`.  Each row of the heat map is a neuron, grouped by
+    hidden layer and sorted by the round of its removal; each column is a round.  White cells:
+    the neuron had been removed before.  A dotted line, "delivered", follows the last
+    round that led to the estimator's network, if the path goes on after it.
 
     Parameters
     ----------
     pulls : array-like of int, shape (n_rounds, n_neurons)
         Pulls of each neuron of the original network in each round.
     removed_in : array-like of int, shape (n_neurons,)
-        The round in which each neuron went, from 1; 0 for those that never went.
+        Round in which each neuron was removed, counted from 1; 0 for neurons that were kept.
     layer_sizes : sequence of int
-        Neurons of each hidden layer.
+        Number of neurons of each hidden layer of the original network.
     chosen : int
-        Rounds until the delivered network.
+        Number of rounds that led to the estimator's network.
 
     Attributes
     ----------
     ax_ : Axes
+        The Axes of the heat map.
     figure_ : Figure
+        The figure that contains it.
     image_ : AxesImage
+        The heat map.
 
     Examples
     --------
@@ -71,30 +76,32 @@ class PullsDisplay:
         estimator : object
             A fitted pruned estimator, a pipeline that ends in one, or a search over one.
         cumulative : bool, default=False
-            See :meth:`plot`.
+            Whether to draw cumulative pulls in place of the pulls of each round.
         ax : Axes, optional
-            None makes a figure.
+            Axes to draw into; None creates a figure.
 
         Returns
         -------
         PullsDisplay
+            The display, drawn.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         NotFittedError
-            If there is no fitted pruning path.
+            If the estimator has no fitted pruning path.
         ValueError
-            If nothing was pulled: a criterion makes no pulls, nor does a budget of 0.
+            If there were no pulls: criteria rank neurons without pulls, and with
+            ``pruning_budget=0`` there are no rounds.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         model = pruned(estimator)
         path = model.pruning_path_
         if not path.pulls_by_arm.any():
             raise ValueError(
-                f"Nothing was pulled: policy {type(model.policy_).__name__}, "
-                f"{len(path) - 1} rounds. NeuronMapDisplay shows who went when."
+                f"There are no pulls to draw (policy {type(model.policy_).__name__}, "
+                f"{len(path) - 1} rounds). NeuronMapDisplay shows when each neuron was removed."
             )
         display = cls(
             pulls=path.pulls_by_arm[1:],
@@ -105,19 +112,27 @@ class PullsDisplay:
         return display.plot(ax, cumulative=cumulative)
 
     def plot(self, ax: Any = None, *, cumulative: bool = False) -> PullsDisplay:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes, optional
-            None makes a figure.
+            Axes to draw into; None creates a figure.
         cumulative : bool, default=False
-            All pulls until the end of a round, in place of those of the round.
+            Whether to draw the cumulative pulls up to the end of each round in place of the
+            pulls of each round.
 
         Returns
         -------
         PullsDisplay
-            Itself.
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If `ax` is an array of more than one Axes.
         """
         caller = f"{type(self).__name__}.plot"
         plt = pyplot(caller)
@@ -128,8 +143,8 @@ class PullsDisplay:
         layers = np.repeat(np.arange(len(self.layer_sizes)), self.layer_sizes)
         rows = np.lexsort((last, layers))
         values = np.cumsum(self.pulls, axis=0, dtype=np.intp) if cumulative else self.pulls
-        gone = np.arange(1, n_rounds + 1)[:, None] > last
-        shown = np.ma.masked_array(values, gone).T[rows]
+        removed = np.arange(1, n_rounds + 1)[:, None] > last
+        shown = np.ma.masked_array(values, removed).T[rows]
         self.image_ = self.ax_.imshow(
             shown,
             aspect="auto",
@@ -142,15 +157,26 @@ class PullsDisplay:
             self.ax_.axhline(end, color=COLOURS[1], linewidth=1.5)
         if self.chosen < n_rounds:
             self.ax_.axvline(self.chosen + 0.5, color=COLOURS[1], linestyle=":", linewidth=1.5)
+            self.ax_.annotate(
+                "delivered",
+                (self.chosen + 0.5, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize="small",
+                color=COLOURS[1],
+            )
         self.ax_.set_yticks(
             ends - np.asarray(self.layer_sizes) / 2,
-            [f"layer {k + 1}\n({size})" for k, size in enumerate(self.layer_sizes)],
+            [f"layer {k + 1} ({size})" for k, size in enumerate(self.layer_sizes)],
         )
         self.ax_.tick_params(axis="y", length=0)
         self.ax_.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
-        self.ax_.set(xlabel="round", ylabel="neurons, those removed first on top")
+        self.ax_.set(xlabel="round", ylabel="hidden neurons, first removed on top")
         bar = self.figure_.colorbar(
-            self.image_, ax=self.ax_, label="pulls so far" if cumulative else "pulls in the round"
+            self.image_, ax=self.ax_, label="cumulative pulls" if cumulative else "pulls per round"
         )
         bar.locator = plt.MaxNLocator(integer=True)
         bar.update_ticks()
