@@ -1,15 +1,15 @@
-"""Warnings and errors of the package's own."""
+"""Warnings and errors that the package defines."""
 
 from __future__ import annotations
 
 
 class PruningWarning(UserWarning):
-    """Pruning went on, but not quite as asked: the message says what and why."""
+    """A fit deviates from what was requested; the message says how, why and what to do."""
 
 
 class UnsupportedModuleError(ValueError):
-    """The network cannot be pruned, or cannot be exported as asked; the message names the layer."""
+    """The network cannot be pruned or exported; the message names the layer."""
 
 
 class ModelFileError(ValueError):
-    """A file is not a saved estimator that can be loaded; the message says why and what to do."""
+    """A file cannot be loaded as an estimator; the message says why and what to do."""

@@ -1,1 +1,1 @@
-"""Fitted estimators as plain torch, scikit-learn, ONNX and files."""
+"""Export of fitted estimators to torch, scikit-learn, ONNX and safetensors files."""

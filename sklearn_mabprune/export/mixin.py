@@ -1,4 +1,4 @@
-"""Take a pruned network away: as plain torch, as scikit-learn's MLP, as ONNX, as a safe file."""
+"""Export methods of the estimators: torch, scikit-learn MLP, ONNX, safetensors file."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from .torch_layers import plain_layers
 
 
 class Exports:
-    """What both estimators give away once they are fitted."""
+    """Export methods that all estimators share; they need a fitted estimator."""
 
     def to_torch(self) -> nn.Sequential:
-        """The pruned network as a plain torch module, which needs neither this library nor skorch.
+        """Export the pruned network as a plain torch module.
+
+        The module needs neither this package nor skorch.
 
         Returns
         -------
         nn.Sequential
-            On the CPU, in evaluation mode, with weights of its own; without Dropout.  Reads
-            rows of shape (n_rows, n_features) in the precision of the network, and returns
-            what ``predict_proba`` returns for a classifier (its last layer is a Softmax, or a
-            Sigmoid for several labels a row: ``module[:-1]`` gives logits, to train on with
-            CrossEntropyLoss or BCEWithLogitsLoss), and values in
-            original units, (n_rows, n_outputs), for a regressor.
+            On the CPU, in evaluation mode, with a copy of the weights and without Dropout.
+            Its input has shape (n_samples, n_features) and the precision of the network.  For a
+            classifier its output is that of ``predict_proba``: the last layer is a Softmax, or
+            a Sigmoid for multilabel targets, and ``module[:-1]`` returns logits, for further
+            training with CrossEntropyLoss or BCEWithLogitsLoss.  For a regressor its output has
+            shape (n_samples, n_outputs), in the units of y.
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
         UnsupportedModuleError
-            If the net turns outputs into probabilities by a function of your own.
+            If the net's ``predict_nonlinearity`` is a custom function.
 
         Examples
         --------
@@ -52,24 +56,27 @@ class Exports:
         return nn.Sequential(*plain_layers(self)).eval()
 
     def to_sklearn(self) -> MLPClassifier | MLPRegressor:
-        """The pruned network as a fitted MLP of scikit-learn.
+        """Export the pruned network as a fitted MLP of scikit-learn.
 
-        BatchNorm is folded into the weights, and for two classes the difference of the two
-        outputs becomes scikit-learn's single one.
+        BatchNorm is folded into the weights.  With two classes, the single output of
+        scikit-learn's MLP is the difference of the network's two logits.
 
         Returns
         -------
         MLPClassifier or MLPRegressor
-            Fitted: predicts, pickles, and goes on training with ``partial_fit``.  Weights
-            have the precision of the network; those of a regressor's last layer are always
-            float64, since they contain the targets' units.  A target of shape (n_samples, 1)
-            is predicted flat, as scikit-learn does.
+            Fitted: it predicts, can be pickled, and can be trained further with
+            ``partial_fit``.  Weights have the precision of the network, except for the last
+            layer of a regressor, which is float64 because it contains the scaling of the
+            targets.  For y of shape (n_samples, 1) predictions have shape (n_samples,), as in
+            scikit-learn.
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
         UnsupportedModuleError
-            If scikit-learn's MLP cannot be this network: an activation other than ReLU,
-            Tanh, Sigmoid or Identity, or different ones in different layers.
+            If scikit-learn's MLP cannot represent the network: an activation other than ReLU,
+            Tanh, Sigmoid or Identity, or different activations in different hidden layers.
 
         Examples
         --------
@@ -86,32 +93,34 @@ class Exports:
         return sklearn_mlp(self)
 
     def to_onnx(self: Any, path: Any = None) -> Any:
-        """The pruned network in the ONNX format, for onnxruntime and others.
+        """Export the pruned network to ONNX, for onnxruntime and other runtimes.
 
-        Needs the package onnx: ``pip install "sklearn-mabprune[onnx]"``.  For a pipeline see
+        Needs the package onnx: ``pip install "sklearn-mabprune[onnx]"``.  For a pipeline use
         :func:`pipeline_to_onnx`.
 
         Parameters
         ----------
         path : str or path-like, optional
-            File to write.
+            File to write the model to.
 
         Returns
         -------
         onnx.ModelProto
-            Its input "X" has shape (n_rows, n_features) and the precision of the network.  Its
-            outputs are called as skl2onnx calls them: a classifier has "label", of shape
-            (n_rows,), integers (int64) or strings, and "probabilities", of shape
-            (n_rows, n_classes); with several labels a row "label" is 0 or 1 for each, of shape
-            (n_rows, n_classes).  A regressor has "variable", of shape (n_rows, n_outputs), in
-            original units.
+            Its input "X" has shape (n_samples, n_features) and the precision of the network.
+            The names of the outputs are those of skl2onnx.  A classifier has "label", int64 or
+            string, of shape (n_samples,), and "probabilities", of shape (n_samples, n_classes);
+            for multilabel targets "label" is an indicator matrix of shape
+            (n_samples, n_classes).  A regressor has "variable", of shape
+            (n_samples, n_outputs), in the units of y.
 
         Raises
         ------
         ImportError
             If onnx is not installed.
+        NotFittedError
+            If the estimator is not fitted.
         UnsupportedModuleError
-            If the net turns outputs into probabilities by a function of your own.
+            If the net's ``predict_nonlinearity`` is a custom function.
         ValueError
             If class labels are neither numbers nor strings.
 
@@ -124,7 +133,7 @@ class Exports:
         >>> [output.name for output in model.to_onnx().graph.output]
         ['label', 'probabilities']
         """
-        # Before anything of `self` is read: it checks that there is a fit.
+        # First, because it raises NotFittedError before fitted attributes are read.
         layers = plain_layers(self)
         model = onnx_model(
             layers,
@@ -138,9 +147,9 @@ class Exports:
         return model
 
     def save(self, path: Any, *, networks: bool = True) -> None:
-        """Write the fitted estimator into one file that contains data only, no code.
+        """Save the fitted estimator to a safetensors file, which contains data and no code.
 
-        :func:`load` reads it.  The format is safetensors; needs the package of that name:
+        :func:`load` reads it.  Needs the package safetensors:
         ``pip install "sklearn-mabprune[safetensors]"``.
 
         Parameters
@@ -148,29 +157,32 @@ class Exports:
         path : str or path-like
             File to write.
         networks : bool, default=True
-            Also write the networks of ``pruning_path_``.  Without them the file is smaller,
-            and the loaded estimator is as one fitted with ``keep_path=False``.
+            Whether to save the networks of ``pruning_path_`` too.  Without them the file is
+            smaller, and the loaded estimator is like one fitted with ``keep_path=False``.
 
         Raises
         ------
         ImportError
             If safetensors is not installed.
+        NotFittedError
+            If the estimator is not fitted.
         TypeError
-            If the estimator is of a class of your own, or one with folds (its
-            ``best_estimator_`` can be saved), or its labels are neither numbers nor strings.
+            If the class of the estimator is a subclass, or a cross-validated one (save its
+            ``best_estimator_``), or if class labels are neither numbers nor strings.
         ValueError
             If a weight is not finite.
 
         Warns
         -----
         UserWarning
-            If a parameter is an object that data cannot describe, such as a net with a module
-            of your own: :func:`load` will ask for it.
+            If a parameter cannot be represented as data, such as a net with a custom module:
+            it must then be passed to :func:`load`.
 
         Notes
         -----
-        Everything is kept but the parameter ``memory``, which belongs to the machine, and what
-        ``policy_`` had counted; so ``at_budget`` with data walks the path anew.
+        Everything is saved except the parameter ``memory``, which names a folder of this
+        machine, and the statistics of ``policy_``; ``at_budget`` with data therefore recomputes
+        the path from its first round.
 
         Examples
         --------

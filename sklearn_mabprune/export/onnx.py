@@ -1,8 +1,8 @@
-"""A network as an ONNX graph, layer by layer, without tracing it.
+"""Conversion of a network to an ONNX graph, layer by layer, without tracing.
 
-The graph of a chain is a list of nodes, so it is written down directly: this needs onnx
-alone and takes milliseconds.  The same functions write into a pipeline that skl2onnx
-converts; see :mod:`sklearn_mabprune.pipelines.onnx`.
+The layers are applied one after the other, so their nodes can be written directly: this needs
+only the package onnx and takes milliseconds.  The same functions write into pipelines that
+skl2onnx converts; see :mod:`sklearn_mabprune.pipelines.onnx`.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from torch import Tensor, nn
 from ..utils.optional import require
 from .torch_layers import n_outputs, precision
 
-#: Operators of 2022: every runtime of today knows them.
+#: Operator set of 2022, which all current runtimes support.
 OPSET, _IR_VERSION = 17, 8
 
-#: onnxruntime computes these in float32 only.
+#: Operators that onnxruntime implements in float32 only.
 _FLOAT32_ONLY = {
     "Celu", "Elu", "Erf", "HardSigmoid", "HardSwish", "LeakyRelu", "PRelu", "Selu", "Softplus",
     "Softsign",
 }  # fmt: skip
 
-#: Numbers of types in onnx.TensorProto, by dtype; strings are objects.
+#: Codes of data types in onnx.TensorProto, by name of the NumPy dtype; strings are objects.
 TYPES = {"float32": 1, "int64": 7, "object": 8, "float64": 11}
 
 
 class Graph(Protocol):
-    """Where nodes and constants go."""
+    """An ONNX graph under construction: a receiver of nodes and constants."""
 
     def add_node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
         """Add a node with one output."""
@@ -40,11 +40,11 @@ class Graph(Protocol):
         """Add a constant."""
 
     def new_name(self, base: str) -> str:
-        """A name that nothing has yet."""
+        """A unique name that starts with `base`."""
 
 
 class ContainerGraph:
-    """Where skl2onnx collects nodes, seen as a :class:`Graph`."""
+    """The scope and container of a conversion by skl2onnx as a :class:`Graph`."""
 
     def __init__(self, scope: Any, container: Any):
         self.scope, self.container = scope, container
@@ -58,29 +58,30 @@ class ContainerGraph:
         """Add a constant."""
         values = value.ravel().tolist()
         if value.dtype == object:
-            values = [text.encode() for text in values]
+            values = [string.encode() for string in values]
         self.container.add_initializer(name, TYPES[value.dtype.name], value.shape, values)
 
     def new_name(self, base: str) -> str:
-        """A name that nothing has yet."""
+        """A unique name that starts with `base`."""
         return str(self.scope.get_unique_variable_name(base))
 
 
 class Writer:
-    """Writes layers into a graph.
+    """Writes layers as nodes and constants into a graph.
 
     Parameters
     ----------
     graph : Graph
+        Receiver of nodes and constants.
     dtype : {"float32", "float64"}
-        What the network computes in.
+        Precision of the network.
     """
 
     def __init__(self, graph: Graph, dtype: str):
         self.graph, self.dtype = graph, dtype
 
     def node(self, operator: str, *inputs: str, to: str | None = None, **attributes: Any) -> str:
-        """Add a node; the name of its output, which is `to` or a new one."""
+        """Add a node and return the name of its output: `to`, or a new name."""
         if self.dtype == "float64" and operator in _FLOAT32_ONLY:
             narrow = [self.cast(name, "float32") for name in inputs]
             wide = self._add(operator, narrow, None, attributes)
@@ -88,7 +89,7 @@ class Writer:
         return self._add(operator, list(inputs), to, attributes)
 
     def cast(self, x: str, dtype: str, to: str | None = None) -> str:
-        """Change the type; the name of the result."""
+        """Add a node that converts `x` to a dtype, and return the name of its output."""
         return self._add("Cast", [x], to, {"to": TYPES[dtype]})
 
     def _add(
@@ -99,7 +100,7 @@ class Writer:
         return output
 
     def constant(self, value: Any) -> str:
-        """Add a constant in the network's precision; its name."""
+        """Add a constant in the precision of the network, and return its name."""
         name = self.graph.new_name("constant")
         if isinstance(value, Tensor):
             value = value.detach().numpy()
@@ -107,21 +108,22 @@ class Writer:
         return name
 
     def integers(self, values: Any) -> str:
-        """Add a constant of whole numbers; its name."""
+        """Add a constant of integers (int64), and return its name."""
         name = self.graph.new_name("integers")
         self.graph.add_constant(name, np.asarray(values, dtype=np.int64))
         return name
 
     def layers(self, layers: list[nn.Module], x: str) -> str:
-        """Pass rows through layers; the outputs' name."""
+        """Add the nodes of layers applied to `x`, and return the name of their output."""
         for layer in layers:
             x = LAYERS[type(layer)](self, x, layer)
         return x
 
     def labels(self, probabilities: str, classes: NDArray[Any] | None, to: str) -> None:
-        """The label of the largest probability, (n_rows,).
+        """Add the nodes from probabilities to labels, with the output `to`.
 
-        Without classes those above one half, as 0 and 1, (n_rows, n_classes).
+        The label is the most probable class, (n_samples,).  With ``classes=None`` (multilabel)
+        it is an indicator matrix of probabilities above 0.5, (n_samples, n_classes).
         """
         if classes is None:
             above = self.node("Greater", probabilities, self.constant(0.5))
@@ -137,24 +139,32 @@ def onnx_model(
     layers: list[nn.Module],
     n_features: int,
     classes: NDArray[Any] | None,
-    several: bool = False,
+    multilabel: bool = False,
 ) -> Any:
-    """A network as an ONNX model of its own.
+    """The ONNX model of a network.
 
     Parameters
     ----------
     layers : list of nn.Module
-        From rows to predictions, on the CPU.
+        Layers from features to predictions, on the CPU.
     n_features : int
+        Number of features.
     classes : ndarray of shape (n_classes,) or None
-        Labels of a classifier.
-    several : bool
-        Whether a row may have several of them.
+        Class labels of a classifier; None for a regressor.
+    multilabel : bool
+        Whether the targets of the classifier are multilabel.
 
     Returns
     -------
     onnx.ModelProto
-        See :meth:`Exports.to_onnx`.
+        Model with the inputs and outputs that :meth:`Exports.to_onnx` describes.
+
+    Raises
+    ------
+    ImportError
+        If onnx is not installed.
+    ValueError
+        If class labels are neither numbers nor strings.
     """
     onnx = require("onnx", "onnx")
     helper = onnx.helper
@@ -162,15 +172,15 @@ def onnx_model(
     kind, width = TYPES[dtype], n_outputs(layers)
     graph = _ModelGraph(onnx)
     writer = Writer(graph, dtype)
-    found = writer.layers(layers, "X")
+    output = writer.layers(layers, "X")
     if classes is None:
-        writer.node("Identity", found, to="variable")
+        writer.node("Identity", output, to="variable")
         outputs = [helper.make_tensor_value_info("variable", kind, [None, width])]
     else:
         labels = onnx_labels(classes)
-        writer.node("Identity", found, to="probabilities")
-        writer.labels("probabilities", None if several else labels, "label")
-        shape = [None, width] if several else [None]
+        writer.node("Identity", output, to="probabilities")
+        writer.labels("probabilities", None if multilabel else labels, "label")
+        shape = [None, width] if multilabel else [None]
         outputs = [
             helper.make_tensor_value_info("label", TYPES[labels.dtype.name], shape),
             helper.make_tensor_value_info("probabilities", kind, [None, width]),
@@ -185,26 +195,26 @@ def onnx_model(
 
 
 def onnx_labels(classes: NDArray[Any]) -> NDArray[Any]:
-    """Class labels as ONNX has them: int64 or strings.
+    """Class labels in a data type of ONNX: int64, or strings as objects.
 
     Raises
     ------
     ValueError
-        If they are neither numbers nor strings.
+        If class labels are neither numbers nor strings.
     """
     if classes.dtype.kind in "iufb":
-        # Labels that are floats are whole numbers: scikit-learn admits no others.
+        # Class labels of a float dtype are integers: scikit-learn refuses others.
         return classes.astype(np.int64)
     if all(isinstance(label, str) for label in classes.tolist()):
         return classes.astype(object)
     raise ValueError(
-        "ONNX has labels that are numbers or strings; the classes are "
-        f"{classes[:5].tolist()}. Fit with labels of one of these kinds."
+        "Class labels must be numbers or strings to be exported to ONNX, got "
+        f"{classes[:5].tolist()}. Encode them, for example with LabelEncoder, and fit again."
     )
 
 
 class _ModelGraph:
-    """A graph that :mod:`onnx` will make a model of."""
+    """The nodes and constants of an ONNX model of its own, as a :class:`Graph`."""
 
     def __init__(self, onnx: Any):
         self._onnx = onnx
@@ -213,14 +223,17 @@ class _ModelGraph:
         self._count = 0
 
     def add_node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        """Add a node with one output."""
         self.nodes.append(
             self._onnx.helper.make_node(operator, inputs, [output], name=output, **attributes)
         )
 
     def add_constant(self, name: str, value: NDArray[Any]) -> None:
+        """Add a constant."""
         self.constants.append(self._onnx.numpy_helper.from_array(value, name))
 
     def new_name(self, base: str) -> str:
+        """A unique name that starts with `base`."""
         self._count += 1
         return f"{base}_{self._count}"
 
@@ -247,19 +260,21 @@ def _prelu(to: Writer, x: str, layer: Any) -> str:
     return to.node("PRelu", x, to.constant(layer.weight))
 
 
-def _one(operator: str, **attributes: str) -> Callable[[Writer, str, Any], str]:
-    """One operator, with its attributes taken from these of the layer."""
+def _single_node(operator: str, **attributes: str) -> Callable[[Writer, str, Any], str]:
+    """Writer of a layer as one node; `attributes` maps attributes of the node to the layer's."""
 
     def write(to: Writer, x: str, layer: Any) -> str:
-        own: dict[str, Any] = {
-            theirs: float(getattr(layer, ours)) for theirs, ours in attributes.items()
+        values: dict[str, Any] = {
+            name: float(getattr(layer, attribute)) for name, attribute in attributes.items()
         }
-        return to.node(operator, x, **own)
+        return to.node(operator, x, **values)
 
     return write
 
 
 def _clipped(low: str | float, high: str | float) -> Callable[[Writer, str, Any], str]:
+    """Writer of a layer that clips to bounds: numbers, or names of attributes of the layer."""
+
     def write(to: Writer, x: str, layer: Any) -> str:
         bounds = [getattr(layer, b) if isinstance(b, str) else b for b in (low, high)]
         return to.node("Clip", x, *map(to.constant, bounds))
@@ -318,31 +333,32 @@ def _threshold(to: Writer, x: str, layer: Any) -> str:
     return to.node("Where", above, x, to.constant(layer.value))
 
 
-#: How each kind of layer is written; those that do nothing in a trained network never come.
+#: Writer of each kind of layer.  Layers that are the identity in evaluation mode, such as
+#: Dropout, are removed before.
 LAYERS: dict[type[nn.Module], Callable[[Writer, str, Any], str]] = {
     nn.Linear: _linear,
     nn.BatchNorm1d: _batch_norm,
-    nn.ReLU: _one("Relu"),
+    nn.ReLU: _single_node("Relu"),
     nn.ReLU6: _clipped(0.0, 6.0),
-    nn.LeakyReLU: _one("LeakyRelu", alpha="negative_slope"),
+    nn.LeakyReLU: _single_node("LeakyRelu", alpha="negative_slope"),
     nn.PReLU: _prelu,
-    nn.ELU: _one("Elu", alpha="alpha"),
-    nn.SELU: _one("Selu"),
-    nn.CELU: _one("Celu", alpha="alpha"),
+    nn.ELU: _single_node("Elu", alpha="alpha"),
+    nn.SELU: _single_node("Selu"),
+    nn.CELU: _single_node("Celu", alpha="alpha"),
     nn.GELU: _gelu,
     nn.SiLU: _silu,
     nn.Mish: _mish,
-    nn.Tanh: _one("Tanh"),
-    nn.Sigmoid: _one("Sigmoid"),
+    nn.Tanh: _single_node("Tanh"),
+    nn.Sigmoid: _single_node("Sigmoid"),
     nn.LogSigmoid: _log_sigmoid,
     nn.Softplus: _softplus,
-    nn.Softsign: _one("Softsign"),
+    nn.Softsign: _single_node("Softsign"),
     nn.Tanhshrink: _tanhshrink,
     nn.Softshrink: _softshrink,
-    nn.Hardshrink: _one("Shrink", lambd="lambd"),
+    nn.Hardshrink: _single_node("Shrink", lambd="lambd"),
     nn.Hardtanh: _clipped("min_val", "max_val"),
     nn.Hardsigmoid: _hard_sigmoid,
-    nn.Hardswish: _one("HardSwish"),
+    nn.Hardswish: _single_node("HardSwish"),
     nn.Threshold: _threshold,
     nn.Softmax: _softmax,
     nn.LogSoftmax: _softmax,

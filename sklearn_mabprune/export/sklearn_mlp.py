@@ -1,4 +1,4 @@
-"""A pruned network as a fitted MLPClassifier or MLPRegressor of scikit-learn."""
+"""Conversion of a pruned network to a fitted MLPClassifier or MLPRegressor of scikit-learn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .torch_layers import module_layers, nonlinearity, precision
 
 Array = NDArray[Any]
 
-#: What scikit-learn calls the activations that its MLP knows; none at all is "identity".
+#: scikit-learn's names of the activations that its MLP supports; no activation is "identity".
 _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.Tanh: "tanh",
@@ -30,7 +30,7 @@ _OUTPUTS = (nn.Softmax, nn.LogSoftmax)
 
 @dataclass
 class _Stage:
-    """A Linear as scikit-learn has it, (n_inputs, n_outputs), and the activation behind it."""
+    """A Linear layer with the activation after it; the weight has shape (n_inputs, n_outputs)."""
 
     weight: Array
     bias: Array
@@ -38,35 +38,35 @@ class _Stage:
 
 
 def sklearn_mlp(estimator: Any) -> MLPClassifier | MLPRegressor:
-    """The pruned network of a fitted estimator, as scikit-learn's MLP; see ``to_sklearn``."""
+    """The pruned network of a fitted estimator as an MLP of scikit-learn; see ``to_sklearn``."""
     layers = module_layers(estimator)
     net = estimator.estimator_
     n_inner = next((k for k, la in enumerate(layers) if isinstance(la, _OUTPUTS)), len(layers))
     stages = _folded(layers[:n_inner])
-    several = getattr(estimator, "multilabel_", False)
-    behind = [*layers[n_inner:], *nonlinearity(net)]
+    multilabel = getattr(estimator, "multilabel_", False)
+    outputs = [*layers[n_inner:], *nonlinearity(net)]
     last = stages[-1]
-    if several and last.activation == "logistic":
-        last.activation, behind = "identity", [nn.Sigmoid(), *behind]
+    if multilabel and last.activation == "logistic":
+        last.activation, outputs = "identity", [nn.Sigmoid(), *outputs]
     activation = _shared_activation(stages)
     dtypes = [precision(layers)] * len(stages)
     if is_classifier(estimator):
-        _check_probabilities(behind, nn.Sigmoid if several else nn.Softmax)
-        if len(last.bias) == 2 and not several:
-            # One logistic output says what two of a softmax say.
+        _check_probabilities(outputs, nn.Sigmoid if multilabel else nn.Softmax)
+        if len(last.bias) == 2 and not multilabel:
+            # The softmax of two logits is the logistic function of their difference.
             last.weight = last.weight[:, 1:] - last.weight[:, :1]
             last.bias = last.bias[1:] - last.bias[:1]
         mlp = MLPClassifier(activation=activation)
         mlp.classes_ = estimator.classes_.copy()
-        labels = np.eye(len(mlp.classes_), dtype=int) if several else mlp.classes_
+        labels = np.eye(len(mlp.classes_), dtype=int) if multilabel else mlp.classes_
         mlp._label_binarizer = LabelBinarizer().fit(labels)
-        mlp.out_activation_ = "logistic" if several or len(last.bias) == 1 else "softmax"
+        mlp.out_activation_ = "logistic" if multilabel or len(last.bias) == 1 else "softmax"
     else:
-        _check_nothing_behind(behind)
+        _check_no_output_layer(outputs)
         if hasattr(net, "target_scale_"):
             last.weight = last.weight * net.target_scale_
             last.bias = last.bias * net.target_scale_ + net.target_mean_
-        # Targets come in any units: a mean of 1e6 and a spread of 1 do not fit into float32.
+        # Targets with a mean of 1e6 and a standard deviation of 1, for example, need float64.
         dtypes[-1] = "float64"
         mlp = MLPRegressor(activation=activation)
         mlp.out_activation_ = "identity"
@@ -78,7 +78,7 @@ def sklearn_mlp(estimator: Any) -> MLPClassifier | MLPRegressor:
     mlp.n_features_in_ = estimator.n_features_in_
     if hasattr(estimator, "feature_names_in_"):
         mlp.feature_names_in_ = estimator.feature_names_in_.copy()
-    # What partial_fit goes on from: scikit-learn's own solver has not taken a step yet.
+    # State of the solver for partial_fit: scikit-learn's solver has not taken a step yet.
     mlp.n_iter_ = mlp.t_ = mlp._no_improvement_count = 0
     mlp.loss_, mlp.best_loss_, mlp.loss_curve_ = np.nan, np.inf, []
     mlp.validation_scores_ = mlp.best_validation_score_ = None
@@ -86,13 +86,13 @@ def sklearn_mlp(estimator: Any) -> MLPClassifier | MLPRegressor:
 
 
 def _folded(layers: list[nn.Module]) -> list[_Stage]:
-    """Linear layers in float64, with BatchNorm in their weights.
+    """Linear layers in float64, with BatchNorm folded into their weights.
 
-    BatchNorm right behind a Linear goes into that one; behind an activation, or in front of
-    all, into the next one.
+    BatchNorm directly after a Linear is folded into that layer; after an activation, or before
+    the first Linear, into the next one.
     """
     stages: list[_Stage] = []
-    # The next Linear is to read slope * x + shift.
+    # The next Linear is applied to slope * x + shift.
     slope, shift = np.ones(1), np.zeros(1)
     for layer in layers:
         kind = kind_of(layer)
@@ -114,10 +114,12 @@ def _folded(layers: list[nn.Module]) -> list[_Stage]:
         elif stages and type(layer) in _ACTIVATIONS and stages[-1].activation == "identity":
             stages[-1].activation = _ACTIVATIONS[type(layer)]
         else:
-            where = f"behind Linear layer {len(stages)}" if stages else "before the first Linear"
+            where = (
+                f"after Linear layer {len(stages)}" if stages else "before the first Linear layer"
+            )
             raise _refused(
-                f"{layer} {where}. It has ReLU, Tanh, Sigmoid or nothing behind each hidden "
-                "layer, and the same behind all"
+                f"{layer} {where}; it supports ReLU, Tanh, Sigmoid or no activation, the same "
+                "after all hidden layers"
             )
     return stages
 
@@ -127,32 +129,41 @@ def _float64(tensor: Tensor) -> Array:
 
 
 def _shared_activation(stages: list[_Stage]) -> str:
-    """The activation of all hidden layers; the last Linear has none."""
+    """scikit-learn's name of the activation of all hidden layers.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If hidden layers have different activations, or the last Linear layer has one.
+    """
     *hidden, output = [stage.activation for stage in stages]
     if len(set(hidden)) > 1:
         raise _refused(f"hidden layers with different activations: {', '.join(hidden)}")
     if output != "identity":
-        raise _refused(f"{output} behind the last Linear")
+        raise _refused(f"the activation {output} after the last Linear layer")
     return hidden[0]
 
 
 def _check_probabilities(outputs: list[nn.Module], wanted: type[nn.Module]) -> None:
-    """One Softmax, or one Sigmoid; before a Softmax, a LogSoftmax changes nothing."""
+    """Refuse outputs other than one Softmax or Sigmoid; LogSoftmax before Softmax has no effect."""
     *before, last = outputs or [nn.Identity()]
     idle = all(isinstance(m, nn.LogSoftmax) for m in before) if wanted is nn.Softmax else not before
     if not (isinstance(last, wanted) and idle):
         names = ", ".join(str(layer) for layer in outputs) or "nothing"
         raise _refused(
-            f"{names} between the last Linear and the probabilities, but one {wanted.__name__}"
+            f"{names} between the last Linear layer and the probabilities, only one "
+            f"{wanted.__name__}"
         )
 
 
-def _check_nothing_behind(outputs: list[nn.Module]) -> None:
+def _check_no_output_layer(outputs: list[nn.Module]) -> None:
+    """Refuse layers between the last Linear layer and the values of a regressor."""
     if outputs:
-        raise _refused(f"{outputs[0]} behind the last Linear")
+        raise _refused(f"{outputs[0]} after the last Linear layer")
 
 
 def _refused(what: str) -> UnsupportedModuleError:
+    """The error for a network that scikit-learn's MLP cannot represent."""
     return UnsupportedModuleError(
-        f"scikit-learn's MLP cannot have {what}. to_torch() and to_onnx() can export this network."
+        f"scikit-learn's MLP cannot have {what}. Export this network with to_torch() or to_onnx()."
     )

@@ -1,4 +1,4 @@
-"""From a fitted estimator to plain layers: what all exports start from."""
+"""Layers of a fitted estimator's network, from features to predictions: the base of all exports."""
 
 from __future__ import annotations
 
@@ -16,65 +16,74 @@ from ..utils.compat import is_identity, uncompiled
 
 
 def plain_layers(estimator: Any) -> list[nn.Module]:
-    """Layers from rows to predictions.
+    """Layers from features to predictions.
 
     Parameters
     ----------
     estimator : MABPrunedClassifier or MABPrunedRegressor
-        Fitted.
+        Fitted estimator.
 
     Returns
     -------
     list of nn.Module
-        The module's layers and, in the end, what ``predict_proba`` or ``predict`` does to its
-        outputs.
+        The layers of the module, followed by those that compute the outputs of
+        ``predict_proba`` (classifier) or ``predict`` (regressor) from the module's outputs.
 
     Raises
     ------
+    NotFittedError
+        If the estimator is not fitted.
     UnsupportedModuleError
-        If that is a function of the user's.
+        If the net's ``predict_nonlinearity`` is a custom function.
     """
     layers = module_layers(estimator)
     net = estimator.estimator_
     if hasattr(net, "target_scale_"):
-        layers = _in_units(layers, net.target_scale_, net.target_mean_)
+        layers = _rescaled(layers, net.target_scale_, net.target_mean_)
     return [*layers, *nonlinearity(net)]
 
 
 def module_layers(estimator: Any) -> list[nn.Module]:
-    """The module's own layers: copies, on the CPU, in evaluation mode, idle ones left out."""
-    told = "it is not fitted yet. Call fit."
+    """Copies of the module's layers, on the CPU, in evaluation mode, without idle layers."""
+    reason = "it is not fitted yet. Call fit."
     if hasattr(estimator, "refit"):
-        told = "it is not fitted yet, or was fitted with refit=False. Call fit, with refit=True."
-    check_is_fitted(estimator, "estimator_", msg=f"This %(name)s has no network: {told}")
+        reason = "it is not fitted yet, or was fitted with refit=False. Call fit with refit=True."
+    check_is_fitted(estimator, "estimator_", msg=f"This %(name)s has no network: {reason}")
     module = copy.deepcopy(uncompiled(estimator.estimator_.module_)).cpu().eval()
     return [layer for layer in module.children() if not _is_idle(layer)]
 
 
 def precision(layers: list[nn.Module]) -> str:
-    """The dtype of the weights, "float32" or "float64"."""
+    """Name of the dtype of the weights, "float32" or "float64"."""
     first = _producing(layers)[0]
     return str(next(first.parameters()).dtype).removeprefix("torch.")
 
 
 def n_outputs(layers: list[nn.Module]) -> int:
-    """Outputs for each sample."""
+    """Number of outputs per sample."""
     last = _producing(layers)[-1]
     return int(kind_of(last).n_outputs(last))
 
 
 def _producing(layers: list[nn.Module]) -> list[nn.Module]:
+    """Layers that produce units, such as Linear."""
     return [layer for layer in layers if kind_of(layer).produces]
 
 
 def _is_idle(layer: nn.Module) -> bool:
-    """Whether a layer changes nothing in samples when the network is in evaluation mode."""
+    """Whether a layer is the identity for samples in evaluation mode, such as Dropout."""
     kind = kind_of(layer)
     return bool(kind.silent or kind.flattens)
 
 
 def nonlinearity(net: Any) -> list[nn.Module]:
-    """What a net does to its module's outputs in ``predict_proba``, as layers."""
+    """Layers that compute a net's predictions from its module's outputs, such as Softmax.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If the net's ``predict_nonlinearity`` is a custom function.
+    """
     found: Any = output_nonlinearity(net)
     if is_identity(found):
         return []
@@ -85,14 +94,17 @@ def nonlinearity(net: Any) -> list[nn.Module]:
     if isinstance(found, nn.Module) and kind_of(found) is not None:
         return [] if _is_idle(found) else [copy.deepcopy(found).cpu().eval()]
     raise UnsupportedModuleError(
-        f"The net has predict_nonlinearity={net.predict_nonlinearity!r}, a function that no layer "
-        "stands for, and cannot be exported. Put the function into the module as its last layer, "
-        "and set predict_nonlinearity=None."
+        f"The net has predict_nonlinearity={net.predict_nonlinearity!r}, a custom function, which "
+        "cannot be exported. Make the function the last layer of the module and set "
+        "predict_nonlinearity=None."
     )
 
 
-def _in_units(layers: list[nn.Module], scale: Any, mean: Any) -> list[nn.Module]:
-    """Layers whose outputs are scaled and shifted, by the last Linear if nothing follows it."""
+def _rescaled(layers: list[nn.Module], scale: Any, mean: Any) -> list[nn.Module]:
+    """Layers with their outputs multiplied by `scale` and shifted by `mean`, in a Linear layer.
+
+    A Linear at the end absorbs scale and shift; otherwise one is appended.
+    """
     dtype = getattr(torch, precision(layers))
     scale, mean = torch.as_tensor(scale), torch.as_tensor(mean)
     weight, bias = torch.eye(len(scale)).to(scale), torch.zeros_like(mean)

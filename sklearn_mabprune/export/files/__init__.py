@@ -1,1 +1,1 @@
-"""A fitted estimator as a file that holds data and no code."""
+"""Safetensors files of fitted estimators, which contain data and no code."""

@@ -1,8 +1,8 @@
-"""A file of tensors and JSON, in the safetensors format, that says whether it is whole.
+"""Reading and writing of safetensors files with tensors, a JSON description and a checksum.
 
-safetensors holds named arrays and a dict of strings, and its reader checks sizes and
-offsets.  The dict holds: the name and version of our format, the content as JSON, and a
-digest of content and tensors, so that a change anywhere is noticed.
+A safetensors file contains named arrays and a dict of strings; its reader checks sizes and
+offsets.  Here the dict contains the name and version of the format, the description as JSON,
+and a SHA-256 checksum of description and tensors, which detects any change.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def write_file(path: Any, content: dict[str, Any], tensors: Tensors) -> None:
-    """Write content and tensors.
+    """Write a description and tensors to a file.
 
     Parameters
     ----------
     path : str or path-like
+        File to write.
     content : dict
-        What JSON knows.
+        The description, which JSON can represent.
     tensors : dict of str to ndarray
-        In C order; of dtype bool, float32, float64, int64 or unsigned.
+        Arrays in C order, of dtype bool, float32, float64, int64 or an unsigned integer.
 
     Raises
     ------
@@ -53,57 +54,74 @@ def write_file(path: Any, content: dict[str, Any], tensors: Tensors) -> None:
 
 
 def read_file(path: Any) -> tuple[dict[str, Any], Tensors]:
-    """Content and tensors of a file.
+    """Read the description and the tensors of a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to read.
 
     Returns
     -------
     content : dict
+        The description.
     tensors : dict of str to ndarray
+        The arrays by name.
 
     Raises
     ------
     ImportError
         If safetensors is not installed.
     OSError
-        If there is no such file, or it cannot be opened.
+        If the file does not exist or cannot be opened.
     ModelFileError
-        If it is not a whole file of this format and version.
+        If it is not a complete file of this format and version.
     """
     safetensors = require("safetensors", "safetensors")
     path = Path(path)
     with path.open("rb"):
         pass
     try:
-        # Reads the header; every tensor lies inside the file, none over another.
+        # safe_open also checks that all tensors lie inside the file and do not overlap.
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise unreadable(path, "it was not written by this library's save()")
+                raise unreadable(path, "it was not written by save() of sklearn_mabprune")
             _check_version(path, metadata)
             tensors = {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         if isinstance(error, ModelFileError):
             raise
-        raise unreadable(path, f"it is not a whole safetensors file ({error})") from error
+        raise unreadable(path, f"it is not a complete safetensors file ({error})") from error
     text = metadata.get("content", "")
     if metadata.get("sha256") != _digest(text, tensors):
-        raise unreadable(path, "its checksum is wrong: it was changed or damaged")
+        raise unreadable(path, "its checksum is wrong: the file was changed or damaged")
     try:
         content = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise unreadable(path, f"its description cannot be read ({error})") from error
     if type(content) is not dict:
-        raise unreadable(path, "its description is not a record")
+        raise unreadable(path, "its description is not a JSON object")
     return content, tensors
 
 
 def unreadable(
     path: Any,
-    what: str,
-    way_out: str = "Take another copy of the file, or save the estimator again.",
+    reason: str,
+    remedy: str = "Use another copy of the file, or save the estimator again.",
 ) -> ModelFileError:
-    """The error for a file with which something is wrong."""
-    return ModelFileError(f"{path} cannot be loaded: {what.rstrip('.')}. {way_out}")
+    """The error for a file that cannot be loaded.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    reason : str
+        Why it cannot be loaded.
+    remedy : str
+        What the user can do.
+    """
+    return ModelFileError(f"{path} cannot be loaded: {reason.rstrip('.')}. {remedy}")
 
 
 def _check_version(path: Path, metadata: dict[str, str]) -> None:
@@ -111,7 +129,7 @@ def _check_version(path: Path, metadata: dict[str, str]) -> None:
     if version != str(FORMAT_VERSION):
         raise unreadable(
             path,
-            f"it is in version {str(version)[:20]!r} of the format, and this version of "
+            f"it has version {str(version)[:20]!r} of the file format, but this version of "
             f"sklearn_mabprune reads version {FORMAT_VERSION}",
             "Load it with the version of sklearn_mabprune that wrote it, or save the estimator "
             "again with this one.",
@@ -121,11 +139,12 @@ def _check_version(path: Path, metadata: dict[str, str]) -> None:
 def _tensor(path: Path, file: Any, name: str) -> NDArray[Any]:
     dtype = file.get_slice(name).get_dtype()
     if dtype not in _DTYPES:
-        raise unreadable(path, f"its tensor {name[:80]!r} has dtype {dtype}")
+        raise unreadable(path, f"its tensor {name[:80]!r} has the unsupported dtype {dtype}")
     return file.get_tensor(name)
 
 
 def _digest(text: str, tensors: Tensors) -> str:
+    """SHA-256 checksum of the description and of names, dtypes, shapes and values of tensors."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         array = tensors[name]
@@ -135,4 +154,5 @@ def _digest(text: str, tensors: Tensors) -> str:
 
 
 def _no_constant(name: str) -> Any:
+    """Refuse NaN and infinities, which Python's JSON reader accepts by default."""
     raise ValueError(f"{name} is not a number")

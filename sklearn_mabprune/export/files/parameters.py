@@ -1,8 +1,8 @@
-"""Parameters as plain data for JSON, and back, without any code in between.
+"""Conversion of parameters to JSON-compatible data and back, without pickle.
 
-What a parameter may be is a closed list: numbers, strings, None, lists, tuples, dicts, and
-the classes of this library and of torch that stand in the registries below.  A name that is
-read from a file is looked up there, never imported.
+A closed list of values is supported: numbers, booleans, strings, None, lists, tuples, dicts,
+and the classes of this package and of torch in the registries below.  A class name from a file
+is looked up in these registries and never imported.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from ...policies import POLICIES
 from ...training.mlp import MLP
 from ...training.nets import MLPNetClassifier, MLPNetRegressor
 
-_CHOOSERS = {made.__name__: made for made in (*POLICIES.values(), *CRITERIA.values())}
+_RANKERS = {made.__name__: made for made in (*POLICIES.values(), *CRITERIA.values())}
 _NETS = {made.__name__: made for made in (MLPNetClassifier, MLPNetRegressor)}
 
-#: Classes that may be named as such: losses, optimizers and the parts of a net.
+#: Classes that may be the value of a parameter: losses, optimizers and parts of a net.
 _CLASSES: dict[str, type] = {
     made.__name__: made
     for made in (
@@ -41,29 +41,34 @@ _NET_PREFIXES = (
     "callbacks__",
 )  # fmt: skip
 
-#: Would weaken what skorch's own load_params checks.
-_NEVER_WRITTEN = {"torch_load_kwargs"}
+#: Parameters that are refused because they would weaken the checks of skorch's load_params.
+_REFUSED = {"torch_load_kwargs"}
 
 _SPLIT = ("cv", "stratified", "random_state")
 
 
 class DescriptionError(TypeError):
-    """A value that plain data cannot stand for; the message says which."""
+    """A value cannot be represented as JSON-compatible data; the message names it."""
 
 
 def to_plain(value: Any, name: str) -> Any:
-    """A parameter as what JSON knows.
+    """Convert the value of a parameter to JSON-compatible data.
 
     Parameters
     ----------
     value : object
+        The value.
     name : str
-        For errors.
+        Name of the parameter, for error messages.
+
+    Returns
+    -------
+    bool, int, float, str, None, list or dict
 
     Raises
     ------
     DescriptionError
-        If it is an object of another kind.
+        If the value is an object of an unsupported class.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -82,22 +87,23 @@ def to_plain(value: Any, name: str) -> Any:
             return {"class": value.__name__}
         raise DescriptionError(f"{name} is the class {value.__qualname__}")
     kind = type(value)
-    if _CHOOSERS.get(kind.__name__) is kind:
+    if _RANKERS.get(kind.__name__) is kind:
         return _object(kind, value.get_params(deep=False), name)
     if kind is ValidSplit:
         return _object(kind, {part: getattr(value, part) for part in _SPLIT}, name)
     if _NETS.get(kind.__name__) is kind:
-        return _object(kind, _set_parameters(value, name), name)
+        return _object(kind, _changed_parameters(value, name), name)
     raise DescriptionError(f"{name} is a {kind.__qualname__}")
 
 
 def _object(kind: type, parameters: dict[str, Any], name: str) -> dict[str, Any]:
+    """The data of an object: the name of its class and its parameters."""
     plain = {key: to_plain(value, f"{name}.{key}") for key, value in parameters.items()}
     return {"object": kind.__name__, "parameters": plain}
 
 
-def _set_parameters(net: Any, name: str) -> dict[str, Any]:
-    """Parameters of a net that are not the defaults: those need not be describable."""
+def _changed_parameters(net: Any, name: str) -> dict[str, Any]:
+    """Parameters of a net that differ from the defaults, which may be unsupported objects."""
     default = type(net)().get_params(deep=False)
     found = {}
     for key, value in net.get_params(deep=False).items():
@@ -110,19 +116,26 @@ def _set_parameters(net: Any, name: str) -> dict[str, Any]:
             )
             if same:
                 continue
-        if key in _NEVER_WRITTEN:
+        if key in _REFUSED:
             raise DescriptionError(f"{name}.{key} is set")
         found[key] = value
     return found
 
 
 def from_plain(data: Any, name: str) -> Any:
-    """The value that :func:`to_plain` wrote down.
+    """Convert data from :func:`to_plain` back to the value of a parameter.
+
+    Parameters
+    ----------
+    data : object
+        Content of a JSON file.
+    name : str
+        Name of the parameter, for error messages.
 
     Raises
     ------
     ValueError
-        If it wrote nothing like this.
+        If the data are not of a form that :func:`to_plain` returns.
     """
     if data is None or type(data) in (bool, int, float, str):
         return data
@@ -143,23 +156,23 @@ def from_plain(data: Any, name: str) -> Any:
         if type(kind) is str and type(parameters) is dict:
             values = {key: from_plain(inner, f"{name}.{key}") for key, inner in parameters.items()}
             return _built(kind, values, name)
-    raise ValueError(f"{name} is {str(data)[:80]}, which stands for nothing")
+    raise ValueError(f"{name} is {str(data)[:80]}, which is not a known value")
 
 
 def _built(kind: str, values: dict[str, Any], name: str) -> Any:
-    """An object of a registered class, with parameters that it has."""
-    if kind in _CHOOSERS:
-        made: Any = _CHOOSERS[kind]
+    """An object of a registered class; unknown parameters are refused."""
+    if kind in _RANKERS:
+        made: Any = _RANKERS[kind]
         known = set(made().get_params(deep=False))
     elif kind in _NETS:
         made = _NETS[kind]
         default = made().get_params(deep=False)
-        known = {key for key in default if not key.startswith("_")} - _NEVER_WRITTEN
+        known = {key for key in default if not key.startswith("_")} - _REFUSED
         known |= {key for key in values if key.startswith(_NET_PREFIXES)}
     elif kind == ValidSplit.__name__:
         made, known = ValidSplit, set(_SPLIT)
     else:
-        raise ValueError(f"{name} is an object of class {kind!r}, which is not one of ours")
+        raise ValueError(f"{name} is an object of the unsupported class {kind!r}")
     if not set(values) <= known:
         raise ValueError(f"{kind} has no parameter {min(set(values) - known)!r}")
     return made(**values)
@@ -169,28 +182,48 @@ def _built(kind: str, values: dict[str, Any], name: str) -> Any:
 
 
 def labels_to_plain(labels: NDArray[Any], name: str) -> dict[str, Any]:
-    """A flat array of numbers or strings.
+    """Convert a 1-d array of numbers or strings to JSON-compatible data.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_labels,)
+        The array, such as class labels or feature names.
+    name : str
+        Name of the array, for error messages.
+
+    Returns
+    -------
+    dict
+        The dtype and the list of values.
 
     Raises
     ------
     DescriptionError
-        If it holds anything else.
+        If the array contains values that are neither numbers nor strings.
     """
     kind = labels.dtype.kind
     values = labels.tolist()
     if not (kind in "biufU" or (kind == "O" and all(type(value) is str for value in values))):
-        raise DescriptionError(f"{name} holds neither numbers nor strings: {values[:5]}")
+        raise DescriptionError(
+            f"{name} must contain only numbers or only strings to be saved, got {values[:5]}"
+        )
     return {"dtype": labels.dtype.str.lstrip("<>=|"), "values": values}
 
 
 def labels_from_plain(data: Any, name: str) -> NDArray[Any]:
-    """The array that :func:`labels_to_plain` wrote down."""
+    """Convert data from :func:`labels_to_plain` back to an array.
+
+    Raises
+    ------
+    ValueError
+        If the data are not of the form that :func:`labels_to_plain` returns.
+    """
     if (
         type(data) is not dict
         or set(data) != {"dtype", "values"}
         or type(data["values"]) is not list
     ):
-        raise ValueError(f"{name} is no array of labels")
+        raise ValueError(f"{name} is not an array of labels")
     dtype, values = data["dtype"], data["values"]
     known = {
         **dict.fromkeys(("b1",), bool),
@@ -203,9 +236,10 @@ def labels_from_plain(data: Any, name: str) -> NDArray[Any]:
         width = int(dtype[1:])
         known[dtype] = str
     longest = max((len(value) for value in values if type(value) is str), default=0)
-    # Labels of a training set may be a few of those of its column, which are wider.
+    # The dtype may be wider than the longest label: NumPy keeps the width when a subset of
+    # the samples is selected.
     if dtype not in known or width > max(1000, 10 * longest):
-        raise ValueError(f"{name} is an array of dtype {str(dtype)[:40]!r}")
+        raise ValueError(f"{name} is an array of the unsupported dtype {str(dtype)[:40]!r}")
     if not all(type(value) is known[dtype] for value in values):
-        raise ValueError(f"{name} has values that are not {known[dtype].__name__}")
+        raise ValueError(f"{name} contains values that are not of type {known[dtype].__name__}")
     return np.array(values, dtype=dtype)

@@ -1,7 +1,7 @@
-"""Records as plain data and tensors, and back, checked against their declared types.
+"""Conversion of dataclasses to JSON-compatible data and tensors, and back, with type checks.
 
-A dataclass says by its annotations what each of its fields is; that is the schema here.
-Arrays become tensors under the field's name, all else becomes what JSON knows.
+The annotations of a dataclass are the schema of its data.  Arrays become tensors with the name
+of their field, all other values become JSON-compatible data.
 """
 
 from __future__ import annotations
@@ -20,26 +20,33 @@ Tensors = dict[str, NDArray[Any]]
 def record_to_plain(
     value: Any, hint: Any, name: str, tensors: Tensors, leave_out: tuple[str, ...] = ()
 ) -> Any:
-    """A value of a declared type as what JSON knows, its arrays put into `tensors`.
+    """Convert a value of a declared type to JSON-compatible data, its arrays to tensors.
 
     Parameters
     ----------
     value : object
+        The value.
     hint : type
-        What it is declared as: a dataclass, list, tuple, dict with keys that are strings or
-        integers, array of a dtype or a family of them (``np.unsignedinteger``), int, float,
-        bool, str, Any (one of the last four), or one of these or None.
+        Declared type: a dataclass, list, tuple, dict with keys that are strings or integers,
+        array of a dtype or a family of dtypes (``np.unsignedinteger``), int, float, bool, str,
+        Any (one of the last four), or a union of one of these and None.
     name : str
-        Of its tensors, and for errors.
+        Name of the value, for its tensors and for error messages.
     tensors : dict of str to ndarray
-        Added to.
+        Receives the arrays; modified in place.
     leave_out : tuple of str
-        Fields of a dataclass that are written elsewhere.
+        Fields of a dataclass that are saved elsewhere.
+
+    Returns
+    -------
+    bool, int, float, str, None, list or dict
 
     Raises
     ------
     TypeError
-        If the declared type is none of these.
+        If the declared type is not supported.
+    ValueError
+        If an array is not of its declared dtype.
     """
     origin, args = get_origin(hint) or hint, get_args(hint)
     if origin is np.ndarray:
@@ -75,18 +82,31 @@ def record_to_plain(
         return float(value) if math.isfinite(value) else str(float(value))
     if hint in (int, bool, str):
         return hint(value)
-    raise TypeError(f"{name} is declared as {hint}, which cannot be written into a file")
+    raise TypeError(f"{name} is declared as {hint}, a type that cannot be saved")
 
 
 def record_from_plain(
     data: Any, hint: Any, name: str, tensors: Tensors, leave_out: tuple[str, ...] = ()
 ) -> Any:
-    """The value that :func:`record_to_plain` wrote down; its tensors are taken out.
+    """Convert data from :func:`record_to_plain` back to the value of a declared type.
+
+    Parameters
+    ----------
+    data : object
+        Content of a JSON file.
+    hint : type
+        Declared type.
+    name : str
+        Name of the value, of its tensors and for error messages.
+    tensors : dict of str to ndarray
+        Arrays by name; those of the value are removed from it.
+    leave_out : tuple of str
+        Fields of a dataclass that are saved elsewhere.
 
     Raises
     ------
     ValueError
-        If anything is missing, superfluous or of another type.
+        If a field or an array is missing, unknown or of another type.
     """
     origin, args = get_origin(hint) or hint, get_args(hint)
     if origin is np.ndarray:
@@ -100,7 +120,7 @@ def record_from_plain(
     if origin in (list, tuple) and type(data) is not list:
         raise ValueError(f"{name} is not a list")
     if _are_arrays(origin, args):
-        return _parted(data, args[0], name, tensors)
+        return _split(data, args[0], name, tensors)
     if origin in (list, tuple):
         items = [
             record_from_plain(item, kind, f"{name}.{k}", tensors)
@@ -128,19 +148,20 @@ def record_from_plain(
 def _dataclass(
     data: Any, kind: Any, name: str, tensors: Tensors, leave_out: tuple[str, ...]
 ) -> Any:
+    """A dataclass from the data of its fields."""
     parts = {part.name: part for part in fields(kind) if part.name not in leave_out}
     if type(data) is not dict:
-        raise ValueError(f"{name} is not a record")
+        raise ValueError(f"{name} is not a JSON object")
     unknown = set(data) - set(parts)
-    # A field that came later, with a default, is not in older files.
+    # Fields with a default may be missing: files of an older version do not have them.
     needed = {
         key
         for key, part in parts.items()
         if part.default is MISSING and part.default_factory is MISSING
     }
     if unknown or needed - set(data):
-        odd = min(unknown | (needed - set(data)))
-        raise ValueError(f"{name} has {'an unknown field' if unknown else 'no field'} {odd!r}")
+        field = min(unknown | (needed - set(data)))
+        raise ValueError(f"{name} has {'an unknown field' if unknown else 'no field'} {field!r}")
     hints = get_type_hints(kind)
     return kind(
         **{
@@ -151,43 +172,50 @@ def _dataclass(
 
 
 def _are_arrays(origin: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a declared type is a list of arrays."""
     return origin is list and get_origin(args[0]) is np.ndarray
 
 
 def _joined(arrays: list[NDArray[Any]], hint: Any, name: str, tensors: Tensors) -> Any:
-    """Many small arrays as one tensor and their shapes: a name of its own would outweigh each."""
+    """Concatenate arrays to one tensor and return their shapes.
+
+    In a file, the name and offsets of a tensor take more space than a small array.
+    """
     if arrays:
         flat = np.concatenate([np.ravel(array) for array in arrays])
         record_to_plain(flat, hint, name, tensors)
     return [list(np.shape(array)) for array in arrays]
 
 
-def _parted(shapes: list[Any], hint: Any, name: str, tensors: Tensors) -> list[NDArray[Any]]:
+def _split(shapes: list[Any], hint: Any, name: str, tensors: Tensors) -> list[NDArray[Any]]:
+    """Arrays of the given shapes, split from their tensor; the inverse of :func:`_joined`."""
     if not shapes:
         return []
     flat = record_from_plain(None, hint, name, tensors)
     if not all(
         type(shape) is list and all(type(n) is int and n >= 0 for n in shape) for shape in shapes
     ):
-        raise ValueError(f"{name} has shapes that are none")
+        raise ValueError(f"{name} has invalid shapes")
     ends = np.cumsum([math.prod(shape) for shape in shapes])
     if flat.shape != (ends[-1],):
-        raise ValueError(f"{name} is not of the length of its parts")
+        raise ValueError(f"{name} has another length than its shapes require")
     parts = np.split(flat, ends[:-1])
     return [part.reshape(shape).copy() for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _check_dtype(array: NDArray[Any], args: tuple[Any, ...], name: str) -> None:
+    """Raise ValueError if an array is not of its declared dtype."""
     (scalar,) = get_args(args[1])
     if not np.issubdtype(array.dtype, scalar):
         raise ValueError(f"{name} is an array of {array.dtype}, not of {scalar.__name__}")
 
 
 def _items(args: tuple[Any, ...], n: int) -> tuple[Any, ...]:
-    """The declared type of each item."""
+    """The declared types of the n items of a list or tuple."""
     return args if len(args) > 1 and args[1] is not Ellipsis else (args[0],) * n
 
 
 def _not_none(args: tuple[Any, ...]) -> Any:
+    """The declared type of an optional value that is not None."""
     (kind,) = (arg for arg in args if arg is not type(None))
     return kind

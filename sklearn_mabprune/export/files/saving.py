@@ -1,4 +1,4 @@
-"""Write a fitted estimator down as data: the half of saving that knows what there is."""
+"""Conversion of a fitted estimator to data and tensors, written to a safetensors file."""
 
 from __future__ import annotations
 
@@ -25,28 +25,30 @@ from .container import Tensors, write_file
 from .parameters import DescriptionError, labels_to_plain, to_plain
 from .records import record_to_plain
 
-#: Estimators that :func:`~.loading.load` builds again.
+#: Names of the classes that :func:`load` can read.
 SAVED_CLASSES = ("MABPrunedClassifier", "MABPrunedRegressor")
 
-#: How a net predicts whose module's outputs are the predictions.
+#: Description of the output layer of a net whose module returns the predictions.
 NO_LAYER = "no layer"
 
-#: Belongs to the machine: a path of another one, from which joblib would read pickles.
+#: Parameters that are not saved: `memory` is a folder of this machine, and joblib would read
+#: pickles from it on another one.
 LEFT_OUT = ("memory",)
 
-#: Of a path: networks are written layer by layer; what a later walk would start from is left out.
+#: Fields of a path that are not saved as arrays: networks are saved layer by layer, and the state
+#: from which `at_budget` continues is not saved.
 NOT_IN_ARRAYS = ("networks", "resume")
 
 
 def save(estimator: Any, path: Any, networks: bool = True) -> None:
-    """Write a fitted estimator into a file; see :meth:`Exports.save`."""
+    """Save a fitted estimator to a file; see :meth:`Exports.save`."""
     check_is_fitted(estimator)
     kind = type(estimator)
     if kind.__name__ not in SAVED_CLASSES or not kind.__module__.startswith("sklearn_mabprune."):
         raise TypeError(
-            f"save() writes {' and '.join(SAVED_CLASSES)}, this is a {kind.__qualname__}: a file "
-            "without code cannot say what that is. Of a search save best_estimator_; else use "
-            "pickle, or to_torch() and to_onnx()."
+            f"save() supports only {' and '.join(SAVED_CLASSES)}, got {kind.__qualname__}: a file "
+            "without code cannot describe other classes. Save the best_estimator_ of a search; "
+            "otherwise use pickle, to_torch() or to_onnx()."
         )
     parameters: dict[str, Any] = {}
     missing: dict[str, str] = {}
@@ -73,17 +75,17 @@ def save(estimator: Any, path: Any, networks: bool = True) -> None:
         tensors[f"ranking.{k}"] = ranking.astype(np.int64)
     write_file(path, content, tensors)
     if missing:
-        given = ", ".join(f"{name}=..." for name in missing)
+        arguments = ", ".join(f"{name}=..." for name in missing)
         warnings.warn(
-            f"Saved, but data alone cannot describe this: {'; '.join(missing.values())}. Loading "
-            f"will ask for it: load(path, {given}).",
+            "The file was saved without parameters that cannot be represented as data: "
+            f"{'; '.join(missing.values())}. Pass them to load: load(path, {arguments}).",
             UserWarning,
             stacklevel=3,
         )
 
 
 def versions() -> dict[str, str]:
-    """What wrote a file."""
+    """Versions of Python and of the packages that a file is written with."""
     return {
         "sklearn_mabprune": __version__,
         "python": platform.python_version(),
@@ -95,19 +97,19 @@ def versions() -> dict[str, str]:
 
 
 def outputs_of(net: Any) -> str:
-    """How a net makes predictions of its module's outputs."""
+    """Description of the layers that compute a net's predictions from its module's outputs."""
     try:
         return "-".join(type(layer).__name__ for layer in nonlinearity(net)) or NO_LAYER
     except UnsupportedModuleError:
-        return "a function of the user's"
+        return "a custom function"
 
 
 def _data(estimator: Any) -> dict[str, Any]:
-    """What the estimator knows of the data that it was fitted on."""
+    """Fitted attributes that describe X and y: features, classes, shape of y, validation."""
 
     def labels(name: str) -> Any:
-        found = getattr(estimator, name, None)
-        return None if found is None else labels_to_plain(found, name)
+        values = getattr(estimator, name, None)
+        return None if values is None else labels_to_plain(values, name)
 
     return {
         "n_features": int(estimator.n_features_in_),
@@ -120,8 +122,8 @@ def _data(estimator: Any) -> dict[str, Any]:
 
 
 def _net(net: Any, tensors: Tensors) -> dict[str, Any]:
-    """The pruned net: its layers, its weights, how it predicts, how its training went."""
-    # A graph puts its layers into evaluation mode: those of the net stay as they are.
+    """Layers, weights, output layers and training history of the pruned net."""
+    # A copy, because Graph puts its layers into evaluation mode.
     graph = Graph.of(list(copy.deepcopy(uncompiled(net.module_)).children()))
     if hasattr(net, "target_scale_"):
         tensors["target.mean"] = np.array(net.target_mean_, dtype=np.float64)
@@ -141,10 +143,12 @@ def _net(net: Any, tensors: Tensors) -> dict[str, Any]:
 
 
 def _is_scalar(value: Any) -> bool:
+    """Whether a value of the history is a number, boolean or string."""
     return isinstance(value, (bool, int, float, str, np.generic))
 
 
 def _path(path: PruningPath, tensors: Tensors, networks: bool) -> dict[str, Any]:
+    """Arrays of the pruning path, and its networks if asked for."""
     kept = path.networks if networks else {}
     return {
         "arrays": record_to_plain(path, PruningPath, "path", tensors, NOT_IN_ARRAYS),
@@ -156,13 +160,19 @@ def _path(path: PruningPath, tensors: Tensors, networks: bool) -> dict[str, Any]
 
 
 def network_to_plain(arrays: dict[str, Any], name: str, tensors: Tensors) -> dict[str, Any]:
-    """Layers and precision of a network that is written down as arrays; these go to tensors."""
+    """Convert the arrays of a network to data (layers, dtype) and tensors (weights).
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite.
+    """
     for k, state in enumerate(arrays["state"]):
         for key, value in state.items():
             if not np.isfinite(value).all():
                 raise ValueError(
-                    f"{name}.{k}.{key} holds infinity or NaN: this network predicts nothing. Scale "
-                    "the features, lower the net's lr, and fit again."
+                    f"{name}.{k}.{key} contains infinity or NaN, so the network cannot predict and "
+                    "is not saved. Scale the features or lower the net's lr, and fit again."
                 )
             tensors[f"{name}.{k}.{key}"] = np.array(value, order="C")
     return {"layers": [list(layer) for layer in arrays["layers"]], "dtype": arrays["dtype"]}
