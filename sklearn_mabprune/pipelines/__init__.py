@@ -1,1 +1,1 @@
-"""Pipelines for frames of mixed columns, and whole pipelines as ONNX."""
+"""Pipelines for data frames with columns of mixed types, and export of pipelines to ONNX."""

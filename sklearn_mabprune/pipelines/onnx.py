@@ -1,4 +1,4 @@
-"""Whole pipelines as ONNX: skl2onnx converts the other steps, these functions ours."""
+"""Export of pipelines to ONNX: converters of the package's estimators for skl2onnx."""
 
 from __future__ import annotations
 
@@ -18,50 +18,55 @@ from ..export.torch_layers import n_outputs, plain_layers, precision
 from ..utils.compat import check_n_features
 from ..utils.optional import require
 from .onnx_steps import register_table_converters
-from .tabular import ColumnsOf, as_text, has_number_type
+from .tabular import ColumnSelector, as_strings, has_numeric_dtype
 
 
 def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
-    """A fitted pipeline that ends in one of our estimators, in the ONNX format.
+    """Export a fitted pipeline that ends in a pruned estimator to ONNX.
 
-    Needs the extra: ``pip install "sklearn-mabprune[onnx]"``.
+    Needs skl2onnx: ``pip install "sklearn-mabprune[onnx]"``.
 
     Parameters
     ----------
     pipeline : Pipeline, search or other estimator
-        Fitted.  Of a search its best estimator is taken.  skl2onnx must know all steps but ours.
-    X : array-like or dataframe of shape (n_samples, n_features)
-        Rows as ``predict`` takes them; one is enough.  They say what the inputs are: an array
-        is one input "X"; a dataframe has an input of shape (n_rows, 1) for each column, in
-        their order and called like them, with "_" for whatever is no letter, digit or "_".
-        Strings are strings; numbers and booleans are float32 where NumPy makes float32 of
-        them together, else float64.  In pipelines of :func:`make_tabular_pipeline` numbers may
-        have gaps, fed as NaN, and all other columns are strings: feed ``str(value)``, and
-        "missing" for a gap.
+        Fitted pipeline, or a fitted search, whose best estimator is exported.  skl2onnx must
+        support all steps before the pruned estimator.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples in the format that ``predict`` accepts; one sample is enough.  They define the
+        inputs of the model.  An array becomes one input "X".  Each column of a DataFrame
+        becomes an input of shape (n_samples, 1) with the name of the column, in which every
+        character other than letters, digits and "_" is replaced by "_".  Columns of strings
+        become string inputs.  Numbers and booleans become float32 inputs if NumPy's common
+        dtype of these columns is float32, else float64.  In a pipeline of
+        :func:`make_tabular_pipeline`, missing values of numeric columns must be passed to the
+        model as NaN, and all other columns as strings: ``str(value)``, or "missing" for a
+        missing value.
     path : str or path-like, optional
-        File to write.
+        File to write the model to.
 
     Returns
     -------
     onnx.ModelProto
-        With the outputs "label" and "probabilities", or "variable" for a regressor, as
-        :meth:`MABPrunedClassifier.to_onnx` has them.
+        With the outputs "label" and "probabilities" (classifier) or "variable" (regressor) that
+        :meth:`MABPrunedClassifier.to_onnx` describes.
 
     Raises
     ------
     ImportError
         If skl2onnx is not installed.
+    NotFittedError
+        If the pipeline is not fitted.
     TypeError
-        If a column is neither all numbers nor all strings.
+        If a column contains neither only numbers nor only strings.
     ValueError
-        If X has not the columns of fit.
+        If X lacks columns that the pipeline was fitted with.
     RuntimeError
         If skl2onnx cannot convert a step.
 
     Notes
     -----
-    For other options of skl2onnx call :func:`register_onnx_converters`, and then
-    ``skl2onnx.to_onnx`` yourself.
+    For other options of skl2onnx call :func:`register_onnx_converters` and then
+    ``skl2onnx.to_onnx``.
 
     Examples
     --------
@@ -81,28 +86,27 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
     last = pipeline
     while isinstance(last, Pipeline):
         last = last.steps[-1][1]
-    initial_types = _inputs(X, _reads_text(pipeline), _columns_of_numbers(pipeline))
+    initial_types = _inputs(X, _reads_strings(pipeline), _numeric_columns(pipeline))
     if not hasattr(X, "columns") and np.ndim(X) == 2:
         check_n_features(pipeline, X, reset=False)
     try:
         model = require("skl2onnx", "onnx").to_onnx(
             pipeline,
             initial_types=initial_types,
-            # Arrays, in place of a dict for each row.
+            # Probabilities as an array, in place of a dict per sample.
             options={id(last): {"zipmap": False}} if is_classifier(last) else None,
             target_opset={"": OPSET, "ai.onnx.ml": 3},
         )
     except (RuntimeError, NotImplementedError) as error:
-        lacking = _columns_lacking(pipeline, X)
-        if lacking:
+        missing = _missing_columns(pipeline, X)
+        if missing:
             raise ValueError(
-                f"X lacks columns that the pipeline was fitted with: {', '.join(lacking)}. Pass "
-                "rows as predict takes them."
+                f"X lacks columns that the pipeline was fitted with: {', '.join(missing)}. Pass "
+                "samples in the format that predict accepts."
             ) from error
         raise RuntimeError(
-            f"skl2onnx cannot convert a step of this {type(pipeline).__name__}: {error} Put "
-            "another step in its place; or do that step in Python, and export the network alone "
-            "with to_onnx."
+            f"skl2onnx cannot convert a step of this {type(pipeline).__name__}: {error} Replace "
+            "the step; or run it in Python, and export the network alone with to_onnx."
         ) from error
     if path is not None:
         with open(path, "wb") as file:
@@ -111,12 +115,13 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
 
 
 def register_onnx_converters() -> None:
-    """Teach skl2onnx our estimators, wherever they stand in what it converts.
+    """Register converters of the pruned estimators with skl2onnx.
 
-    ``skl2onnx.to_onnx(model, X)`` then works for every model that contains them, with the
-    options that classifiers have there.  It also learns what :func:`make_tabular_pipeline`
-    sets scikit-learn's steps to and it does not know: gaps of numbers marked by columns of
-    their own, and rare categories in one column.  Calling it again does nothing more.
+    ``skl2onnx.to_onnx(model, X)`` then works for every model that contains pruned estimators,
+    with skl2onnx's options for classifiers.  Settings of scikit-learn's transformers that
+    :func:`make_tabular_pipeline` uses and skl2onnx does not support are registered too:
+    indicator columns of missing values, and infrequent categories in one column.  Calling the
+    function repeatedly has no further effect.
 
     Raises
     ------
@@ -158,16 +163,21 @@ def register_onnx_converters() -> None:
 # ------------------------------------------------------------------- inputs of a pipeline
 
 
-def _inputs(X: Any, categories_are_text: bool, of_numbers: set[str]) -> list[tuple[str, Any]]:
-    """Names and types of the inputs, as skl2onnx wants them.
+def _inputs(X: Any, reads_strings: bool, numeric: set[str]) -> list[tuple[str, Any]]:
+    """Names and types of the inputs, in the format of skl2onnx.
 
     Parameters
     ----------
-    X : array-like or frame
-    categories_are_text : bool
-        Whether the pipeline reads as text whatever are no numbers, truth values too.
-    of_numbers : set of str
-        Columns that it reads as numbers whatever their type.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Samples in the format that ``predict`` accepts.
+    reads_strings : bool
+        Whether the pipeline converts all columns without numbers to strings, booleans too.
+    numeric : set of str
+        Names of columns that the pipeline reads as numbers, whatever their dtype.
+
+    Returns
+    -------
+    list of (name, type)
     """
     types = require("skl2onnx.common.data_types", "onnx")
     if hasattr(X, "columns"):
@@ -175,14 +185,14 @@ def _inputs(X: Any, categories_are_text: bool, of_numbers: set[str]) -> list[tup
     else:
         columns = {"X": X if hasattr(X, "dtype") else np.asarray(X)}
     numbers = {
-        # Numbers may lie in objects.
-        name: np.asarray(values[:0]).dtype if has_number_type(values) else np.dtype(np.float64)
+        # Numbers of object dtype count as float64.
+        name: np.asarray(values[:0]).dtype if has_numeric_dtype(values) else np.dtype(np.float64)
         for name, values in columns.items()
-        if has_number_type(values)
-        or name in of_numbers
-        or not (categories_are_text or _is_text(values, name))
+        if has_numeric_dtype(values)
+        or name in numeric
+        or not (reads_strings or _is_string(values, name))
     }
-    # One type for all: skl2onnx joins columns without a cast, whatever they are.
+    # One dtype for all columns, because skl2onnx concatenates them without a cast.
     single = numbers and np.result_type(*numbers.values()) == np.float32
     number = types.FloatTensorType if single else types.DoubleTensorType
     return [
@@ -196,40 +206,46 @@ def _inputs(X: Any, categories_are_text: bool, of_numbers: set[str]) -> list[tup
     ]
 
 
-def _reads_text(pipeline: Any) -> bool:
-    """Whether there is the step of `make_tabular_pipeline` that makes text of categories."""
-    return any(getattr(part, "func", None) is as_text for part in pipeline.get_params().values())
+def _reads_strings(pipeline: Any) -> bool:
+    """Whether a pipeline contains the step of `make_tabular_pipeline` that makes strings."""
+    return any(getattr(part, "func", None) is as_strings for part in pipeline.get_params().values())
 
 
-def _columns_of_numbers(pipeline: Any) -> set[str]:
-    """Columns of a frame that `make_tabular_pipeline` found to hold numbers, if it was used."""
+def _numeric_columns(pipeline: Any) -> set[str]:
+    """Names of columns that a pipeline of `make_tabular_pipeline` reads as numbers."""
     found: set[str] = set()
     for part in pipeline.get_params().values():
         if isinstance(part, ColumnTransformer):
             columns = {name: where for name, _, where in part.transformers_}
             for name, _, asked in part.transformers:
-                if asked == ColumnsOf(True):
+                if asked == ColumnSelector(True):
                     found |= set(map(str, columns.get(name, ())))
     return found
 
 
-def _columns_lacking(pipeline: Any, X: Any) -> list[str]:
-    """Names of fit that a frame has not got; a pipeline need not use all of them."""
+def _missing_columns(pipeline: Any, X: Any) -> list[str]:
+    """Quoted names of the columns of fit that a DataFrame lacks; not all of them may be needed."""
     given = set(getattr(X, "columns", ()))
     known = getattr(pipeline, "feature_names_in_", ())
     return [repr(name) for name in known if name not in given] if given else []
 
 
-def _is_text(column: Any, name: str) -> bool:
-    """Whether a column holds strings; else it holds truth values or numbers."""
+def _is_string(column: Any, name: str) -> bool:
+    """Whether a column contains strings; if not, it contains booleans or numbers.
+
+    Raises
+    ------
+    TypeError
+        If the column contains neither only numbers nor only strings.
+    """
     values = np.asarray(column)
     if values.dtype.kind in "fiub":
         return False
     if values.dtype.kind in "UTO" and all(isinstance(value, str) for value in np.ravel(values)):
         return True
     raise TypeError(
-        f"{name!r} holds neither numbers alone nor strings alone, and an ONNX input must. Fill in "
-        "what is missing before the pipeline, or let make_tabular_pipeline do it."
+        f"{name!r} contains neither only numbers nor only strings, as an ONNX input must. Impute "
+        "missing values before the pipeline, or use make_tabular_pipeline."
     )
 
 
@@ -237,41 +253,53 @@ def _is_text(column: Any, name: str) -> bool:
 
 
 def _classifier_outputs(operator: Any) -> None:
+    """Set the types and shapes of label and probabilities."""
     types = require("skl2onnx.common.data_types", "onnx")
     labels = onnx_labels(operator.raw_operator.classes_)
-    n_rows = operator.inputs[0].get_first_dimension()
-    made = types.StringTensorType if labels.dtype == object else types.Int64TensorType
-    several = operator.raw_operator.multilabel_
-    operator.outputs[0].type = made([n_rows, len(labels)] if several else [n_rows])
-    operator.outputs[1].type = _values_type(operator)([n_rows, len(labels)])
+    n_samples = operator.inputs[0].get_first_dimension()
+    label_type = types.StringTensorType if labels.dtype == object else types.Int64TensorType
+    shape = [n_samples, len(labels)]
+    multilabel = operator.raw_operator.multilabel_
+    operator.outputs[0].type = label_type(shape if multilabel else [n_samples])
+    operator.outputs[1].type = _values_type(operator)(shape)
 
 
 def _regressor_outputs(operator: Any) -> None:
+    """Set the type and shape of the predicted values."""
     layers = plain_layers(operator.raw_operator)
-    n_rows = operator.inputs[0].get_first_dimension()
-    operator.outputs[0].type = _values_type(operator)([n_rows, n_outputs(layers)])
+    n_samples = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type = _values_type(operator)([n_samples, n_outputs(layers)])
 
 
 def _values_type(operator: Any) -> Any:
-    """Doubles for doubles, floats for everything else: skl2onnx's rule."""
+    """Type of probabilities and values by skl2onnx's rule: double for double inputs, else float."""
     types = require("skl2onnx.common.data_types", "onnx")
     return type(types.guess_tensor_type(operator.inputs[0].type))
 
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+    """Write the nodes of a classifier."""
     label, probabilities = (output.full_name for output in operator.outputs)
-    writer, found = _write(scope, operator, container, probabilities)
+    writer, output = _write(scope, operator, container, probabilities)
     model = operator.raw_operator
-    # From the network's own precision, as `predict` does it.
-    writer.labels(found, None if model.multilabel_ else onnx_labels(model.classes_), label)
+    # From probabilities in the precision of the network, as in `predict`.
+    writer.labels(output, None if model.multilabel_ else onnx_labels(model.classes_), label)
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    """Write the nodes of a regressor."""
     _write(scope, operator, container, operator.outputs[0].full_name)
 
 
 def _write(scope: Any, operator: Any, container: Any, to: str) -> tuple[Writer, str]:
-    """Write the network from the operator's inputs to an output; also its name uncast."""
+    """Write the nodes of the network from the operator's inputs to the output `to`.
+
+    Returns
+    -------
+    writer : Writer
+    name : str
+        Name of the network's output in the precision of the network.
+    """
     layers = plain_layers(operator.raw_operator)
     dtype = precision(layers)
     writer = Writer(ContainerGraph(scope, container), dtype)
@@ -279,6 +307,6 @@ def _write(scope: Any, operator: Any, container: Any, to: str) -> tuple[Writer, 
     x = names[0] if len(names) == 1 else writer.node("Concat", *names, axis=1)
     types = require("skl2onnx.common.data_types", "onnx")
     wide = _values_type(operator) is types.DoubleTensorType
-    found = writer.layers(layers, x)
-    writer.cast(found, "float64" if wide else "float32", to)
-    return writer, found
+    output = writer.layers(layers, x)
+    writer.cast(output, "float64" if wide else "float32", to)
+    return writer, output

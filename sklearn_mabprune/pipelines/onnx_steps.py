@@ -1,7 +1,8 @@
-"""Steps of pipelines for tables that skl2onnx cannot convert as they are set, as ONNX nodes.
+"""ONNX converters for the transformers of tabular pipelines.
 
-It knows their classes, but not gaps marked by columns of their own, categories turned into
-text, or rare categories in one column.  All else is left to its own converters.
+skl2onnx supports their classes, but not indicator columns of missing values, the conversion of
+categories to strings, and infrequent categories in one column.  These converters handle such
+settings and leave all others to those of skl2onnx.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from ..export.onnx import ContainerGraph, Writer
 from ..utils.optional import require
-from .tabular import as_text
+from .tabular import as_strings
 
 
 class _Converter:
-    """How one class is converted; skl2onnx's own functions serve what `takes` declines."""
+    """Converter of a transformer class; skl2onnx's functions convert what `takes` declines."""
 
-    #: The class, and skl2onnx's own functions for it: modules and names.
+    #: The transformer class, and skl2onnx's functions for it: (module, name) of each.
     made: type
     shapes: tuple[str, str]
     nodes: tuple[str, str]
 
     def takes(self, operator: Any) -> bool:
-        """Whether an operator is set to what skl2onnx cannot convert."""
+        """Whether an operator has settings that skl2onnx does not support."""
         raise NotImplementedError
 
     def shape(self, operator: Any) -> None:
@@ -37,12 +38,12 @@ class _Converter:
         raise NotImplementedError
 
     def write(self, writer: Writer, part: Any, x: str, to: str) -> None:
-        """Write the nodes from the columns to the output."""
+        """Write the nodes from the columns `x` to the output `to`."""
         raise NotImplementedError
 
     def functions(self) -> tuple[Callable[..., None], Callable[..., None]]:
-        """What skl2onnx calls: for shapes and for nodes."""
-        # From their modules, not from skl2onnx's register, where ours may stand already.
+        """The functions that skl2onnx calls to set output shapes and to write nodes."""
+        # From their modules: the registry of skl2onnx may contain these converters already.
         known_shape, known_nodes = (
             getattr(import_module(f"skl2onnx.{module}"), name)
             for module, name in (self.shapes, self.nodes)
@@ -65,35 +66,37 @@ class _Converter:
 
 
 def register_table_converters(register: Callable[..., None]) -> None:
-    """Teach skl2onnx what else the steps of a tabular pipeline may be set to.
+    """Register the converters for the transformers of a tabular pipeline with skl2onnx.
 
     Parameters
     ----------
     register : callable
         ``skl2onnx.update_registered_converter``.
     """
-    for converter in (_Gaps(), _Text(), _Categories()):
+    for converter in (_ImputerConverter(), _StringConverter(), _EncoderConverter()):
         register(converter.made, f"Sklearn{converter.made.__name__}", *converter.functions())
 
 
 def _types() -> Any:
+    """The module of skl2onnx with its data types."""
     return require("skl2onnx.common.data_types", "onnx")
 
 
 def _is_wide(variable: Any) -> bool:
+    """Whether a variable is of type double."""
     return isinstance(variable.type, _types().DoubleTensorType)
 
 
 def _all_are(operator: Any, *names: str) -> bool:
-    """Whether all inputs are of one of these types, and of the same one."""
+    """Whether all inputs have the same type, and it is one of those named."""
     kinds = {type(put.type).__name__ for put in operator.inputs}
     return len(kinds) == 1 and kinds <= set(names)
 
 
-class _Gaps(_Converter):
-    """Numbers with gaps: filled, and marked in columns of their own.
+class _ImputerConverter(_Converter):
+    """Converter of SimpleImputer for NaN, with indicator columns of missing values.
 
-    skl2onnx fills them in float32 whatever the input, and marks none.
+    skl2onnx's converter imputes in float32 for any input and writes no indicator columns.
     """
 
     made = SimpleImputer
@@ -101,38 +104,44 @@ class _Gaps(_Converter):
     nodes = ("operator_converters.imputer_op", "convert_sklearn_imputer")
 
     def takes(self, operator: Any) -> bool:
-        gap = operator.raw_operator.missing_values
-        is_nan = isinstance(gap, float) and np.isnan(gap)
+        """Whether missing values are NaN and all columns are of the same float type."""
+        missing = operator.raw_operator.missing_values
+        is_nan = isinstance(missing, float) and np.isnan(missing)
         return is_nan and _all_are(operator, "FloatTensorType", "DoubleTensorType")
 
     @staticmethod
     def _columns(imputer: Any) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Columns that are filled (empty ones may go), and those whose gaps are marked."""
-        filled = np.flatnonzero(~np.isnan(imputer.statistics_.astype(float)))
-        marked = imputer.indicator_.features_ if imputer.add_indicator else np.empty(0)
-        return filled, marked.astype(np.intp)
+        """Indices of the imputed columns (not dropped as empty) and of those with indicators."""
+        imputed = np.flatnonzero(~np.isnan(imputer.statistics_.astype(float)))
+        indicated = imputer.indicator_.features_ if imputer.add_indicator else np.empty(0)
+        return imputed, indicated.astype(np.intp)
 
     def shape(self, operator: Any) -> None:
+        """Set the type and shape of imputed and indicator columns."""
         width = sum(map(len, self._columns(operator.raw_operator)))
         first = operator.inputs[0]
         operator.outputs[0].type = type(first.type)([first.get_first_dimension(), width])
 
     def write(self, writer: Writer, part: Any, x: str, to: str) -> None:
-        filled, marked = self._columns(part)
-        gaps = writer.node("IsNaN", x)
+        """Write the nodes that impute missing values and append indicator columns."""
+        imputed, indicated = self._columns(part)
+        missing = writer.node("IsNaN", x)
         values = writer.constant(np.nan_to_num(part.statistics_.astype(float))[None])
-        full = writer.node("Where", gaps, values, x)
-        full = writer.node("Gather", full, writer.integers(filled), axis=1)
-        if len(marked) == 0:
-            writer.node("Identity", full, to=to)
+        complete = writer.node("Where", missing, values, x)
+        complete = writer.node("Gather", complete, writer.integers(imputed), axis=1)
+        if len(indicated) == 0:
+            writer.node("Identity", complete, to=to)
             return
-        marks = writer.cast(gaps, writer.dtype)
-        marks = writer.node("Gather", marks, writer.integers(marked), axis=1)
-        writer.node("Concat", full, marks, to=to, axis=1)
+        indicators = writer.cast(missing, writer.dtype)
+        indicators = writer.node("Gather", indicators, writer.integers(indicated), axis=1)
+        writer.node("Concat", complete, indicators, to=to, axis=1)
 
 
-class _Text(_Converter):
-    """Categories as text: text comes in already, since ONNX would write numbers otherwise."""
+class _StringConverter(_Converter):
+    """Converter of the step from categories to strings: the identity on string inputs.
+
+    The inputs must be strings already, because ONNX formats numbers differently than Python.
+    """
 
     made = FunctionTransformer
     shapes = (
@@ -142,24 +151,27 @@ class _Text(_Converter):
     nodes = ("operator_converters.function_transformer", "convert_sklearn_function_transformer")
 
     def takes(self, operator: Any) -> bool:
-        return operator.raw_operator.func is as_text
+        """Whether the function of the transformer is `as_strings`."""
+        return operator.raw_operator.func is as_strings
 
     def shape(self, operator: Any) -> None:
+        """Set the type and shape of the concatenated columns."""
         if not _all_are(operator, "StringTensorType"):
             raise TypeError(
-                "Columns of categories must be strings in ONNX: pipeline_to_onnx declares them so; "
-                "for skl2onnx.to_onnx say it in initial_types, with StringTensorType."
+                "Categorical columns must be strings in ONNX: pipeline_to_onnx declares them so; "
+                "for skl2onnx.to_onnx declare them in initial_types with StringTensorType."
             )
         widths = [put.type.shape[1] for put in operator.inputs]
         first = operator.inputs[0]
         operator.outputs[0].type = type(first.type)([first.get_first_dimension(), sum(widths)])
 
     def write(self, writer: Writer, part: Any, x: str, to: str) -> None:
+        """Write an identity node."""
         writer.node("Identity", x, to=to)
 
 
-class _Categories(_Converter):
-    """Categories as columns, the rare ones together, with those that fit has not seen."""
+class _EncoderConverter(_Converter):
+    """Converter of OneHotEncoder with infrequent categories, which unknown ones are treated as."""
 
     made = OneHotEncoder
     shapes = (
@@ -169,51 +181,54 @@ class _Categories(_Converter):
     nodes = ("operator_converters.one_hot_encoder", "convert_sklearn_one_hot_encoder")
 
     def takes(self, operator: Any) -> bool:
+        """Whether the encoder has, or may have, a column of infrequent categories."""
         encoder = operator.raw_operator
-        rare = encoder.max_categories is not None or encoder.min_frequency is not None
-        kind = encoder.handle_unknown
+        limited = encoder.max_categories is not None or encoder.min_frequency is not None
+        unknown = encoder.handle_unknown
         return (
-            (kind in ("infrequent_if_exist", "warn") or (rare and kind == "ignore"))
+            (unknown in ("infrequent_if_exist", "warn") or (limited and unknown == "ignore"))
             and encoder.drop is None
             and np.dtype(encoder.dtype).kind == "f"
             and _all_are(operator, "StringTensorType")
         )
 
     @staticmethod
-    def _places(encoder: Any) -> list[tuple[list[str], NDArray[np.intp], int]]:
-        """For each column its categories, the place of each, and that of all others.
+    def _codes(encoder: Any) -> list[tuple[list[str], NDArray[np.intp], int]]:
+        """For each column its categories, their output columns, and that of unknown categories.
 
-        The rare ones have the last place together; -1 is nowhere.
+        All infrequent categories share the last output column; -1 means no output column.
         """
-        rare = getattr(encoder, "infrequent_categories_", [None] * len(encoder.categories_))
-        found = []
-        for categories, together in zip(encoder.categories_, rare, strict=True):
-            is_rare = np.isin(categories, [] if together is None else together)
-            n_frequent = int((~is_rare).sum())
-            places = np.where(is_rare, n_frequent, np.cumsum(~is_rare) - 1)
-            others = n_frequent if is_rare.any() and encoder.handle_unknown != "ignore" else -1
-            found.append((categories.tolist(), places, others))
-        return found
+        infrequent = getattr(encoder, "infrequent_categories_", [None] * len(encoder.categories_))
+        all_codes = []
+        for categories, shared in zip(encoder.categories_, infrequent, strict=True):
+            is_infrequent = np.isin(categories, [] if shared is None else shared)
+            n_frequent = int((~is_infrequent).sum())
+            codes = np.where(is_infrequent, n_frequent, np.cumsum(~is_infrequent) - 1)
+            has_column = is_infrequent.any() and encoder.handle_unknown != "ignore"
+            all_codes.append((categories.tolist(), codes, n_frequent if has_column else -1))
+        return all_codes
 
     def shape(self, operator: Any) -> None:
-        width = sum(int(places.max()) + 1 for _, places, _ in self._places(operator.raw_operator))
-        n_rows = operator.inputs[0].get_first_dimension()
-        # Floats, as skl2onnx has them: 0 and 1 are exact, and its concatenation widens them.
-        operator.outputs[0].type = _types().FloatTensorType([n_rows, width])
+        """Set the type and shape of the one-hot columns."""
+        width = sum(int(codes.max()) + 1 for _, codes, _ in self._codes(operator.raw_operator))
+        n_samples = operator.inputs[0].get_first_dimension()
+        # Float, as in skl2onnx: 0 and 1 are exact, and its concatenation converts to double.
+        operator.outputs[0].type = _types().FloatTensorType([n_samples, width])
 
     def write(self, writer: Writer, part: Any, x: str, to: str) -> None:
+        """Write the nodes that compare the code of each category with all output columns."""
         columns = []
-        for number, (categories, places, others) in enumerate(self._places(part)):
+        for number, (categories, codes, unknown) in enumerate(self._codes(part)):
             column = writer.node("Gather", x, writer.integers([number]), axis=1)
-            place = writer.node(
+            code = writer.node(
                 "LabelEncoder",
                 column,
                 op_domain="ai.onnx.ml",
                 op_version=2,
                 keys_strings=[str(category) for category in categories],
-                values_int64s=places.tolist(),
-                default_int64=others,
+                values_int64s=codes.tolist(),
+                default_int64=unknown,
             )
-            all_places = writer.integers(np.arange(places.max() + 1)[None])
-            columns.append(writer.cast(writer.node("Equal", place, all_places), writer.dtype))
+            all_codes = writer.integers(np.arange(codes.max() + 1)[None])
+            columns.append(writer.cast(writer.node("Equal", code, all_codes), writer.dtype))
         writer.node("Concat", *columns, to=to, axis=1)

@@ -1,4 +1,4 @@
-"""Tables with columns of any kind: what stands between a frame and a network."""
+"""Preprocessing of data frames with numeric and categorical columns."""
 
 from __future__ import annotations
 
@@ -18,95 +18,106 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 _DATES = (dt.date, dt.time, dt.timedelta, np.datetime64, np.timedelta64)
 
-#: What a missing category is called.
+#: Category of missing values.
 MISSING = "missing"
 
 
 def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeline:
-    """Put the preparation that a table of mixed columns needs before an estimator.
+    """Make a pipeline of preprocessing for columns of mixed types and an estimator.
 
-    Numbers (objects that are numbers, too): gaps become the median, with a column that says where they were; then all are
-    scaled.  Everything else (text, categories, truth values): one column a category, the
-    rarest together where there are many; gaps are a category, and so are categories that
-    fit has not seen: they count as rare, or as none where no category is.
+    Numeric columns, also of object dtype: missing values are imputed with the median and marked
+    in an indicator column; then all columns are standardized.  All other columns (strings,
+    categories, booleans) are one-hot encoded.  If a column has more than `max_categories`
+    categories, the least frequent share one column.  Missing values are a category of their
+    own.  Categories that are unknown in ``fit`` are encoded as infrequent, or as all zeros if
+    the column has no infrequent categories.
 
     Parameters
     ----------
     estimator : estimator
-        Put last; any of scikit-learn's will do.
+        Last step of the pipeline: any classifier or regressor with the API of scikit-learn.
     max_categories : int, default=64
-        Columns that a column of categories becomes at most.
+        Maximum number of one-hot columns per categorical column.
 
     Returns
     -------
     sklearn.pipeline.Pipeline
-        Of a ``columntransformer`` and the estimator, of parts of scikit-learn: change it by
-        ``set_params`` like any other.
+        A ``columntransformer`` of scikit-learn's transformers, followed by the estimator.
+        Change its parameters with ``set_params``.
 
     Raises
     ------
     TypeError
-        If the estimator is none.
+        If `estimator` has no ``fit`` method.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from sklearn_mabprune import MABPrunedClassifier, make_tabular_pipeline
-    >>> X = pd.DataFrame({"age": [31, None, 58, 22] * 10, "job": ["cook", "nurse", None, "cook"] * 10})
+    >>> age, job = [31, None, 58, 22], ["cook", "nurse", None, "cook"]
+    >>> X = pd.DataFrame({"age": age * 10, "job": job * 10})
     >>> y = ["no", "yes", "yes", "no"] * 10
     >>> model = make_tabular_pipeline(MABPrunedClassifier(random_state=0))
     >>> model[:-1].fit_transform(X).shape
     (40, 5)
-    """  # noqa: E501
+    """
     if not hasattr(estimator, "fit"):
         got = estimator if estimator is None else type(estimator).__name__
         raise TypeError(
-            f"estimator={got} is no estimator: pass an object with a fit, such as "
-            "MABPrunedClassifier()."
+            f"estimator={got} is not an estimator: it has no fit method. Pass an estimator, such "
+            "as MABPrunedClassifier()."
         )
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         StandardScaler(),
     )
     categories = make_pipeline(
-        FunctionTransformer(as_text, feature_names_out="one-to-one"),
+        FunctionTransformer(as_strings, feature_names_out="one-to-one"),
         OneHotEncoder(
             handle_unknown="infrequent_if_exist",
             max_categories=max_categories,
             sparse_output=False,
         ),
     )
-    prepare = make_column_transformer((numbers, ColumnsOf(True)), (categories, ColumnsOf(False)))
-    return make_pipeline(prepare, estimator)
+    preprocessing = make_column_transformer(
+        (numbers, ColumnSelector(True)), (categories, ColumnSelector(False))
+    )
+    return make_pipeline(preprocessing, estimator)
 
 
 @dataclass(frozen=True)
-class ColumnsOf:
-    """Selects columns of numbers, or all others; of pandas, polars, and arrays.
+class ColumnSelector:
+    """Selector of the numeric columns, or of all others, of a DataFrame or an array.
 
     Parameters
     ----------
     numbers : bool
-        Which of the two.
+        Whether to select the numeric columns; False selects all others.
     """
 
     numbers: bool
 
     def __call__(self, X: Any) -> list[Any]:
-        """Names of the columns; of an array their positions.
+        """Names of the selected columns of a DataFrame, or their indices in an array.
+
+        Parameters
+        ----------
+        X : DataFrame (pandas or polars) or array of shape (n_samples, n_features)
+            The samples.
 
         Raises
         ------
         ValueError
-            If there are columns of dates or times, or numbers that cannot be read.
+            If X is not two-dimensional or is sparse, if a column contains dates or times, or if
+            a column of object dtype contains numbers and pandas.NA.
         """
         if hasattr(X, "columns"):
             columns = {name: X[name] for name in X.columns}
         elif issparse(X) or np.ndim(X) != 2:
             got = "a sparse matrix" if issparse(X) else f"an array of {np.ndim(X)} dimensions"
             raise ValueError(
-                f"X is {got}, and make_tabular_pipeline is for tables with columns of any kind, of "
-                "shape (n_samples, n_features). Sparse numbers go to the estimator as they are."
+                f"X is {got}, but make_tabular_pipeline needs a DataFrame or a dense array of "
+                "shape (n_samples, n_features). Pass sparse data to the estimator directly."
             )
         else:
             X = np.asarray(X)
@@ -114,79 +125,82 @@ class ColumnsOf:
         dates = [name for name, values in columns.items() if _is_date(values)]
         if dates:
             raise ValueError(
-                f"X has dates or times in {', '.join(map(repr, dates))}: as categories they would "
-                "say nothing about later ones. Put numbers in their place, such as the month, the "
-                "hour, or the days since a first date."
+                f"X contains dates or times in {', '.join(map(repr, dates))}, which cannot be "
+                "encoded as categories: later dates would be unknown. Replace them by numbers, "
+                "such as the month, the hour, or the days since a first date."
             )
-        odd = [name for name, values in columns.items() if _has_odd_gaps(values)]
-        if odd:
+        unreadable = [name for name, values in columns.items() if _has_unreadable_missing(values)]
+        if unreadable:
             raise ValueError(
-                f"X holds numbers beside pandas.NA, as objects, in {', '.join(map(repr, odd))}. "
-                "Make them a column of numbers: X[name].astype('Float64')."
+                f"X contains numbers and pandas.NA as objects in "
+                f"{', '.join(map(repr, unreadable))}, which scikit-learn cannot impute. Convert "
+                "the columns: X[name] = X[name].astype('Float64')."
             )
-        return [name for name, values in columns.items() if _is_number(values) == self.numbers]
+        return [name for name, values in columns.items() if _is_numeric(values) == self.numbers]
 
 
-def has_number_type(column: Any) -> bool:
-    """Whether the type of a column, or of an array, is of numbers; truth values are categories."""
+def has_numeric_dtype(column: Any) -> bool:
+    """Whether a column or array is of an integer or float dtype; booleans are categories."""
     dtype = column.dtype
     if hasattr(dtype, "is_numeric"):  # polars
         return bool(dtype.is_numeric())
-    # NumPy's, and those of pandas with gaps.
+    # NumPy's dtypes and pandas' nullable ones.
     return getattr(dtype, "kind", "O") in "iuf"
 
 
-def _is_number(column: Any) -> bool:
-    """Whether a column holds numbers, in a type of their own or as objects beside gaps."""
-    if has_number_type(column):
+def _is_numeric(column: Any) -> bool:
+    """Whether a column contains numbers: by dtype, or as objects next to missing values."""
+    if has_numeric_dtype(column):
         return True
-    held = [value for value in _one_of_each_class(column) if not _is_gap(value)]
-    return bool(held) and all(
+    present = [value for value in _one_of_each_class(column) if not _is_missing(value)]
+    return bool(present) and all(
         isinstance(value, (Real, Decimal)) and not isinstance(value, (bool, np.bool_))
-        for value in held
+        for value in present
     )
 
 
-def _has_odd_gaps(column: Any) -> bool:
-    """Whether a column holds numbers beside gaps that are no NaN as a number, as pandas' NA."""
+def _has_unreadable_missing(column: Any) -> bool:
+    """Whether a column contains numbers and missing values other than None and NaN."""
     return any(
-        _is_gap(value) and not (value is None or isinstance(value, (Real, Decimal)))
+        _is_missing(value) and not (value is None or isinstance(value, (Real, Decimal)))
         for value in _one_of_each_class(column)
-    ) and _is_number(column)
+    ) and _is_numeric(column)
 
 
 def _is_date(column: Any) -> bool:
+    """Whether a column contains dates, times or durations."""
     dtype = column.dtype
     if hasattr(dtype, "is_temporal"):  # polars
         return bool(dtype.is_temporal())
     if getattr(dtype, "kind", "O") in "mM" or str(dtype).startswith("period"):
         return True
-    held = [value for value in _one_of_each_class(column) if not _is_gap(value)]
-    return any(isinstance(value, _DATES) for value in held)
+    present = [value for value in _one_of_each_class(column) if not _is_missing(value)]
+    return any(isinstance(value, _DATES) for value in present)
 
 
 def _one_of_each_class(column: Any) -> list[Any]:
-    """A value of each class among objects, a gap only if there is nothing else of its class."""
+    """One value of each class in a column of objects; missing values only if there is no other."""
     found: dict[type, Any] = {}
     for value in column if column.dtype == object else ():
-        if type(value) not in found or _is_gap(found[type(value)]):
+        if type(value) not in found or _is_missing(found[type(value)]):
             found[type(value)] = value
     return list(found.values())
 
 
-def as_text(X: Any) -> NDArray[np.object_]:
-    """Columns of categories as text, gaps of any kind as ``"missing"``, (n_rows, n_columns)."""
+def as_strings(X: Any) -> NDArray[np.object_]:
+    """Categorical columns as strings, (n_samples, n_columns); missing values as "missing"."""
     names = list(getattr(X, "columns", range(np.shape(X)[1])))
-    found = np.empty((len(X), len(names)), dtype=object)
+    strings = np.empty((len(X), len(names)), dtype=object)
     for k, name in enumerate(names):
         values = X[name] if hasattr(X, "columns") else X[:, k]
-        found[:, k] = [MISSING if _is_gap(value) else str(value) for value in values]
-    return found
+        strings[:, k] = [MISSING if _is_missing(value) else str(value) for value in values]
+    return strings
 
 
-def _is_gap(value: Any) -> bool:
-    """None, NaN, and pandas' NA and NaT, which are not equal to themselves either."""
+def _is_missing(value: Any) -> bool:
+    """Whether a value is missing: None, NaN, or pandas' NA or NaT."""
     if value is None:
         return True
+    # Missing values are not equal to themselves; NA == NA is NA, which is not a boolean.
     same = value == value
     return same is not True and not (isinstance(same, np.bool_) and bool(same))

@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from user_nets import classes_table, classifier, regressor, small_classifier, values_table
 
 from sklearn_mabprune import make_tabular_pipeline
-from sklearn_mabprune.pipelines.tabular import ColumnsOf, as_text
+from sklearn_mabprune.pipelines.tabular import ColumnSelector, as_strings
 
 
 def frame(n_rows=90, seed=0):
@@ -174,14 +174,14 @@ def test_objects_that_are_numbers_are_numbers(values):
     expected = clone(model).fit(floats, y)[:-1].transform(floats)
     np.testing.assert_allclose(model.fit(X, y)[:-1].transform(X), expected)
     np.testing.assert_allclose(model[:-1].transform(X[:1]), expected[:1])
-    assert ColumnsOf(True)(X.to_numpy()) == [0]
+    assert ColumnSelector(True)(X.to_numpy()) == [0]
 
 
 @pytest.mark.parametrize(
     "values", [[True, None, False], [None, None, np.nan], [1, True, 2], [1, "a"]]
 )
 def test_objects_that_are_no_numbers_are_categories(values):
-    assert ColumnsOf(False)(pd.DataFrame({"c": pd.Series(values, dtype=object)})) == ["c"]
+    assert ColumnSelector(False)(pd.DataFrame({"c": pd.Series(values, dtype=object)})) == ["c"]
 
 
 @pytest.mark.parametrize("estimator", [None, 3, "net"])
@@ -202,8 +202,8 @@ def test_what_is_no_table_is_refused(table, got):
 def test_numbers_with_gaps_that_cannot_be_read_are_refused():
     X = pd.DataFrame({"n": pd.Series([1, pd.NA, 3], dtype=object)})
     with pytest.raises(ValueError, match=r"in 'n'. .*X\[name\].astype\('Float64'\)"):
-        ColumnsOf(True)(X)
-    assert ColumnsOf(True)(X.astype("Float64")) == ["n"]
+        ColumnSelector(True)(X)
+    assert ColumnSelector(True)(X.astype("Float64")) == ["n"]
 
 
 @settings(deadline=None, max_examples=30, derandomize=True)
@@ -225,13 +225,13 @@ def test_any_columns_become_finite_numbers(columns):
     assert len(found) == 6
     assert found.dtype.kind == "f"
     assert np.isfinite(found).all()
-    numbers, others = ColumnsOf(True)(X), ColumnsOf(False)(X)
+    numbers, others = ColumnSelector(True)(X), ColumnSelector(False)(X)
     assert sorted(numbers + others) == list(X.columns)
 
 
 def test_gaps_of_every_kind_are_one_category():
     values = [None, np.nan, float("nan"), pd.NA, pd.NaT, np.float32("nan"), "", 0, False, "None"]
-    found = as_text(pd.DataFrame({"c": pd.Series(values, dtype=object)}))
+    found = as_strings(pd.DataFrame({"c": pd.Series(values, dtype=object)}))
     assert found[:, 0].tolist() == ["missing"] * 6 + ["", "0", "False", "None"]
 
 
