@@ -1,4 +1,4 @@
-"""Batches straight from tensors in memory: no workers, no row-wise fetching."""
+"""Batches of tensors in memory, without workers and without fetching sample by sample."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from .sparse import SparseRows, batch_for
 
 
 def as_tensor(values: Any, device: str | torch.device, dtype: torch.dtype | None = None) -> Any:
-    """A tensor on the device; read-only or oddly laid out arrays are copied first.
+    """A tensor on the device, or :class:`SparseRows` for a sparse matrix.
 
-    A sparse matrix becomes :class:`SparseRows`.
+    Arrays that are read-only or not C-contiguous are copied.  Only floating-point values are
+    converted to `dtype`.
     """
     if sparse.issparse(values):
         return SparseRows.of(values, device, dtype)
@@ -31,55 +32,61 @@ def as_tensor(values: Any, device: str | torch.device, dtype: torch.dtype | None
 
 
 class SparseDataset(Dataset):
-    """skorch's data set over a CSR matrix, also inside a dict: a batch is made dense at once."""
+    """Data set over a CSR matrix, also inside a dict, that converts whole batches to dense."""
 
     def __getitem__(self, i: int) -> tuple[Any, Any]:
         return self.__getitems__([i])[0]
 
     def __getitems__(self, index: list[int]) -> list[tuple[Any, Any]]:
-        """Rows of a batch, as ``DataLoader`` asks for them."""
+        """Samples of a batch of indices, the interface of ``DataLoader`` for whole batches."""
         if isinstance(self.X, dict):
-            parts = {name: _rows(values, index) for name, values in self.X.items()}
+            parts = {name: _dense_rows(values, index) for name, values in self.X.items()}
             x: Any = [{name: part[k] for name, part in parts.items()} for k in range(len(index))]
         else:
-            x = _rows(self.X, index)
-        return [self.transform(*row) for row in zip(x, self.y[index], strict=True)]
+            x = _dense_rows(self.X, index)
+        return [self.transform(*pair) for pair in zip(x, self.y[index], strict=True)]
 
 
-def _rows(values: Any, index: list[int]) -> Any:
-    some = values[index]
-    return some.toarray() if sparse.issparse(some) else some
+def _dense_rows(values: Any, index: list[int]) -> Any:
+    """Rows of an array or sparse matrix, dense."""
+    rows = values[index]
+    return rows.toarray() if sparse.issparse(rows) else rows
 
 
-def _picked(values: Any, index: slice | Tensor) -> Any:
-    """Rows of tensors or sparse rows."""
+def _select(values: Any, index: slice | Tensor) -> Any:
+    """Samples of a tensor or of sparse rows."""
     if isinstance(values, Tensor) and isinstance(index, Tensor):
-        return values.index_select(0, index)  # whole rows: faster than indexing
+        return values.index_select(0, index)  # faster than indexing
     return values[index]
 
 
 class TensorBatches:
-    """Batches of a data set whose rows all lie on the device.
+    """Iterable over batches of a data set that is copied to the device as a whole.
 
-    Stands where skorch expects a ``DataLoader``.
+    It replaces the ``DataLoader`` of a skorch net.
 
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
-        skorch's, or a subset of one, over arrays or a dict of arrays.
+        Data set of skorch, or a subset of one, over arrays or a dict of arrays.
     batch_size : int, default=200
-        -1: all rows in one batch.
+        Samples per batch; -1 for all samples in one batch.
     shuffle : bool, default=False
-        A new order every epoch, from a generator of its own.
+        Whether to shuffle the samples in every epoch.
     seed : int, default=0
-        Of that generator.
+        Seed of the generator that shuffles.
     device : str, default="cpu"
-        Where the rows go, once.
+        Device that all samples are copied to, once.
     dtype : torch.dtype, optional
-        Floating-point values become this.
+        Dtype of floating-point values.
     module : nn.Module, optional
-        Who reads the batches: sparse rows stay :class:`SparseRows` where its first layer can
-        take them, and become dense where not.
+        Module that the batches are for.  Sparse batches stay :class:`SparseRows` if its first
+        layer can read them, and are converted to dense otherwise.
+
+    Attributes
+    ----------
+    n_samples : int
+        Number of samples.
     """
 
     def __init__(
@@ -96,43 +103,58 @@ class TensorBatches:
         if not isinstance(x, dict):
             x = {"X": x}
         self.x = {name: as_tensor(values, device, dtype) for name, values in x.items()}
-        n_rows = len(self.x["X"])
-        # skorch predicts without targets.
-        self.y = torch.zeros(n_rows) if y is None else as_tensor(y, device, dtype)
-        self.n_rows = n_rows
-        self.batch_size = n_rows if batch_size == -1 else batch_size
+        self.n_samples = n_samples = len(self.x["X"])
+        # For predictions skorch passes a data set without targets.
+        self.y = torch.zeros(n_samples) if y is None else as_tensor(y, device, dtype)
+        self.batch_size = n_samples if batch_size == -1 else batch_size
         self.shuffle = shuffle
         self.module = module
         self.generator = torch.Generator().manual_seed(seed)
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Tensor]]:
-        for index in epoch(self.n_rows, self.batch_size, self.generator if self.shuffle else None):
+        generator = self.generator if self.shuffle else None
+        for index in epoch(self.n_samples, self.batch_size, generator):
             where = index if isinstance(index, slice) else index.to(self.y.device)
             x = {
-                name: batch_for(self.module, _picked(values, where))
+                name: batch_for(self.module, _select(values, where))
                 for name, values in self.x.items()
             }
-            yield x, _picked(self.y, where)
+            yield x, _select(self.y, where)
 
     def __len__(self) -> int:
-        return len(_starts(self.n_rows, self.batch_size))
+        return len(_starts(self.n_samples, self.batch_size))
 
 
 def epoch(
-    n_rows: int, batch_size: int, generator: torch.Generator | None
+    n_samples: int, batch_size: int, generator: torch.Generator | None
 ) -> Iterator[Tensor | slice]:
-    """Row indices of each batch; a single row left over joins the batch before it."""
-    starts = _starts(n_rows, batch_size)
+    """Sample indices of each batch of an epoch.
+
+    A single remaining sample is added to the batch before it, because BatchNorm cannot train on
+    a batch of one sample.
+
+    Parameters
+    ----------
+    n_samples, batch_size : int
+        Number of samples, in total and per batch.
+    generator : torch.Generator or None
+        Generator that shuffles the samples; None keeps their order.
+
+    Yields
+    ------
+    slice, or Tensor of int64 of shape (n_samples_of_batch,) if the samples are shuffled
+    """
+    starts = _starts(n_samples, batch_size)
     order = None
     if generator is not None and len(starts) > 1:
-        order = torch.randperm(n_rows, generator=generator)
-    for start, stop in zip(starts, [*starts[1:], n_rows], strict=True):
+        order = torch.randperm(n_samples, generator=generator)
+    for start, stop in zip(starts, [*starts[1:], n_samples], strict=True):
         yield slice(start, stop) if order is None else order[start:stop]
 
 
-def _starts(n_rows: int, batch_size: int) -> list[int]:
-    """First row of each batch; BatchNorm cannot train on a batch of one row."""
-    starts = list(range(0, n_rows, batch_size))
-    if len(starts) > 1 and n_rows - starts[-1] == 1:
+def _starts(n_samples: int, batch_size: int) -> list[int]:
+    """Index of the first sample of each batch."""
+    starts = list(range(0, n_samples, batch_size))
+    if len(starts) > 1 and n_samples - starts[-1] == 1:
         starts.pop()
     return starts

@@ -1,4 +1,4 @@
-"""Features as they come, arrays, frames and sparse matrices, checked and made ready."""
+"""Validation of X: arrays, data frames and sparse matrices."""
 
 from __future__ import annotations
 
@@ -15,36 +15,41 @@ _DTYPES = [np.float64, np.float32]
 
 
 def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
-    """What ``validate_data`` gives, with sparse matrices in one form.
+    """Validate X, and y if given, with scikit-learn's ``validate_data``.
 
     Parameters
     ----------
     estimator : estimator
-        Told the features, or asked about them with ``reset=False``.
-    X : array-like, frame or sparse matrix of shape (n_samples, n_features)
-        float32 stays what it is, other numbers become float64.
-    *y : array-like
-        Targets, if they are to be checked as well.
+        Its ``n_features_in_`` and ``feature_names_in_`` are set, or with ``reset=False``
+        compared with those of X.
+    X : array-like, DataFrame or sparse matrix of shape (n_samples, n_features)
+        Features; float32 is kept, other dtypes are converted to float64.
+    *y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets, if they are to be validated too.
     **options
-        Of ``validate_data``.
+        Passed to ``validate_data``.
 
     Returns
     -------
-    ndarray or CSR matrix, or a pair of it and the targets
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        A CSR matrix has sorted column indices without duplicates.
+    y : ndarray
+        Only if targets are given.
 
     Raises
     ------
     ValueError
-        If X does not hold numbers, or y where it must; the message names the columns.
+        If X is not numeric (the message names the columns), if y of a regressor is not, or if
+        ``validate_data`` refuses them.
     TypeError
         If X is a LazyFrame.
     """
     if type(X).__name__ == "LazyFrame":
-        raise TypeError("X is a LazyFrame, which has no rows yet: pass X.collect().")
-    if options.get("y_numeric") and _is_text(y[0]):
+        raise TypeError("X is a LazyFrame, which contains no samples yet. Pass X.collect().")
+    if options.get("y_numeric") and _has_strings(y[0]):
         raise ValueError(
-            "y holds text, and the values that a regressor learns are numbers. For classes use a "
-            "classifier."
+            "y contains strings, but a regressor needs numeric targets. Use a classifier for "
+            "classes."
         )
     dtype = [np.float32] if _is_float32(X) else _DTYPES
     try:
@@ -59,19 +64,29 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
 
 
 def read_validation(estimator: Any, X_val: Any, y_val: Any) -> Any:
-    """Features of validation rows as :func:`read_table` reads them; errors say whose they are."""
+    """Validate the features of validation samples like :func:`read_table`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`read_table`, with "X_val" in the message, and if X_val and y_val have
+        different numbers of samples.
+    """
     try:
         read = read_table(estimator, X_val, reset=False)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"X_val cannot be used: {error}") from error
     if read.shape[0] != num_samples(y_val):
-        raise ValueError(f"X_val has {read.shape[0]:,} rows, y_val has {num_samples(y_val):,}.")
+        raise ValueError(
+            f"X_val has {read.shape[0]:,} samples, but y_val has {num_samples(y_val):,}. Pass one "
+            "target per sample."
+        )
     return read
 
 
 def stacked(X: Any, below: Any) -> Any:
-    """Rows and more rows below them, in the form and precision of the first."""
+    """Concatenate two sets of samples, in the format (dense or CSR) and dtype of the first."""
     if sparse.issparse(X):
         return sparse.vstack([X, as_csr(below).astype(X.dtype)], format="csr")
     below = below.toarray() if sparse.issparse(below) else below
@@ -79,18 +94,21 @@ def stacked(X: Any, below: Any) -> Any:
 
 
 def _not_numbers(X: Any) -> str:
-    """What is wrong with a table that could not be read as numbers."""
-    found = [f"{name!r}" for name in getattr(X, "columns", ()) if not _is_numeric(X[name])]
-    which = f" in column{'s' * (len(found) > 1)} {', '.join(found[:5])}" if found else ""
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    """The message for X that could not be converted to numbers, with the columns at fault."""
+    names = [f"{name!r}" for name in getattr(X, "columns", ()) if not _is_numeric(X[name])]
+    which = f" in column{'s' * (len(names) > 1)} {', '.join(names[:5])}" if names else ""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return (
-        f"X holds text or categories{which}{more}; a network needs numbers. Encode them, or let "
-        "make_tabular_pipeline(estimator) do it: it takes frames with columns of any kind."
+        f"X contains strings or categories{which}{more}, but a network needs numbers. Encode them, "
+        "or use make_tabular_pipeline(estimator), which accepts columns of mixed types."
     )
 
 
-def _is_text(y: Any) -> bool:
-    """Whether targets are text that is no number; other faults scikit-learn knows how to tell."""
+def _has_strings(y: Any) -> bool:
+    """Whether targets contain strings that are not numbers.
+
+    Other invalid targets are left to ``validate_data``, whose messages describe them.
+    """
     try:
         y = np.asarray(y)
         if y.dtype.kind in "USO":
@@ -103,13 +121,14 @@ def _is_text(y: Any) -> bool:
 
 
 def _is_float32(X: Any) -> bool:
-    """Whether all columns of a frame are of a float32 that scikit-learn takes for float64."""
-    kinds = X.dtypes if hasattr(X, "columns") and hasattr(X, "dtypes") else ()
-    # polars and pandas' nullable columns; the plain ones of pandas are seen by scikit-learn.
-    return {str(kind) for kind in kinds} == {"Float32"}
+    """Whether all columns of a DataFrame are float32 that scikit-learn would convert to float64."""
+    dtypes = X.dtypes if hasattr(X, "columns") and hasattr(X, "dtypes") else ()
+    # Of polars, or pandas' nullable ones; scikit-learn recognizes NumPy's float32 itself.
+    return {str(dtype) for dtype in dtypes} == {"Float32"}
 
 
 def _is_numeric(column: Any) -> bool:
+    """Whether a column can be converted to float64."""
     try:
         np.asarray(column).astype(np.float64)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The loss of each sample, as the network's own criterion defines it."""
+"""Loss per sample, derived from the criterion of a net."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from torch.nn import functional as F
 
 from ..utils.compat import predict_nonlinearity, uncompiled
 
-#: Criteria of classes that exclude each other, and of labels that do not.
+#: Criteria for mutually exclusive classes, and for multilabel targets.
 ONE_LABEL = (nn.CrossEntropyLoss, nn.NLLLoss)
 SEVERAL_LABELS = (nn.BCEWithLogitsLoss, nn.BCELoss, nn.MultiLabelSoftMarginLoss)
 
 
 def check_criterion(criterion: nn.Module, y: np.ndarray) -> None:
-    """Refuse a criterion for class numbers with an indicator matrix, and the other way round."""
+    """Raise ValueError if a criterion does not match y, class indices or an indicator matrix."""
     name = type(criterion).__name__
     if y.ndim == 2 and isinstance(criterion, ONE_LABEL):
         raise ValueError(
-            f"y has {y.shape[1]} labels a row, the net's criterion {name} is for one. Pass "
-            "criterion=nn.BCEWithLogitsLoss."
+            f"y is multilabel with {y.shape[1]} classes, but the net's criterion {name} is for "
+            "mutually exclusive classes. Pass criterion=nn.BCEWithLogitsLoss."
         )
     if y.ndim == 1 and isinstance(criterion, SEVERAL_LABELS):
         raise ValueError(
-            f"y has one label a row, the net's criterion {name} is for several that do not exclude "
-            "each other. Pass criterion=nn.CrossEntropyLoss, with an output for each class."
+            f"y has one class per sample, but the net's criterion {name} is for multilabel "
+            "targets. Pass criterion=nn.CrossEntropyLoss, with one output per class."
         )
 
 
 def output_nonlinearity(net: Any) -> Callable[[Tensor], Tensor]:
-    """From a module's outputs to probabilities or values, as the net would have it.
+    """Function from a module's outputs to probabilities (classifier) or values (regressor).
 
-    skorch takes a binary loss for two classes; here it is for several labels a row.
+    skorch assumes that a binary loss means two classes; here it means multilabel targets, whose
+    probabilities are independent.
     """
     criterion = uncompiled(net.criterion_)
     if net.predict_nonlinearity == "auto" and isinstance(criterion, SEVERAL_LABELS):
@@ -45,18 +46,18 @@ def output_nonlinearity(net: Any) -> Callable[[Tensor], Tensor]:
 
 
 def is_softmax(nonlinearity: Any) -> bool:
-    """Whether this is skorch's way from logits to the probabilities of classes."""
+    """Whether a function is the softmax that skorch applies to logits."""
     given = getattr(nonlinearity, "func", None), getattr(nonlinearity, "keywords", None)
     return given == (torch.softmax, {"dim": -1})
 
 
 class SampleLoss:
-    """A criterion without its final mean: one loss per sample.
+    """Loss per sample: a criterion without its reduction over samples.
 
     Parameters
     ----------
     criterion : nn.Module
-        With a `reduction` attribute, as all losses of torch have.  Left as it is.
+        Criterion with a `reduction` attribute, as all losses of torch have; it is copied.
 
     Raises
     ------
@@ -67,9 +68,9 @@ class SampleLoss:
     def __init__(self, criterion: nn.Module):
         if not hasattr(criterion, "reduction"):
             raise ValueError(
-                f"The net's criterion {type(criterion).__name__} has no `reduction`: pruning needs "
-                "a loss for each sample. Use a loss of torch.nn, or give yours a `reduction` "
-                "parameter that understands 'none'."
+                f"The net's criterion {type(criterion).__name__} has no `reduction` attribute, but "
+                "pruning needs one loss per sample. Use a loss of torch.nn, or add a `reduction` "
+                "parameter that supports 'none'."
             )
         own: Any = copy.deepcopy(criterion).eval()
         self.summed = own.reduction == "sum"
@@ -80,10 +81,11 @@ class SampleLoss:
         self._squares = type(own) is nn.MSELoss
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Losses of shape (n_samples,); several outputs as the criterion has it, mean or sum."""
+        """Losses of shape (n_samples,): mean over outputs, or sum for ``reduction="sum"``."""
         return self._per_sample(self.criterion(self._logits(outputs), targets))
 
     def _per_sample(self, losses: Tensor) -> Tensor:
+        """Reduce losses of shape (n_samples, ...) to shape (n_samples,)."""
         if losses.dim() == 1:
             return losses
         losses = losses.flatten(1)
@@ -94,13 +96,14 @@ class SampleLoss:
         return self._squares or (self._classes and targets.dim() == 1)
 
     def feature_major(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Losses from outputs in the feature-major layout, several times faster for few outputs.
+        """Losses from outputs in the feature-major layout, which is faster for few outputs.
 
         Parameters
         ----------
         outputs : Tensor of shape (n_outputs, ..., n_samples)
-            Dimensions in the middle share the targets.
+            Outputs; the targets are the same for all dimensions in the middle.
         targets : Tensor of shape (n_samples,) or (n_samples, n_outputs)
+            Targets in the format of the criterion.
 
         Returns
         -------
@@ -117,42 +120,60 @@ class SampleLoss:
         return F.log_softmax(outputs, dim=0).gather(0, index)[0].neg_()
 
     def has_two(self, n_outputs: int, targets: Tensor) -> bool:
-        """Whether the loss depends on the difference of two outputs alone."""
+        """Whether the loss depends only on the difference of two logits (2 classes)."""
         return self._classes and n_outputs == 2 and targets.dim() == 1
 
     def signs(self, targets: Tensor, dtype: torch.dtype) -> Tensor:
-        """1 for the first of two classes, -1 for the second."""
+        """Signs of the two classes, (n_samples,): 1 for the first class, -1 for the second."""
         return targets.to(dtype, copy=True).mul_(-2).add_(1)
 
     def of_two(self, difference: Tensor, signs: Tensor) -> Tensor:
-        """Losses from the first class's output minus the second's, which is overwritten.
+        """Losses of two classes from the difference of their logits.
 
-        Half as many exponentials as for two outputs.
+        This needs half as many exponentials as the softmax of two logits.
 
         Parameters
         ----------
         difference : Tensor of shape (..., n_samples)
+            Logit of the first class minus that of the second; overwritten.
         signs : Tensor of shape (n_samples,)
+            Signs of the targets from :meth:`signs`.
+
+        Returns
+        -------
+        Tensor of shape (..., n_samples)
         """
         return F.logsigmoid(difference.mul_(signs)).neg_()
 
     def distance(self, outputs: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-        """How far a network's outputs are from another one's, (n_samples,).
+        """Distillation loss per sample: distance of outputs from those of a teacher network.
 
-        For classes the Kullback-Leibler divergence of the softened probabilities, times
-        the squared temperature, so that its gradients keep their size (Hinton et al. 2015);
-        for several labels the same for each of them; otherwise the criterion itself, with
-        the other's outputs as targets.
+        For classes it is the Kullback-Leibler divergence between the teacher's and the
+        network's probabilities at the given temperature, multiplied by the squared temperature
+        so that the scale of gradients does not depend on it (Hinton et al. 2015).  For
+        multilabel targets it is the mean or sum of this divergence over classes.  For other
+        targets it is the criterion with the teacher's outputs as targets.
+
+        Parameters
+        ----------
+        outputs, teacher : Tensor of shape (n_samples, n_outputs)
+            Outputs of the network and of the teacher.
+        temperature : float
+            Divisor of the logits.
+
+        Returns
+        -------
+        Tensor of shape (n_samples,)
         """
         if isinstance(self.criterion, SEVERAL_LABELS):
             if isinstance(self.criterion, nn.BCELoss):
                 eps = torch.finfo(outputs.dtype).eps
                 outputs, teacher = torch.logit(outputs, eps), torch.logit(teacher, eps)
             student, wanted = outputs / temperature, teacher / temperature
-            aim = wanted.sigmoid()
-            there = F.binary_cross_entropy_with_logits(student, aim, reduction="none")
-            least = F.binary_cross_entropy_with_logits(wanted, aim, reduction="none")
-            return self._per_sample(there - least) * temperature**2
+            target = wanted.sigmoid()
+            cross_entropy = F.binary_cross_entropy_with_logits(student, target, reduction="none")
+            entropy = F.binary_cross_entropy_with_logits(wanted, target, reduction="none")
+            return self._per_sample(cross_entropy - entropy) * temperature**2
         if not isinstance(self.criterion, ONE_LABEL):
             return self(outputs, teacher)
         student = F.log_softmax(self._logits(outputs) / temperature, dim=-1)
@@ -161,7 +182,8 @@ class SampleLoss:
         return divergence * temperature**2
 
     def _logits(self, outputs: Tensor) -> Tensor:
+        """Outputs as inputs of the criterion: logits, or log-probabilities for NLLLoss."""
         if isinstance(self.criterion, nn.NLLLoss):
-            # As skorch does: with NLLLoss the module returns probabilities.
+            # As in skorch, a module trained with NLLLoss returns probabilities.
             return torch.log(outputs + torch.finfo(outputs.dtype).eps)
         return outputs

@@ -1,7 +1,7 @@
-"""Sparse rows on the network's device, never made dense as a whole.
+"""CSR matrices as tensors on the network's device, never converted to dense as a whole.
 
-The first Linear of a network reads them as they are; whatever else has to see features
-gets a few rows at a time, dense.
+A Linear as first layer is computed from the sparse rows; all other code that needs the
+features receives dense chunks of rows.
 """
 
 from __future__ import annotations
@@ -16,39 +16,49 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Numbers in a dense piece: 64 MB of float32.
-_PIECE = 2**24
+# Number of values of a dense chunk: 64 MB of float32.
+_CHUNK = 2**24
+# Number of samples on which a module is run to recover its graph.
+_N_FIRST = 64
 
 
 def as_csr(X: Any) -> Any:
-    """A CSR matrix whose rows have sorted indices and no index twice; `X` is left as it is.
+    """A copy as CSR matrix with sorted column indices and without duplicate entries.
 
     Parameters
     ----------
-    X : sparse matrix or array, or ndarray, of shape (n_rows, n_features)
+    X : sparse matrix or array, or ndarray, of shape (n_samples, n_features)
+        Features.
 
     Returns
     -------
     scipy.sparse.csr_matrix
-        The interface that skorch's data sets know.
+        A matrix, not a sparse array, because the data sets of skorch need that interface.
     """
-    # A copy: sorting and adding up are done in place.
+    # A copy, because sum_duplicates sorts and adds in place.
     X = sparse.csr_matrix(X, copy=True)
     X.sum_duplicates()
     return X
 
 
 class SparseRows:
-    """Rows in CSR form as tensors, indexed like a dense tensor's rows.
+    """Rows of a CSR matrix as tensors, which can be indexed like the rows of a dense tensor.
 
     Parameters
     ----------
     starts : Tensor of int64, shape (n_rows + 1,)
-        Where each row begins among the stored values.
+        Index of the first stored value of each row (``indptr``).
     columns : Tensor of int64, shape (n_stored,)
-        Increasing within a row.
+        Column index of each stored value, increasing within a row (``indices``).
     values : Tensor of shape (n_stored,)
+        Stored values (``data``).
     n_features : int
+        Number of columns.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n_rows, n_features).
 
     Examples
     --------
@@ -66,7 +76,7 @@ class SparseRows:
 
     @classmethod
     def of(cls, X: Any, device: str | torch.device, dtype: torch.dtype | None = None) -> SparseRows:
-        """From what :func:`as_csr` gives, on a device."""
+        """Rows of a CSR matrix from :func:`as_csr`, on a device."""
         starts, columns = (
             torch.from_numpy(index.astype(np.int64)).to(device) for index in (X.indptr, X.indices)
         )
@@ -78,16 +88,16 @@ class SparseRows:
 
     @property
     def device(self) -> torch.device:
-        """Where the rows are."""
+        """Device of the tensors."""
         return self.values.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the values."""
+        """Dtype of the values."""
         return self.values.dtype
 
     def __getitem__(self, index: slice | Tensor) -> SparseRows:
-        """Some rows: a slice of step 1, or their numbers."""
+        """The rows of a slice with step 1, or of a tensor of indices."""
         if isinstance(index, slice):
             first, stop, _ = index.indices(len(self))
             stop = max(first, stop)
@@ -103,20 +113,20 @@ class SparseRows:
         return SparseRows(starts, self.columns[where], self.values[where], self.shape[1])
 
     def to(self, device: str | torch.device, dtype: torch.dtype) -> SparseRows:
-        """On a device, with values of a dtype."""
+        """The rows on a device, with values of a dtype."""
         starts, columns = self.starts.to(device), self.columns.to(device)
         return SparseRows(starts, columns, self.values.to(device, dtype), self.shape[1])
 
     def split(self, n_rows: int) -> Iterator[SparseRows]:
-        """All rows in parts of so many."""
+        """Iterate over chunks of `n_rows` rows."""
         for first in range(0, len(self), n_rows):
             yield self[first : first + n_rows]
 
     def through(self, layer: nn.Linear) -> Tensor:
-        """What a Linear makes of the rows, with a graph for its gradients, (n_rows, n_outputs).
+        """Outputs of a Linear layer for the rows, differentiable, (n_rows, n_outputs).
 
-        A row is a bag of weighted features: of torch's sparse products this one is the
-        fastest, with the copy of the weights that it needs.
+        ``embedding_bag`` sums the weights of the stored features.  It is the fastest sparse
+        product of torch, including the copy of the weights that it needs.
         """
         weighted = functional.embedding_bag(
             self.columns,
@@ -129,16 +139,16 @@ class SparseRows:
         return weighted if layer.bias is None else weighted + layer.bias
 
     def dense(self) -> Tensor:
-        """As a dense tensor: for a few rows."""
+        """The rows as a dense tensor, (n_rows, n_features)."""
         lengths = self.starts[1:] - self.starts[:-1]
         rows = torch.repeat_interleave(torch.arange(len(self), device=self.device), lengths)
-        found = torch.zeros(self.shape, dtype=self.dtype, device=self.device)
-        found[rows, self.columns] = self.values
-        return found
+        dense = torch.zeros(self.shape, dtype=self.dtype, device=self.device)
+        dense[rows, self.columns] = self.values
+        return dense
 
     def pieces(self) -> Iterator[SparseRows]:
-        """All rows in parts that may be made dense."""
-        return self.split(max(1, _PIECE // self.shape[1]))
+        """Iterate over chunks of rows that are small enough to convert to dense."""
+        return self.split(max(1, _CHUNK // self.shape[1]))
 
     def spread(self) -> NDArray[np.float64]:
         """Standard deviation of each feature, (n_features,)."""
@@ -146,22 +156,22 @@ class SparseRows:
         columns, values = self.columns.cpu().numpy(), self.values.double().cpu().numpy()
         mean = np.bincount(columns, values, n_features) / n_rows
         stored = np.bincount(columns, minlength=n_features)
-        # Around the mean, in two passes: a constant feature has none.
+        # Two passes, so that a constant feature has a standard deviation of exactly 0.
         squares = np.bincount(columns, (values - mean[columns]) ** 2, n_features)
         return np.sqrt((squares + (n_rows - stored) * mean**2) / n_rows)
 
 
 def few(x: Tensor | SparseRows) -> Tensor:
-    """Up to 64 rows, dense: what a module is run on beside its chain."""
+    """The first samples, at most 64, as a dense tensor: input to recover the graph of a module."""
     if isinstance(x, SparseRows):
-        return x[: max(2, min(64, _PIECE // 4 // x.shape[1]))].dense()
-    return x[:64]
+        return x[: max(2, min(_N_FIRST, _CHUNK // 4 // x.shape[1]))].dense()
+    return x[:_N_FIRST]
 
 
 def reads_sparse(module: Any) -> bool:
-    """Whether a module hands what it is given straight to a Linear, and does nothing else.
+    """Whether a module is an nn.Sequential that starts with a Linear layer.
 
-    Only torch's own ``Sequential.forward`` is known not to look at the features.
+    A custom ``forward`` may read the features in other ways, so it needs them dense.
     """
     return (
         isinstance(module, nn.Sequential)
@@ -172,15 +182,15 @@ def reads_sparse(module: Any) -> bool:
 
 
 def batch_for(module: Any, x: Tensor | SparseRows) -> Tensor | SparseRows:
-    """A batch for :func:`outputs_of`, or for a module that can only have it dense."""
+    """A batch for :func:`outputs_of`: sparse if the module reads sparse rows, else dense."""
     return x.dense() if isinstance(x, SparseRows) and not reads_sparse(module) else x
 
 
 def outputs_of(module: Any, x: Tensor | SparseRows) -> Tensor:
-    """A module's outputs for rows of either kind.
+    """Outputs of a module for dense or sparse samples, (n_samples, n_outputs).
 
-    In evaluation mode a module that has to see the features gets them in dense pieces; in
-    training mode a batch stays whole.
+    In evaluation mode a module that cannot read sparse rows is run on dense chunks; in training
+    mode it is run on the whole dense batch, as BatchNorm requires.
     """
     if not isinstance(x, SparseRows):
         return module(x)
@@ -191,4 +201,4 @@ def outputs_of(module: Any, x: Tensor | SparseRows) -> Tensor:
         return z
     if module.training:
         return module(x.dense())
-    return torch.cat([module(piece.dense()) for piece in x.pieces()])
+    return torch.cat([module(chunk.dense()) for chunk in x.pieces()])

@@ -1,8 +1,8 @@
-"""Validation rows chosen by what they contain, not by where they stand.
+"""Train/validation split by the content of the samples, independent of their order.
 
-A row's side depends on a seeded hash of its values alone.  So permuted rows, copies of a
-row and integer weights in place of copies give the same split, and copies never stand on
-both sides.
+A seeded hash of its features decides whether a sample is used for training or validation.
+Therefore a permutation of the samples, or integer weights in place of duplicates, gives the
+same split, and duplicates are never on both sides.
 """
 
 from __future__ import annotations
@@ -17,21 +17,25 @@ from scipy import sparse
 
 from ..exceptions import PruningWarning
 
+# Number of values that are hashed at a time: 32 MB of uint64.
 _CHUNK = 2**22
+# Multipliers of SplitMix64.
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row indices of both sides.
+    """Indices of the training and validation samples.
 
     Parameters
     ----------
     train, validation : ndarray of int
+        Indices of the samples.
     share : float
-        Realised share of validation rows.
+        Realized fraction of validation samples.
     shared : bool
-        True if there were too few rows: both sides are all rows.
+        Whether all samples are used for both training and validation, because there are too
+        few.
     """
 
     train: NDArray[np.intp]
@@ -40,39 +44,44 @@ class Split:
     shared: bool = False
 
 
-def hash_rows(X: Any, seed: int) -> NDArray[np.uint64]:
-    """A 64-bit hash of each row's values, (n_rows,).
+def hash_samples(X: Any, seed: int) -> NDArray[np.uint64]:
+    """A 64-bit hash of the features of each sample.
 
-    Values count as float64, -0 as 0; zeros contribute nothing, so that a sparse matrix
-    hashes as its dense form does.
+    Values are hashed as float64, and -0 as 0.  Zeros contribute nothing, so that the hashes of
+    a sparse matrix and of its dense form are equal.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_rows, n_features)
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Features.
     seed : int
-        Other seeds give other hashes.
+        Seed of the hash function.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n_samples,)
 
     Examples
     --------
     >>> import numpy as np
     >>> from scipy import sparse
-    >>> from sklearn_mabprune.data.splitting import hash_rows
+    >>> from sklearn_mabprune.data.splitting import hash_samples
     >>> X = np.array([[0.0, 1.5], [-0.0, 1.5]])
-    >>> len(set(hash_rows(X, 0)) | set(hash_rows(sparse.csr_array(X), 0)))
+    >>> len(set(hash_samples(X, 0)) | set(hash_samples(sparse.csr_array(X), 0)))
     1
     """
-    n_rows, n_features = X.shape
+    n_samples, n_features = X.shape
     factors = np.random.default_rng(seed).integers(
         1, 2**64 - 1, size=n_features, dtype=np.uint64, endpoint=True
     ) | np.uint64(1)
-    hashes = np.zeros(n_rows, dtype=np.uint64)
+    hashes = np.zeros(n_samples, dtype=np.uint64)
     with np.errstate(over="ignore"):
         if sparse.issparse(X):
-            rows = np.repeat(np.arange(n_rows), np.diff(X.indptr))
+            rows = np.repeat(np.arange(n_samples), np.diff(X.indptr))
             np.add.at(hashes, rows, _bits(X.data) * factors[X.indices])
         else:
             step = max(1, _CHUNK // max(1, n_features))
-            for first in range(0, n_rows, step):
+            for first in range(0, n_samples, step):
                 part = slice(first, first + step)
                 hashes[part] = (_bits(X[part]) * factors).sum(axis=1, dtype=np.uint64)
         return _mix(hashes ^ factors[0])
@@ -80,7 +89,7 @@ def hash_rows(X: Any, seed: int) -> NDArray[np.uint64]:
 
 def _bits(values: Any) -> NDArray[np.uint64]:
     """Scrambled bits of float64 values; zero stays zero."""
-    # + 0.0 turns -0 into 0.
+    # Adding 0.0 turns -0 into 0.
     return _mix((np.asarray(values, dtype=np.float64) + 0.0).view(np.uint64))
 
 
@@ -92,21 +101,22 @@ def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) -> Split:
-    """Training and validation rows by the hash of their content.
+    """Split samples into training and validation samples by the hash of their features.
 
-    Within each class the distinct rows with the lowest hashes become validation rows, so
-    that the share is met in every class.  Copies of a row with different labels follow
-    the lowest label.
+    The split is stratified: in each class, the distinct samples with the lowest hashes become
+    validation samples.  Duplicates with different labels belong to the class with the lowest
+    index among these labels.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_rows, n_features)
-    y : ndarray of int, shape (n_rows,), or None
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Features.
+    y : ndarray of int, shape (n_samples,), or None
         Class indices; None for regression.
     fraction : float in (0, 1)
-        Share of the distinct rows of each class that validate.
+        Fraction of the distinct samples of each class to use for validation.
     seed : int
-        Of the hash.
+        Seed of the hash function.
 
     Returns
     -------
@@ -115,11 +125,11 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
     Warns
     -----
     PruningWarning
-        If a side would have fewer than two rows or training would lack a class: then all
-        rows stand on both sides.  Also if copies make the share of validation rows more than
-        twice what was asked for.
+        If a side would have fewer than two samples, or the training samples would lack a
+        class; all samples are then used for both.  Also if duplicates make the fraction of
+        validation samples more than twice the requested one.
     """
-    hashes = hash_rows(X, seed)
+    hashes = hash_samples(X, seed)
     unique, where = np.unique(hashes, return_inverse=True)
     label = np.zeros(len(unique), dtype=np.intp)
     if y is not None:
@@ -136,22 +146,23 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
     lacks = y is not None and len(np.unique(y[train])) < len(np.unique(y))
     if min(len(train), len(validation)) < 2 or lacks:
         warnings.warn(
-            f"{len(unique)} distinct rows are too few to set validation rows apart "
-            f"(validation_fraction={fraction}): all rows train and validate, and validation "
-            "scores are optimistic. Pass X_val and y_val, or more rows.",
+            f"X has only {len(unique)} distinct samples, too few to hold out validation samples "
+            f"(validation_fraction={fraction}): all samples are used for training and validation, "
+            "so validation scores are optimistic. Pass X_val and y_val, or more samples.",
             PruningWarning,
             stacklevel=2,
         )
         everything = np.arange(len(hashes))
         return Split(everything, everything, 1.0, shared=True)
     share = len(validation) / len(hashes)
-    # Copies alone make it so large; few distinct rows do so too, but there is no help for those.
+    # The second condition excludes fractions that are large only because there are few distinct
+    # samples, about which the user can do nothing.
     if share > 2 * fraction and len(validation) > 2 * chosen.sum():
         warnings.warn(
-            f"{len(validation):,} of {len(hashes):,} rows validate ({share:.0%}, "
-            f"validation_fraction={fraction}): they are copies of {chosen.sum()} of "
-            f"{len(unique)} distinct rows, and copies stay on one side. The network is trained "
-            "without these. Pass X_val and y_val to train on all distinct rows.",
+            f"{len(validation):,} of {len(hashes):,} samples ({share:.0%}) are held out for "
+            f"validation, more than validation_fraction={fraction}: they are duplicates of "
+            f"{chosen.sum()} of {len(unique)} distinct samples, and duplicates stay on one side. "
+            "Pass X_val and y_val to train on all distinct samples.",
             PruningWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Class labels as a network wants them, and probabilities as class labels again."""
+"""Validation of class labels, and class labels from predicted probabilities."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 
 def read_labels(y: Any) -> NDArray[Any]:
-    """Labels, (n_samples,), or an indicator matrix of several labels, (n_samples, n_labels).
+    """Validate the targets of a classifier.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Class labels, or a multilabel indicator matrix.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or (n_samples, n_classes)
 
     Raises
     ------
     ValueError
-        If `y` is neither.
+        If `y` contains neither class labels nor a multilabel indicator matrix.
 
     Examples
     --------
@@ -28,9 +37,9 @@ def read_labels(y: Any) -> NDArray[Any]:
     kind = type_of_target(y, input_name="y")
     if kind == "multiclass-multioutput":
         raise ValueError(
-            "y has several columns of classes. One network gives one class, or labels that are "
-            "there or not (an indicator matrix of 0 and 1); for several classes fit a network "
-            "for each: sklearn.multioutput.MultiOutputClassifier(estimator)."
+            "y is multiclass-multioutput: it has more than one column of class labels. A network "
+            "supports one column of class labels, or a multilabel indicator matrix of 0 and 1. Fit "
+            "one network per column: sklearn.multioutput.MultiOutputClassifier(estimator)."
         )
     check_classification_targets(y)
     if kind != "multilabel-indicator":
@@ -39,26 +48,41 @@ def read_labels(y: Any) -> NDArray[Any]:
 
 
 def as_indicator(y: Any, name: str) -> NDArray[Any]:
-    """An indicator matrix as an array of 0 and 1, refusing other values."""
+    """Validate a multilabel indicator matrix and return it as a dense array.
+
+    Raises
+    ------
+    ValueError
+        If it contains values other than 0 and 1; the message starts with `name`.
+    """
     y = y.toarray() if sparse.issparse(y) else np.asarray(y)
     if not np.isin(y, (0, 1)).all():
         raise ValueError(
-            f"{name} with several columns must be an indicator matrix of 0 and 1, got "
-            f"{np.unique(y)[:5].tolist()}; sklearn.preprocessing.MultiLabelBinarizer makes one."
+            f"{name} with more than one column must be a multilabel indicator matrix of 0 and 1, "
+            f"got the values {np.unique(y)[:5].tolist()}. Encode label sets with "
+            "sklearn.preprocessing.MultiLabelBinarizer."
         )
     return y
 
 
-def predicted(probabilities: NDArray[Any], classes: NDArray[Any], several: bool) -> NDArray[Any]:
-    """Most probable labels, (n_rows,), or which of several are more probable than not.
+def predicted(probabilities: NDArray[Any], classes: NDArray[Any], multilabel: bool) -> NDArray[Any]:
+    """Predicted labels from class probabilities.
 
     Parameters
     ----------
-    probabilities : ndarray of shape (n_rows, n_classes)
+    probabilities : ndarray of shape (n_samples, n_classes)
+        Probability of each class.
     classes : ndarray of shape (n_classes,)
-    several : bool
-        A row has several labels: an indicator matrix, (n_rows, n_classes), comes out.
+        Class labels.
+    multilabel : bool
+        Whether the targets are multilabel.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or (n_samples, n_classes)
+        The most probable class of each sample; for multilabel targets an indicator matrix of
+        probabilities above 0.5.
     """
-    if several:
+    if multilabel:
         return (probabilities > 0.5).astype(np.int64)
     return classes[probabilities.argmax(axis=1)]

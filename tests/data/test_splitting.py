@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from scipy import sparse
 
-from sklearn_mabprune.data.splitting import content_split, hash_rows
+from sklearn_mabprune.data.splitting import content_split, hash_samples
 from sklearn_mabprune.exceptions import PruningWarning
 
 quick = settings(deadline=None, max_examples=60, derandomize=True)
@@ -50,18 +50,18 @@ def split_quietly(X, y, fraction=0.3, seed=0):
 def test_hash_by_hand():
     """Any order of features matters, any value matters, and so does the seed."""
     rows = np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.5], [0.0, 0.0], [-1.0, 2.0], [1.0, 2.0]])
-    hashes = hash_rows(rows, 0)
+    hashes = hash_samples(rows, 0)
     assert hashes.dtype == np.uint64
     assert hashes[0] == hashes[5]
     assert len(set(hashes)) == 5
-    assert (hash_rows(rows, 1) != hashes).all()
+    assert (hash_samples(rows, 1) != hashes).all()
 
 
 def test_hashes_spread_evenly():
     """Over all of 64 bits, for rows that differ in the last bit of one feature."""
     X = np.zeros((4000, 3))
     X[:, 1] = 1.0 + np.arange(4000) * np.finfo(float).eps
-    hashes = hash_rows(X, 0)
+    hashes = hash_samples(X, 0)
     assert len(set(hashes)) == 4000
     for bit in range(64):
         assert 0.45 < ((hashes >> np.uint64(bit)) & np.uint64(1)).mean() < 0.55
@@ -71,20 +71,20 @@ def test_hashes_spread_evenly():
 @given(X=tables, seed=st.integers(0, 100), data=st.data())
 def test_dense_and_sparse_hash_the_same(X, seed, data):
     """Explicit zeros of either sign included."""
-    dense = hash_rows(X, seed)
-    np.testing.assert_array_equal(hash_rows(sparse.csr_array(X), seed), dense)
-    np.testing.assert_array_equal(hash_rows(sparse.csr_matrix(X), seed), dense)
+    dense = hash_samples(X, seed)
+    np.testing.assert_array_equal(hash_samples(sparse.csr_array(X), seed), dense)
+    np.testing.assert_array_equal(hash_samples(sparse.csr_matrix(X), seed), dense)
     rows, columns = np.indices(X.shape)
     shown = (X != 0) | data.draw(nps.arrays(bool, X.shape))
     explicit = sparse.coo_array((X[shown], (rows[shown], columns[shown])), shape=X.shape).tocsr()
     assert explicit.nnz == shown.sum()
-    np.testing.assert_array_equal(hash_rows(explicit, seed), dense)
+    np.testing.assert_array_equal(hash_samples(explicit, seed), dense)
 
 
 @quick
 @given(X=tables, seed=st.integers(0, 100))
 def test_equal_rows_and_only_those_hash_the_same(X, seed):
-    hashes = hash_rows(X, seed)
+    hashes = hash_samples(X, seed)
     keys = [tuple(row + 0.0) for row in X]
     for first in range(len(X)):
         for second in range(first):
@@ -94,18 +94,18 @@ def test_equal_rows_and_only_those_hash_the_same(X, seed):
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8, bool])
 def test_values_count_as_float64(dtype):
     X = np.random.default_rng(0).integers(0, 2, (20, 6)).astype(dtype)
-    wanted = hash_rows(X.astype(np.float64), 0)
-    np.testing.assert_array_equal(hash_rows(X, 0), wanted)
-    np.testing.assert_array_equal(hash_rows(np.asfortranarray(X), 0), wanted)
-    np.testing.assert_array_equal(hash_rows(np.repeat(X, 2, axis=1)[:, ::2], 0), wanted)
-    np.testing.assert_array_equal(hash_rows(sparse.csr_array(X), 0), wanted)
+    wanted = hash_samples(X.astype(np.float64), 0)
+    np.testing.assert_array_equal(hash_samples(X, 0), wanted)
+    np.testing.assert_array_equal(hash_samples(np.asfortranarray(X), 0), wanted)
+    np.testing.assert_array_equal(hash_samples(np.repeat(X, 2, axis=1)[:, ::2], 0), wanted)
+    np.testing.assert_array_equal(hash_samples(sparse.csr_array(X), 0), wanted)
 
 
 def test_large_tables_are_hashed_in_parts():
     X = np.random.default_rng(0).normal(size=(9000, 500))
-    hashes = hash_rows(X, 0)
+    hashes = hash_samples(X, 0)
     for part in (slice(0, 10), slice(8380, 8400), slice(8990, 9000)):
-        np.testing.assert_array_equal(hashes[part], hash_rows(X[part], 0))
+        np.testing.assert_array_equal(hashes[part], hash_samples(X[part], 0))
 
 
 # ---------------------------------------------------------------------------------- sides
