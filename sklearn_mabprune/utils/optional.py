@@ -1,4 +1,4 @@
-"""Packages that only some functions need, imported when one of them is called."""
+"""Lazy import of optional dependencies."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def require(package: str, extra: str) -> Any:
-    """Import a package of an extra.
+    """Import and return an optional dependency.
 
     Parameters
     ----------
     package : str
-        Name to import, "onnx" or "onnx.helper".
+        Name of the module to import, such as "onnx" or "onnx.helper".
     extra : str
-        The extra that installs it.
+        Extra of this package that installs it.
 
     Returns
     -------
@@ -23,24 +23,29 @@ def require(package: str, extra: str) -> Any:
     Raises
     ------
     ImportError
-        If it is not installed; the message says how to install it.
+        If the package is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(package)
     except ImportError as error:
         name = package.partition(".")[0]
         raise ImportError(
-            f'This needs {name}, which is not installed: pip install "sklearn-mabprune[{extra}]"'
+            f"This function needs {name}, which is not installed: "
+            f'pip install "sklearn-mabprune[{extra}]"'
         ) from error
 
 
 def frames(caller: str) -> Any:
-    """The module pandas, for a function that returns a DataFrame.
+    """Import and return pandas, for a method that returns a DataFrame.
 
     Parameters
     ----------
     caller : str
-        The function's name, for the message.
+        Name of the method, for the error message.
+
+    Returns
+    -------
+    module
 
     Raises
     ------

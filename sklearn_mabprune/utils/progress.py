@@ -1,4 +1,4 @@
-"""Progress while a fit is at work: one bar over all of it, or log lines."""
+"""Progress of a fit: one progress bar for all stages, or log lines."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from tqdm import tqdm
 
 logger = logging.getLogger("sklearn_mabprune")
 
-# What part of a fit each stage takes, roughly: only then can one bar, and one estimate of
-# what is left, span them all.
-_SHARES = {"training": 60, "pruning": 30, "fine-tuning": 10}
-_OTHER_SHARE = 50
+# Typical percentage of the duration of a fit that each stage takes, so that one bar and one
+# estimate of the remaining time can cover all stages.
+_WEIGHTS = {"training": 60, "pruning": 30, "fine-tuning": 10}
+_OTHER_WEIGHT = 50
 
-# Work that ends within so many seconds needs no estimate, and no line while it lasts.
+# Minimum remaining time to show, and minimum interval between log lines of epochs, in seconds.
 _LONG = 5.0
 
 
 class Progress:
-    """One bar over all stages (``verbose=1``), log lines (``verbose=2``), or nothing.
+    """Progress bar (``verbose=1``) or log lines (``verbose=2``) over all stages of a fit.
 
-    The bar goes to stderr, or into the notebook; where stderr is no terminal there is
-    none.  Lines go to the logger ``sklearn_mabprune`` at level INFO: one for each round,
-    one for each finished stage, and one every few seconds of a long training.
+    The bar is written to stderr, or displayed in the notebook; if stderr is not a terminal,
+    there is no bar.  Log lines go to the logger ``sklearn_mabprune`` at level INFO: one per
+    round, one per finished stage, and one every 5 seconds during training.
 
     Parameters
     ----------
     verbose : int
-        0, 1, or 2 and more.
+        0 for no output, 1 for the bar, 2 or more for log lines.
     stages : sequence of str
-        Those that this work has, in order: "training", "pruning", "fine-tuning", or others,
-        which count as half of a fit.
+        The stages in order: "training", "pruning", "fine-tuning", or other names, which count
+        as half of a fit each.
 
     Attributes
     ----------
     percent : float
-        How much of the whole is done.
+        Estimated percentage of the work that is done, from 0 to 100.
 
     Examples
     --------
@@ -54,10 +54,10 @@ class Progress:
     40.0
     """
 
-    def __init__(self, verbose: int, stages: Sequence[str] = tuple(_SHARES)):
+    def __init__(self, verbose: int, stages: Sequence[str] = tuple(_WEIGHTS)):
         self.verbose = int(verbose)
-        shares = {name: _SHARES.get(name, _OTHER_SHARE) for name in stages}
-        self._shares = {name: 100 * share / sum(shares.values()) for name, share in shares.items()}
+        weights = {name: _WEIGHTS.get(name, _OTHER_WEIGHT) for name in stages}
+        self._percents = {name: 100 * w / sum(weights.values()) for name, w in weights.items()}
         self.percent = self._before = 0.0
         self._open = ExitStack()
         self._bar: Any = None
@@ -70,19 +70,20 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self.verbose == 1:
-            # Imported where it is wanted: in a notebook without ipywidgets it warns.
+            # Imported only when needed: in a notebook without ipywidgets the import warns.
             from tqdm.auto import tqdm as bar
 
             self._bar = bar(
                 total=100,
-                # Only a terminal gets a bar, and a notebook: without ipywidgets it is text there.
+                # None disables the bar unless stderr is a terminal.  A notebook always gets one: as
+                # text if ipywidgets is missing.
                 disable=False if _in_notebook() else None,
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}",
                 dynamic_ncols=True,
             )
             self._open.callback(self._bar.close)
         elif self.verbose >= 2:
-            self._open.enter_context(_heard())
+            self._open.enter_context(_handler_for_lines())
         return self
 
     def __exit__(
@@ -98,19 +99,24 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Progress]:
-        """What follows belongs to this stage; at its end all of it counts as done.
+        """Context manager of a stage; when it ends, the stage counts as completely done.
 
         Parameters
         ----------
         name : str
-            One of the stages.
+            Name of the stage.
         total : int
-            Of what :meth:`advance` counts; at most, where nobody knows.
+            Total number of units that :meth:`advance` counts; an upper bound if unknown.
         unit : str
-            What it counts.
+            Name of the unit, such as "epochs".
+
+        Yields
+        ------
+        Progress
+            The progress itself.
         """
-        names = list(self._shares)
-        self._before = sum(self._shares[other] for other in names[: names.index(name)])
+        names = list(self._percents)
+        self._before = sum(self._percents[other] for other in names[: names.index(name)])
         self._name, self._total, self._unit = name, max(1, total), unit
         self._done = self._n_calls = 0
         self._started = self._told = time.perf_counter()
@@ -123,20 +129,20 @@ class Progress:
             self._log(f"{self._done} {unit}", f"{time.perf_counter() - self._started:.1f} s")
 
     def expect(self, duration: str) -> None:
-        """Say at the start of a stage how long it will take, about."""
+        """Show the expected duration of a stage, at its start."""
         self._facts = (f"about {duration} expected",)
         self._show()
         self._log()
 
     def advance(self, n: int = 1, *facts: str) -> None:
-        """`n` more are done; facts are shown beside the bar and in the lines."""
+        """Count `n` more units as done, and show facts beside the bar and in log lines."""
         self._done += n
         self._n_calls += 1
-        share = self._shares[self._name]
-        self.percent = self._before + share * min(1.0, self._done / self._total)
+        percent = self._percents[self._name]
+        self.percent = self._before + percent * min(1.0, self._done / self._total)
         now = time.perf_counter()
         if self._n_calls == 1:
-            # The first one sets things up, and is no measure of the others.
+            # The first call includes setup time, so the pace is measured from here on.
             self._first = (now, self.percent)
         left = self.seconds_left()
         self._about = "" if left < _LONG else f"about {tqdm.format_interval(left)} left"
@@ -149,19 +155,19 @@ class Progress:
             self._told = now
 
     def tell(self, *facts: str) -> None:
-        """Facts to show from now on."""
+        """Set the facts to show from the next update on."""
         self._facts = facts
 
     def clear(self) -> None:
-        """Wipe the bar off its line, where something else is about to be written."""
+        """Erase the bar, so that something else can be written to its line."""
         if self._bar is not None:
             self._bar.clear()
 
     def seconds_left(self) -> float:
-        """What is still to come, at the pace of the present stage; 0 while nobody knows.
+        """Estimated remaining time in seconds, at the pace of the current stage; 0 if unknown.
 
-        Later stages count by their usual share.  As a rule too much while training, which
-        may stop early.
+        Later stages count by their typical percentage of a fit.  During training the estimate
+        is usually too high, because training may stop early.
         """
         since, percent = self._first
         if self.percent <= percent:
@@ -169,22 +175,25 @@ class Progress:
         return (time.perf_counter() - since) * (100 - self.percent) / (self.percent - percent)
 
     def _show(self) -> None:
+        """Update the bar."""
         if self._bar is None:
             return
         self._bar.set_description_str(self._name, refresh=False)
-        self._bar.set_postfix_str(self._said(), refresh=False)
+        self._bar.set_postfix_str(self._facts_text(), refresh=False)
         self._bar.update(self.percent - self._bar.n)
 
-    def _said(self, *first: str) -> str:
+    def _facts_text(self, *first: str) -> str:
+        """Facts and remaining time, separated by commas."""
         return ", ".join(filter(None, [*first, *self._facts, self._about]))
 
     def _log(self, *first: str) -> None:
+        """Write a log line."""
         if self.verbose >= 2:
-            logger.info("%s: %s", self._name, self._said(*first))
+            logger.info("%s: %s", self._name, self._facts_text(*first))
 
 
 def _in_notebook() -> bool:
-    """Whether a kernel of Jupyter's runs this: what is no terminal there is seen all the same."""
+    """Whether a Jupyter kernel runs this code; it displays stderr although it is not a terminal."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return hasattr(shell, "kernel")
 
@@ -196,13 +205,12 @@ _own_level = False
 
 
 @contextmanager
-def _heard() -> Iterator[None]:
-    """See to it that lines reach the user who asked for them, whatever logging is set to.
+def _handler_for_lines() -> Iterator[None]:
+    """Context manager that makes log lines visible even if logging is not configured.
 
-    Without configuration, Python drops lines at level INFO.  Where no handler would get
-    them, one that writes to stderr is lent for the time being, and so is the level, unless
-    the user has given this logger one.  Fits may run in several threads: the first one in
-    lends, the last one out takes back.
+    By default Python drops messages at level INFO.  If the logger has no handler, one that
+    writes to stderr is added temporarily; if it has no level, it is set to INFO temporarily.
+    Fits may run in several threads: the first one adds the handler, the last one removes it.
     """
     global _listening, _own_handler, _own_level
     with _lock:
