@@ -139,7 +139,7 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
     for each in np.unique(label):
         members = np.flatnonzero(label == each)  # in increasing order of hash
         wanted = max(round(fraction * len(members)), 1 if y is not None else 2)
-        # A class with a single distinct row stays in training.
+        # A class with a single distinct sample stays in training.
         chosen[members[: min(wanted, len(members) - 1)]] = True
     valid = chosen[where]
     train, validation = np.flatnonzero(~valid), np.flatnonzero(valid)

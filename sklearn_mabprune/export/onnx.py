@@ -30,7 +30,7 @@ _FLOAT32_ONLY = {
 TYPES = {"float32": 1, "int64": 7, "object": 8, "float64": 11}
 
 
-class Graph(Protocol):
+class OnnxGraph(Protocol):
     """An ONNX graph under construction: a receiver of nodes and constants."""
 
     def add_node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
@@ -44,7 +44,7 @@ class Graph(Protocol):
 
 
 class ContainerGraph:
-    """The scope and container of a conversion by skl2onnx as a :class:`Graph`."""
+    """The scope and container of a conversion by skl2onnx as a :class:`OnnxGraph`."""
 
     def __init__(self, scope: Any, container: Any):
         self.scope, self.container = scope, container
@@ -71,13 +71,13 @@ class Writer:
 
     Parameters
     ----------
-    graph : Graph
+    graph : OnnxGraph
         Receiver of nodes and constants.
     dtype : {"float32", "float64"}
         Precision of the network.
     """
 
-    def __init__(self, graph: Graph, dtype: str):
+    def __init__(self, graph: OnnxGraph, dtype: str):
         self.graph, self.dtype = graph, dtype
 
     def node(self, operator: str, *inputs: str, to: str | None = None, **attributes: Any) -> str:
@@ -214,7 +214,7 @@ def onnx_labels(classes: NDArray[Any]) -> NDArray[Any]:
 
 
 class _ModelGraph:
-    """The nodes and constants of an ONNX model of its own, as a :class:`Graph`."""
+    """The nodes and constants of an ONNX model of its own, as a :class:`OnnxGraph`."""
 
     def __init__(self, onnx: Any):
         self._onnx = onnx

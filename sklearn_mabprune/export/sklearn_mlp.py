@@ -98,9 +98,9 @@ def _folded(layers: list[nn.Module]) -> list[_Stage]:
         kind = kind_of(layer)
         affine = kind.affine(layer)
         if kind.produces:
-            given, own = kind.weights(layer)
-            weight = _float64(given).T
-            bias = np.zeros(weight.shape[1]) if own is None else _float64(own)
+            weights, biases = kind.weights(layer)
+            weight = _float64(weights).T
+            bias = np.zeros(weight.shape[1]) if biases is None else _float64(biases)
             bias = bias + np.broadcast_to(shift, len(weight)) @ weight
             stages.append(_Stage(slope.reshape(-1, 1) * weight, bias))
             slope, shift = np.ones(1), np.zeros(1)

@@ -147,16 +147,16 @@ def register_onnx_converters() -> None:
         "output_class_labels": [False, True],
         "nocl": [True, False],
     }
-    for made in (MABPrunedClassifier, MABPrunedClassifierCV):
+    for classifier in (MABPrunedClassifier, MABPrunedClassifierCV):
         register(
-            made,
-            f"Mabprune{made.__name__}",
+            classifier,
+            f"Mabprune{classifier.__name__}",
             _classifier_outputs,
             _convert_classifier,
             options=options,
         )
-    for kind in (MABPrunedRegressor, MABPrunedRegressorCV):
-        register(kind, f"Mabprune{kind.__name__}", _regressor_outputs, _convert_regressor)
+    for regressor in (MABPrunedRegressor, MABPrunedRegressorCV):
+        register(regressor, f"Mabprune{regressor.__name__}", _regressor_outputs, _convert_regressor)
     register_table_converters(register)
 
 

@@ -25,7 +25,7 @@ class _Converter:
     """Converter of a transformer class; skl2onnx's functions convert what `takes` declines."""
 
     #: The transformer class, and skl2onnx's functions for it: (module, name) of each.
-    made: type
+    transformer: type
     shapes: tuple[str, str]
     nodes: tuple[str, str]
 
@@ -58,7 +58,7 @@ class _Converter:
                 return
             dtype = "float64" if _is_wide(operator.outputs[0]) else "float32"
             writer = Writer(ContainerGraph(scope, container), dtype)
-            names = [put.full_name for put in operator.inputs]
+            names = [variable.full_name for variable in operator.inputs]
             x = names[0] if len(names) == 1 else writer.node("Concat", *names, axis=1)
             self.write(writer, operator.raw_operator, x, operator.outputs[0].full_name)
 
@@ -74,7 +74,11 @@ def register_table_converters(register: Callable[..., None]) -> None:
         ``skl2onnx.update_registered_converter``.
     """
     for converter in (_ImputerConverter(), _StringConverter(), _EncoderConverter()):
-        register(converter.made, f"Sklearn{converter.made.__name__}", *converter.functions())
+        register(
+            converter.transformer,
+            f"Sklearn{converter.transformer.__name__}",
+            *converter.functions(),
+        )
 
 
 def _types() -> Any:
@@ -89,7 +93,7 @@ def _is_wide(variable: Any) -> bool:
 
 def _all_are(operator: Any, *names: str) -> bool:
     """Whether all inputs have the same type, and it is one of those named."""
-    kinds = {type(put.type).__name__ for put in operator.inputs}
+    kinds = {type(variable.type).__name__ for variable in operator.inputs}
     return len(kinds) == 1 and kinds <= set(names)
 
 
@@ -99,7 +103,7 @@ class _ImputerConverter(_Converter):
     skl2onnx's converter imputes in float32 for any input and writes no indicator columns.
     """
 
-    made = SimpleImputer
+    transformer = SimpleImputer
     shapes = ("shape_calculators.imputer", "calculate_sklearn_imputer_output_shapes")
     nodes = ("operator_converters.imputer_op", "convert_sklearn_imputer")
 
@@ -143,7 +147,7 @@ class _StringConverter(_Converter):
     The inputs must be strings already, because ONNX formats numbers differently than Python.
     """
 
-    made = FunctionTransformer
+    transformer = FunctionTransformer
     shapes = (
         "shape_calculators.function_transformer",
         "calculate_sklearn_function_transformer_output_shapes",
@@ -161,7 +165,7 @@ class _StringConverter(_Converter):
                 "Categorical columns must be strings in ONNX: pipeline_to_onnx declares them so; "
                 "for skl2onnx.to_onnx declare them in initial_types with StringTensorType."
             )
-        widths = [put.type.shape[1] for put in operator.inputs]
+        widths = [variable.type.shape[1] for variable in operator.inputs]
         first = operator.inputs[0]
         operator.outputs[0].type = type(first.type)([first.get_first_dimension(), sum(widths)])
 
@@ -173,7 +177,7 @@ class _StringConverter(_Converter):
 class _EncoderConverter(_Converter):
     """Converter of OneHotEncoder with infrequent categories, which unknown ones are treated as."""
 
-    made = OneHotEncoder
+    transformer = OneHotEncoder
     shapes = (
         "shape_calculators.one_hot_encoder",
         "calculate_sklearn_one_hot_encoder_output_shapes",

@@ -62,10 +62,9 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeli
     (40, 5)
     """
     if not hasattr(estimator, "fit"):
-        got = estimator if estimator is None else type(estimator).__name__
         raise TypeError(
-            f"estimator={got} is not an estimator: it has no fit method. Pass an estimator, such "
-            "as MABPrunedClassifier()."
+            f"estimator={repr(estimator)[:80]} is not an estimator: it has no fit method. Pass an "
+            "estimator, such as MABPrunedClassifier()."
         )
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),

@@ -128,12 +128,6 @@ class Progress:
         if self._done:
             self._log(f"{self._done} {unit}", f"{time.perf_counter() - self._started:.1f} s")
 
-    def expect(self, duration: str) -> None:
-        """Show the expected duration of a stage, at its start."""
-        self._facts = (f"about {duration} expected",)
-        self._show()
-        self._log()
-
     def advance(self, n: int = 1, *facts: str) -> None:
         """Count `n` more units as done, and show facts beside the bar and in log lines."""
         self._done += n

@@ -23,13 +23,13 @@ from ...policies import POLICIES
 from ...training.mlp import MLP
 from ...training.nets import MLPNetClassifier, MLPNetRegressor
 
-_RANKERS = {made.__name__: made for made in (*POLICIES.values(), *CRITERIA.values())}
-_NETS = {made.__name__: made for made in (MLPNetClassifier, MLPNetRegressor)}
+_RANKERS = {cls.__name__: cls for cls in (*POLICIES.values(), *CRITERIA.values())}
+_NETS = {cls.__name__: cls for cls in (MLPNetClassifier, MLPNetRegressor)}
 
 #: Classes that may be the value of a parameter: losses, optimizers and parts of a net.
 _CLASSES: dict[str, type] = {
-    made.__name__: made
-    for made in (
+    cls.__name__: cls
+    for cls in (
         *(getattr(nn, name) for name in nn.modules.loss.__all__),
         *(part for part in vars(torch.optim).values() if isinstance(part, type)),
         MLP, TensorBatches, Dataset, DataLoader,
@@ -162,20 +162,20 @@ def from_plain(data: Any, name: str) -> Any:
 def _built(kind: str, values: dict[str, Any], name: str) -> Any:
     """An object of a registered class; unknown parameters are refused."""
     if kind in _RANKERS:
-        made: Any = _RANKERS[kind]
-        known = set(made().get_params(deep=False))
+        cls: Any = _RANKERS[kind]
+        known = set(cls().get_params(deep=False))
     elif kind in _NETS:
-        made = _NETS[kind]
-        default = made().get_params(deep=False)
+        cls = _NETS[kind]
+        default = cls().get_params(deep=False)
         known = {key for key in default if not key.startswith("_")} - _REFUSED
         known |= {key for key in values if key.startswith(_NET_PREFIXES)}
     elif kind == ValidSplit.__name__:
-        made, known = ValidSplit, set(_SPLIT)
+        cls, known = ValidSplit, set(_SPLIT)
     else:
         raise ValueError(f"{name} is an object of the unsupported class {kind!r}")
     if not set(values) <= known:
         raise ValueError(f"{kind} has no parameter {min(set(values) - known)!r}")
-    return made(**values)
+    return cls(**values)
 
 
 # -------------------------------------------------------------------------------- labels
