@@ -151,8 +151,8 @@ def _check_probabilities(outputs: list[nn.Module], wanted: type[nn.Module]) -> N
     if not (isinstance(last, wanted) and idle):
         names = ", ".join(str(layer) for layer in outputs) or "nothing"
         raise _refused(
-            f"{names} between the last Linear layer and the probabilities, only one "
-            f"{wanted.__name__}"
+            f"{names} between the last Linear layer and the probabilities, which must be "
+            f"one {wanted.__name__}"
         )
 
 
