@@ -4,12 +4,55 @@ from __future__ import annotations
 
 
 class PruningWarning(UserWarning):
-    """A fit deviates from what was requested; the message says how, why and what to do."""
+    """A fit deviates from what was requested; the message says how, why and what to do.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sklearn_mabprune import MABPrunedRegressor, PruningWarning
+    >>> X, y = np.ones((20, 2)), np.arange(20.0)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", PruningWarning)
+    ...     model = MABPrunedRegressor(random_state=0).fit(X, y)
+    >>> print(caught[0].message)  # doctest: +ELLIPSIS
+    X has only 1 distinct samples, too few to hold out validation samples ...
+    """
 
 
 class UnsupportedModuleError(ValueError):
-    """The network cannot be pruned or exported; the message names the layer."""
+    """The network cannot be pruned or exported; the message names the layer.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skorch import NeuralNetClassifier
+    >>> from torch import nn
+    >>> from sklearn_mabprune import MABPrunedClassifier, UnsupportedModuleError
+    >>> X, y = load_iris(return_X_y=True)
+    >>> module = nn.Sequential(nn.Linear(4, 3))
+    >>> net = NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, verbose=0)
+    >>> try:
+    ...     MABPrunedClassifier(net).fit(X, y)
+    ... except UnsupportedModuleError as error:
+    ...     print(error)  # doctest: +ELLIPSIS
+    The network has ...
+    """
 
 
 class ModelFileError(ValueError):
-    """A file cannot be loaded as an estimator; the message says why and what to do."""
+    """A file cannot be loaded as an estimator; the message says why and what to do.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn_mabprune import ModelFileError, load
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     _ = open(path, "w").close()
+    ...     try:
+    ...         load(path)
+    ...     except ModelFileError as error:
+    ...         print(str(error).removeprefix(path))  # doctest: +ELLIPSIS
+     cannot be loaded: it is not a complete safetensors file ...
+    """

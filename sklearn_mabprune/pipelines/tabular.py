@@ -23,7 +23,7 @@ MISSING = "missing"
 
 
 def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeline:
-    """Make a pipeline of preprocessing for columns of mixed types and an estimator.
+    """Pipeline of preprocessing for columns of mixed types, followed by an estimator.
 
     Numeric columns, also of object dtype: missing values are imputed with the median and marked
     in an indicator column; then all columns are standardized.  All other columns (strings,

@@ -63,10 +63,10 @@ class Progress:
         self._bar: Any = None
         self._name, self._total, self._unit = "", 1, ""
         self._done = self._n_calls = 0
-        self._started = self._told = 0.0
+        self._started = self._last_line = 0.0
         self._first = (0.0, 100.0)
         self._facts: tuple[str, ...] = ()
-        self._about = ""
+        self._remaining = ""
 
     def __enter__(self) -> Progress:
         if self.verbose == 1:
@@ -119,17 +119,17 @@ class Progress:
         self._before = sum(self._percents[other] for other in names[: names.index(name)])
         self._name, self._total, self._unit = name, max(1, total), unit
         self._done = self._n_calls = 0
-        self._started = self._told = time.perf_counter()
+        self._started = self._last_line = time.perf_counter()
         self._first = (0.0, 100.0)
-        self.percent, self._facts, self._about = self._before, (), ""
+        self.percent, self._facts, self._remaining = self._before, (), ""
         self._show()
         yield self
-        self._about = ""
+        self._remaining = ""
         if self._done:
             self._log(f"{self._done} {unit}", f"{time.perf_counter() - self._started:.1f} s")
 
     def advance(self, n: int = 1, *facts: str) -> None:
-        """Count `n` more units as done, and show facts beside the bar and in log lines."""
+        """Count `n` more units as done, and show facts next to the bar and in log lines."""
         self._done += n
         self._n_calls += 1
         percent = self._percents[self._name]
@@ -139,14 +139,14 @@ class Progress:
             # The first call includes setup time, so the pace is measured from here on.
             self._first = (now, self.percent)
         left = self.seconds_left()
-        self._about = "" if left < _LONG else f"about {tqdm.format_interval(left)} left"
+        self._remaining = "" if left < _LONG else f"about {tqdm.format_interval(left)} left"
         self._facts = facts
         self._show()
         if self._unit == "neurons":
             self._log(f"round {self._n_calls}")
-        elif self._unit != "epochs" or now - self._told > _LONG:
+        elif self._unit != "epochs" or now - self._last_line > _LONG:
             self._log(f"{self._done} of {self._total} {self._unit}")
-            self._told = now
+            self._last_line = now
 
     def tell(self, *facts: str) -> None:
         """Set the facts to show from the next update on."""
@@ -178,7 +178,7 @@ class Progress:
 
     def _facts_text(self, *first: str) -> str:
         """Facts and remaining time, separated by commas."""
-        return ", ".join(filter(None, [*first, *self._facts, self._about]))
+        return ", ".join(filter(None, [*first, *self._facts, self._remaining]))
 
     def _log(self, *first: str) -> None:
         """Write a log line."""
