@@ -33,7 +33,7 @@ SLOW = re.compile(r"GridSearchCV\(|Client\(")
     ],
 )
 # What the guide announces beside the call.
-@pytest.mark.filterwarnings("ignore:Saved, but data alone cannot describe this:UserWarning")
+@pytest.mark.filterwarnings("ignore:The file was saved without parameters:UserWarning")
 # Where a test beside this one has a cluster, too.
 @pytest.mark.filterwarnings("ignore:Port 8787 is already in use:UserWarning")
 def test_the_blocks_of_a_page_are_one_session(page, tmp_path, monkeypatch):

@@ -110,7 +110,7 @@ def test_a_module_gets_sparse_rows_only_where_a_linear_comes_first(module, reads
     if not len(list(module.parameters())):
         return
     # Pieces of two rows: what is put together must be in order.
-    monkeypatch.setattr(sklearn_mabprune.data.sparse, "_PIECE", 12)
+    monkeypatch.setattr(sklearn_mabprune.data.sparse, "_CHUNK", 12)
     rows, module = SparseRows.of(table(7), "cpu"), copy.deepcopy(module).eval()
     expected = module(rows.dense())
     torch.testing.assert_close(outputs_of(module, rows), expected)
@@ -121,14 +121,14 @@ def test_a_module_gets_sparse_rows_only_where_a_linear_comes_first(module, reads
 
 def test_training_mode_keeps_a_batch_whole(monkeypatch):
     """BatchNorm over pieces would be another BatchNorm."""
-    monkeypatch.setattr(sklearn_mabprune.data.sparse, "_PIECE", 12)
+    monkeypatch.setattr(sklearn_mabprune.data.sparse, "_CHUNK", 12)
     rows = SparseRows.of(table(7), "cpu")
     module = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 2)).double().train()
     torch.testing.assert_close(outputs_of(module, rows), copy.deepcopy(module)(rows.dense()))
 
 
 def test_a_graph_takes_sparse_rows_with_and_without_a_head(monkeypatch):
-    monkeypatch.setattr(sklearn_mabprune.data.sparse, "_PIECE", 12)
+    monkeypatch.setattr(sklearn_mabprune.data.sparse, "_CHUNK", 12)
     rows, plain = SparseRows.of(table(7), "cpu"), make_graph()
     headed = Graph.of([batch_norm(6, 0).double(), *plain.layers()])
     for graph in (plain, headed):

@@ -239,7 +239,7 @@ def test_a_class_with_a_single_row_is_trained_on(copies):
     ],
 )
 def test_too_few_rows_serve_on_both_sides_with_a_warning(X, y, n_distinct):
-    message = rf"{n_distinct} distinct rows are too few .*validation_fraction=0.1.* Pass X_val"
+    message = rf"only {n_distinct} distinct samples, too few .*validation_fraction=0.1.* Pass X_val"
     with pytest.warns(PruningWarning, match=message) as caught:
         split = content_split(X, y, 0.1, 0)
     assert len(caught) == 1
@@ -255,7 +255,7 @@ def test_a_class_that_training_would_lack_makes_all_rows_serve():
     held_out = content_split(X, np.zeros(20, dtype=int), 0.2, 0).validation
     assert len(held_out) == 4
     X, y = np.concatenate([X, X[held_out]]), np.repeat([0, 1], [20, 4])
-    with pytest.warns(PruningWarning, match="20 distinct rows are too few"):
+    with pytest.warns(PruningWarning, match="only 20 distinct samples, too few"):
         assert content_split(X, y, 0.2, 0).shared
 
 
@@ -264,8 +264,8 @@ def test_many_copies_of_few_rows_are_said():
     X = np.tile(np.array([[k >> 2 & 1, k >> 1 & 1, k & 1] for k in range(8)], float), (100, 1))
     y = X.sum(axis=1).astype(int) % 2
     message = (
-        r"200 of 800 rows validate \(25%, validation_fraction=0.1\): they are copies of 2 of 8 "
-        r"distinct rows, .* Pass X_val and y_val"
+        r"200 of 800 samples \(25%\) .* validation_fraction=0.1: they are duplicates of 2 of 8 "
+        r"distinct samples, .* Pass X_val and y_val"
     )
     with pytest.warns(PruningWarning, match=message):
         split = content_split(X, y, 0.1, 0)

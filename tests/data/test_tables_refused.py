@@ -49,10 +49,14 @@ X, Y = classes_table()
         ((X[:, 0], Y), "Expected 2D array, got 1D array instead", ValueError),
         ((X[:1], Y[:1]), "minimum of 2 is required", ValueError),
         ((X[:, :0], Y), r"0 feature\(s\)", ValueError),
-        ((np.full((120, 2), "red"), Y), r"X holds text .*make_tabular_pipeline\(", ValueError),
+        (
+            (np.full((120, 2), "red"), Y),
+            r"X contains strings .*make_tabular_pipeline\(",
+            ValueError,
+        ),
         (
             (pd.DataFrame({"a": X[:, 0], "b": "red"}), Y),
-            "text or categories in column 'b';",
+            "strings or categories in column 'b', but",
             ValueError,
         ),
         (
@@ -62,7 +66,7 @@ X, Y = classes_table()
                 ),
                 Y,
             ),
-            "text or categories in columns 'b', 'd';",
+            "strings or categories in columns 'b', 'd', but",
             ValueError,
         ),
         ((sparse.csr_array(X * [[np.nan] + 5 * [1]]), Y), "Input X contains NaN", ValueError),
@@ -75,15 +79,20 @@ def test_tables_that_cannot_be_used(data, message, error):
 
 def test_a_lazy_frame_has_no_rows():
     lazy = pl.DataFrame(X).lazy()
-    refused(classifier(), r"X is a LazyFrame, .* pass X.collect\(\)", lazy, Y, error=TypeError)
+    refused(classifier(), r"X is a LazyFrame, .* Pass X.collect\(\)", lazy, Y, error=TypeError)
 
 
 @pytest.mark.parametrize("dtype", [str, object])
 def test_values_that_are_text(dtype):
     rows, y = values_table()
-    refused(regressor(), "y holds text, and the values", rows, np.full(len(y), "a", dtype))
+    refused(
+        regressor(),
+        "y contains strings, but a regressor needs numeric targets",
+        rows,
+        np.full(len(y), "a", dtype),
+    )
     table = np.full(rows.shape, "a", dtype)
-    refused(regressor(), "X holds text or categories", table, y)
+    refused(regressor(), "X contains strings or categories", table, y)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +122,7 @@ def test_class_weights_that_cannot_be_used():
         ({"X_val": X}, "X_val and y_val go together: pass both or neither"),
         ({"y_val": Y}, "X_val and y_val go together: pass both or neither"),
         ({"X_val": X, "y_val": Y + 1}, r"y_val has classes that y has not: \[3\]"),
-        ({"X_val": X, "y_val": Y[:5]}, r"X_val has 120 rows, y_val has 5"),
+        ({"X_val": X, "y_val": Y[:5]}, r"X_val has 120 samples, but y_val has 5"),
         (
             {"X_val": X[:, :4], "y_val": Y},
             "X_val cannot be used: X has 4 features, but MABPrunedClassifier is expecting 6",
@@ -147,7 +156,7 @@ def test_too_few_rows_for_a_split(kind):
     if kind == "classifier":
         rows, y = rows[:3], y[2:5]
     model = make()
-    message = r"rows are too few to set validation rows apart \(validation_fraction=0.1\).*X_val"
+    message = r"too few to hold out validation samples \(validation_fraction=0.1\).*X_val"
     with pytest.warns(PruningWarning, match=message):
         model.fit(rows, y)
     assert model.validation_share_ == 1.0

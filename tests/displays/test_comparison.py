@@ -42,7 +42,7 @@ def test_many_policies_can_be_told_apart():
 def test_what_cannot_be_compared():
     with pytest.raises(ValueError, match="estimators is empty"):
         PolicyComparisonDisplay.from_estimators([])
-    with pytest.raises(ValueError, match="different kinds: R2, accuracy"):
+    with pytest.raises(ValueError, match=r"different validation scores \(R2, accuracy\)"):
         PolicyComparisonDisplay.from_estimators([fit(), fit("regressor")])
     # Losses of a kind are the user's affair.
     PolicyComparisonDisplay.from_estimators([fit(), fit("regressor")], response="loss")

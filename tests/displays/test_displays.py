@@ -29,7 +29,7 @@ def test_nothing_removed(policy):
     assert PruningPathDisplay.from_estimator(model).chosen == 0
     display = NeuronMapDisplay.from_estimator(model)
     assert not np.concatenate(display.removed_in).any()
-    with pytest.raises(ValueError, match=r"Nothing was pulled: policy .*, 0 rounds"):
+    with pytest.raises(ValueError, match=r"no pulls to draw \(policy .*, 0 rounds\)"):
         PullsDisplay.from_estimator(model)
 
 
@@ -61,7 +61,11 @@ def test_what_is_not_fitted_is_refused(display, model):
         (NeuronMapDisplay, {"order": "pulls"}, "order='pulls' must be one of 'removal', 'index'"),
         (PolicyComparisonDisplay, {"x": "rows"}, "x='rows' must be one of"),
         (PolicyComparisonDisplay, {"response": "both"}, "response='both' must be one of 'score'"),
-        (NeuronMapDisplay, {"ax": [None] * 3}, r"ax has 3 axes, NeuronMapDisplay.* needs 2 x 2"),
+        (
+            NeuronMapDisplay,
+            {"ax": [None] * 3},
+            r"ax has 3 axes, but NeuronMapDisplay.* needs 2 x 2",
+        ),
     ],
 )
 def test_other_words_are_refused(display, options, message):
@@ -104,7 +108,7 @@ def test_a_given_ax_is_divided_where_more_are_needed(display, shape):
     several = plt.subplots(*shape)[1]
     again = draw(display, fit(), ax=several)
     assert list(again.axes_.flat) == list(np.ravel(several))
-    with pytest.raises(ValueError, match="has no place in a grid"):
+    with pytest.raises(ValueError, match="so it cannot be subdivided: pass an array of"):
         draw(display, fit(), ax=plt.figure().add_axes((0, 0, 1, 1)))
 
 

@@ -92,7 +92,7 @@ def test_what_was_never_pulled_does_not_look_exact():
         error, rounds = display.standard_error[number], display.removed_in[number]
         np.testing.assert_array_equal(hollow(gone), np.isnan(error[rounds > 0]))
         np.testing.assert_array_equal(hollow(kept), np.isnan(error[rounds == 0]))
-    assert "hollow: estimate only" in display.axes_[0, 0].get_title(loc="left")
+    assert "hollow: SE unknown" in display.axes_[0, 0].get_title(loc="left")
     exact = NeuronMapDisplay.from_estimator(fit(policy="exhaustive"))
     assert "hollow" not in exact.axes_[0, 0].get_title(loc="left")
     assert not any(hollow(c).any() for ax in exact.axes_[:, 0] for c in ax.collections[1:])

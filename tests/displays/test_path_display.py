@@ -26,7 +26,9 @@ def test_the_path_is_drawn_as_it_was_walked(kind, x):
     delivered = labelled(display.axes_[0])["delivered, fine-tuned"]
     assert delivered.get_xydata().tolist() == [[getattr(path, SIZES[x])[-1], report.after.score]]
     assert report.score_name in display.axes_[0].get_ylabel()
-    assert display.axes_[1].get_ylabel() == "loss on pruning rows"
+    assert display.axes_[1].get_ylabel() == "mean loss on pruning samples"
+    labels = {"neurons": "hidden neurons", "parameters": "parameters", "macs": "MACs per sample"}
+    assert display.axes_[1].get_xlabel() == labels[x]
 
 
 def test_candidates_that_were_fine_tuned_are_marked():

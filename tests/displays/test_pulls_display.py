@@ -30,5 +30,15 @@ def test_pulls_by_neuron_and_round(policy, cumulative):
 
 
 def test_pulls_of_criteria_are_refused():
-    with pytest.raises(ValueError, match=r"Nothing was pulled: policy Magnitude, \d+ rounds"):
+    with pytest.raises(ValueError, match=r"no pulls to draw \(policy Magnitude, \d+ rounds\)"):
         PullsDisplay.from_estimator(fit(policy="magnitude", scope="layer"))
+
+
+def test_the_round_of_the_delivered_network_is_marked_where_the_path_goes_on():
+    model = fit(pruning_budget="auto", tolerance=0.0, fine_tune_epochs=2)
+    display = PullsDisplay.from_estimator(model)
+    assert display.chosen < len(display.pulls)
+    (mark,) = display.ax_.texts
+    assert mark.get_text() == "delivered"
+    assert mark.xy[0] == display.chosen + 0.5
+    assert not PullsDisplay.from_estimator(fit()).ax_.texts

@@ -61,7 +61,7 @@ def test_what_it_gives_away_is_its_estimators(kind, tmp_path):
     session = onnxruntime.InferenceSession(pipeline_to_onnx(pipe, X).SerializeToString())
     found = session.run(None, {"X": X})[-1]
     np.testing.assert_allclose(np.squeeze(found), getattr(pipe, predict)(X), atol=1e-9)
-    with pytest.raises(TypeError, match="Of a search save best_estimator_"):
+    with pytest.raises(TypeError, match="Save the best_estimator_ of a search"):
         model.save(tmp_path / "model")
     assert not list(tmp_path.iterdir())
     model.best_estimator_.save(tmp_path / "model")

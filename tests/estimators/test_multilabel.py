@@ -228,14 +228,16 @@ def test_drawn_labels_give_the_curvature(reduction):
     ("model", "Y", "message"),
     [
         (classifier(), np.arange(240).reshape(120, 2) % 3, r"MultiOutputClassifier\(estimator\)"),
-        (classifier(), 2 * table()[1], r"indicator matrix of 0 and 1, got \[0, 2\]"),
+        (classifier(), 2 * table()[1], r"indicator matrix of 0 and 1, got the values \[0, 2\]"),
         (classifier(class_weight="balanced"), table()[1], "class_weight='balanced' is for one"),
         (classifier(NeuralNetClassifier(Plain, criterion=nn.CrossEntropyLoss, verbose=0)),
-         table(n_labels=3)[1], "3 labels a row, .* CrossEntropyLoss is for one. Pass criterion=nn"),
+         table(n_labels=3)[1],
+         "3 classes, .* CrossEntropyLoss is for mutually exclusive classes. Pass criterion=nn"),
         (classifier(NeuralNetClassifier(Plain, criterion=nn.BCEWithLogitsLoss, verbose=0)),
-         np.arange(120) % 3, "one label a row, the net's criterion BCEWithLogitsLoss is for"),
+         np.arange(120) % 3,
+         "one class per sample, but the net's criterion BCEWithLogitsLoss is for multilabel"),
         (classifier(FrozenEstimator(small_classifier().fit(*table()))), np.arange(120) % 4,
-         "one label a row"),
+         "one class per sample"),
     ],
 )  # fmt: skip
 def test_refused(model, Y, message):
@@ -248,8 +250,8 @@ def test_refused(model, Y, message):
     ("y_val", "message"),
     [
         (table()[1][80:, :3], "y_val has 3 targets, y has 4"),
-        (table()[1][80:] + 1, "y_val with several columns must be an indicator"),
-        (table()[1][90:], "X_val has 40 rows, y_val has 30"),
+        (table()[1][80:] + 1, "y_val with more than one column must be a multilabel indicator"),
+        (table()[1][90:], "X_val has 40 samples, but y_val has 30"),
         (table()[1][80:, 0], "Expected 2D array, got 1D array"),
     ],
 )

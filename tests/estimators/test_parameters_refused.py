@@ -267,7 +267,7 @@ def test_a_budget_that_cannot_be_met_is_refused_before_the_training():
 def test_an_unfitted_estimator_says_how_to_fit_it():
     with pytest.raises(NotFittedError, match=r"it is not fitted yet. Call fit.$"):
         classifier().to_torch()
-    with pytest.raises(NotFittedError, match=r"or was fitted with refit=False. Call fit, with"):
+    with pytest.raises(NotFittedError, match=r"or was fitted with refit=False. Call fit with"):
         MABPrunedClassifierCV(small_classifier()).to_torch()
 
 

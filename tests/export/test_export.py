@@ -310,7 +310,7 @@ def test_sklearn_mlp_of_a_net_with_dropout_and_softmax():
 def refused(model, message):
     with pytest.raises(UnsupportedModuleError, match=message) as caught:
         model.to_sklearn()
-    assert "to_torch() and to_onnx() can" in str(caught.value)
+    assert "Export this network with to_torch() or to_onnx()" in str(caught.value)
     rows = np.zeros((3, 6))
     expected = model.predict_proba(rows) if hasattr(model, "classes_") else model.predict(rows)
     np.testing.assert_allclose(by_torch(model, rows).reshape(expected.shape), expected, atol=1e-6)
@@ -322,16 +322,16 @@ L = nn.Linear
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([L(6, 8), nn.GELU(), L(8, 3)], r"have GELU\(approximate='none'\) behind Linear layer 1"),
+        ([L(6, 8), nn.GELU(), L(8, 3)], r"have GELU\(approximate='none'\) after Linear layer 1"),
         (
             [L(6, 8), nn.ReLU(), L(8, 5), nn.LeakyReLU(), L(5, 3)],
-            "LeakyReLU.* behind Linear layer 2",
+            "LeakyReLU.* after Linear layer 2",
         ),
         ([L(6, 8), nn.ReLU(), L(8, 5), nn.Tanh(), L(5, 3)], "different activations: relu, tanh"),
         ([L(6, 8), L(8, 5), nn.Tanh(), L(5, 3)], "different activations: identity, tanh"),
-        ([L(6, 8), nn.ReLU(), nn.Tanh(), L(8, 3)], r"Tanh\(\) behind Linear layer 1"),
+        ([L(6, 8), nn.ReLU(), nn.Tanh(), L(8, 3)], r"Tanh\(\) after Linear layer 1"),
         ([nn.Tanh(), L(6, 8), nn.Tanh(), L(8, 3)], r"Tanh\(\) before the first Linear"),
-        ([L(6, 8), nn.ReLU(), L(8, 3), nn.Sigmoid()], "logistic behind the last Linear"),
+        ([L(6, 8), nn.ReLU(), L(8, 3), nn.Sigmoid()], "logistic after the last Linear layer"),
         ([L(6, 8), nn.ReLU(), L(8, 3), nn.Softmax(dim=1)], r"Softmax\(dim=1\), Softmax"),
     ],
 )
@@ -345,7 +345,7 @@ def test_values_that_are_not_those_of_a_linear_are_refused(tail):
     torch.manual_seed(0)
     module = nn.Sequential(L(6, 8), nn.Tanh(), L(8, 2), tail)
     model = pruned_as_it_is(module, unit_values_table(n_targets=2), regression=True)
-    refused(model, "behind (the last )?Linear")
+    refused(model, "after (the last )?Linear layer")
 
 
 def test_log_softmax_before_the_softmax_changes_nothing():
@@ -371,7 +371,9 @@ def test_a_nonlinearity_that_is_a_layer_is_exported(nonlinearity):
     if isinstance(nonlinearity, nn.Softmax):
         np.testing.assert_allclose(model.to_sklearn().predict_proba(X), model.predict_proba(X))
     else:
-        refused(model, "between the last Linear and the probabilities, but one Softmax")
+        refused(
+            model, "between the last Linear layer and the probabilities, which must be one Softmax"
+        )
 
 
 def halved(outputs):

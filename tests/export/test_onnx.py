@@ -193,7 +193,7 @@ def test_labels_that_are_neither_numbers_nor_strings_are_refused():
     X, codes = classes_table(n_classes=2)
     model = classifier().fit(X, codes)
     model.classes_ = np.array([None, "yes"], dtype=object)
-    with pytest.raises(ValueError, match=r"numbers or strings; the classes are \[None, 'yes'\]"):
+    with pytest.raises(ValueError, match=r"numbers or strings .*ONNX, got \[None, 'yes'\]"):
         model.to_onnx()
 
 
@@ -337,7 +337,7 @@ def test_skl2onnx_itself_converts_with_its_own_options():
 
 
 # Tables of a few distinct rows: that many of them validate is beside the point.
-@pytest.mark.filterwarnings("ignore:.* rows validate:sklearn_mabprune.PruningWarning")
+@pytest.mark.filterwarnings("ignore:.* held out for validation:sklearn_mabprune.PruningWarning")
 @pytest.mark.parametrize("missing", [None, np.nan, 3])
 def test_columns_that_onnx_has_no_input_for_are_refused(missing):
     frame, y = mixed_table()
@@ -345,7 +345,7 @@ def test_columns_that_onnx_has_no_input_for_are_refused(missing):
     pipeline.fit(frame[["town"]], y)
     odd = frame[["town"]].astype(object)
     odd.iloc[3, 0] = missing
-    with pytest.raises(TypeError, match="'town' holds neither numbers alone nor strings alone"):
+    with pytest.raises(TypeError, match="'town' contains neither only numbers nor only strings"):
         pipeline_to_onnx(pipeline, odd)
 
 
@@ -362,7 +362,7 @@ def test_frames_that_lack_columns_are_refused(tabular):
     X = pd.DataFrame(X, columns=list("abcdef"))
     make = make_tabular_pipeline if tabular else lambda net: make_pipeline(StandardScaler(), net)
     pipeline = make(classifier()).fit(X, y)
-    with pytest.raises(ValueError, match=r"X lacks columns .* fitted with: 'd', 'f'. Pass rows"):
+    with pytest.raises(ValueError, match=r"X lacks columns .* fitted with: 'd', 'f'. Pass samples"):
         pipeline_to_onnx(pipeline, X.drop(columns=["d", "f"]))
 
 

@@ -12,7 +12,7 @@ from sklearn_mabprune import ModelFileError, load
 several = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
 )
-WAY_OUT = "Take another copy of the file, or save the estimator again."
+WAY_OUT = "Use another copy of the file, or save the estimator again."
 
 
 class Saved:

@@ -80,7 +80,7 @@ def test_objects_that_are_numbers():
 
 
 # Tables of a few distinct rows: that many of them validate is beside the point.
-@pytest.mark.filterwarnings("ignore:.* rows validate:sklearn_mabprune.PruningWarning")
+@pytest.mark.filterwarnings("ignore:.* held out for validation:sklearn_mabprune.PruningWarning")
 @pytest.mark.parametrize(
     "names",
     [
@@ -211,7 +211,7 @@ def test_text():
 
 
 # Tables of a few distinct rows: that many of them validate is beside the point.
-@pytest.mark.filterwarnings("ignore:.* rows validate:sklearn_mabprune.PruningWarning")
+@pytest.mark.filterwarnings("ignore:.* held out for validation:sklearn_mabprune.PruningWarning")
 def test_categories_have_to_be_declared_as_strings():
     X, y = frame(90)
     model = make_tabular_pipeline(classifier()).fit(X[["truth"]], y)

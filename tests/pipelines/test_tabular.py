@@ -152,7 +152,7 @@ def test_numbers_alone_stay_what_they_are():
     ],
 )
 def test_dates_are_refused_by_name(dates):
-    with pytest.raises(ValueError, match=r"dates or times in 'when'.* Put numbers in their place"):
+    with pytest.raises(ValueError, match=r"dates or times in 'when'.* Replace them by numbers"):
         make_tabular_pipeline(classifier()).fit(dates, [0, 1])
 
 
@@ -186,7 +186,7 @@ def test_objects_that_are_no_numbers_are_categories(values):
 
 @pytest.mark.parametrize("estimator", [None, 3, "net"])
 def test_what_is_no_estimator_is_refused(estimator):
-    with pytest.raises(TypeError, match="is no estimator: pass an object with a fit"):
+    with pytest.raises(TypeError, match="is not an estimator: it has no fit method"):
         make_tabular_pipeline(estimator)
 
 

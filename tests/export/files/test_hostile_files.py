@@ -36,16 +36,16 @@ HOSTILE = {
         ("parameters", "policy"), {"object": "Popen", "parameters": {}}, "class 'Popen'"),
     "policy with an argument too many": (
         ("parameters", "policy"), {"object": "UCB1", "parameters": {"x": 1}}, "no parameter 'x'"),
-    "policy class": (("parameters", "policy"), {"class": "UCB1"}, "stands for nothing"),
+    "policy class": (("parameters", "policy"), {"class": "UCB1"}, "is not a known value"),
     "estimator is a loss": (NET, {"class": "MSELoss"}, "estimator must be a skorch"),
     "estimator is a number": (NET, 3, "estimator must be a skorch"),
     "net with a module of torch": (
-        (*NET, "parameters", "module"), {"class": "Linear"}, "stands for"),
+        (*NET, "parameters", "module"), {"class": "Linear"}, "is not a known value"),
     "net with a method replaced": (
         (*NET, "parameters", "initialize"), 3, "no parameter 'initialize'"),
     "net with unsafe loading": (
         (*NET, "parameters", "torch_load_kwargs"), {"dict": []}, "no parameter 'torch_load"),
-    "net that is no dict": ((*NET, "parameters"), [1], "stands for nothing"),
+    "net that is no dict": ((*NET, "parameters"), [1], "is not a known value"),
     "net with an odd optimizer": (
         (*NET, "parameters", "optimizer__betas"), "x", "cannot be loaded"),
     "net with other activations": (
@@ -73,7 +73,8 @@ HOSTILE = {
     "another way to predict": (("net", "outputs"), "Sigmoid", "did by Sigmoid"),
     "history that is no list": (("net", "history"), 3, "history is not a list"),
     "epoch that is no record": (("net", "history", 0), 3, "cannot be loaded"),
-    "epoch that holds a class": (("net", "history", 0, "x"), {"class": "x"}, "stands for nothing"),
+    "epoch that holds a class": (
+        ("net", "history", 0, "x"), {"class": "x"}, "is not a known value"),
     "other features": (("data", "n_features"), 5, "another number of features|no names"),
     "share above 1": (("data", "validation_share"), 1.5, "no share"),
     "share is not a number": (("data", "validation_share"), "nan", "no share"),
@@ -82,8 +83,9 @@ HOSTILE = {
     "path with a number for an array": (("path", "arrays", "loss"), 3, "is not an array"),
     "path with parts of another length": (
         ("path", "arrays", "removed", 1, 0), 10**30, "cannot be loaded"),
-    "path with parts too few": (("path", "arrays", "removed", 1), DELETED, "length of its parts"),
-    "path with parts of no shape": (("path", "arrays", "removed", 1), [-1], "shapes that are none"),
+    "path with parts too few": (
+        ("path", "arrays", "removed", 1), DELETED, "another length than its shapes"),
+    "path with parts of no shape": (("path", "arrays", "removed", 1), [-1], "has invalid shapes"),
     "path with odd sizes": (("path", "arrays", "layer_sizes", 0, 0), 2.5, "not of type int"),
     "path with other sizes": (("path", "arrays", "layer_sizes", 0, 0), 99, "not those of its"),
     "path with a layer too few": (("path", "arrays", "layer_sizes", 1, 0), DELETED, "loses layers"),
@@ -97,7 +99,7 @@ HOSTILE = {
     "report on another network": (
         ("report", "after", "hidden_layer_sizes", 0), 99, "report is on other networks"),
     "report that cannot be printed": (("report", "before", "n_macs"), 0, "cannot be loaded"),
-    "report that is a list": (("report",), [], "report is not a record"),
+    "report that is a list": (("report",), [], "report is not a JSON object"),
     "warnings that are no list": (("report", "warnings"), "x", "not a list"),
     "too many rankings": (("n_ranking",), 3, "rankings"),
     "rankings without end": (("n_ranking",), 10**9, "rankings"),
@@ -117,16 +119,16 @@ def test_hostile_content_is_refused(name, saved, tmp_path):
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
-        (("data", "classes"), None, "no array of labels"),
+        (("data", "classes"), None, "is not an array of labels"),
         (("data", "classes", "values"), ["a", "b"], "another number of classes or"),
         (("data", "classes", "values"), ["b", "a", "c"], "not sorted"),
         (("data", "classes", "values"), ["a", "a", "c"], "not sorted"),
-        (("data", "classes", "values"), ["a", 3, "c"], "values that are not str"),
+        (("data", "classes", "values"), ["a", 3, "c"], "values that are not of type str"),
         (("data", "classes", "dtype"), "U1000000000", "dtype 'U1000000000'"),
         (("data", "classes", "dtype"), "O4", "dtype 'O4'"),
         (("data", "classes", "dtype"), "V8", "dtype 'V8'"),
         (("data", "classes", "dtype"), ["O"], "cannot be loaded"),
-        (("data", "classes", "values"), "abc", "no array of labels"),
+        (("data", "classes", "values"), "abc", "is not an array of labels"),
         (("data", "features", "values"), ["a"], "features are no names"),
     ],
 )

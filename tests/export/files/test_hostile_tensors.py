@@ -69,7 +69,9 @@ def test_a_tensor_too_many_is_refused(saved, tmp_path):
 def test_tensors_of_other_dtypes_are_refused(dtype, saved, tmp_path):
     tensors = {**saved.tensors, "network.0.weight": np.zeros((2, 2), dtype)}
     write_file(tmp_path / "model", saved.content, tensors)
-    with pytest.raises(ModelFileError, match=r"tensor 'network\.0\.weight' has dtype"):
+    with pytest.raises(
+        ModelFileError, match=r"tensor 'network\.0\.weight' has the unsupported dtype"
+    ):
         load(tmp_path / "model")
 
 
