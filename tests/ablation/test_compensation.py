@@ -105,6 +105,20 @@ def test_down_dated_inverse_is_a_direct_solve_with_the_same_ridge(steps):
         assert ablation.width == len(left)
 
 
+@every_ablation
+def test_residuals_of_all_units_after_a_removal_are_those_of_the_rest(name):
+    """What was kept for rounds that ask for all units is of the group as it stands."""
+    train = feature_major(correlated(seed=14))
+    ablation = make_ablation(name, train, torch.ones(60), 1e-3)
+    ablation.residual(train, torch.arange(8))
+    ablation.remove(ids(2, 5))
+    left = train[[0, 1, 3, 4, 6, 7]]
+    every = ablation.residual(left, torch.arange(6))
+    for unit in range(6):
+        alone = ablation.residual_together(left, ids(unit))
+        torch.testing.assert_close(every[[unit]], alone, rtol=1e-9, atol=1e-9)
+
+
 def test_inverse_stays_right_over_hundreds_of_removals():
     train, weights = correlated(n_samples=400, width=200, seed=6), np.ones(400)
     ablation = make_ablation("least_squares", feature_major(train), torch.tensor(weights), 1e-3)

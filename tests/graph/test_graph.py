@@ -255,6 +255,19 @@ def test_pullback_between_values_in_the_middle(dtype):
             torch.testing.assert_close(found.expand_as(wanted), wanted, **CLOSE[dtype])
 
 
+@pytest.mark.parametrize("n_samples", [1, 40])
+def test_pullback_through_wide_layers_one_after_the_other(n_samples):
+    """Each product reads what the one before it wrote: the buffers take turns."""
+    graph = Graph.of([linear(60, 60, seed).double() for seed in range(5)])
+    gradient = torch.randn(60, 4, n_samples, generator=generator(0), dtype=torch.float64)
+    weight = torch.linalg.multi_dot([layer.weight.detach() for layer in linears(graph)[::-1]])
+    wanted = torch.einsum("oi,okn->ikn", weight, gradient)
+    for _ in range(3):
+        with torch.inference_mode():
+            found = graph.pullback(gradient, graph.output, 0, {})
+        torch.testing.assert_close(found, wanted)
+
+
 def test_pullback_to_the_value_itself_is_the_gradient():
     graph = make_graph()
     gradient = torch.randn(3, 2, 5, generator=generator(0)).double()

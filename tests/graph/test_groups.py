@@ -111,6 +111,14 @@ def test_a_cut_changes_the_nodes_of_its_group_alone(activation, around, number):
             assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
         elif k in shrunk:
             assert ours["weight"].shape != theirs["weight"].shape
+    # What the group's readers return is that of the masked units.
+    x, value = features(9, 6), graph.reader(group).value
+    with torch.no_grad():
+        hidden = graph.run({0: x}, [group.value])[group.value]
+        masked = hidden * keep[number]
+        found = small.run({0: x}, [group.value, value])
+        torch.testing.assert_close(found[group.value], hidden[:, keep[number]])
+        torch.testing.assert_close(found[value], graph.run({group.value: masked}, [value])[value])
     wanted = list(graph.sizes)
     wanted[number] -= 1
     assert small.sizes == tuple(wanted)
