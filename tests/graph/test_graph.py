@@ -337,6 +337,19 @@ def test_other_layers_at_some_nodes():
     assert torch.equal(same.forward(x), graph.forward(x))
 
 
+def test_other_layers_at_all_nodes():
+    graph, other, x = make_graph(), make_graph(seed=1), features(9, 6)
+    module = module_of(other)
+    found = graph.with_layers(list(module))
+    assert [node.name for node in found.nodes] == [node.name for node in graph.nodes]
+    assert not storage(found) & {v.data_ptr() for v in module.state_dict().values()}
+    assert all(layer.training for layer in module)
+    assert all(not layer.training for layer in found.layers())
+    assert torch.equal(found.forward(x), other.forward(x))
+    with pytest.raises(ValueError, match="shorter"):
+        graph.with_layers(list(module)[:-1])
+
+
 @every_network
 def test_the_layers_of_a_module_that_was_trained_on(name):
     """The same graph over copies of layers of these names, in evaluation mode."""
