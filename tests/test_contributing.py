@@ -55,6 +55,7 @@ def follow(text: str, root: Path) -> int:
     return len(files) + len(edits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "n_steps", "name", "tests"),
     [

@@ -174,6 +174,7 @@ def test_policies_and_their_like_never_reach_torch(name: str) -> None:
         open_ += inside
 
 
+@pytest.mark.slow
 def test_private_names_of_others_stand_in_one_file() -> None:
     modules = read_package(ROOT)
     found = {

@@ -17,8 +17,8 @@ PAGES = [
     # Snippets of CONTRIBUTING are files, which test_contributing.py writes.
     if page.name != "CONTRIBUTING.md" and BLOCK.search(page.read_text(encoding="utf-8"))
 ]
-# Searches fit many times, and processes of a cluster take seconds to start.
-SLOW = re.compile(r"GridSearchCV\(|Client\(")
+# The pages of the guide train networks, search, and start processes: seconds each.
+GUIDE = ROOT / "docs" / "guide"
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ SLOW = re.compile(r"GridSearchCV\(|Client\(")
         pytest.param(
             page,
             id=page.relative_to(ROOT).as_posix(),
-            marks=pytest.mark.slow if SLOW.search(page.read_text(encoding="utf-8")) else [],
+            marks=pytest.mark.slow if page.parent == GUIDE else [],
         )
         for page in PAGES
     ],

@@ -23,6 +23,7 @@ from builders import (
     sums,
     walk,
 )
+from pairwise import pairwise
 from scipy import sparse
 
 from sklearn_mabprune.ablation import activations as module
@@ -38,7 +39,6 @@ from sklearn_mabprune.pruning.removal import remove_together
 every_dtype = pytest.mark.parametrize(
     "dtype", [torch.float64, torch.float32], ids=("float64", "float32")
 )
-every_ablation = pytest.mark.parametrize("ablation", ABLATIONS)
 
 
 def assert_those_of_a_run(found, tolerance=1e-12):
@@ -123,10 +123,12 @@ def test_values_that_would_be_too_large_are_computed_again(monkeypatch):
     assert Activations(graph, samples).keeps
 
 
-@every_dtype
-@every_ablation
-@pytest.mark.parametrize("around", SURROUNDINGS)
-@pytest.mark.parametrize("hidden", [(12,), (12, 9), (10, 9, 8)])
+@pairwise(
+    hidden=[(12,), (12, 9), (10, 9, 8)],
+    around=SURROUNDINGS,
+    ablation=ABLATIONS,
+    dtype=[torch.float64, torch.float32],
+)
 def test_values_follow_removals(hidden, around, ablation, dtype):
     """Moved from round to round they are what the smaller network computes."""
     graph = make_graph("classes", hidden, "relu", around, dtype=dtype)

@@ -23,6 +23,7 @@ from builders import (
     removed,
     walk,
 )
+from pairwise import pairwise
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -80,9 +81,11 @@ def mask_forward_restore(module, number, ablation, samples, statistics_samples, 
     return np.array(rises)
 
 
-@every_dtype
-@every_ablation
-@pytest.mark.parametrize("task", ["classes", "probabilities", "targets"])
+@pairwise(
+    task=["classes", "probabilities", "targets"],
+    ablation=ABLATIONS,
+    dtype=[torch.float64, torch.float32],
+)
 def test_equals_a_plain_loop_for_every_chunk(task, ablation, dtype):
     graph = make_graph(task, (9, 7, 5), "tanh", "norm_after", dtype=dtype)
     module = module_of(graph).eval()
@@ -150,6 +153,7 @@ class Sizes(TorchDispatchMode):
         return result
 
 
+@pytest.mark.slow
 @every_ablation
 @pytest.mark.parametrize("chunk", [2**9, 2**11, 2**15])
 @pytest.mark.parametrize(

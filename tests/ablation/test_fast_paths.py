@@ -24,6 +24,7 @@ from builders import (
     sums,
     walk,
 )
+from pairwise import pairwise
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -65,10 +66,12 @@ def assert_as_plainly(graph, samples, ablation, number, units=None, chunk=None):
 # ------------------------------------------------------------------------ four ways through
 
 
-@every_dtype
-@every_ablation
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, "prelu"])
-@pytest.mark.parametrize("task", ["classes", "probabilities", "targets", "summed", "labels"])
+@pairwise(
+    task=["classes", "probabilities", "targets", "summed", "labels"],
+    activation=[*ACTIVATIONS, "prelu"],
+    ablation=ABLATIONS,
+    dtype=[torch.float64, torch.float32],
+)
 def test_every_group_behind_every_kind_of_layer(task, activation, ablation, dtype):
     around = SURROUNDINGS[len(activation) % 4]
     graph = make_graph(task, (9, 8, 7), activation, around, dtype=dtype)
@@ -78,9 +81,11 @@ def test_every_group_behind_every_kind_of_layer(task, activation, ablation, dtyp
             assert_as_plainly(graph, samples, ablation, number, chunk=chunk)
 
 
-@every_dtype
-@every_ablation
-@pytest.mark.parametrize("around", ["plain", "dropout", "norm_before"])
+@pairwise(
+    around=["plain", "dropout", "norm_before"],
+    ablation=ABLATIONS,
+    dtype=[torch.float64, torch.float32],
+)
 def test_wide_layers_go_sample_by_sample(around, ablation, dtype):
     """256 units, 256 behind them, 128 behind those: 2^23 multiply-adds a sample."""
     graph = make_graph("classes", (256, 256, 128), "relu", around, dtype=dtype)
@@ -100,9 +105,11 @@ def test_wide_layers_go_sample_by_sample(around, ablation, dtype):
     assert np.ptp(found) > 1e-4
 
 
-@every_dtype
-@pytest.mark.parametrize("chunk", [1, 13, 2**10, None])
-@pytest.mark.parametrize("bias", [-100.0, -1.5, 0.0, 100.0])
+@pairwise(
+    bias=[-100.0, -1.5, 0.0, 100.0],
+    chunk=[1, 13, 2**10, None],
+    dtype=[torch.float64, torch.float32],
+)
 def test_pairs_of_unit_and_sample_that_are_not_zero(bias, chunk, dtype):
     """None, few, half and all of the activations behind a ReLU."""
     graph = make_graph("classes", (12, 6, 5), "relu", dtype=dtype, seed=4)
@@ -146,9 +153,11 @@ def test_threads_do_not_share_scratch_memory():
 # ---------------------------------------------------------------------- feature-major losses
 
 
-@every_dtype
-@pytest.mark.parametrize("size", [1.0, 300.0])
-@pytest.mark.parametrize("n_outputs", [2, 3, 10])
+@pairwise(
+    n_outputs=[2, 3, 10],
+    size=[1.0, 300.0],
+    dtype=[torch.float64, torch.float32],
+)
 def test_feature_major_losses_of_classes(n_outputs, size, dtype):
     loss = SampleLoss(nn.CrossEntropyLoss())
     outputs = size * torch.randn(n_outputs, 4, 9, generator=generator(0)).to(dtype)

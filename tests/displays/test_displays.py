@@ -36,6 +36,7 @@ def test_nothing_removed(policy):
 # ------------------------------------------------------------------------- what all share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("display", [*SINGLE, PolicyComparisonDisplay])
 def test_the_estimator_may_be_inside_others(display):
     X, y = classes_table()

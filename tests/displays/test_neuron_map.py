@@ -12,6 +12,7 @@ from sklearn_mabprune.displays import NeuronMapDisplay
 from sklearn_mabprune.policies import Boundary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.6, "auto"])
 @pytest.mark.parametrize("hidden", [(8,), (12, 8), (6, 5, 4, 3)])
 def test_the_map_knows_every_neuron(hidden, budget):

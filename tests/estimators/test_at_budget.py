@@ -34,6 +34,7 @@ from sklearn_mabprune.pruning.replay import Known
 CHOOSERS = {**POLICIES, **CRITERIA}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHOOSERS)
 def test_every_way_of_choosing(name, cache):
     X, y = classes_table()

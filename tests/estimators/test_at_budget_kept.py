@@ -49,6 +49,7 @@ def test_kept_networks_at_once(trained, monkeypatch):
         assert ("not fine-tuned" in str(found.pruning_report_)) is (number > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("unit", ["neurons", "parameters", "macs"])
 def test_a_kept_network_is_that_of_a_fit_without_fine_tuning(kind, unit, cache):

@@ -27,6 +27,7 @@ import sklearn_mabprune.pruning.path
 import sklearn_mabprune.pruning.rankers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [False, True])
 def test_sparse_rows_and_several_labels(several):
     X, y = labels_table() if several else classes_table()

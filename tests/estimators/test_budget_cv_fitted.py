@@ -24,6 +24,7 @@ from sklearn_mabprune import (
 )
 
 
+@pytest.mark.slow
 @both
 def test_it_has_what_its_estimator_has(kind):
     make, _, table, _, _ = KINDS[kind]
@@ -47,6 +48,7 @@ def test_it_has_what_its_estimator_has(kind):
     assert new.get_params()["estimator__estimator__lr"] == 0.01
 
 
+@pytest.mark.slow
 @both
 def test_what_it_gives_away_is_its_estimators(kind, tmp_path):
     make, _, table, _, _ = KINDS[kind]

@@ -110,6 +110,7 @@ def test_the_given_estimator_is_left_alone(kind):
     assert model.best_estimator_.policy is not given.policy
 
 
+@pytest.mark.slow
 def test_the_budget_of_the_given_estimator_is_ignored():
     X, y = classes_table()
     plain = chooser().fit(X, y)
@@ -132,6 +133,7 @@ def test_a_fitted_estimator_serves_like_one_that_is_not():
     assert same_state(before, state(used.estimator_))
 
 
+@pytest.mark.slow
 def test_a_grid_over_policies_in_a_pipeline():
     X, y = classes_table()
     pipe = make_pipeline(StandardScaler(), chooser(budgets=(0, 0.5)))

@@ -177,6 +177,7 @@ def test_progress_over_folds(caplog, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [2, 9])
 @pytest.mark.filterwarnings("ignore:Pruning was interrupted:sklearn_mabprune.PruningWarning")
 def test_ctrl_c_in_a_fold_ends_the_search(call, monkeypatch):

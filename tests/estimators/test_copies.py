@@ -62,6 +62,7 @@ def outputs(model, X):
     return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", MODELS)
 @pytest.mark.parametrize("way", WAYS)
 def test_copies(case, way, tmp_path):

@@ -189,6 +189,7 @@ def test_seeds_are_far_apart():
 # --------------------------------------------------------------------------- budgets, parts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy", ["ucb1", "thompson", "uniform", "exhaustive", "magnitude", "random"]
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pairwise import pairwise
 from sklearn.exceptions import NotFittedError
 from user_nets import (
     classes_table,
@@ -62,9 +63,11 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("budget", [0.7, "auto"])
-@pytest.mark.parametrize("where", ["path.remove_together", "removal.cut"])
+@pairwise(
+    case=CASES,
+    budget=[0.7, "auto"],
+    where=["path.remove_together", "removal.cut"],
+)
 def test_pruning_keeps_the_last_finished_round(case, budget, where, monkeypatch):
     make, table = CASES[case]
     X, y = table()

@@ -198,6 +198,7 @@ def test_the_first_layers_statistics_never_become_stale(ablation):
     )
 
 
+@pytest.mark.slow
 @every_ablation
 @pytest.mark.parametrize("hidden", [(40,), (20, 30), (9, 8, 7, 6)])
 def test_five_factorisations_a_layer_over_a_whole_path(ablation, hidden):

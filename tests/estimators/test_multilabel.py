@@ -137,6 +137,7 @@ class UserNet(WeightedLossMixin, NeuralNetClassifier):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("criterion", "control_variate"),
     [

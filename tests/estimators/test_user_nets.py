@@ -73,6 +73,7 @@ def test_quick_start():
     np.testing.assert_array_equal(model.predict(X), model.classes_[expected.argmax(axis=1)])
 
 
+@pytest.mark.slow
 @every_case
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_every_kind_of_net(case, dtype):

@@ -68,6 +68,7 @@ def test_what_data_cannot_describe_is_asked_for(name, tmp_path):
     assert type(loaded.estimator_) is type(model.estimator_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "table"),
     [

@@ -18,6 +18,7 @@ from kind_cases import (
     made,
     samples,
 )
+from pairwise import pairwise
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -195,10 +196,12 @@ FOLDS = {
 }
 
 
-@every_dtype
-@pytest.mark.parametrize("training", [True, False], ids=("training", "evaluation"))
-@pytest.mark.parametrize("fold", FOLDS)
 @each("produces")
+@pairwise(
+    fold=FOLDS,
+    training=[True, False],
+    dtype=[torch.float64, torch.float32],
+)
 def test_narrowed_inputs_are_those_of_the_masked_module(kind, make, fold, training, dtype):
     layer = made(make, dtype).train(training)
     before, x = copies(layer), samples(dtype)

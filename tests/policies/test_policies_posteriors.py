@@ -145,6 +145,7 @@ def _top_two_of_the_source(policy, share, n_draws, rng):
     return pulled / n_draws
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.5, 0.9, "information"])
 def test_top_two_for_one_arm_is_the_rule_of_the_source(share):
     policy = TopTwoThompson(leader_share=share, prior_scale=0.01)

@@ -122,6 +122,7 @@ def test_scope_layer_takes_the_same_share_everywhere():
     assert model.hidden_layer_sizes_ == (6, 4)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("tolerance", [0.0, 0.05])
 def test_budget_auto_keeps_to_the_tolerance(kind, tolerance):

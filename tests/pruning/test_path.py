@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from builders import HIDDEN, assert_consistent, example, linears, mean_loss_of, removed, walk
+from pairwise import pairwise
 
 from sklearn_mabprune.criteria import CRITERIA, Magnitude, Random
 from sklearn_mabprune.graph.module import module_of
@@ -31,6 +32,7 @@ def test_exactly_the_budget_is_removed(name, budget):
     assert not found.interrupted
 
 
+@pytest.mark.slow
 @every_chooser
 @pytest.mark.parametrize(("scope", "step"), [("global", 2), ("layer", 2), ("global", "auto")])
 def test_smaller_budgets_are_prefixes_of_larger_ones(name, scope, step):
@@ -57,10 +59,12 @@ def test_prefixes_in_other_units(chooser, unit):
         assert path == longest[: len(path)]
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("ablation", ["least_squares", "zero"])
-@pytest.mark.parametrize("budget", [0.1, 0.5, 0.85])
-@pytest.mark.parametrize("unit", ["parameters", "macs"])
+@pairwise(
+    unit=["parameters", "macs"],
+    budget=[0.1, 0.5, 0.85],
+    ablation=["least_squares", "zero"],
+    bias=[True, False],
+)
 def test_other_units_reach_their_target_with_the_fewest_units(unit, budget, ablation, bias):
     graph, samples = example(bias=bias)
     found = walk(Magnitude(), budget, unit, graph, samples, ablation=ablation, step=5)
@@ -107,9 +111,11 @@ def test_one_shot(chooser, scope):
         assert found.steps[-1].sizes == (7, 5)
 
 
-@pytest.mark.parametrize("hidden", [(14, 10), (40, 2), (30, 12, 5), (8, 8)])
-@pytest.mark.parametrize("step", [1, 3, 7, 1.0])
-@pytest.mark.parametrize("chooser", [Magnitude(), Random()])
+@pairwise(
+    chooser=[Magnitude(), Random()],
+    step=[1, 3, 7, 1.0],
+    hidden=[(14, 10), (40, 2), (30, 12, 5), (8, 8)],
+)
 def test_layer_scope_takes_the_same_share_everywhere(chooser, step, hidden):
     graph, samples = example(hidden)
     for budget in (0.3, 0.5, 0.8):
@@ -119,10 +125,12 @@ def test_layer_scope_takes_the_same_share_everywhere(chooser, step, hidden):
             assert (np.abs(gone - gone.sum() / sum(hidden) * np.array(hidden)) < 1).all()
 
 
-@pytest.mark.parametrize("scope", ["global", "layer"])
-@pytest.mark.parametrize("step", [1, 4, 1.0])
-@pytest.mark.parametrize("hidden", [(14, 10), (20, 2), (2, 20), (3, 9, 3)])
-@pytest.mark.parametrize("min_neurons", [1, 2, 3])
+@pairwise(
+    min_neurons=[1, 2, 3],
+    hidden=[(14, 10), (20, 2), (2, 20), (3, 9, 3)],
+    step=[1, 4, 1.0],
+    scope=["global", "layer"],
+)
 def test_every_layer_keeps_its_least(min_neurons, hidden, step, scope):
     """And the path goes on in the other layers until nothing more can go."""
     graph, samples = example(hidden)
@@ -264,9 +272,11 @@ def test_seeds_decide_and_the_network_is_left_alone():
 # ------------------------------------------------------------------------ what is kept
 
 
-@pytest.mark.parametrize("budget", [0, 1, 2, 0.5, 0.75, "auto"])
-@pytest.mark.parametrize("step", [1, 2, 5, 1.0])
-@pytest.mark.parametrize("unit", ["neurons", "macs"])
+@pairwise(
+    budget=[0, 1, 2, 0.5, 0.75, "auto"],
+    step=[1, 2, 5, 1.0],
+    unit=["neurons", "macs"],
+)
 def test_a_dozen_networks_at_most_are_kept(budget, step, unit):
     hidden = (40, 20)
     graph, samples = example(hidden, n_samples=30)

@@ -67,6 +67,7 @@ def test_bars_hold_what_they_say():
     assert 0.93 < np.mean(inside) < 0.995
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POLICIES)
 def test_pulls_of_every_policy_add_up(name):
     model = classifier(policy=name, pull_batch_size=30).fit(*classes_table())
