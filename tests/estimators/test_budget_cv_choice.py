@@ -107,5 +107,5 @@ def test_no_score_anywhere():
     X, y = classes_table()
     with pytest.raises(ValueError, match=r"No budget has a finite mean score.* Take a scoring"):
         chooser(scoring=lambda model, X, y: np.nan).fit(X, y)
-    with pytest.raises(ValueError, match=r"scoring=.* gives nan on the validation rows"):
+    with pytest.raises(ValueError, match=r"scoring=.* gives nan on the validation samples"):
         chooser().set_params(estimator__scoring=lambda model, X, y: np.nan).fit(X, y)

@@ -27,8 +27,8 @@ def swollen(factor):
 def test_weights_that_overflow(policy):
     net, X, y = swollen(1e30)
     message = (
-        r"Layer '\d' \(Linear\) returns infinity or NaN for rows of X: its weights or the features "
-        r"are too large. Scale the features \(StandardScaler\), and lower the net's lr"
+        r"Layer '\d' \(Linear\) returns infinity or NaN for samples of X: its weights or the "
+        r"features are too large. Scale the features \(StandardScaler\), and lower the net's lr"
     )
     refused(classifier(net, policy=policy), message, X, y, error=UnsupportedModuleError)
     # Large is not too large.
@@ -40,7 +40,7 @@ def test_rows_that_overflow():
     net, X, y = swollen(1e10)
     X[-2:] = 1e30 * X[-2:]
     refused(
-        classifier(net), r"network returns infinity or NaN for \d of .* rows: its weights", X, y
+        classifier(net), r"network returns infinity or NaN for \d of .* samples: its weights", X, y
     )
 
 
