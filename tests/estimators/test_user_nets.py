@@ -341,6 +341,6 @@ def test_flat_outputs_are_refused():
     module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
     net = NeuralNetRegressor(module, verbose=0)
     with pytest.raises(
-        ValueError, match=r"returns shape \(64,\) for 64 rows, which must be \(64, 1\)"
+        ValueError, match=r"returns shape \(64,\) for 64 samples, which must be \(64, 1\)"
     ):
         regressor(net).fit(X, y)

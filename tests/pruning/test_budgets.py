@@ -38,7 +38,7 @@ def test_budget_of_nothing_is_the_trained_network(kind, monkeypatch):
 
     monkeypatch.setattr(sklearn_mabprune.estimators.base, "train", watched)
     model, X, _ = fitted(kind, pruning_budget=0)
-    assert same_state(state(model.estimator_), state(nets[0]))
+    assert same_state(state(model.estimator_), state(nets[0][0]))
     assert model.hidden_layer_sizes_ == (12, 8)
     assert all(support.all() for support in model.neuron_support_)
     assert all((ranking == 1).all() for ranking in model.neuron_ranking_)
@@ -47,7 +47,8 @@ def test_budget_of_nothing_is_the_trained_network(kind, monkeypatch):
     assert report.n_rounds == report.n_fine_tune_epochs == 0
     assert report.before.score == report.after.score
     assert len(model.pruning_path_) == 1
-    expected = nets[0].predict_proba(X) if kind == "classifier" else nets[0].predict(X)[:, 0]
+    net, _ = nets[0]
+    expected = net.predict_proba(X) if kind == "classifier" else net.predict(X)[:, 0]
     found = model.predict_proba(X) if kind == "classifier" else model.predict(X)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 

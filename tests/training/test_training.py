@@ -114,7 +114,7 @@ def test_regressor_reads_sizes_and_units():
 def test_losses_of_a_regressor_are_in_the_units_it_is_trained_in():
     """Of pulls and of fine-tuning, which come from these samples."""
     data, validation = sides("values")
-    net = train(small_regressor(), data, validation, seed=0)
+    net, _ = train(small_regressor(), data, validation, seed=0)
     assert not np.allclose(net.target_scale_, 1.0)
     samples = samples_of(net, data)
     with torch.no_grad():
