@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks.data import load
-from benchmarks.prepared import Prepared, points
-from benchmarks.walks import SHARES, walk
+from benchmarks.shared.data_sets import load
+from benchmarks.shared.prepared import Prepared, points
+from benchmarks.shared.walks import SHARES, walk
 from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.tracing import recover_graph
 from sklearn_mabprune.policies import UCB1

@@ -22,7 +22,7 @@ import torch
 from sklearn.pipeline import make_pipeline
 from tqdm import tqdm
 
-from benchmarks.data import DataSet, load
+from benchmarks.shared.data_sets import DataSet, load
 from sklearn_mabprune import (
     MABPrunedClassifier,
     MABPrunedRegressor,

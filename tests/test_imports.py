@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.layout import (
+from benchmarks.layout.__main__ import (
     function_lengths,
     many_arguments,
     private_attributes,
     private_names,
-    read_package,
 )
+from benchmarks.layout.source import read_package
 
 PACKAGE = "sklearn_mabprune"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE

@@ -2,7 +2,7 @@
 
 torch goes through memory once for each of the three, and multiplies by few columns at half of
 the processor's peak rate.  Numba (the extra ``fast``) compiles the loop below, which
-``benchmarks/speed.py`` times.  Without it, and for calls too small to be worth loading it, torch
+``benchmarks/speed/`` times.  Without it, and for calls too small to be worth loading it, torch
 does the work: the results agree up to rounding.
 """
 

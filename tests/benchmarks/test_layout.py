@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import layout
-from benchmarks.source import Module, read_package
+from benchmarks.layout import __main__ as layout
+from benchmarks.layout.source import Module, read_package
 
 Write = Callable[[dict[str, str]], list[Module]]
 

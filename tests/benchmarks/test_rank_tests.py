@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from benchmarks.published import KNOWN, compute_known, in_digits_of, show
-from benchmarks.rank_tests import (
+from benchmarks.report.published import KNOWN, compute_known, in_digits_of, show
+from benchmarks.report.rank_tests import (
     bayesian_signed_rank,
     check_scores,
     critical_difference,

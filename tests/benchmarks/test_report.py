@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.report import CONTEXT_COLUMNS, read_context, write
-from benchmarks.report_data import COLUMNS, LONGER, RIVALS, Study, Where, label, together
-from benchmarks.report_goals import outcomes
-from benchmarks.report_sections import unseen_goals
-from benchmarks.report_tables import losses, ranks, worst
+from benchmarks.report.__main__ import CONTEXT_COLUMNS, read_context, write
+from benchmarks.report.data import COLUMNS, LONGER, RIVALS, Study, Where, label, together
+from benchmarks.report.goals import outcomes
+from benchmarks.report.sections import unseen_goals
+from benchmarks.report.tables import losses, ranks, worst
 
 EIGHT = tuple("abcdefgh")
 NO_CONTEXT = pd.DataFrame({name: [] for name in CONTEXT_COLUMNS})

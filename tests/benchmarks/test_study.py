@@ -11,11 +11,13 @@ import pytest
 from builders import linears
 from sklearn.datasets import make_classification
 
-from benchmarks import context, prepared, study
-from benchmarks.data import load
-from benchmarks.peers import torch_pruning
-from benchmarks.prepared import Prepared
-from benchmarks.study_methods import MAIN, ONE_SHOT, SHARES, Cell, Pruning, unpaired
+from benchmarks.shared import prepared
+from benchmarks.shared.data_sets import load
+from benchmarks.shared.prepared import Prepared
+from benchmarks.study import __main__ as study
+from benchmarks.study import context
+from benchmarks.study.methods import MAIN, ONE_SHOT, SHARES, Cell, Pruning, unpaired
+from benchmarks.study.torch_pruner import torch_pruning
 from sklearn_mabprune import MLPNetClassifier
 
 SETS = {"two classes": 2, "three classes": 3}

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.published import show
-from benchmarks.report_data import Study
-from benchmarks.report_figures import save_all
-from benchmarks.report_sections import NOTHING, sections
+from benchmarks.report.data import Study
+from benchmarks.report.figures import save_all
+from benchmarks.report.published import show
+from benchmarks.report.sections import NOTHING, sections
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONTEXT_COLUMNS = ("set", "task", "seed", "model", "score", "n_bytes", "ms_row", "ms_single")
 
 

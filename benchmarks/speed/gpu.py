@@ -13,8 +13,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from benchmarks import naive
-from benchmarks.timing import Result, in_turns, milliseconds
+from benchmarks.speed import naive
+from benchmarks.speed.timing import Result, in_turns, milliseconds
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.ablation.block import Block
 from sklearn_mabprune.ablation.statistics import AblationStatistics

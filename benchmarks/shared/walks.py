@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.prepared import Prepared, points
+from benchmarks.shared.prepared import Prepared, points
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.estimators.parameters import resolve_policy
 from sklearn_mabprune.graph.graph import Graph

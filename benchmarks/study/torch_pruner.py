@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from benchmarks.prepared import Prepared
+from benchmarks.shared.prepared import Prepared
 from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.module import module_of
 from sklearn_mabprune.graph.tracing import recover_graph

@@ -8,15 +8,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from benchmarks.rank_tests import (
-    DECIMALS,
-    bayesian_signed_rank,
-    critical_difference,
-    friedman,
-    wilcoxon,
-    wilcoxon_holm,
-)
-from benchmarks.report_data import (
+from benchmarks.report.data import (
     BUDGETS,
     RIVALS,
     SCRATCH,
@@ -28,8 +20,16 @@ from benchmarks.report_data import (
     label,
     together,
 )
-from benchmarks.report_goals import ROPE, p_text, percent, plus_minus, signed
-from benchmarks.tables import mean_and_interval
+from benchmarks.report.goals import ROPE, p_text, percent, plus_minus, signed
+from benchmarks.report.rank_tests import (
+    DECIMALS,
+    bayesian_signed_rank,
+    critical_difference,
+    friedman,
+    wilcoxon,
+    wilcoxon_holm,
+)
+from benchmarks.shared.results import mean_and_interval
 
 TUNINGS = {False: "without fine-tuning", True: "with fine-tuning"}
 FLOORED = "R2 floored at 0"

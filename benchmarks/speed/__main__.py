@@ -34,8 +34,8 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from benchmarks import gpu, naive, timing
-from benchmarks.timing import Result, in_turns, milliseconds
+from benchmarks.speed import gpu, naive, timing
+from benchmarks.speed.timing import Result, in_turns, milliseconds
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.ablation.block import Block
@@ -286,7 +286,7 @@ def memory(repeats: int, device: str) -> Iterator[Result]:
     """Peak memory of a fit in copies of X, X itself included."""
     copies = []
     for _ in range(max(1, repeats // 2)):
-        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.memory", "100000", "100"]
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.speed.memory", "100000", "100"]
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         size, grown = (int(value) for value in out.split())
         copies.append(grown / size)

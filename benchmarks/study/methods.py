@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from skorch.callbacks import LRScheduler
 
-from benchmarks.peers import torch_pruning
-from benchmarks.prepared import Prepared, points
-from benchmarks.ranking import FrozenPulls
+from benchmarks.identification.ranking import FrozenPulls
+from benchmarks.shared.prepared import Prepared, points
+from benchmarks.study.torch_pruner import torch_pruning
 from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.ablation.block import Block

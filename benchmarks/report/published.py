@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.rank_tests import Floats, friedman, nemenyi, wilcoxon
+from benchmarks.report.rank_tests import Floats, friedman, nemenyi, wilcoxon
 
 #: Values known of the published tables, in the digits in which they are known. Ranks: high is
 #: good. The unpruned network is called NN in two of the tables, and Model in the third.

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.rank_tests import (
-    Floats,
-    bayesian_signed_rank,
-    mean_ranks,
-    wilcoxon,
-    wilcoxon_holm,
-)
-from benchmarks.report_data import (
+from benchmarks.report.data import (
     BUDGETS,
     NINE,
     RIVALS,
@@ -26,7 +19,14 @@ from benchmarks.report_data import (
     floors,
     label,
 )
-from benchmarks.tables import mean_and_interval
+from benchmarks.report.rank_tests import (
+    Floats,
+    bayesian_signed_rank,
+    mean_ranks,
+    wilcoxon,
+    wilcoxon_holm,
+)
+from benchmarks.shared.results import mean_and_interval
 
 #: Largest mean loss over data sets, in percentage points or R2 x 100.
 MOST_LOST = {0.5: 0.3, 0.75: 0.5, 0.9: 3.0}

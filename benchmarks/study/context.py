@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from benchmarks.data import DataSet
+from benchmarks.shared.data_sets import DataSet
 from sklearn_mabprune import (
     MABPrunedClassifier,
     MABPrunedRegressor,

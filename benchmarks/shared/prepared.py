@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 
-from benchmarks.data import DataSet
+from benchmarks.shared.data_sets import DataSet
 from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
 from sklearn_mabprune.data.samples import Data, Samples
 from sklearn_mabprune.data.splitting import content_split

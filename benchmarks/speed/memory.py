@@ -1,6 +1,6 @@
 """Peak memory of one fit, in a process of its own: the number of bytes above its start.
 
-python -m benchmarks.memory 100000 100
+python -m benchmarks.speed.memory 100000 100
 """
 
 from __future__ import annotations

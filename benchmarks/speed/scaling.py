@@ -1,10 +1,10 @@
 """How the cost of pruning grows: seconds and evaluations of a prune to 75 %.
 
-    python -m benchmarks.scaling                       # measures, writes the rows and the plot
-    python -m benchmarks.scaling --sweeps rows depth   # some of the sweeps
-    python -m benchmarks.scaling --most-neurons 4096   # smaller
-    python -m benchmarks.scaling --plot                # the plot again, from the rows
-    python -m benchmarks.scaling --refresh             # stale against fresh statistics
+    python -m benchmarks.speed.scaling                      # measures, writes results and plot
+    python -m benchmarks.speed.scaling --sweeps rows depth  # some of the sweeps
+    python -m benchmarks.speed.scaling --most-neurons 4096  # smaller
+    python -m benchmarks.speed.scaling --plot               # the plot again, from the results
+    python -m benchmarks.speed.scaling --refresh            # stale against fresh statistics
 
 Networks are not trained: what a round costs does not depend on the weights.  All parameters
 that a sweep does not vary are the defaults.
@@ -28,8 +28,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from benchmarks import naive
-from benchmarks.memory import peak
+from benchmarks.speed import naive
+from benchmarks.speed.memory import peak
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.data.losses import SampleLoss
@@ -41,8 +41,8 @@ from sklearn_mabprune.pruning.budget import Budget
 from sklearn_mabprune.pruning.path import PathOptions, Surroundings, Walk, pruning_path
 from sklearn_mabprune.training.initial import Data, train
 
-RESULTS = Path(__file__).parent / "results"
-PLOT = Path(__file__).parents[1] / "docs" / "_static"
+RESULTS = Path(__file__).parents[1] / "results"
+PLOT = Path(__file__).parents[2] / "docs" / "_static"
 N_FEATURES, N_OUTPUTS, N_ROWS = 50, 10, 4096
 FIELDS = (
     "sweep", "value", "hidden", "rows", "seconds", "rounds", "pulls", "evaluations", "backward",

@@ -11,8 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from benchmarks.rank_tests import draw_critical_differences, nemenyi
-from benchmarks.report_data import (
+from benchmarks.report.data import (
     BUDGETS,
     NINE,
     TASKS,
@@ -22,7 +21,8 @@ from benchmarks.report_data import (
     label,
     together,
 )
-from benchmarks.tables import mean_and_interval
+from benchmarks.report.rank_tests import draw_critical_differences, nemenyi
+from benchmarks.shared.results import mean_and_interval
 
 #: Colours of Okabe and Ito, which colour-blind readers tell apart; markers for grey prints.
 STYLES: dict[str, tuple[str, str, str]] = {

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.prepared import Prepared
+from benchmarks.shared.prepared import Prepared
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.ablation.block import Block
 from sklearn_mabprune.ablation.estimates import estimate

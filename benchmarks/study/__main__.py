@@ -34,10 +34,10 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from benchmarks.context import context_rows
-from benchmarks.data import INSIDE, load
-from benchmarks.prepared import Prepared
-from benchmarks.study_methods import (
+from benchmarks.shared.data_sets import INSIDE, load
+from benchmarks.shared.prepared import Prepared
+from benchmarks.study.context import context_rows
+from benchmarks.study.methods import (
     MAIN,
     OURS,
     POLICIES,
@@ -50,7 +50,7 @@ from benchmarks.study_methods import (
     unpruned_rows,
 )
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 SIZES = ((128, 64), (256, 128, 64))
 SEEDS = 3
 #: Training rows of larger sets are a random sample of so many.

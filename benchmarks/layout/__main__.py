@@ -3,8 +3,8 @@
     python -m benchmarks.layout
     python -m benchmarks.layout --root FOLDER    # the package of another checkout
 
-The source is read, never imported; ``benchmarks.source`` says what counts as an import, a line
-of code and an argument.  Beyond that:
+The source is read, never imported; ``benchmarks.layout.source`` says what counts as an import, a
+line of code and an argument.  Beyond that:
 
 - A face is an ``__init__.py`` that only hands names on.  For levels, an import through a face is
   an import of the module that the name comes from, and of all modules behind the face where the
@@ -23,9 +23,9 @@ import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.source import Function, Module, read_package
+from benchmarks.layout.source import Function, Module, read_package
 
-ROOT = Path(__file__).resolve().parents[1] / "sklearn_mabprune"
+ROOT = Path(__file__).resolve().parents[2] / "sklearn_mabprune"
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.rank_tests import DECIMALS, Floats
+from benchmarks.report.rank_tests import DECIMALS, Floats
 
 TASKS = {"classification": 24, "regression": 12}  # sets in the full study
 N_NETWORKS = 3 * 2  # seeds and layer sizes of a set

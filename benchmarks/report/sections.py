@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.report_data import (
+from benchmarks.report.data import (
     CHOSEN_ON,
     LONGER,
     N_NETWORKS,
@@ -18,8 +18,8 @@ from benchmarks.report_data import (
     TASKS,
     Study,
 )
-from benchmarks.report_goals import ROPE, Outcome, outcomes
-from benchmarks.report_tables import (
+from benchmarks.report.goals import ROPE, Outcome, outcomes
+from benchmarks.report.tables import (
     Lines,
     against_default,
     context_table,

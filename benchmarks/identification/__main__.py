@@ -24,14 +24,14 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks.data import load
-from benchmarks.prepared import Prepared
-from benchmarks.ranking import KINDS, PULLS, measure
-from benchmarks.tables import Results, interval
-from benchmarks.walks import SHARES, rows_of_walk
+from benchmarks.identification.ranking import KINDS, PULLS, measure
+from benchmarks.shared.data_sets import load
+from benchmarks.shared.prepared import Prepared
+from benchmarks.shared.results import Results, interval
+from benchmarks.shared.walks import SHARES, rows_of_walk
 from sklearn_mabprune.policies import POLICIES, Boundary
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 N_ROWS = 2048
 PAPER = ("epsilon_greedy", "softmax", "ucb1", "thompson", "hedge", "exp3")
 

@@ -1,0 +1,1 @@
+"""Numbers on the structure of the package, read from its source."""

@@ -1,0 +1,1 @@
+"""Data sets, trained networks and results that several benchmarks use."""

@@ -1,0 +1,1 @@
+"""Comparison of pruning methods on the same trained networks, on unseen samples."""
