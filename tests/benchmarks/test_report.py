@@ -55,9 +55,9 @@ def test_mean_loss():
     later = rows("default", 0.75, True, UNPRUNED - 2 * LOST - 0.1)
     found = outcomes(study(PLAIN, longer, DEFAULT, later), NO_CONTEXT)
     # Deviation .1195, a t of 2.365 with 7 degrees of freedom, eight sets.
-    assert goal(found, "loses at most 0.3") == ("0.25 ± 0.10", True)
-    assert goal(found, "loses at most 0.5") == ("0.60 ± 0.20", False)
-    assert goal(found, "loses at most 3") == ("", None)
+    assert goal(found, "loss of at most 0.3") == ("0.25 ± 0.10", True)
+    assert goal(found, "loss of at most 0.5") == ("0.60 ± 0.20", False)
+    assert goal(found, "loss of at most 3") == ("", None)
     assert goal(found, "equivalent or better at 50 %") == ("1.000", True)
 
 
@@ -67,10 +67,10 @@ def test_worse_of_the_two_means_counts():
     plain = rows("unpruned", 0.0, False, [50, 50, -1000, 50], **change)
     ours = rows("default", 0.5, True, [50, 50, -100, 49], **change)
     found = outcomes(study(plain, ours), NO_CONTEXT)
-    assert goal(found, "loses at most 0.3", "regression")[0].startswith("0.25 ")
+    assert goal(found, "loss of at most 0.3", "regression")[0].startswith("0.25 ")
     plain = rows("unpruned", 0.0, False, [50, 50, 50, 50], **change)
     found = outcomes(study(plain, ours), NO_CONTEXT)
-    assert goal(found, "loses at most 0.3", "regression")[0].startswith("37.75 ")
+    assert goal(found, "loss of at most 0.3", "regression")[0].startswith("37.75 ")
 
 
 def test_rivals_all_beaten():
@@ -80,13 +80,13 @@ def test_rivals_all_beaten():
         for k, name in enumerate(RIVALS)
     ]
     found = outcomes(study(PLAIN, DEFAULT, *others), NO_CONTEXT)
-    figure, met = goal(found, "better than each published rival at 50 %, with fine")
+    figure, met = goal(found, "better than each published method at 50 %, with fine")
     assert figure.startswith("6 of 6, largest p = .047")
     assert met is True
-    assert goal(found, "better than each published rival at 50 %, without") == ("", None)
+    assert goal(found, "better than each published method at 50 %, without") == ("", None)
     # All but one of them measured: the goal is not yet decided.
     found = outcomes(study(PLAIN, DEFAULT, *others[1:]), NO_CONTEXT)
-    figure, met = goal(found, "better than each published rival at 50 %, with fine")
+    figure, met = goal(found, "better than each published method at 50 %, with fine")
     assert figure.startswith("5 of 5, largest p = .039")
     assert met is None
 
@@ -96,7 +96,7 @@ def test_a_rival_that_wins_decides():
     worse = rows("random", 0.5, True, UNPRUNED - 1 - LOST)
     found = outcomes(study(PLAIN, DEFAULT, better, worse), NO_CONTEXT)
     figure = "1 of 2, not Taylor (p = .016)"
-    assert goal(found, "better than each published rival at 50 %, with fine") == (figure, False)
+    assert goal(found, "better than each published method at 50 %, with fine") == (figure, False)
 
 
 def test_mean_ranks():
@@ -105,12 +105,12 @@ def test_mean_ranks():
     ours = rows("default", 0.5, True, [100, 98, 97, 97])
     other = rows("random", 0.5, True, [97, 97, 98, 98])
     found = outcomes(study(plain, ours, other), NO_CONTEXT)
-    figure, met = goal(found, "best mean rank but the unpruned's at 50 %, with fine")
-    assert figure == "2.25; best of the others 2.50 (random)"
+    figure, met = goal(found, "best mean rank after the unpruned's at 50 %, with fine")
+    assert figure == "2.25; best of the others 2.50 (random removal)"
     assert met is None  # scratch and others are not there
     text = "".join(ranks(study(plain, ours, other), ("unpruned", "default", "random")))
     assert "| unpruned | 1.25 |" in text
-    assert "| *sets* | 4 |" in text
+    assert "| *data sets* | 4 |" in text
 
 
 @pytest.mark.slow
@@ -199,7 +199,8 @@ def test_worst_sets_come_with_the_best_rival():
         rows("scratch", 0.5, True, scratch),
     )
     lines = "".join(worst(given)).splitlines()
-    assert lines[3] == "| 50 % | d | 60.00 | 59.60 | 0.40 | 59.90 (scratch, all epochs) |"
+    best = f"59.90 ({label('scratch')})"
+    assert lines[3] == f"| 50 % | d | 60.00 | 59.60 | 0.40 | {best} |"
     assert len(lines) == 3 + 5
 
 
@@ -250,9 +251,9 @@ def test_goals_without_the_sets_that_settings_were_chosen_on():
     chosen = [{**PLAIN[0], "set": "vehicle"}]
     ours = [{**chosen[0], "method": "default", "removed": 0.5, "tuned": 1, "score": 50.0}]
     given = study(PLAIN, DEFAULT, chosen, ours)
-    assert goal(outcomes(given, NO_CONTEXT), "loses at most 0.3")[1] is False
+    assert goal(outcomes(given, NO_CONTEXT), "loss of at most 0.3")[1] is False
     text = "".join(unseen_goals(given, NO_CONTEXT, ()))
-    assert "compared on training rows of vehicle. Without" in text
+    assert "compared on training samples of vehicle. Without" in text
     assert "| 0.25 ± 0.10: met |" in text
 
 
@@ -265,8 +266,8 @@ def test_page(results, tmp_path):
     page = write(results, docs).read_text(encoding="utf-8")
     assert not stale.exists()
     assert "`python -m benchmarks.study --data FOLDER`, at commit abc" in page
-    assert "**Partial**: 9 of 144 networks on 8 of 24 classification sets and 0 of 72" in page
-    assert "1 rows have no finite score" in page
+    assert "**Partial**: 9 of 144 networks on 8 of 24 classification data sets and 0 of 72" in page
+    assert "1 results have no finite score" in page
     assert "| 0.25 ± 0.10: met so far | not measured |" in page
     assert "| HistGradientBoosting | 90.00 | +0.00 | 2 | 0.5000 | 1.00 |" in page
     # the default against magnitude inside our machine: 3 - .25 points better
