@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.layout.__main__ import (
+from benchmarks.layout.findings import (
     function_lengths,
     many_arguments,
     private_attributes,

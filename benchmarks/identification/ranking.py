@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.shared.frozen_pulls import FrozenPulls
 from benchmarks.shared.prepared import Prepared
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.ablation.block import Block
@@ -17,7 +18,6 @@ from sklearn_mabprune.ablation.estimates import estimate
 from sklearn_mabprune.ablation.statistics import AblationStatistics
 from sklearn_mabprune.graph.units import UnitTable
 from sklearn_mabprune.policies import POLICIES
-from sklearn_mabprune.pruning.pulls import Pulled
 from sklearn_mabprune.pruning.search import Search
 
 #: Pulls a neuron, all included.
@@ -60,30 +60,15 @@ class Frozen:
         arms = np.arange(sum(sizes))
         return cls(torch.stack(increase).numpy(), estimates, UnitTable(sizes).group(arms))
 
-
-class FrozenPulls:
-    """Pulls that look up what was measured; blocks in an order of their own."""
-
-    def __init__(self, frozen: Frozen, kind: str | None, rng: np.random.Generator):
-        order = rng.permutation(len(frozen.increase))
-        self.values = frozen.increase[order]
-        self.expected: Floats | None = None
-        if kind is not None:
-            estimates = frozen.estimates[kind][order]
-            self.expected = estimates.mean(axis=0)
-            self.values = self.values - estimates + self.expected
-        self.done = np.zeros(self.values.shape[1], dtype=np.intp)
-
-    @property
-    def corrected(self) -> NDArray[np.bool_]:
-        """Every block was estimated, or none."""
-        return np.full(self.values.shape[1], self.expected is not None)
-
-    def pull(self, arms: NDArray[np.intp]) -> Pulled:
-        """The next block of each."""
-        values = self.values[self.done[arms], arms]
-        self.done[arms] += 1
-        return Pulled(values, np.ones(len(arms)), self.done[arms] == len(self.values))
+    def pulls(self, kind: str | None, rng: np.random.Generator) -> FrozenPulls:
+        """Pulls of the blocks in a random order, corrected by estimates of a kind, if any."""
+        order = rng.permutation(len(self.increase))
+        values = self.increase[order]
+        if kind is None:
+            return FrozenPulls(values)
+        estimates = self.estimates[kind][order]
+        expected = estimates.mean(axis=0)
+        return FrozenPulls(values - estimates + expected, expected)
 
 
 def rank(frozen: Frozen, name: str, kind: str | None, pulls: int, seed: int) -> dict[str, float]:
@@ -101,7 +86,7 @@ def rank(frozen: Frozen, name: str, kind: str | None, pulls: int, seed: int) -> 
     half = n_arms // 2
     draws, blocks = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
     policy = POLICIES[name]()
-    source = FrozenPulls(frozen, kind, blocks)
+    source = frozen.pulls(kind, blocks)
     search = Search(policy, np.arange(n_arms), draws, groups=frozen.layer)
     initial = 0 if kind else policy.initial_pulls * n_arms
     order = search.run_round(source, half, pulls * n_arms - initial, np.ones(n_arms))

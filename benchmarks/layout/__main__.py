@@ -20,174 +20,30 @@ line of code and an argument.  Beyond that:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.layout.source import Function, Module, read_package
+from benchmarks.layout.findings import (
+    MAX_ARGUMENTS,
+    MAX_FILE_LINES,
+    MAX_FUNCTION_LINES,
+    file_lengths,
+    function_lengths,
+    many_arguments,
+    private_attributes,
+    private_names,
+    wing_sizes,
+)
+from benchmarks.layout.imports import (
+    cycles,
+    imports,
+    imports_without_faces,
+    levels,
+    upward_imports,
+    wing_graph,
+)
+from benchmarks.layout.source import Module, read_package
 
 ROOT = Path(__file__).resolve().parents[2] / "sklearn_mabprune"
-
-MAX_FILE_LINES = 400
-MAX_FUNCTION_LINES = 60
-MAX_ARGUMENTS = 8
-
-PUBLIC_WINGS = ("policies", "criteria", "displays")
-
-Graph = Mapping[str, Iterable[str]]
-
-
-# ------------------------------------------------------------------------------- graphs
-
-
-def reachable(graph: Graph) -> dict[str, set[str]]:
-    """What each node reaches by one edge or more."""
-    found: dict[str, set[str]] = {}
-    for node in graph:
-        open_, seen = list(graph[node]), set()
-        while open_:
-            current = open_.pop()
-            if current not in seen:
-                seen.add(current)
-                open_ += graph[current]
-        found[node] = seen
-    return found
-
-
-def cycles(graph: Graph) -> list[list[str]]:
-    """Strongly connected components of more than one node."""
-    below = reachable(graph)
-    found = {
-        tuple(sorted({node} | {other for other in below[node] if node in below[other]}))
-        for node in graph
-    }
-    return sorted(list(component) for component in found if len(component) > 1)
-
-
-def levels(graph: Graph) -> dict[str, int]:
-    """The level of each node, from 1: one above the highest that it reaches outside a cycle."""
-    below = reachable(graph)
-    found: dict[str, int] = {}
-    # whatever is below a node, with itself, reaches fewer nodes, or is in a cycle with it
-    for node in sorted(graph, key=lambda node: len(below[node] | {node})):
-        under = (found[other] for other in below[node] if node not in below[other])
-        found[node] = 1 + max(under, default=0)
-    return found
-
-
-def imports(modules: list[Module]) -> dict[str, set[str]]:
-    """The import graph as written."""
-    return {module.name: set(module.inside) - {module.name} for module in modules}
-
-
-def imports_without_faces(modules: list[Module]) -> dict[str, set[str]]:
-    """The import graph of the modules that are not faces, seen through the faces."""
-    named = {module.name: module for module in modules}
-
-    def behind(target: tuple[str, str], seen: frozenset[tuple[str, str]]) -> set[str]:
-        module, name = named[target[0]], target[1]
-        if not module.is_face:
-            return {module.name}
-        if target in seen:
-            return set()
-        ways = [module.handed_on[name]] if name in module.handed_on else module.taken
-        return set().union(*(behind(way, seen | {target}) for way in ways))
-
-    return {
-        module.name: set().union(*(behind(target, frozenset()) for target in module.taken))
-        - {module.name}
-        for module in modules
-        if not module.is_face
-    }
-
-
-def wing_graph(modules: list[Module]) -> dict[str, set[str]]:
-    """Wings, and the other wings that each imports."""
-    graph: dict[str, set[str]] = {module.wing: set() for module in modules}
-    for module in modules:
-        graph[module.wing] |= {name.partition(".")[0] for name in module.inside} - {module.wing}
-    return graph
-
-
-def upward_imports(modules: list[Module]) -> list[tuple[str, str]]:
-    """Imports between wings that reach each other: module, imported module."""
-    below = reachable(wing_graph(modules))
-    wings = {module.name: module.wing for module in modules}
-    return [
-        (module.name, name)
-        for module in modules
-        for name in sorted(module.inside)
-        if wings[name] != module.wing and module.wing in below[wings[name]]
-    ]
-
-
-# ------------------------------------------------------------------------------ findings
-
-
-def located_functions(modules: list[Module]) -> list[tuple[Module, Function, str]]:
-    """Every function with its module and the place where it stands."""
-    return [
-        (module, function, f"{module.path}:{function.line} {function.name}")
-        for module in modules
-        for function in module.functions
-    ]
-
-
-def function_lengths(modules: list[Module]) -> list[tuple[int, str]]:
-    """Code lines of every function and where it stands, the longest first."""
-    found = [(function.n_code_lines, place) for _, function, place in located_functions(modules)]
-    return sorted(found, reverse=True)
-
-
-def file_lengths(modules: list[Module]) -> list[tuple[int, str]]:
-    """Lines of every file, the longest first."""
-    return sorted(((module.n_lines, str(module.path)) for module in modules), reverse=True)
-
-
-def many_arguments(modules: list[Module], public: bool) -> list[tuple[int, str]]:
-    """Functions of more than ``MAX_ARGUMENTS`` arguments, of the public interface or below it."""
-    exported = set().union(*(module.exported for module in modules if not module.name))
-
-    def is_public(module: Module, function: Function) -> bool:
-        owner, _, name = function.name.rpartition(".")
-        if not owner:
-            return name in exported
-        constructs = name == "__init__" or name.startswith("from_")
-        return constructs and (owner in exported or module.wing in PUBLIC_WINGS)
-
-    found = [
-        (function.n_arguments, place)
-        for module, function, place in located_functions(modules)
-        if function.n_arguments > MAX_ARGUMENTS and is_public(module, function) == public
-    ]
-    return sorted(found, reverse=True)
-
-
-def private_names(modules: list[Module]) -> dict[str, list[str]]:
-    """Private names of other packages that the package uses, by file."""
-    found = {str(module.path): sorted(module.private_names) for module in modules}
-    return {path: names for path, names in found.items() if names}
-
-
-def private_attributes(modules: list[Module]) -> dict[str, list[str]]:
-    """Private attributes that the package reads but nowhere defines, by file."""
-    defined = set().union(*(module.defined for module in modules))
-    found = {str(module.path): sorted(module.private_attributes - defined) for module in modules}
-    return {path: names for path, names in found.items() if names}
-
-
-def wing_sizes(modules: list[Module]) -> list[tuple[str, int, int]]:
-    """Files and code lines of the folders from the top down, then of the modules beside them."""
-    level = levels(wing_graph(modules))
-    folders = {module.wing for module in modules if len(module.path.parts) > 1}
-    found = []
-    for wing in [*sorted(folders, key=lambda wing: (-level[wing], wing)), ""]:
-        files = [m for m in modules if wing == (m.wing if m.wing in folders else "")]
-        name = wing or "(modules beside them)"
-        found.append((name, len(files), sum(module.n_code_lines for module in files)))
-    return found
-
-
-# ----------------------------------------------------------------------------- the table
 
 
 def findings(modules: list[Module]) -> list[tuple[str, object, list[str]]]:
@@ -246,7 +102,9 @@ def show(modules: list[Module]) -> None:
 
 def main() -> None:
     """Read the package, print its numbers."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.layout", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the package")
     show(read_package(parser.parse_args().root))
 

@@ -21,8 +21,9 @@ from benchmarks.report.data import Study
 from benchmarks.report.figures import save_all
 from benchmarks.report.published import show
 from benchmarks.report.sections import NOTHING, sections
+from benchmarks.shared.results import RESULTS
 
-ROOT = Path(__file__).resolve().parents[2]
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 CONTEXT_COLUMNS = ("set", "task", "seed", "model", "score", "n_bytes", "ms_row", "ms_single")
 
 
@@ -76,10 +77,12 @@ def write(results: Path, docs: Path, name: str = "study", sizes: str | None = No
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--docs", type=Path, default=DOCS)
     parser.add_argument("--name", default="study", help="or study_quick")
     parser.add_argument("--sizes", help="only networks with these hidden layers, as in 128-64")
     parser.add_argument("--published", type=Path, help="folder of published tables to check")

@@ -22,7 +22,7 @@ from benchmarks.report.data import (
     together,
 )
 from benchmarks.report.rank_tests import draw_critical_differences, nemenyi
-from benchmarks.shared.results import mean_and_interval
+from benchmarks.shared.intervals import mean_and_interval
 
 #: Colours of Okabe and Ito, which colour-blind readers tell apart; markers for grey prints.
 STYLES: dict[str, tuple[str, str, str]] = {

@@ -26,7 +26,7 @@ from benchmarks.report.rank_tests import (
     wilcoxon,
     wilcoxon_holm,
 )
-from benchmarks.shared.results import mean_and_interval
+from benchmarks.shared.intervals import mean_and_interval
 
 #: Largest mean loss over data sets, in percentage points or R2 x 100.
 MOST_LOST = {0.5: 0.3, 0.75: 0.5, 0.9: 3.0}

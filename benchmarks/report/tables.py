@@ -29,7 +29,7 @@ from benchmarks.report.rank_tests import (
     wilcoxon,
     wilcoxon_holm,
 )
-from benchmarks.shared.results import mean_and_interval
+from benchmarks.shared.intervals import mean_and_interval
 
 TUNINGS = {False: "without fine-tuning", True: "with fine-tuning"}
 FLOORED = "R2 floored at 0"

@@ -1,4 +1,4 @@
-"""Rows of results in CSV files that grow, and means with confidence intervals."""
+"""The folder of committed results, and CSV files that results are appended to."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.stats import t as student
+#: Committed results of all benchmarks.
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 class Results:
@@ -35,7 +35,7 @@ class Results:
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Append rows, in the file at once."""
-        new = [{name: _text(value) for name, value in row.items()} for row in rows]
+        new = [{name: as_text(value) for name, value in row.items()} for row in rows]
         self.file.parent.mkdir(parents=True, exist_ok=True)
         fresh = not self.file.exists()
         with self.file.open("a", newline="") as lines:
@@ -57,20 +57,6 @@ class Results:
         return tuple(row[name] for name in self.keys)
 
 
-def mean_and_interval(values: Iterable[float]) -> tuple[float, float]:
-    """Mean, and half the width of its 95 % confidence interval (Student's t)."""
-    x = np.asarray(list(values), dtype=float)
-    if len(x) < 2:
-        return float(x.mean()), np.nan
-    half = student.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))
-    return float(x.mean()), float(half)
-
-
-def interval(values: Iterable[float], digits: int) -> str:
-    """Mean and interval as text."""
-    mean, half = mean_and_interval(values)
-    return f"{mean:.{digits}f} ± {half:.{digits}f}"
-
-
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A value as it stands in a file: floats with six digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

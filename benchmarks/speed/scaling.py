@@ -4,7 +4,6 @@
     python -m benchmarks.speed.scaling --sweeps rows depth  # some of the sweeps
     python -m benchmarks.speed.scaling --most-neurons 4096  # smaller
     python -m benchmarks.speed.scaling --plot               # the plot again, from the results
-    python -m benchmarks.speed.scaling --refresh            # stale against fresh statistics
 
 Networks are not trained: what a round costs does not depend on the weights.  All parameters
 that a sweep does not vary are the defaults.
@@ -23,14 +22,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import nn
 
+from benchmarks.shared.results import RESULTS
 from benchmarks.speed import naive
 from benchmarks.speed.memory import peak
-from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
+from sklearn_mabprune import MABPrunedClassifier
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.data.losses import SampleLoss
 from sklearn_mabprune.data.samples import Samples
@@ -39,9 +37,7 @@ from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.tracing import recover_graph
 from sklearn_mabprune.pruning.budget import Budget
 from sklearn_mabprune.pruning.path import PathOptions, Surroundings, Walk, pruning_path
-from sklearn_mabprune.training.initial import Data, train
 
-RESULTS = Path(__file__).parents[1] / "results"
 PLOT = Path(__file__).parents[2] / "docs" / "_static"
 N_FEATURES, N_OUTPUTS, N_ROWS = 50, 10, 4096
 FIELDS = (
@@ -176,46 +172,6 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
     figure.savefig(file, metadata={"Date": None})
 
 
-def refresh(shares: tuple[float, ...] = (0.02, 0.1, 0.2, 0.5, 1.0)) -> None:
-    """What stale statistics do to the score without fine-tuning: digits, three seeds."""
-    X, y = load_digits(return_X_y=True)
-    X = StandardScaler().fit_transform(X).astype(np.float32)
-    print(f"{'refresh':>8s} {'factor.':>8s} {'50 %':>8s} {'75 %':>8s} {'90 %':>8s}   accuracy")
-    found: dict[float, list[list[float]]] = {share: [] for share in shares}
-    for seed in range(3):
-        order = np.random.default_rng(seed).permutation(len(X))
-        inside, outside = order[:1200], order[1200:]
-        net = MLPNetClassifier(module__hidden_layer_sizes=(96, 64, 48), max_epochs=40)
-        data = [Data(X[side], y[side], None, 10) for side in (inside, outside)]
-        net, _ = train(net, data[0], data[1], seed)
-        x, targets = torch.from_numpy(X[inside]), torch.from_numpy(y[inside])
-        rows = Samples(
-            x, targets, torch.ones(len(x), dtype=torch.float64), SampleLoss(nn.CrossEntropyLoss())
-        )
-        graph = recover_graph(net.module_, x[:64])
-        held_out, wanted = torch.from_numpy(X[outside]), torch.from_numpy(y[outside])
-
-        def accuracy(graph: Graph, x: torch.Tensor = held_out, y: torch.Tensor = wanted) -> float:
-            return float((graph.forward(x).argmax(1) == y).double().mean())
-
-        for share in shares:
-            walk = pruning_path(
-                Activations(graph, rows),
-                resolve_policy(MABPrunedClassifier().policy),
-                Budget.of(0.9, "neurons", graph.sizes, graph.cost, 1),
-                PathOptions(refresh=share),
-                Surroundings(score=accuracy),
-                seed,
-            )
-            sizes = np.array([sum(step.sizes) for step in walk.steps])
-            near = [int(np.argmin(abs(sizes - left * sizes[0]))) for left in (0.5, 0.25, 0.1)]
-            scores = [walk.steps[number].score for number in near]
-            found[share].append([max(walk.n_factorisations), *scores])
-    for share, values in found.items():
-        made_at, *scores = np.mean(values, axis=0)
-        print(f"{share:8.2f} {made_at:8.1f} " + " ".join(f"{score:8.4f}" for score in scores))
-
-
 def main() -> None:
     """Measure, write the rows, print the exponents, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -225,14 +181,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--plot", action="store_true")
-    parser.add_argument("--refresh", action="store_true")
     args = parser.parse_args()
     file = RESULTS / f"scaling_{args.device}.csv"
     with threadpool_limits(args.threads):
         torch.set_num_threads(args.threads)
-        if args.refresh:
-            refresh()
-            return
         if not args.plot:
             known = sweeps(args.most_neurons)
             names = [n for n in known if not args.sweeps or n.startswith(tuple(args.sweeps))]

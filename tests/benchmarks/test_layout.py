@@ -8,6 +8,20 @@ from pathlib import Path
 import pytest
 
 from benchmarks.layout import __main__ as layout
+from benchmarks.layout.findings import (
+    MAX_FUNCTION_LINES,
+    function_lengths,
+    many_arguments,
+    private_attributes,
+    private_names,
+)
+from benchmarks.layout.imports import (
+    cycles,
+    imports,
+    imports_without_faces,
+    levels,
+    upward_imports,
+)
 from benchmarks.layout.source import Module, read_package
 
 Write = Callable[[dict[str, str]], list[Module]]
@@ -63,11 +77,9 @@ def test_a_cycle_is_found_also_where_it_goes_through_a_face(package: Write) -> N
         "folder/__init__.py": "from .inner import y",
         "folder/inner.py": "from pkg.folder import z",
     }
-    found = layout.cycles(layout.imports(package(files)))
+    found = cycles(imports(package(files)))
     assert found == [["a", "b", "c"], ["folder", "folder.inner"]]
-    assert (
-        layout.cycles(layout.imports(package({**files, "c.py": "", "folder/inner.py": ""}))) == []
-    )
+    assert cycles(imports(package({**files, "c.py": "", "folder/inner.py": ""}))) == []
 
 
 def test_levels_see_through_faces_and_count_a_cycle_once(package: Write) -> None:
@@ -83,7 +95,7 @@ def test_levels_see_through_faces_and_count_a_cycle_once(package: Write) -> None
         "two.py": "from . import one",
         "top.py": "from . import one",
     })  # fmt: skip
-    assert layout.levels(layout.imports_without_faces(modules)) == {
+    assert levels(imports_without_faces(modules)) == {
         "folder.low": 1,
         "folder.high": 2,
         "takes_low": 2,
@@ -123,8 +135,8 @@ def test_upward_imports_are_those_between_wings_that_reach_each_other(package: W
         "low/d.py": "",
         "ground.py": "",
     }
-    assert layout.upward_imports(package(files)) == []
-    found = layout.upward_imports(package({**files, "low/d.py": "from ..high.a import x"}))
+    assert upward_imports(package(files)) == []
+    found = upward_imports(package({**files, "low/d.py": "from ..high.a import x"}))
     assert found == [("high.a", "low.c"), ("low.d", "high.a")]
 
 
@@ -173,9 +185,9 @@ def test_a_long_function_is_counted_without_its_docstring_and_comments(package: 
         words = '    """' + "Words.\n" * 50 + '    """\n'
         return "def f():\n" + words + "    # why\n    x = 1\n\n" * (n - 1)
 
-    limit = layout.MAX_FUNCTION_LINES
+    limit = MAX_FUNCTION_LINES
     modules = package({"at.py": of(limit), "above.py": of(limit + 1)})
-    assert layout.function_lengths(modules) == [(limit + 1, "above.py:1 f"), (limit, "at.py:1 f")]
+    assert function_lengths(modules) == [(limit + 1, "above.py:1 f"), (limit, "at.py:1 f")]
     rows = {name: (number, details) for name, number, details in layout.findings(modules)}
     assert rows[f"functions above {limit}"] == (1, [f"{limit + 1:4d}  above.py:1 f"])
 
@@ -192,13 +204,13 @@ def test_arguments_are_counted_without_self_and_apart_for_the_public(package: Wr
         f"class Hidden:\n    def __init__(self, {eight}, i, j, k): ...",
         "policies/p.py": f"class P:\n    def __init__(self, {eight}, i): ...",
     })  # fmt: skip
-    assert layout.many_arguments(modules, public=False) == [
+    assert many_arguments(modules, public=False) == [
         (11, "a.py:11 Hidden.__init__"),
         (9, "a.py:8 hidden"),
         (9, "a.py:6 Shown.static"),
         (9, "a.py:3 Shown.method"),
     ]
-    assert layout.many_arguments(modules, public=True) == [
+    assert many_arguments(modules, public=True) == [
         (10, "a.py:7 shown"),
         (9, "policies/p.py:2 P.__init__"),
         (9, "a.py:2 Shown.__init__"),
@@ -218,7 +230,7 @@ def test_private_names_are_those_of_other_packages(package: Write) -> None:
         "y = M._load(1), torch._C._log, Interval.closed, _ours._more, clone(nn)._private",
         "b.py": "_ours = 1",
     })  # fmt: skip
-    assert layout.private_names(modules) == {
+    assert private_names(modules) == {
         "a.py": [
             "sklearn.base._fit_context",
             "sklearn.utils._param_validation.Interval",
@@ -236,7 +248,7 @@ def test_private_attributes_are_those_that_the_package_does_not_define(package: 
         "    getattr(net, '_by_name'), hasattr(net, name), getattr(net, name, '_default')\n"
         "    return net.__class__",
     })  # fmt: skip
-    assert layout.private_attributes(modules) == {"b.py": ["_by_name", "_theirs"]}
+    assert private_attributes(modules) == {"b.py": ["_by_name", "_theirs"]}
 
 
 # ------------------------------------------------------------------------------- the table

@@ -15,7 +15,9 @@ from benchmarks.shared import prepared
 from benchmarks.shared.data_sets import load
 from benchmarks.shared.prepared import Prepared
 from benchmarks.study import __main__ as study
-from benchmarks.study import context
+from benchmarks.study import cells, context
+from benchmarks.study.cells import run
+from benchmarks.study.files import COLUMNS, Place, collect
 from benchmarks.study.methods import MAIN, ONE_SHOT, SHARES, Cell, Pruning, unpaired
 from benchmarks.study.torch_pruner import torch_pruning
 from sklearn_mabprune import MLPNetClassifier
@@ -87,14 +89,14 @@ def test_scored_rows_are_in_no_other_part(cell):
 
 
 def place(data, folder, name="three classes"):
-    return study.Place(name, 0, (12, 6), data, folder)
+    return Place(name, 0, (12, 6), data, folder)
 
 
 @pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "SIZES", ((12, 6), (8, 6, 4)))
+    monkeypatch.setattr(cells, "SIZES", ((12, 6), (8, 6, 4)))
     here = place(data, tmp_path)
-    study.run(here, [])
+    run(here, [])
     files = {f: f.read_bytes() for f in tmp_path.glob("*.csv")}
     times = {f: f.stat().st_mtime_ns for f in files}
     names = {f.name.split("main_neurons_")[1].removesuffix(".csv") for f in files}
@@ -106,20 +108,20 @@ def test_it_goes_on_where_it_was_stopped(data, tmp_path, monkeypatch):
         file.unlink()
     next(tmp_path.glob("*.done")).unlink()
     (tmp_path / f"{lost[0].name}.123.part").write_text("main,half a li")
-    study.run(here, [])
+    run(here, [])
     for file, content in files.items():
         if file not in lost:
             assert file.stat().st_mtime_ns == times[file]
         # Seconds differ, nothing else.
         again, before = (
-            pd.read_csv(f, names=study.COLUMNS).drop(columns="seconds")
+            pd.read_csv(f, names=COLUMNS).drop(columns="seconds")
             for f in (file, _as_file(tmp_path / "before", content))
         )
         pd.testing.assert_frame_equal(again, before)
     # A cell that is done is not even trained again.
     assert not list(tmp_path.glob("*.network"))
     times = {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()}
-    study.run(here, [])
+    run(here, [])
     assert times == {f: f.stat().st_mtime_ns for f in tmp_path.iterdir()}
 
 
@@ -130,13 +132,13 @@ def _as_file(file, content):
 
 @pytest.mark.slow
 def test_what_is_gathered(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "SIZES", ((12, 6), (8, 6, 4)))
+    monkeypatch.setattr(cells, "SIZES", ((12, 6), (8, 6, 4)))
     for name in SETS:
-        study.run(place(data, tmp_path / "parts", name), ["parameters", "context"])
+        run(place(data, tmp_path / "parts", name), ["parameters", "context"])
     results = tmp_path / "results"
-    study.collect(tmp_path / "parts", results, "study", {"seeds": [0]})
+    collect(tmp_path / "parts", results, "study", {"seeds": [0]})
     rows = pd.read_csv(results / "study.csv.gz")
-    assert tuple(rows.columns) == study.COLUMNS
+    assert tuple(rows.columns) == COLUMNS
     assert set(rows["set"]) == set(SETS)
     keys = ["part", "set", "seed", "sizes", "view", "method", "removed", "tuned"]
     assert not rows.duplicated(keys).any()
@@ -168,14 +170,14 @@ def test_what_is_gathered(data, tmp_path, monkeypatch):
 
     # The same rows are the same bytes.
     packed = (results / "study.csv.gz").read_bytes()
-    study.collect(tmp_path / "parts", results, "study", {"seeds": [0]})
+    collect(tmp_path / "parts", results, "study", {"seeds": [0]})
     assert (results / "study.csv.gz").read_bytes() == packed
-    assert gzip.decompress(packed).decode().startswith(",".join(study.COLUMNS))
+    assert gzip.decompress(packed).decode().startswith(",".join(COLUMNS))
 
 
 def test_small_networks_come_first_once_every_kind_was_seen():
-    cells = [(seed, hidden) for seed in range(3) for hidden in ((2, 1), (3, 2, 1))]
-    order = sorted(cells, key=study._order)
+    found = [(seed, hidden) for seed in range(3) for hidden in ((2, 1), (3, 2, 1))]
+    order = sorted(found, key=study._order)
     assert [(seed, len(hidden)) for seed, hidden in order] == [
         (0, 2), (0, 3), (1, 2), (2, 2), (1, 3), (2, 3),
     ]  # fmt: skip
