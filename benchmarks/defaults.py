@@ -1,6 +1,6 @@
 """Where the defaults come from: one parameter changed at a time, on networks trained once.
 
-Only training rows are used here: of the three quarters that the demo trains on, a third
+Only training samples are used here: of the three quarters that the demo trains on, a third
 scores.  The initial training (rate, patience, initialisation) was chosen otherwise, see
 docs/defaults.md.
 
@@ -33,7 +33,7 @@ from sklearn_mabprune.training.fine_tuning import FineTuning, fine_tune, validat
 from sklearn_mabprune.training.initial import samples_of
 from sklearn_mabprune.training.rebuilding import net_around
 
-#: name: (options changed, policy, pruning rows)
+#: name: (options changed, policy, pruning samples)
 VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
     "default": ({}, "boundary", 4096),
     "exhaustive": ({}, "exhaustive", 4096),
@@ -53,8 +53,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
     "discount 0.5": ({"discount": 0.5}, "boundary", 4096),
     "discount 1": ({"discount": 1.0}, "boundary", 4096),
     "block 128": ({"pull_batch_size": 128}, "boundary", 4096),
-    "rows 1024": ({}, "boundary", 1024),
-    "rows 16384": ({}, "boundary", 16384),
+    "samples 1024": ({}, "boundary", 1024),
+    "samples 16384": ({}, "boundary", 16384),
     "loss_per_mac": ({"rank_by": "loss_per_mac"}, "boundary", 4096),
     "scope layer": ({"scope": "layer"}, "boundary", 4096),
     "estimates fisher": ({"control_variate": "fisher"}, "boundary", 4096),
@@ -71,7 +71,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], Any, int]] = {
 }
 
 
-#: name: (epochs, or shares of those trained in one cycle; rate, distillation, temperature)
+#: name: (epochs, or a fraction of those trained in one cycle; learning rate, distillation,
+#: temperature)
 TUNINGS: dict[str, tuple[float | str, float | str, float, float]] = {
     "default": ("auto", "auto", 0.7, 2.0),
     "a quarter of the epochs": (0.25, "auto", 0.7, 2.0),
@@ -89,7 +90,7 @@ TUNINGS: dict[str, tuple[float | str, float | str, float, float]] = {
 
 
 def walked(ready: Prepared, variant: str, seed: int) -> tuple[list[Graph], list[float]]:
-    """Networks at 0, 50, 75 and 90 %; million (neuron, row) evaluations and seconds."""
+    """Networks at 0, 50, 75 and 90 %; million (unit, sample) evaluations and seconds."""
     changed, policy, n_rows = VARIANTS[variant]
     graph, found = walk(ready, policy, n_rows, seed, **changed)
     graphs = [graph, *(at.graph for at in found)]
@@ -97,13 +98,13 @@ def walked(ready: Prepared, variant: str, seed: int) -> tuple[list[Graph], list[
 
 
 def pruned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float], list[float]]:
-    """Points of the networks of a walk, and its cost."""
+    """Scores x 100 of the networks of a walk, and its cost."""
     graphs, cost = walked(ready, variant, seed)
     return [points(ready.net, graph, ready.scored) for graph in graphs], cost
 
 
 def tuned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float], list[float]]:
-    """Points of the networks of the default walk after fine-tuning, epochs and seconds."""
+    """Scores x 100 of the networks of the default walk after fine-tuning, epochs and seconds."""
     original, *graphs = walked(ready, "default", seed)[0]
     rows, validation = samples_of(ready.net, ready.fitted), samples_of(ready.net, ready.validation)
     trained = len(ready.net.history)
@@ -126,7 +127,7 @@ def tuned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float],
 
 
 def main() -> None:
-    """Print one line a variant: mean points lost, what it cost."""
+    """Print one line a variant: mean difference from the unpruned score, and its cost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of data sets")
     parser.add_argument("--sets", nargs="+", default=["digits"])
@@ -148,10 +149,12 @@ def main() -> None:
                     score, cost = measure(ready, variant, seed)
                     lost = [after - score[0] for after in score[1:]]
                     found[variant].append([*lost, *cost])
-                print(f"{name}, split {seed}: unpruned {score[0]:.2f} points", flush=True)
+                print(f"{name}, split {seed}: unpruned score x 100: {score[0]:.2f}", flush=True)
     cost = "epochs" if args.fine_tuning else "M eval."
     print(
-        f"{'points lost at':24s}" + "".join(f"{s:9.0%}" for s in SHARES) + f" {cost:>8s}  seconds"
+        f"{'score difference at':24s}"
+        + "".join(f"{s:9.0%}" for s in SHARES)
+        + f" {cost:>8s}  seconds"
     )
     for variant in variants:
         print(f"{variant:24s}" + "".join(f"{x:9.2f}" for x in np.mean(found[variant], axis=0)))

@@ -1,11 +1,11 @@
-"""The main job on real data: train, prune, fine-tune, and what it costs on unseen rows.
+"""The main job on real data: train, prune, fine-tune, and what it costs on test samples.
 
     python -m benchmarks.demo                       # digits, breast cancer, diabetes
     python -m benchmarks.demo --data FOLDER --sets electricity letter california_housing
 
-Five splits of ``random_state`` 0 to 4, a quarter of the rows for testing, hidden layers
-(128, 64), everything else default.  All scores in the tables are on test rows that
-no fit has seen.  A plot of score against neurons is saved beside them.
+Five splits of ``random_state`` 0 to 4, a quarter of the samples for testing, hidden layers
+(128, 64), everything else default.  All scores in the tables are on test samples
+that no fit has seen.  A plot of score against units is saved beside them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Results:
-    """Scores on unseen rows, and reports, of one data set."""
+    """Scores on test samples, and reports, of one data set."""
 
     unpruned: list[float] = field(default_factory=list)
     scores: dict[tuple[str, float], list[float]] = field(default_factory=dict)
@@ -94,7 +94,6 @@ def run(data: DataSet, splits: range, memory: str, bar: tqdm) -> Results:
 def table(data: DataSet, results: Results) -> str:
     """One table a data set: means and standard deviations over the splits."""
     name = "accuracy" if data.task == "classification" else "R2"
-    n_rows = len(data.y)
     rows = [["", "unpruned", *(f"{share:.0%} removed" for share in SHARES)]]
     for variant in VARIANTS:
         cells = [spread(results.scores[variant, share]) for share in SHARES]
@@ -103,10 +102,10 @@ def table(data: DataSet, results: Results) -> str:
     sides += [(results.reports[share], "after") for share in SHARES]
     for label, get in (
         ("parameters", lambda m: m.n_parameters),
-        ("multiply-adds a row", lambda m: m.n_macs),
+        ("MACs per sample", lambda m: m.n_macs),
         ("bytes", lambda m: m.n_bytes),
         ("ms for a batch", lambda m: m.ms_batch),
-        ("ms a row", lambda m: m.ms_sample),
+        ("ms per sample", lambda m: m.ms_sample),
         ("validation score", lambda m: m.score),
     ):
         cells = [spread([get(getattr(r, side)) for r in reports]) for reports, side in sides]
@@ -121,7 +120,10 @@ def table(data: DataSet, results: Results) -> str:
         cells = [spread([getattr(r, attribute) for r in each]) for each in reports]
         rows.append([label, "", *cells])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = [f"{data.name}: {n_rows:,} rows, {len(results.unpruned)} splits, mean +- deviation"]
+    lines = [
+        f"{data.name}: {len(data.y):,} samples, {len(results.unpruned)} splits, "
+        "mean +- standard deviation"
+    ]
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
@@ -129,7 +131,7 @@ def table(data: DataSet, results: Results) -> str:
 
 
 def goals(name: str, results: Results) -> list[str]:
-    """What the project wants of the data sets inside scikit-learn, and what it got."""
+    """The goals for the data sets of scikit-learn, and whether they are met."""
     tuned, plain, random = VARIANTS
 
     def points(variant: str, share: float) -> float:
@@ -139,9 +141,9 @@ def goals(name: str, results: Results) -> list[str]:
     wanted = {
         "digits": [
             ("unpruned, at least 97", whole, whole >= 97),
-            ("lost at 75%, at most 0.7", whole - points(tuned, 0.75), None),
-            ("lost at 90%, at most 2", whole - points(tuned, 0.9), None),
-            ("lost at 75% without fine-tuning, at most 3", whole - points(plain, 0.75), None),
+            ("loss at 75%, at most 0.7", whole - points(tuned, 0.75), None),
+            ("loss at 90%, at most 2", whole - points(tuned, 0.9), None),
+            ("loss at 75% without fine-tuning, at most 3", whole - points(plain, 0.75), None),
             (
                 "above random removal at 75% without fine-tuning, at least 20",
                 points(plain, 0.75) - points(random, 0.75),
@@ -150,18 +152,18 @@ def goals(name: str, results: Results) -> list[str]:
         ],
         "breast cancer": [
             ("unpruned, at least 95.5", whole, whole >= 95.5),
-            ("lost at 75%, at most 0.7", whole - points(tuned, 0.75), None),
+            ("loss at 75%, at most 0.7", whole - points(tuned, 0.75), None),
         ],
         "diabetes": [
             ("unpruned, at least 37", whole, whole >= 37),
             ("at 75%, at least 37", points(tuned, 0.75), points(tuned, 0.75) >= 37),
         ],
     }
-    lines = []
+    lines = ["goals, in percentage points of accuracy or R2 x 100"] if name in wanted else []
     for text, value, met in wanted.get(name, []):
         if met is None:
             met = value <= float(text.rsplit(" ", 1)[1])
-        lines.append(f"  {'met' if met else 'MISSED'}: points {text}: {value:.2f}")
+        lines.append(f"  {'met' if met else 'MISSED'}: {text}: {value:.2f}")
     return lines
 
 
@@ -174,7 +176,7 @@ def spread(values: list[float]) -> str:
 
 
 def plot(found: dict[str, tuple[DataSet, Results]], file: Path) -> None:
-    """Score against neurons along the path, one panel a data set."""
+    """Score against units along the path, one panel a data set."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -188,7 +190,7 @@ def plot(found: dict[str, tuple[DataSet, Results]], file: Path) -> None:
         kept = 1 - np.array([0.0, *SHARES])
         for path in results.paths:
             ax.plot(path.n_neurons, path.score, color="0.8", lw=0.8, zorder=1)
-        ax.plot([], [], color="0.8", label="validation rows (few, others than unseen), each path")
+        ax.plot([], [], color="0.8", label="validation samples, each path")
         styles = {
             "fine-tuned": ("#0072B2", "o-"),
             "without fine-tuning": ("#E69F00", "s--"),
@@ -204,11 +206,11 @@ def plot(found: dict[str, tuple[DataSet, Results]], file: Path) -> None:
                 color=color,
                 ms=5,
                 capsize=2,
-                label=f"unseen rows, {variant}",
+                label=f"test samples, {variant}",
                 zorder=2,
             )
         ax.axhline(float(np.mean(results.unpruned)), color="#009E73", lw=1, label="unpruned")
-        ax.set(title=name, xlabel="hidden neurons", xlim=(total * 1.03, 0))
+        ax.set(title=name, xlabel="hidden units", xlim=(total * 1.03, 0))
         # Random removal may leave the frame: the others must be told apart.
         shown = [results.scores[v, s] for v in list(VARIANTS)[:2] for s in SHARES]
         shown.append(results.unpruned)
@@ -244,7 +246,7 @@ def main() -> None:
             found[name] = data, run(data, splits, memory, bar)
             tqdm.write("\n".join([table(*found[name]), *goals(name, found[name][1]), ""]))
     plot(found, args.plot)
-    tqdm.write(f"Score against neurons: {args.plot}")
+    tqdm.write(f"Score against units: {args.plot}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which policy finds the neurons that can go, and for what: tables with 95 % intervals.
+"""Which policy identifies the units that can be removed, at what cost: tables, 95 % intervals.
 
     python -m benchmarks.identification ranking --data FOLDER
     python -m benchmarks.identification search --data FOLDER
@@ -7,8 +7,9 @@
     python -m benchmarks.identification wide --data FOLDER
     python -m benchmarks.identification pieces --data FOLDER
 
-Every part appends to benchmarks/results/identification_PART.csv what is not there yet, and
-prints its table from it; --table prints only.  One thread.  Settings of policies were
+Every part appends the results that are missing to
+benchmarks/results/identification_PART.csv and prints its table from that file; --table only prints
+it.  One thread.  Settings of policies were
 chosen on other data sets (phoneme, segment, digits, kin8nm, cpu_act, splice, electricity).
 """
 
@@ -33,7 +34,7 @@ N_ROWS = 2048
 
 
 def networks(part: Part, folder: Path | None) -> Iterator[tuple[str, int, Callable[[], Prepared]]]:
-    """Names, seeds, and how to train the network; at most 8,000 training rows."""
+    """Names, seeds, and how to train the network; at most 8,000 training samples."""
     for name in part.sets:
         data = load(name, folder)
         for seed in range(part.seeds):

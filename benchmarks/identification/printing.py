@@ -15,7 +15,7 @@ def print_ranking(results: Results) -> None:
     found = dict(results.groups("policy", "estimates", "budget"))
     for quantity in ("overlap", "excess"):
         for kind in map(str, (k or "none" for k in KINDS)):
-            print(f"\n{quantity}, estimates: {kind}; pulls a neuron:")
+            print(f"\n{quantity}, estimates: {kind}; pulls per unit:")
             print(f"{'':20s}" + "".join(f"{pulls:>16d}" for pulls in PULLS))
             for name in dict.fromkeys(policy for policy, _, _ in found):
                 cells = (
@@ -35,9 +35,11 @@ def print_search(results: Results) -> None:
         return np.array([float(by[(*net, variant, share)][column]) for net in networks])
 
     print(
-        f"{len(networks)} networks; points lost | more than exhaustive loses, at 50, 75, 90 % "
-        "removed | (neuron, row) evaluations and backward passes of a row (M), seconds; "
-        "evaluations and seconds as shares of exhaustive's"
+        f"{len(networks)} networks, at 50, 75 and 90 % of the units removed: accuracy loss "
+        "(percentage points) or R2 loss x 100 |\n"
+        "the same minus the loss of exhaustive | (unit, sample) evaluations and backward passes of "
+        "a sample, both in millions,\n"
+        "seconds; evaluations and seconds as fractions of those of exhaustive"
     )
     for (variant,), _ in results.groups("variant"):
         lost = [

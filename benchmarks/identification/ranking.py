@@ -20,7 +20,7 @@ from sklearn_mabprune.graph.units import UnitTable
 from sklearn_mabprune.policies import POLICIES
 from sklearn_mabprune.pruning.search import Search
 
-#: Pulls a neuron, all included.
+#: Pulls per unit, initial pulls included.
 PULLS = (2, 4, 8, 16)
 BLOCK_ROWS = 32
 KINDS = (None, "linear", "fisher")
@@ -30,9 +30,9 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class Frozen:
-    """Every neuron's loss increase on every block of rows, exact and estimated."""
+    """Every unit's loss increase on every block of samples, exact and estimated."""
 
-    increase: Floats  # (n_blocks, n_neurons)
+    increase: Floats  # (n_blocks, n_units)
     estimates: dict[str, Floats]
     layer: NDArray[np.intp]
 
@@ -72,14 +72,14 @@ class Frozen:
 
 
 def rank(frozen: Frozen, name: str, kind: str | None, pulls: int, seed: int) -> dict[str, float]:
-    """Choose the safer half of the neurons; how right that is, and what it took.
+    """Select the safer half of the units; how good the selection is, and its cost.
 
     Returns
     -------
     dict
-        ``overlap``: share of the chosen that belong there.  ``excess``: summed true loss
-        increase of the chosen, above that of the right ones, as a share of what choosing at
-        random costs.  ``pulls``: pulls a neuron that were made.
+        ``overlap``: fraction of the selected units that belong to the safer half.  ``excess``:
+        summed true loss increase of the selected units above that of the right ones, as a
+        fraction of the excess of a random selection.  ``pulls``: pulls per unit.
     """
     true = frozen.increase.mean(axis=0)
     n_arms = len(true)

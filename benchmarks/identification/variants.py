@@ -28,7 +28,7 @@ def search_variants() -> Variants:
     """Every policy, plain; the paper's with estimates; references; other budgets."""
     found: Variants = {name: (name, {"control_variate": None}) for name in POLICIES}
     for name in (*PAPER, "lucb"):
-        # hedge pulls whole blocks of all neurons: with fewer it would merge all rounds to one
+        # hedge pulls whole blocks of all units: with fewer it would merge all rounds to one
         pulls = 10 if name == "hedge" else 1
         found[f"{name}, linear"] = (
             name,
@@ -77,14 +77,14 @@ def pieces() -> Variants:
         "no estimates": ("boundary", {"control_variate": None}),
         "no pulls": ("uniform", {**linear, "pulls_per_neuron": 1e-9}),
         "pulls anywhere (uniform)": ("uniform", {**linear, "pulls_per_neuron": 1}),
-        "spread not learnt": (FixedSpread(), linear),
+        "no empirical Bayes": (FixedSpread(), linear),
         "no carry-over": ("boundary", {**linear, "discount": 0.0}),
         "one arm at a time": ("boundary", {**linear, "arms_per_pull": 1}),
         "no early stop": (Boundary(delta=1e-9, tolerance=0.0), linear),
         "stops later": (Boundary(delta=0.02, tolerance=0.005), linear),
         "stops earlier": (Boundary(delta=0.3, tolerance=0.05), linear),
         "all estimated anew in every round": (Boundary(refresh=1), linear),
-        "blocks of 128 rows": ("boundary", {**linear, "pull_batch_size": 128}),
+        "blocks of 128 samples": ("boundary", {**linear, "pull_batch_size": 128}),
     }
 
 
@@ -99,7 +99,7 @@ class Part:
     test: bool = True
 
 
-# Of at least 2,731 rows, three quarters of which leave 2,048 to prune with, but for those
+# Of at least 2,731 samples, three quarters of which leave 2,048 to prune with, but for those
 # that the settings were chosen on.
 _SETS = (
     "letter", "spambase", "waveform", "page_blocks", "california_housing", "pol", "wine_quality",

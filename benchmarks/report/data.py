@@ -44,6 +44,8 @@ LABELS = {
     "taylor": "Taylor",
     "torch_pruning": "Torch-Pruning",
     "random": "random removal",
+    "nothing takes over": "without compensation",
+    "means take over": "mean ablation",
     "scratch": "random weights, equal total epochs",
     "scratch_cosine": "random weights (cosine), equal total epochs",
     "scratch_short": "random weights, epochs of fine-tuning",

@@ -21,7 +21,7 @@ from sklearn_mabprune.training.predicting import network_outputs
 
 @dataclass
 class Prepared:
-    """A trained network, its training and validation rows, and rows to score on."""
+    """A trained network, its training and validation samples, and samples to score on."""
 
     net: Any
     fitted: Data
@@ -45,7 +45,7 @@ class Prepared:
             Score on the quarter set apart for testing; otherwise on a third of the rest,
             which is where settings may be chosen, and the quarter is not touched.
         most : int
-            Training rows beyond so many are left out.
+            Training samples beyond so many are left out.
         """
         classify = data.task == "classification"
         fit_X, score_X, fit_y, score_y = data.split(seed)
@@ -57,7 +57,7 @@ class Prepared:
                 random_state=seed,
                 stratify=fit_y if classify else None,
             )
-        # The split was shuffled: the first rows are as good as any.
+        # The split was shuffled: the first samples are as good as any.
         fit_X, fit_y = fit_X[:most], fit_y[:most]
         prepare = data.preprocessing()
         fit_X = prepare.fit_transform(fit_X).astype(np.float32)
@@ -82,14 +82,14 @@ class Prepared:
         return recover_graph(self.net.module_, samples_of(self.net, self.fitted).x[:64])
 
     def pruning_rows(self, most: int, seed: int) -> Samples:
-        """At most so many of the training rows, in their order."""
+        """At most so many of the training samples, in their order."""
         rows = samples_of(self.net, self.fitted)
         index = np.random.default_rng(seed).permutation(len(rows))[:most]
         return rows.at(torch.as_tensor(np.sort(index)))
 
 
 def points(net: Any, graph: Any, data: Data) -> float:
-    """Accuracy or R2, in points."""
+    """Accuracy or R2, x 100."""
     outputs = network_outputs(net, graph.forward, data.x)
     if data.y.ndim == 1:
         return 100 * float(np.mean(outputs.argmax(axis=1) == data.y))

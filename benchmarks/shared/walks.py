@@ -18,25 +18,25 @@ SHARES = (0.5, 0.75, 0.9)
 
 @dataclass
 class Reached:
-    """The last network of a path that has not lost more than a share, and the cost so far."""
+    """The last network of a path within a fraction of removed units, and the cost so far."""
 
     graph: Graph
-    evaluations: int = 0  # (neuron, row) pairs
-    backward: int = 0  # rows times backward passes
+    evaluations: int = 0  # (unit, sample) pairs
+    backward: int = 0  # samples times backward passes
     seconds: float = 0.0  # of the process
 
 
 def walk(
     ready: Prepared, policy: Any, n_rows: int, seed: int, **options: Any
 ) -> tuple[Graph, list[Reached]]:
-    """The unpruned network, and what a path reached at every share.
+    """The unpruned network, and what a path reached at every fraction.
 
     Parameters
     ----------
     ready : Prepared
     policy : str, Policy or Criterion
     n_rows : int
-        Pruning rows, at most.
+        Pruning samples, at most.
     seed : int
     **options
         Of the path, where they are not the defaults.
@@ -69,7 +69,7 @@ def walk(
 def rows_of_walk(
     ready: Prepared, policy: Any, n_rows: int, seed: int, **options: Any
 ) -> list[dict[str, Any]]:
-    """A row for every share: points on the scored rows, and the cost up to there."""
+    """A table row for every fraction: scores x 100, and the cost up to there."""
     graph, found = walk(ready, policy, n_rows, seed, **options)
     before = points(ready.net, graph, ready.scored)
     return [

@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed                      # the whole table, some minutes
     python -m benchmarks.speed --check              # exits with 1 when a bound is missed
-    python -m benchmarks.speed --rows pulls predict # rows whose name begins so
+    python -m benchmarks.speed --rows pulls predict # rows of the table, by their beginnings
     python -m benchmarks.speed --device cuda        # with the rows of the GPU
 
 Every figure is a ratio of medians; the two sides take turns in one process, on one thread.
@@ -87,7 +87,7 @@ def describe(device: str, threads: int, repeats: int) -> None:
         "net: module__hidden_layer_sizes=(128, 64), optimizer=Adam, "
         + ", ".join(f"{name}={used[name]!r}" for name in names)
     )
-    print(f"\n{'what':46s} {'ratio':>8s}  {'bound':>8s}")
+    print(f"\n{'what':55s} {'ratio':>8s}  {'bound':>8s}")
 
 
 def numba_version() -> str:

@@ -24,16 +24,16 @@ from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.module import module_of
 from sklearn_mabprune.graph.tracing import recover_graph
 
-#: Layers, rows, and how many times faster than the naive loop on the same card.
+#: Layers, samples, and how many times faster than the naive loop on the same card.
 CASES = (((784, 1024, 512, 256, 10), 1024, 20.0), ((50, 256, 128, 10), 256, 200.0))
-#: Of each the share of the neurons that a choice is compared on.
+#: Fraction of the units on which the selections are compared.
 CHOSEN = 0.25
 
 
 def example(
     sizes: tuple[int, ...], n_rows: int, device: str
 ) -> tuple[nn.Sequential, Graph, Samples]:
-    """A random network and rows on a device, the same on every device."""
+    """A random network and samples on a device, the same on every device."""
     module = naive.network(sizes)
     x = torch.randn(n_rows, sizes[0], generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -45,15 +45,15 @@ def example(
 
 
 def every_neuron(graph: Graph, rows: Samples, ablation: str = "zero") -> torch.Tensor:
-    """Loss increase of all neurons on a block of these rows."""
+    """Loss increase of all units on a block of these samples."""
     activations = Activations(graph, rows)
     block = Block(activations, AblationStatistics(ablation, 1e-3).update(activations))
     units = [torch.arange(size, device=graph.device) for size in graph.sizes]
     return torch.cat([block.loss_increase(k, each) for k, each in enumerate(units)])
 
 
-def multiply_adds(sizes: tuple[int, ...], n_rows: int) -> int:
-    """Of one pull of every neuron: its suffix behind the rank-1 update, and the prefix once."""
+def macs(sizes: tuple[int, ...], n_rows: int) -> int:
+    """MACs of one pull of every unit: the layers after the rank-1 update, and the prefix once."""
     behind = [
         sum(a * b for a, b in zip(sizes[k + 1 :], sizes[k + 2 :], strict=False))
         for k in range(1, len(sizes) - 1)
@@ -64,7 +64,7 @@ def multiply_adds(sizes: tuple[int, ...], n_rows: int) -> int:
 
 
 def peak(device: str, size: int = 8192) -> float:
-    """Float32 multiply-adds a second of a large square product, TensorFloat-32 off."""
+    """Float32 MACs per second of a large square product, TensorFloat-32 off."""
     a, b = (torch.randn(size, size, device=device) for _ in range(2))
     found = in_turns({"product": lambda: a @ b}, 5, device)
     return size**3 / found["product"]
@@ -88,7 +88,7 @@ def pulls(repeats: int, device: str) -> Iterator[Result]:
         host = in_turns({"cpu": lambda c=on_host, r=host_rows: every_neuron(c, r)}, 3)["cpu"]
         title, n_pulls = "-".join(map(str, sizes)), sum(sizes[1:-1])
         yield Result(
-            f"GPU pulls against naive, {title}, {n_rows} rows",
+            f"GPU pulls against naive, {title}, {n_rows} samples",
             found["naive"] / found["ours"],
             bound,
             True,
@@ -101,9 +101,9 @@ def pulls(repeats: int, device: str) -> Iterator[Result]:
             True,
             f"{n_pulls / host:,.0f} pulls/s on the CPU",
         )
-        share = multiply_adds(sizes, n_rows) / found["ours"] / best
+        share = macs(sizes, n_rows) / found["ours"] / best
         note = f"{2 * best / 1e12:.1f} TFLOP/s in a large float32 product"
-        yield Result(f"share of the float32 peak, {title}", share, None, True, note)
+        yield Result(f"fraction of the float32 peak, {title}", share, None, True, note)
 
 
 @contextmanager
@@ -118,13 +118,13 @@ def tensor_float(on: bool) -> Iterator[None]:
 
 
 def in_bfloat16(graph: Graph, rows: Samples) -> tuple[Graph, Samples]:
-    """The network and its rows in bfloat16; losses are weighed in float64 as ever."""
+    """The network and its samples in bfloat16; losses are weighted in float64."""
     layers = list(module_of(graph).to(torch.bfloat16))
     return Graph.of(layers), Samples(rows.x.bfloat16(), rows.targets, rows.weights, rows.loss)
 
 
 def precision(repeats: int, device: str) -> Iterator[Result]:
-    """TensorFloat-32 and bfloat16: faster by, off by, and whether others would be chosen."""
+    """TensorFloat-32 and bfloat16: speed, error, and whether other units would be selected."""
     for sizes, n_rows, _ in CASES:
         _, graph, rows = example(sizes, n_rows, device)
         small, small_rows = in_bfloat16(graph, rows)

@@ -31,7 +31,7 @@ def peak() -> int:
 
 
 def table(n_rows: int, n_features: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random float32 rows and two classes that depend on them, made without copies."""
+    """Random float32 samples and two classes that depend on them, made without copies."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n_rows, n_features), dtype=np.float32)
     return X, (X[:, 0] + X[:, 1] > 0).astype(np.int64)

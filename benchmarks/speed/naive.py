@@ -20,7 +20,7 @@ def network(sizes: tuple[int, ...], device: str = "cpu", seed: int = 0) -> nn.Se
 
 
 def mask_forward_restore(module: nn.Sequential, x: Tensor, y: Tensor) -> Tensor:
-    """Loss increase of every hidden neuron: mask it, run the network, put it back."""
+    """Loss increase of every hidden unit: mask it, run the network, put it back."""
     linears = [layer for layer in module if isinstance(layer, nn.Linear)]
     increase = []
     with torch.inference_mode():

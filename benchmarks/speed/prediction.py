@@ -12,7 +12,7 @@ from sklearn_mabprune import MABPrunedClassifier
 
 
 def predict(repeats: int, device: str) -> Iterator[Result]:
-    """Rows a second before and after; one row against scikit-learn."""
+    """Samples per second before and after; one sample against scikit-learn."""
     X, y = table()
     hidden = (512, 256)
     shared = {"estimator": net(hidden, 2, device=device), "fine_tune_epochs": 0}
@@ -28,7 +28,7 @@ def predict(repeats: int, device: str) -> Iterator[Result]:
         device,
     )
     yield Result(
-        "predict, 10,000 rows, 75 % removed",
+        "predict, 10,000 samples, 75 % removed",
         found["before"] / found["after"],
         3.0,
         True,
@@ -46,7 +46,7 @@ def predict(repeats: int, device: str) -> Iterator[Result]:
         device,
     )
     yield Result(
-        "predict, one row, against MLPClassifier",
+        "predict, one sample, against MLPClassifier",
         found["ours"] / found["scikit-learn"],
         1.0,
         False,

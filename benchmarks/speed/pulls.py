@@ -54,7 +54,7 @@ CASES = (
 
 
 def pulls(repeats: int, device: str, case: Case) -> Iterator[Result]:
-    """Every neuron once on one batch, zero and least-squares ablation."""
+    """Every unit once on one batch, zero and least-squares ablation."""
     module = naive.network(case.sizes, device)
     source = torch.Generator().manual_seed(1)
     x = torch.randn(case.n_samples, case.sizes[0], generator=source).to(device)
@@ -86,18 +86,18 @@ def pulls(repeats: int, device: str, case: Case) -> Iterator[Result]:
     difference = batched("zero") - naive.mask_forward_restore(module, x, y).double()
     sides = f"naive {milliseconds(found['naive'])}"
     yield Result(
-        f"pulls, zero, {case.title}, {case.n_samples} rows",
+        f"pulls, zero, {case.title}, {case.n_samples} samples",
         found["naive"] / found["zero"],
         case.zero,
         True,
         f"{sides}, {milliseconds(found['zero'])}; differ by {float(difference.abs().max()):.0e}",
     )
     yield Result(
-        f"pulls, least squares, {case.title}, {case.n_samples} rows",
+        f"pulls, least squares, {case.title}, {case.n_samples} samples",
         found["naive"] / found["least_squares"],
         case.squares,
         True,
-        f"{sides}, {milliseconds(found['least_squares'])}; mean, Gram and inverse apart: "
+        f"{sides}, {milliseconds(found['least_squares'])}; mean, Gram matrix and inverse take "
         f"{milliseconds(found['statistics'])}",
     )
 

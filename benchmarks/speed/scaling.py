@@ -1,9 +1,9 @@
 """How the cost of pruning grows: seconds and evaluations of a prune to 75 %.
 
-    python -m benchmarks.speed.scaling                      # measures, writes results and plot
-    python -m benchmarks.speed.scaling --sweeps rows depth  # some of the sweeps
-    python -m benchmarks.speed.scaling --most-neurons 4096  # smaller
-    python -m benchmarks.speed.scaling --plot               # the plot again, from the results
+    python -m benchmarks.speed.scaling                          # writes results and plot
+    python -m benchmarks.speed.scaling --sweeps samples depth   # some of the sweeps
+    python -m benchmarks.speed.scaling --most-units 4096        # smaller
+    python -m benchmarks.speed.scaling --plot                   # the plot again, from the results
 
 Networks are not trained: what a round costs does not depend on the weights.  All parameters
 that a sweep does not vary are the defaults.
@@ -41,7 +41,7 @@ from sklearn_mabprune.pruning.path import PathOptions, Surroundings, Walk, pruni
 PLOT = Path(__file__).parents[2] / "docs" / "_static"
 N_FEATURES, N_OUTPUTS, N_ROWS = 50, 10, 4096
 FIELDS = (
-    "sweep", "value", "hidden", "rows", "seconds", "rounds", "pulls", "evaluations", "backward",
+    "sweep", "value", "hidden", "samples", "seconds", "rounds", "pulls", "evaluations", "backward",
     "factorisations", "peak_mib", "device",
 )  # fmt: skip
 
@@ -50,7 +50,7 @@ def prune(graph: Graph, rows: Samples, device: str) -> Walk:
     """The path to 75 % with default parameters."""
     used = MABPrunedClassifier().get_params(deep=False)
     names = set(PathOptions.__dataclass_fields__) & set(used)
-    # As the estimator does: more rows than that are left out before anything is measured.
+    # As the estimator does: more samples than that are left out before anything is measured.
     if len(rows) > used["max_pruning_rows"]:
         rows = rows.at(torch.randperm(len(rows))[: used["max_pruning_rows"]].to(device))
     return pruning_path(
@@ -64,7 +64,7 @@ def prune(graph: Graph, rows: Samples, device: str) -> Walk:
 
 
 def made(hidden: tuple[int, ...], n_rows: int, device: str) -> tuple[Graph, Samples]:
-    """A random network and rows that it labels itself."""
+    """A random network and samples that it labels itself."""
     module = naive.network((N_FEATURES, *hidden, N_OUTPUTS), device)
     x = torch.randn(n_rows, N_FEATURES, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.no_grad():
@@ -74,13 +74,13 @@ def made(hidden: tuple[int, ...], n_rows: int, device: str) -> tuple[Graph, Samp
 
 
 def sweeps(most: int) -> dict[str, list[tuple[int, tuple[int, ...], int]]]:
-    """Of each sweep the value that varies, the hidden layers and the rows."""
-    neurons = [2**k for k in range(7, 15) if 2**k <= most]
+    """Of each sweep the value that varies, the hidden layers and the number of samples."""
+    units = [2**k for k in range(7, 15) if 2**k <= most]
     return {
-        "neurons, 1 layer": [(n, (n,), N_ROWS) for n in neurons],
-        "neurons, 3 layers": [(n, (n // 2, n // 4, n // 4), N_ROWS) for n in neurons],
+        "units, 1 layer": [(n, (n,), N_ROWS) for n in units],
+        "units, 3 layers": [(n, (n // 2, n // 4, n // 4), N_ROWS) for n in units],
         "width of 3 layers": [(n, (n,) * 3, N_ROWS) for n in (64, 128, 256, 512, 1024, 4096)],
-        "rows": [(n, (128, 64), n) for n in (1000, 4000, 16_000, 64_000, 250_000, 1_000_000)],
+        "samples": [(n, (128, 64), n) for n in (1000, 4000, 16_000, 64_000, 250_000, 1_000_000)],
         "depth": [(n, (64,) * n, N_ROWS) for n in (1, 2, 3, 4, 6, 8)],
     }
 
@@ -104,7 +104,7 @@ def measure(names: list[str], most: int, limit: float, device: str) -> Iterator[
                 "sweep": name,
                 "value": value,
                 "hidden": "-".join(map(str, hidden)),
-                "rows": n_rows,
+                "samples": n_rows,
                 "seconds": round(before[-1], 4),
                 "rounds": len(walk.steps) - 1,
                 "pulls": sum(step.n_pulls for step in walk.steps),
@@ -176,7 +176,7 @@ def main() -> None:
     """Measure, write the rows, print the exponents, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sweeps", nargs="+", help="beginnings of their names")
-    parser.add_argument("--most-neurons", type=int, default=16_384)
+    parser.add_argument("--most-units", type=int, default=16_384)
     parser.add_argument("--limit", type=float, default=300, help="seconds a point may take")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
@@ -186,10 +186,10 @@ def main() -> None:
     with threadpool_limits(args.threads):
         torch.set_num_threads(args.threads)
         if not args.plot:
-            known = sweeps(args.most_neurons)
+            known = sweeps(args.most_units)
             names = [n for n in known if not args.sweeps or n.startswith(tuple(args.sweeps))]
             kept = [row for row in read(file) if row["sweep"] not in names]
-            for row in measure(names, args.most_neurons, args.limit, args.device):
+            for row in measure(names, args.most_units, args.limit, args.device):
                 print(", ".join(f"{key}={value}" for key, value in row.items()), flush=True)
                 kept.append(row)
                 write(file, kept)
@@ -211,7 +211,7 @@ def write(file: Path, rows: list[dict[str, Any]]) -> None:
     """Rows as CSV."""
     file.parent.mkdir(exist_ok=True)
     with file.open("w", newline="") as lines:
-        writer = csv.DictWriter(lines, FIELDS)
+        writer = csv.DictWriter(lines, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

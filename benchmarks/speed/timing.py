@@ -96,7 +96,7 @@ class Result:
         if self.bound is not None:
             bound = f"{'>=' if self.faster else '<='} {self.bound:g}"
         verdict = "" if self.bound is None else ("met" if self.holds else "MISSED")
-        return f"{self.what:46s} {self.ratio:8.2f}  {bound:>8s}  {verdict:6s}  {self.note}"
+        return f"{self.what:55s} {self.ratio:8.2f}  {bound:>8s}  {verdict:6s}  {self.note}"
 
 
 def milliseconds(value: float) -> str:

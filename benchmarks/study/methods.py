@@ -38,7 +38,7 @@ PRUNING_ROWS = 4096
 #: Rows of a mini-batch where the published methods draw some.
 MINI_BATCH = 128
 
-#: As published: all at once, nothing takes over.  Layers lose equal shares where a first look
+#: As published: all at once, without compensation.  Layers lose equal fractions where a first look
 #: (at the sets of docs/defaults.md) showed that to be better: a choice in favour of the rivals.
 ONE_SHOT: dict[str, Any] = {"step": 1.0, "ablation": "zero", "control_variate": None}
 BY_LAYER = ONE_SHOT | {"scope": "layer"}

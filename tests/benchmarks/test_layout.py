@@ -9,7 +9,9 @@ import pytest
 
 from benchmarks.layout import __main__ as layout
 from benchmarks.layout.findings import (
+    MAX_FILE_LINES,
     MAX_FUNCTION_LINES,
+    file_lengths,
     function_lengths,
     many_arguments,
     private_attributes,
@@ -283,3 +285,10 @@ def test_the_repository_s_own_package_is_read() -> None:
     assert "policies.base" in modules["policies"].inside
     assert "numpy" in modules["policies.base"].outside
     assert "MABPrunedClassifier" in modules[""].exported
+
+
+def test_benchmarks_keep_the_limits_of_the_package() -> None:
+    modules = read_package(layout.ROOT.parent / "benchmarks")
+    assert [place for n, place in file_lengths(modules) if n > MAX_FILE_LINES] == []
+    assert [place for n, place in function_lengths(modules) if n > MAX_FUNCTION_LINES] == []
+    assert many_arguments(modules, public=False) == []
