@@ -51,8 +51,8 @@ def prune(graph: Graph, rows: Samples, device: str) -> Walk:
     used = MABPrunedClassifier().get_params(deep=False)
     names = set(PathOptions.__dataclass_fields__) & set(used)
     # As the estimator does: more samples than that are left out before anything is measured.
-    if len(rows) > used["max_pruning_rows"]:
-        rows = rows.at(torch.randperm(len(rows))[: used["max_pruning_rows"]].to(device))
+    if len(rows) > used["max_pruning_samples"]:
+        rows = rows.at(torch.randperm(len(rows))[: used["max_pruning_samples"]].to(device))
     return pruning_path(
         Activations(graph, rows),
         resolve_policy(used["policy"]),

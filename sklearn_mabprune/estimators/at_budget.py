@@ -233,7 +233,7 @@ def _take(old: Any, new: Any) -> Any:
         policy = clone(new.policy_)
     report = _report(old, original, graph, shorter, told)
     pruned = Pruned(_net(old, graph), shorter, report, number, policy)
-    new._remember(pruned, old.validation_share_)
+    new._remember(pruned, old.validation_fraction_)
     return new
 
 

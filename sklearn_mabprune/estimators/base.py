@@ -262,7 +262,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 self.temperature,
             ),
             tolerance=self.tolerance,
-            max_pruning_rows=self.max_pruning_rows,
+            max_pruning_samples=self.max_pruning_samples,
             seeds=seeds,
             keep_path=self.keep_path,
             progress=progress,
@@ -289,7 +289,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         self.pruning_path_ = path
         self.pruning_report_ = report
         self.n_pulls_ = report.n_pulls
-        self.validation_share_ = share
+        self.validation_fraction_ = share
 
     # ----------------------------------------------------------------- prediction
 

@@ -89,7 +89,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
     pruning_path_ = of_best("pruning_path_")
     pruning_report_ = of_best("pruning_report_")
     n_pulls_ = of_best("n_pulls_")
-    validation_share_ = of_best("validation_share_")
+    validation_fraction_ = of_best("validation_fraction_")
     n_features_in_ = of_best("n_features_in_")
     feature_names_in_ = of_best("feature_names_in_")
 

@@ -62,7 +62,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     scoring : str, callable or None, default=None
         Validation score, as everywhere in scikit-learn; None: accuracy.
     {tolerance}
-    {max_pruning_rows}
+    {max_pruning_samples}
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, multiplied into the sample weights.
     {keep_path}
@@ -82,7 +82,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     {pruning_path_}
     {pruning_report_}
     {n_pulls_}
-    {validation_share_}
+    {validation_fraction_}
     {n_features_in_}
     {feature_names_in_}
 
@@ -140,7 +140,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         validation_fraction: float = 0.1,
         scoring: Any = None,
         tolerance: float = 0.02,
-        max_pruning_rows: int = 4096,
+        max_pruning_samples: int = 4096,
         class_weight: Any = None,
         keep_path: bool = True,
         memory: Any = None,
@@ -169,7 +169,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.tolerance = tolerance
-        self.max_pruning_rows = max_pruning_rows
+        self.max_pruning_samples = max_pruning_samples
         self.class_weight = class_weight
         self.keep_path = keep_path
         self.memory = memory

@@ -55,7 +55,7 @@ class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
     {pruning_path_}
     {pruning_report_}
     {n_pulls_}
-    {validation_share_}
+    {validation_fraction_}
     {n_features_in_}
     {feature_names_in_}
 
@@ -151,7 +151,7 @@ class MABPrunedRegressorCV(BudgetSearchMixin, RegressorMixin, BaseEstimator):
     {pruning_path_}
     {pruning_report_}
     {n_pulls_}
-    {validation_share_}
+    {validation_fraction_}
     {n_features_in_}
     {feature_names_in_}
 

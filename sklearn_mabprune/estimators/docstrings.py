@@ -169,8 +169,8 @@ _PARAMETERS = {
             Acceptable loss of validation score, in units of `scoring`: the limit for
             ``pruning_budget="auto"``; a fixed budget warns if it loses more.
         """,
-    "max_pruning_rows": """
-        max_pruning_rows : int, default=4096
+    "max_pruning_samples": """
+        max_pruning_samples : int, default=4096
             Maximum number of training samples that pulls and least squares use.
         """,
     "keep_path": """
@@ -239,8 +239,8 @@ _ATTRIBUTES = {
         n_pulls_ : int
             Pulls of the whole path.
         """,
-    "validation_share_": """
-        validation_share_ : float
+    "validation_fraction_": """
+        validation_fraction_ : float
             Fraction of samples that were held out for validation; 1 if all samples served
             for both, 0 with `X_val`.
         """,

@@ -107,7 +107,7 @@ def _walked(fit: _Fit, known: Known | None) -> Walk:
     """The pruning path; after Ctrl-C up to the last finished round."""
     plan, budget, progress = fit.plan, fit.budget, fit.plan.progress
     with fit.timed("pruning"):
-        samples = _some(fit.samples, plan.max_pruning_rows, plan.seeds[3])
+        samples = _some(fit.samples, plan.max_pruning_samples, plan.seeds[3])
         activations = Activations(fit.graph, samples)
         _check_outputs(activations)
         n_going = budget.target if budget.unit == "neurons" else sum(fit.graph.sizes)

@@ -245,11 +245,11 @@ def _data(estimator: Any, data: Any) -> dict[str, Any]:
     """What the estimator knows of the data."""
     n_features, features, classes, multilabel, y_ndim, share = _record(
         data, "data",
-        "n_features", "features", "classes", "multilabel", "y_ndim", "validation_share",
+        "n_features", "features", "classes", "multilabel", "y_ndim", "validation_fraction",
     )  # fmt: skip
     _require(type(n_features) is int, "its number of features is none")
     _require(type(share) in (int, float) and 0 <= share <= 1, "its validation share is no share")
-    found: dict[str, Any] = {"n_features_in_": n_features, "validation_share_": float(share)}
+    found: dict[str, Any] = {"n_features_in_": n_features, "validation_fraction_": float(share)}
     if features is not None:
         names = labels_from_plain(features, "features")
         _require(

@@ -53,7 +53,7 @@ CONSTRAINTS: dict[str, Any] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "scoring": [str, callable, None],
     "tolerance": [Interval(Real, 0, None, closed="left")],
-    "max_pruning_rows": [Interval(Integral, 2, None, closed="left")],
+    "max_pruning_samples": [Interval(Integral, 2, None, closed="left")],
     "keep_path": ["boolean"],
     "memory": [str, PathLike, HasMethods(["cache"]), None],
     "random_state": ["random_state"],

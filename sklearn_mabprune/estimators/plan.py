@@ -54,7 +54,7 @@ class PruningPlan:
     options: PathOptions
     fine_tuning: FineTuning
     tolerance: float
-    max_pruning_rows: int
+    max_pruning_samples: int
     seeds: tuple[int, ...]
     keep_path: bool
     progress: Progress

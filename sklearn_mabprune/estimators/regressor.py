@@ -57,7 +57,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
     scoring : str, callable or None, default=None
         Validation score, as everywhere in scikit-learn; None: R2.
     {tolerance}
-    {max_pruning_rows}
+    {max_pruning_samples}
     {keep_path}
     {memory}
     {random_state}
@@ -73,7 +73,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
     {pruning_path_}
     {pruning_report_}
     {n_pulls_}
-    {validation_share_}
+    {validation_fraction_}
     {n_features_in_}
     {feature_names_in_}
 
@@ -128,7 +128,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         validation_fraction: float = 0.1,
         scoring: Any = None,
         tolerance: float = 0.02,
-        max_pruning_rows: int = 4096,
+        max_pruning_samples: int = 4096,
         keep_path: bool = True,
         memory: Any = None,
         random_state: Any = None,
@@ -156,7 +156,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.tolerance = tolerance
-        self.max_pruning_rows = max_pruning_rows
+        self.max_pruning_samples = max_pruning_samples
         self.keep_path = keep_path
         self.memory = memory
         self.random_state = random_state

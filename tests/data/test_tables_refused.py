@@ -159,6 +159,6 @@ def test_too_few_rows_for_a_split(kind):
     message = r"too few to hold out validation samples \(validation_fraction=0.1\).*X_val"
     with pytest.warns(PruningWarning, match=message):
         model.fit(rows, y)
-    assert model.validation_share_ == 1.0
+    assert model.validation_fraction_ == 1.0
     assert model.pruning_report_.n_validation == 3
     assert len(model.predict(rows)) == 3

@@ -72,7 +72,7 @@ CASES = {
     "one shot": lambda **p: classifier(**{**p, "step": 1.0}),
     "layer": lambda **p: classifier(scope="layer", min_neurons=2, **{**p, "step": 3}),
     "estimates": lambda **p: classifier(control_variate="fisher", rank_by="loss_per_mac", **p),
-    "few rows": lambda **p: classifier(max_pruning_rows=40, discount=0.3, **p),
+    "few rows": lambda **p: classifier(max_pruning_samples=40, discount=0.3, **p),
     "policy object": lambda **p: classifier(policy=Thompson(prior_count=0.1), **p),
     "weights of classes": lambda **p: classifier(class_weight={0: 1, 1: 2, 2: 0.5}, **p),
     "values": lambda **p: regressor(small_regressor(), **p),

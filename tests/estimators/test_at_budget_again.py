@@ -45,10 +45,10 @@ def test_other_ways_of_pruning_start_from_the_trained_network(cache):
     X, y = classes_table()
     fit = classifier(memory=cache, pull_batch_size=25).fit(X, y)
     for changed in ({"ablation": "zero"}, {"policy": UCB1(exploration=0.0)}, {"step": 5},
-                    {"max_pruning_rows": 50}):  # fmt: skip
+                    {"max_pruning_samples": 50}):  # fmt: skip
         model = copy.deepcopy(fit)
         wanted = clone(model).set_params(pruning_budget=0.7, **changed).fit(X, y)
-        with pytest.warns(PruningWarning) if "max_pruning_rows" in changed else np.errstate():
+        with pytest.warns(PruningWarning) if "max_pruning_samples" in changed else np.errstate():
             found = model.set_params(**changed).at_budget(0.7, X, y)
         assert_same_fit(found, wanted, X)
 

@@ -292,8 +292,8 @@ def test_a_frame_of_one_column_as_target_warns():
 
 
 @both
-def test_pulls_draw_on_max_pruning_rows(kind):
-    model, _, _ = fitted(kind, max_pruning_rows=40, policy="uniform", ablation="zero", ridge=0.0)
+def test_pulls_draw_on_max_pruning_samples(kind):
+    model, _, _ = fitted(kind, max_pruning_samples=40, policy="uniform", ablation="zero", ridge=0.0)
     report = model.pruning_report_
     assert report.n_evaluations == 40 * report.n_pulls > 0
     whole, _, _ = fitted(kind, policy="uniform", ablation="zero")

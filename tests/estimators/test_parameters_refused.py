@@ -86,7 +86,7 @@ def test_budget_out_of_range(budget):
 NUMBERS = [
     "pruning_budget", "pulls_per_neuron", "pull_batch_size", "arms_per_pull", "ridge", "step",
     "discount", "min_neurons", "fine_tune_epochs", "fine_tune_lr", "distillation", "temperature",
-    "validation_fraction", "tolerance", "max_pruning_rows",
+    "validation_fraction", "tolerance", "max_pruning_samples",
 ]  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def test_budget_that_empties_a_layer(params, message):
         ({"temperature": 0.0}, r"\(0.0, inf\)"),
         ({"validation_fraction": 1.0}, r"\(0.0, 1.0\)"),
         ({"tolerance": -0.1}, r"\[0.0, inf\)"),
-        ({"max_pruning_rows": 1}, r"\[2, inf\)"),
+        ({"max_pruning_samples": 1}, r"\[2, inf\)"),
         ({"class_weight": "even"}, "a str among {'balanced'}"),
         ({"keep_path": "yes"}, "bool"),
         ({"memory": 3}, "an object implementing 'cache'"),

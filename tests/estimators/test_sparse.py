@@ -45,7 +45,7 @@ def test_dense_and_sparse_give_the_same(kind, dtype):
     X, classes, values = table(dtype=dtype)
     make, y = (classifier, classes) if kind == "classifier" else (regressor, values)
     thin, full = make().fit(X, y), make().fit(X.toarray(), y)
-    assert thin.validation_share_ == full.validation_share_
+    assert thin.validation_fraction_ == full.validation_fraction_
     assert same_neurons(thin, full)
     tight = {"rtol": 1e-9 if dtype == np.float64 else 1e-3}
     # Values of tens, some of them near zero.
@@ -199,7 +199,7 @@ def test_rows_for_pruning_are_never_dense(monkeypatch):
 
     monkeypatch.setattr(sklearn_mabprune.estimators.fitting, "pruning_path", watched)
     X, y, _ = table()
-    classifier(max_pruning_rows=50).fit(X, y)
+    classifier(max_pruning_samples=50).fit(X, y)
     assert isinstance(seen[0], SparseRows)
     assert len(seen[0]) == 50
 

@@ -44,7 +44,7 @@ def assert_same_fit(found, wanted, X):
     np.testing.assert_array_equal(getattr(found, predict)(X), getattr(wanted, predict)(X))
     for name in ("neuron_support_", "neuron_ranking_"):
         np.testing.assert_equal(getattr(found, name), getattr(wanted, name))
-    for name in ("hidden_layer_sizes_", "n_pulls_", "validation_share_", "n_features_in_"):
+    for name in ("hidden_layer_sizes_", "n_pulls_", "validation_fraction_", "n_features_in_"):
         assert getattr(found, name) == getattr(wanted, name)
         assert type(getattr(found, name)) is type(getattr(wanted, name))
     np.testing.assert_equal(plain(found.policy_), plain(wanted.policy_))

@@ -170,7 +170,7 @@ def test_own_validation_rows(kind):
     model = make(scoring=None).fit(X[:120], y[:120], X_val=X[120:], y_val=y[120:])
     report = model.pruning_report_
     assert report.n_validation == 80
-    assert model.validation_share_ == 0.0
+    assert model.validation_fraction_ == 0.0
     assert report.after.score == pytest.approx(model.score(X[120:], y[120:]))
     if kind == "classifier":
         expected = log_loss(y[120:], model.predict_proba(X[120:]))
@@ -211,8 +211,8 @@ def test_validation_labels_are_those_of_y():
 @pytest.mark.parametrize("fraction", [0.1, 0.3])
 def test_share_of_validation_rows(fraction):
     model, X, _ = fitted("classifier", validation_fraction=fraction)
-    assert model.validation_share_ == pytest.approx(fraction, abs=0.02)
-    assert model.pruning_report_.n_validation == round(model.validation_share_ * len(X))
+    assert model.validation_fraction_ == pytest.approx(fraction, abs=0.02)
+    assert model.pruning_report_.n_validation == round(model.validation_fraction_ * len(X))
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_rows_beyond_the_most_cost_no_pull():
         model = MABPrunedClassifier(
             net,
             policy="uniform",
-            max_pruning_rows=300,
+            max_pruning_samples=300,
             pull_batch_size=50,
             tolerance=1.0,
             random_state=0,

@@ -117,7 +117,7 @@ def _data(estimator: Any) -> dict[str, Any]:
         "classes": labels("classes_"),
         "multilabel": getattr(estimator, "multilabel_", None),
         "y_ndim": getattr(estimator, "y_ndim_", None),
-        "validation_share": float(estimator.validation_share_),
+        "validation_fraction": float(estimator.validation_fraction_),
     }
 
 

@@ -137,10 +137,10 @@ def test_a_file_of_other_libraries_says_so_when_something_is_wrong(saved, tmp_pa
 
 def test_a_parameter_that_came_later_takes_its_default(saved, tmp_path):
     content = copy.deepcopy(saved.content)
-    del content["parameters"]["max_pruning_rows"], content["report"]["warnings"]
+    del content["parameters"]["max_pruning_samples"], content["report"]["warnings"]
     write_file(tmp_path / "model", content, saved.tensors)
     loaded = load(tmp_path / "model")
-    assert loaded.max_pruning_rows == 4096
+    assert loaded.max_pruning_samples == 4096
     assert loaded.pruning_report_.warnings == ()
 
 

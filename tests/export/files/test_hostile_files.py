@@ -76,8 +76,8 @@ HOSTILE = {
     "epoch that holds a class": (
         ("net", "history", 0, "x"), {"class": "x"}, "is not a known value"),
     "other features": (("data", "n_features"), 5, "another number of features|no names"),
-    "share above 1": (("data", "validation_share"), 1.5, "no share"),
-    "share is not a number": (("data", "validation_share"), "nan", "no share"),
+    "share above 1": (("data", "validation_fraction"), 1.5, "no share"),
+    "share is not a number": (("data", "validation_fraction"), "nan", "no share"),
     "path without a field": (("path", "arrays", "n_pulls"), DELETED, "no field 'n_pulls'"),
     "path with a field too many": (("path", "arrays", "x"), None, "unknown field 'x'"),
     "path with a number for an array": (("path", "arrays", "loss"), 3, "is not an array"),
