@@ -1,61 +1,28 @@
-"""Documentation of parameters and attributes that several estimators share, each by its name.
+"""Shared documentation of parameters and attributes of the estimators, by name.
 
-A class docstring names an entry on a line of its own, as ``{policy}``, and
-:func:`documented` puts its text there.
+A class docstring names an entry on a line of its own, as ``{policy}``, and the decorator
+:func:`documented` replaces the line by the entry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from textwrap import dedent, fill, indent
-from typing import TypeVar
+from textwrap import dedent, fill
 
 from ..criteria import CRITERIA
 from ..policies import POLICIES
-
-Class = TypeVar("Class", bound=type)
-
-
-def documented(made: Class) -> Class:
-    """Fill in the shared entries of a class docstring.
-
-    Parameters
-    ----------
-    made : type
-        Its docstring may have lines ``{name}``, with `name` in :data:`ENTRIES`.
-
-    Returns
-    -------
-    type
-        The class itself.
-
-    Raises
-    ------
-    KeyError
-        If there is no entry of a name.
-    """
-    if made.__doc__ is None:  # python -OO
-        return made
-    lines = []
-    for line in made.__doc__.splitlines():
-        text = line.strip()
-        if text.startswith("{") and text.endswith("}"):
-            line = indent(ENTRIES[text[1:-1]], line[: line.index("{")])
-        lines.append(line)
-    made.__doc__ = "\n".join(lines)
-    return made
+from ..utils.docstrings import documented_by
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Names in lines as long as those of the entries."""
+    """Comma-separated names, wrapped to the width of the entries."""
     return fill(", ".join(names), 80).replace("\n", "\n" + 12 * " ")
 
 
 _PARAMETERS = {
     "policy": f"""
         policy : str, Policy or Criterion, default="boundary"
-            Decides which units are measured next, and which ones look safe to remove.
-            Policies pull:
+            Selects the units to measure next, and the units to remove.  Policies pull:
             {_listed(POLICIES)}.
             Criteria score weights and pull nothing:
             {_listed(CRITERIA)}.
@@ -229,7 +196,7 @@ _ATTRIBUTES = {
         """,
     "pruning_path_": """
         pruning_path_ : PruningPath
-            Arrays over all rounds, and networks kept along the path.
+            Results of all rounds as arrays, and networks kept along the path.
         """,
     "pruning_report_": """
         pruning_report_ : PruningReport
@@ -237,7 +204,7 @@ _ATTRIBUTES = {
         """,
     "n_pulls_": """
         n_pulls_ : int
-            Pulls of the whole path.
+            Number of pulls on the whole path.
         """,
     "validation_fraction_": """
         validation_fraction_ : float
@@ -250,7 +217,7 @@ _ATTRIBUTES = {
         """,
     "feature_names_in_": """
         feature_names_in_ : ndarray of str
-            Their names, if X had any.
+            Names of features seen in fit; only set if X has string column names.
         """,
 }
 
@@ -274,7 +241,7 @@ _SEARCH = {
     "refit": """
         refit : bool, default=True
             Fit on all samples with the chosen budget; False only sets ``cv_results_`` and
-            the ``best_...`` attributes that follow from it.
+            ``best_budget_``, ``best_index_`` and ``best_score_``.
         """,
     "n_jobs": """
         n_jobs : int or None, default=None
@@ -298,15 +265,18 @@ _SEARCH = {
         """,
     "best_index_": """
         best_index_ : int
-            Its index in ``cv_results_``.
+            Index of the chosen budget in ``cv_results_``.
         """,
     "best_score_": """
         best_score_ : float
-            Its mean score over the folds.
+            Mean score of the chosen budget over the folds.
         """,
 }
 
-#: The text of each entry by the name that class docstrings call it.
+#: The text of each entry, by the name that class docstrings have for it.
 ENTRIES = {
     name: dedent(text).strip() for name, text in (_PARAMETERS | _ATTRIBUTES | _SEARCH).items()
 }
+
+#: Class decorator that fills these entries into a docstring.
+documented = documented_by(ENTRIES)

@@ -12,51 +12,66 @@ from torch import Tensor, nn
 
 from ..data.losses import SEVERAL_LABELS, output_nonlinearity
 from ..graph.kinds.registry import kind_of, layers_of
+from ..utils.docstrings import documented_by
 from .auto_size import SelfSizing
 from .mlp import MLP
 
-_NET_PARAMETERS = """
-    Parameters
-    ----------
-    module : class, default=MLP
-        Built from ``module__hidden_layer_sizes=(128, 64)``, ``module__activation="relu"``,
-        ``module__dropout=0.0``, ``module__batch_norm=False``; see :class:`MLP`.
-    criterion : class
-        Loss of torch.
-    optimizer : class, default=torch.optim.Adam
-        Takes ``optimizer__...`` parameters.
-    lr : float, default=0.001
-        Learning rate.
-    max_epochs : int, default=200
-        Largest number of passes over the training samples.
-    batch_size : int, default=200
-        Samples per step; -1: all.
-    early_stopping : bool, default=True
-        Stop after `patience` epochs without a lower validation loss, and keep the best
-        weights.
-    patience : int, default=20
-        Epochs without a lower validation loss that end the training.
-    dtype : {"auto", "float32", "float64"}, default="auto"
-        Precision. "auto": float64 for float64 input of at most 2,000 rows and 2,000 features on
-        a CPU.
-    random_state : int or None, default=None
-        Seeds the weights and the order of the batches, through generators of the net's own.
-    device : str, default="cpu"
-        Device of the network and the samples, "cuda" for a GPU.
-    verbose : int, default=0
-        1 prints a line per epoch.
-    **kwargs
-        All other parameters of skorch's nets.
-"""
+_ENTRIES = {
+    "module": """module : class, default=MLP
+    Built from ``module__hidden_layer_sizes=(128, 64)``, ``module__activation="relu"``,
+    ``module__dropout=0.0``, ``module__batch_norm=False``; see :class:`MLP`.""",
+    "optimizer": """optimizer : class, default=torch.optim.Adam
+    Optimizer of torch; parameters of it are passed as ``optimizer__...``.""",
+    "lr": """lr : float, default=0.001
+    Learning rate.""",
+    "max_epochs": """max_epochs : int, default=200
+    Largest number of passes over the training samples.""",
+    "batch_size": """batch_size : int, default=200
+    Samples per step; -1: all.""",
+    "early_stopping": """early_stopping : bool, default=True
+    Stop after `patience` epochs without a lower validation loss, and keep the best
+    weights.""",
+    "patience": """patience : int, default=20
+    Epochs without a lower validation loss that end the training.""",
+    "dtype": """dtype : {"auto", "float32", "float64"}, default="auto"
+    Precision. "auto": float64 for float64 input of at most 2,000 samples and 2,000 features
+    on a CPU.""",
+    "random_state": """random_state : int or None, default=None
+    Seeds the weights and the order of the batches, through the net's own generators.""",
+    "device": """device : str, default="cpu"
+    Device of the network and the samples, "cuda" for a GPU.""",
+    "verbose": """verbose : int, default=0
+    1 prints a line per epoch.""",
+    "kwargs": """**kwargs
+    All other parameters of skorch's nets.""",
+}
 
 
+@documented_by(_ENTRIES)
 class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
-    __doc__ = f"""Multilayer perceptron classifier that sizes itself from the data.
+    """Multilayer perceptron classifier that sizes itself from the data.
 
     A skorch ``NeuralNetClassifier``: targets are class indices from 0, or a multilabel indicator
     matrix, for which the network has an output for each label, and ``BCEWithLogitsLoss`` in place
     of ``CrossEntropyLoss``.
-    {_NET_PARAMETERS}
+
+    Parameters
+    ----------
+    {module}
+    criterion : class, default=torch.nn.CrossEntropyLoss
+        Loss of torch.
+    {optimizer}
+    {lr}
+    {max_epochs}
+    {batch_size}
+    {early_stopping}
+    {patience}
+    {dtype}
+    {random_state}
+    {device}
+    {verbose}
+    {kwargs}
+
     Examples
     --------
     >>> from sklearn.datasets import make_classification
@@ -121,12 +136,30 @@ def _is_multilabel(y: Any) -> bool:
     return getattr(y, "ndim", 1) == 2 and y.shape[1] > 1
 
 
+@documented_by(_ENTRIES)
 class MLPNetRegressor(SelfSizing, NeuralNetRegressor):
-    __doc__ = f"""Multilayer perceptron regressor that sizes itself from the data.
+    """Multilayer perceptron regressor that sizes itself from the data.
 
     A skorch ``NeuralNetRegressor``.  Targets are standardised inside (weighted mean and
     standard deviation of each output), predictions are in original units.
-    {_NET_PARAMETERS}
+
+    Parameters
+    ----------
+    {module}
+    criterion : class, default=torch.nn.MSELoss
+        Loss of torch, on standardised targets.
+    {optimizer}
+    {lr}
+    {max_epochs}
+    {batch_size}
+    {early_stopping}
+    {patience}
+    {dtype}
+    {random_state}
+    {device}
+    {verbose}
+    {kwargs}
+
     Attributes
     ----------
     target_mean_, target_scale_ : ndarray of shape (n_outputs,)

@@ -13,6 +13,8 @@ from sklearn_mabprune import (
     MABPrunedClassifierCV,
     MABPrunedRegressor,
     MABPrunedRegressorCV,
+    MLPNetClassifier,
+    MLPNetRegressor,
 )
 from sklearn_mabprune.estimators.docstrings import ENTRIES, documented
 
@@ -43,7 +45,7 @@ def test_parameters_are_those_of_the_constructor(made):
         assert default == repr(parameter.default), name
 
 
-@every
+@pytest.mark.parametrize("made", [*ESTIMATORS, MLPNetClassifier, MLPNetRegressor])
 def test_every_name_is_filled_in(made):
     assert not re.search(r"^\s*\{\w+\}\s*$", made.__doc__, re.MULTILINE)
     assert max(map(len, made.__doc__.splitlines())) <= 100
