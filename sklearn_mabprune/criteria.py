@@ -1,7 +1,7 @@
-"""Criteria: scores that need no pull, under the same parameter as policies.
+"""Pruning criteria: importance scores of units that need no pulls.
 
-A criterion gives every neuron of a layer an importance, from weights alone or from
-activations.  They run through the same rounds and the same surgery as policies.
+A criterion scores every unit of a layer, from weights alone or from activations and gradients.
+The estimators take it in place of a policy (``policy=``), with the same rounds and removals.
 """
 
 from __future__ import annotations
@@ -21,24 +21,26 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LayerView:
-    """What a criterion may look at: one hidden layer of the network as it stands.
+    """Input of a criterion: one hidden layer of the current network.
 
     Parameters
     ----------
-    incoming : ndarray of shape (n_neurons, n_inputs)
-    bias : ndarray of shape (n_neurons,)
-        Zeros where the layer has none.
-    outgoing : ndarray of shape (n_outputs, n_neurons)
+    incoming : ndarray of shape (n_units, n_inputs)
+        Weights of the layer.
+    bias : ndarray of shape (n_units,)
+        Bias of the layer; zeros if it has none.
+    outgoing : ndarray of shape (n_outputs, n_units)
         Weights of the next layer.
-    row_weights : ndarray of shape (n_rows,)
-        Of the pruning rows, summing to 1.
-    activations : ndarray of shape (n_rows, n_neurons) or None
-        What the next layer reads, on the pruning rows.  This and what follows is there
-        for criteria that name it in ``needs``.
-    gradients : ndarray of shape (n_rows, n_neurons) or None
-        Of each row's loss with respect to its activations.
-    residual_variance : ndarray of shape (n_neurons,) or None
-        1 / P_jj, with P the inverse of the ridged covariance of the activations.
+    row_weights : ndarray of shape (n_samples,)
+        Weights of the pruning samples, summing to 1.
+    activations : ndarray of shape (n_samples, n_units) or None
+        Inputs of the next layer, for the pruning samples.  None, like the fields below,
+        unless the criterion names the field in ``needs``.
+    gradients : ndarray of shape (n_samples, n_units) or None
+        Gradient of each sample's loss with respect to its activations.
+    residual_variance : ndarray of shape (n_units,) or None
+        Residual variance of each unit given the others of the layer: 1 / P_jj, with P the
+        inverse of the covariance of the activations plus the ridge.
     """
 
     incoming: Floats
@@ -51,11 +53,11 @@ class LayerView:
 
 
 class Criterion(BaseEstimator):
-    """Base of all criteria.  A subclass needs :meth:`importance`.
+    """Base class of criteria.  A subclass needs :meth:`importance`.
 
-    ``needs`` names the optional parts of a :class:`LayerView` that it looks at;
-    ``_parameter_constraints`` declares what every hyper-parameter may be, as in scikit-learn's
-    estimators, and is checked before anything is trained.
+    ``needs`` names the optional fields of :class:`LayerView` that the criterion reads;
+    ``_parameter_constraints`` declares allowed types and values of hyper-parameters, as in
+    scikit-learn's estimators, and is checked before the training.
     """
 
     needs_pulls = False
@@ -63,7 +65,7 @@ class Criterion(BaseEstimator):
     _parameter_constraints: dict[str, Any] = {}
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
-        """Importance of each neuron of a layer, low = prune first.
+        """Importance of each unit of a layer, low = prune first.
 
         Parameters
         ----------
@@ -72,13 +74,13 @@ class Criterion(BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_neurons,)
+        ndarray of shape (n_units,)
         """
-        raise NotImplementedError(f"{type(self).__name__} does not score neurons.")
+        raise NotImplementedError(f"{type(self).__name__} must implement importance(layer, rng).")
 
 
 class Random(Criterion):
-    """Any neuron may go: what every other way of choosing has to beat.
+    """Random scores: the baseline of all criteria and policies.
 
     Examples
     --------
@@ -90,21 +92,21 @@ class Random(Criterion):
     """
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
-        """Uniform draws."""
+        """Random importance of each unit, uniform in [0, 1)."""
         return rng.random(len(layer.bias))
 
 
 class Magnitude(Criterion):
-    """Norm of each neuron's weights: small ones go first.
+    """Norm of the weights of each unit; small ones are pruned first.
 
-    Weights of different layers differ in size: compare within layers (``scope="layer"``).
+    Weights of different layers differ in scale: compare within layers (``scope="layer"``).
 
     Parameters
     ----------
     order : {1, 2}, default=2
-        Of the norm.
+        Order of the norm.
     side : {"incoming", "outgoing"}, default="incoming"
-        Which weights, biases apart.
+        Which weights; biases are not included.
 
     References
     ----------
@@ -131,7 +133,7 @@ class Magnitude(Criterion):
         self.side = side
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
-        """Norm of the weights on one side."""
+        """Norm of the incoming or outgoing weights of each unit."""
         if self.side == "outgoing":
             return np.linalg.norm(layer.outgoing, ord=self.order, axis=0)
         return np.linalg.norm(layer.incoming, ord=self.order, axis=1)
@@ -140,8 +142,8 @@ class Magnitude(Criterion):
 class PathNorm(Criterion):
     """Norm of incoming weights and bias, times the norm of outgoing weights.
 
-    The only criterion on weights that stays the same when a ReLU neuron is rescaled:
-    incoming times c, outgoing divided by c.
+    The only criterion on weights that is invariant when a ReLU unit is rescaled: incoming
+    weights times c, outgoing weights divided by c.
 
     References
     ----------
@@ -160,19 +162,19 @@ class PathNorm(Criterion):
     """
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
-        """Product of both norms."""
+        """Product of the norms of incoming and outgoing weights of each unit."""
         incoming = np.sqrt((layer.incoming**2).sum(axis=1) + layer.bias**2)
         return incoming * np.linalg.norm(layer.outgoing, axis=0)
 
 
 class ActivationVariation(Criterion):
-    """Variance of each neuron's activation: a neuron that hardly varies is a bias.
+    """Variance of the activation of each unit: a nearly constant unit acts as a bias.
 
     Parameters
     ----------
     outgoing : bool, default=False
-        Multiply by the squared norm of the outgoing weights: how much the next layer's
-        input varies because of the neuron.
+        Multiply by the squared norm of the outgoing weights, which gives the variance of the
+        next layer's input due to the unit.
 
     References
     ----------
@@ -187,16 +189,16 @@ class ActivationVariation(Criterion):
         self.outgoing = outgoing
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
-        """Weighted variance over the pruning rows."""
+        """Weighted variance of each unit over the pruning samples."""
         mean = layer.row_weights @ layer.activations
         variance = layer.row_weights @ (layer.activations - mean) ** 2
         return variance * (layer.outgoing**2).sum(axis=0) if self.outgoing else variance
 
 
 class APoZ(Criterion):
-    """Average percentage of zeros: neurons that are silent on most rows go first.
+    """Average percentage of zeros: units inactive for most samples are pruned first.
 
-    Made for ReLU; smooth activations are never exactly zero, and all neurons tie.
+    For ReLU; smooth activations are never exactly zero, so that all units tie.
 
     References
     ----------
@@ -207,12 +209,12 @@ class APoZ(Criterion):
     needs = frozenset({"activations"})
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
-        """Weighted share of rows on which the neuron is not zero."""
+        """Weighted fraction of samples for which each unit is not zero."""
         return layer.row_weights @ (layer.activations != 0)
 
 
 class Taylor(Criterion):
-    """First-order estimate of the loss without the neuron: ``|mean(a * dL/da)|``.
+    """First-order Taylor estimate of the loss change without the unit: ``|mean(a * dL/da)|``.
 
     References
     ----------
@@ -223,15 +225,15 @@ class Taylor(Criterion):
     needs = frozenset({"activations", "gradients"})
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
-        """Absolute weighted mean of activation times gradient."""
+        """Absolute weighted mean of activation times gradient, for each unit."""
         return np.abs(layer.row_weights @ (layer.activations * layer.gradients))
 
 
 class Reconstruction(Criterion):
-    """Error in the next layer's input after the rest of the layer has taken over.
+    """Squared error of the next layer's input after least-squares compensation.
 
-    ``||v||^2 / P_jj``: the Optimal Brain Surgeon's saliency for a whole neuron, whose
-    weights v into the next layer are set free of it.
+    ``||v||^2 / P_jj``, with the outgoing weights v: the Optimal Brain Surgeon's saliency of a
+    whole unit.
 
     References
     ----------
@@ -242,7 +244,7 @@ class Reconstruction(Criterion):
     needs = frozenset({"activations", "residual_variance"})
 
     def importance(self, layer: LayerView, rng: np.random.Generator) -> Floats:
-        """Squared outgoing norm times the residual variance."""
+        """Squared norm of the outgoing weights times the residual variance of each unit."""
         return (layer.outgoing**2).sum(axis=0) * layer.residual_variance
 
 

@@ -1,4 +1,4 @@
-"""Policies: who is pulled next, and who looks safest to remove."""
+"""Bandit policies: which arms are pulled next, and which are recommended for removal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .ucb import UCB1, UCB1Tuned
 
 #: Every policy by the name that ``policy=`` takes.
 POLICIES: dict[str, type[Policy]] = {
-    # of the paper
+    # the paper's
     "epsilon_greedy": EpsilonGreedy,
     "softmax": Softmax,
     "ucb1": UCB1,
@@ -29,13 +29,13 @@ POLICIES: dict[str, type[Policy]] = {
     "bayes_ucb": BayesUCB,
     "moss": MOSS,
     "exp3_ix": Exp3IX,
-    # the m safest instead of the safest
+    # top-m identification
     "sequential_halving": SequentialHalving,
     "sar": SAR,
     "lucb": LUCB,
     "ugape": UGapE,
     "top_two_thompson": TopTwoThompson,
-    # made for neurons
+    # for pruning
     "boundary": Boundary,
     # references
     "uniform": Uniform,

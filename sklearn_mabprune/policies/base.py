@@ -1,8 +1,8 @@
-"""What every policy shares: which arms live, what was seen of them, who looks safest.
+"""Base classes of bandit policies: remaining arms, statistics of rewards, recommendations.
 
-A policy never sees a network.  It is told which arms exist, asked which of them to
-pull, told the rewards, and asked which look safest to remove.  Rewards are high for
-neurons that are safe to remove (see :mod:`sklearn_mabprune.pruning.rewards`).
+A policy never sees a network.  It gets the ids of the arms (hidden units), selects arms to
+pull, gets their rewards, and recommends arms to remove.  A high reward means that a unit is
+safe to remove (see :mod:`sklearn_mabprune.pruning.rewards`).
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from ..utils.validation import check_parameters
 Arms = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
-# Rewards closer than this count as equal, and ties go to the lower arm id: without it
-# the last bits of a sum, which depend on the order of the rows, would choose neurons.
+# Keys are rounded to this, so that summation order cannot change the ranking: keys that are
+# equal after rounding are ties, which go to the lower arm id.
 _RESOLUTION = 1e-8
 
-# Below this an effective count is no memory any more: sums divided by it are rounding errors.
+# Effective counts below this are set to 0: sums divided by them are rounding errors.
 _FORGOTTEN = 1e-6
 
-# Expected noise of a pull, in rewards, until arms have been pulled twice.
+# Prior standard deviation of a pull, in rewards, until arms have been pulled twice.
 _PRIOR_NOISE = 0.05
 
 
 def ordered(arms: Arms, keys: Floats) -> Arms:
-    """Arms by decreasing key; keys within 1e-8 are ties, which go to the lower id.
+    """Arms sorted by decreasing key; keys within 1e-8 are ties, which go to the lower id.
 
     Parameters
     ----------
     arms : ndarray of int, shape (n_arms,)
         Arm ids, increasing.
     keys : ndarray of float, shape (n_arms,)
-        What to order by.
+        Sort keys.
 
     Returns
     -------
     ndarray of int, shape (n_arms,)
     """
-    # Absolute for keys of the usual size (rewards live around [0, 1]), relative beyond,
-    # where 1e-8 is below the resolution of a float.
+    # Absolute for keys of the usual size (most rewards are in [0, 1]), relative for larger
+    # ones, where 1e-8 is below the resolution of a float.
     scale = np.maximum(1.0, np.abs(keys))
     with np.errstate(invalid="ignore"):
         rounded = np.where(
@@ -54,37 +54,38 @@ def ordered(arms: Arms, keys: Floats) -> Arms:
 
 
 class Policy(BaseEstimator):
-    """Base of all policies: discounted statistics of paired, shared pulls.
+    """Base class of policies: discounted counts, means and variances of rewards per arm.
 
     A subclass needs one method: :meth:`choose`, or, one level down,
     :meth:`IndexPolicy.index` or :meth:`ProbabilityPolicy.probabilities`.
 
-    Class attributes declare what a policy is, so that nobody asks for its type:
+    Class attributes declare the properties of a policy, so that no code checks its type:
 
     ``full_information``
-        Every live arm is measured on each block (hedge).
+        Every remaining arm is measured on each block of samples (hedge).
     ``bounded_rewards``
         :meth:`observe` gets rewards clipped to [0, 1].
     ``budgeted``
-        False: pulls until every arm is exact, whatever the budget.
+        False: pulls until every arm is exact, whatever the measurement budget.
     ``needs_pulls``
-        False for criteria, which score neurons from weights or activations.
+        False for criteria, which score units from weights or activations.
     ``initial_pulls``
-        Pulls that every arm gets before the policy can start; they come on top of the
-        budget and are reported.
+        Pulls that every arm gets before the policy starts, in addition to the measurement
+        budget; they are reported.
     ``extra_sums``
-        How many further sums an arm :meth:`observe` keeps in ``seen_[3:]``.
+        Number of further sums per arm that :meth:`observe` keeps in ``seen_[3:]``.
     ``uses_estimates``
-        ``control_variate="auto"`` gives it estimates before pulls.
+        Whether ``control_variate="auto"`` makes estimates before pulls.
     ``_parameter_constraints``
-        What each hyper-parameter may be, as in scikit-learn; checked by :meth:`start`.
+        Allowed types and values of hyper-parameters, as in scikit-learn; :meth:`start`
+        checks them.
 
     Attributes
     ----------
     live_ : ndarray of bool, shape (n_ids,)
-        Which arm ids may still be removed.
+        Whether each arm id may still be removed.
     counts_ : ndarray of float, shape (n_ids,)
-        Effective number of pulls: the sum of their weights, discounted after removals.
+        Effective number of pulls: the sum of pull weights, discounted after removals.
     """
 
     full_information = False
@@ -96,7 +97,7 @@ class Policy(BaseEstimator):
     uses_estimates = False
     _parameter_constraints: dict[str, Any] = {}
 
-    # ------------------------------------------------------------------ the contract
+    # ------------------------------------------------------------ the public contract
 
     def start(
         self,
@@ -104,16 +105,16 @@ class Policy(BaseEstimator):
         rng: np.random.Generator | int | None = None,
         groups: ArrayLike | None = None,
     ) -> Policy:
-        """Begin a search over these arms.
+        """Reset the policy and start it on these arms.
 
         Parameters
         ----------
         arms : array-like of int, shape (n_arms,)
-            Arm ids (neurons of the original network); they keep their ids for ever.
+            Arm ids: numbers of units in the original network; they never change.
         rng : numpy.random.Generator, int or None
-            Where the policy's own draws come from.
+            Source of the policy's randomness.
         groups : array-like of int, shape (n_ids,), optional
-            Group of every id (a neuron's layer), for policies that learn about groups.
+            Group of every id (the layer of the unit), for policies that learn by group.
 
         Returns
         -------
@@ -128,7 +129,7 @@ class Policy(BaseEstimator):
         check_parameters(self)
         ids = np.asarray(arms, dtype=np.intp)
         if ids.size == 0:
-            raise ValueError("A policy needs at least one arm, got none.")
+            raise ValueError("arms is empty: pass at least one arm.")
         n_ids = int(ids.max()) + 1
         self.rng_ = np.random.default_rng(rng)
         self.live_ = np.zeros(n_ids, dtype=bool)
@@ -137,34 +138,34 @@ class Policy(BaseEstimator):
         self.groups_ = np.zeros(n_ids, dtype=np.intp)
         if groups is not None:
             self.groups_[ids] = np.asarray(groups, dtype=np.intp)[ids]
-        # rows: effective count, sums of rewards and of their squares, a policy's own sums
+        # by row: effective count, sums of rewards and of their squares, the policy's extra sums
         self.seen_ = np.zeros((3 + self.extra_sums, n_ids))
         self.carried_ = np.zeros_like(self.seen_)
         self.begin_round(1, 0)
         return self
 
     def begin_round(self, n_remove: int, budget: int) -> None:
-        """Say what this round is for: `n_remove` arms will go, `budget` pulls may be spent.
+        """Start a round that removes `n_remove` arms and may spend `budget` pulls.
 
-        Sets `horizon_`: the pulls known and to come, initial ones included.
+        Sets `horizon_`, the number of past and future pulls, initial ones included.
         """
         self.n_remove_ = int(n_remove)
         self.budget_ = int(budget)
         self.horizon_ = self.time_ + self.unready().size + self.budget_
 
     def select(self, n: int) -> Arms:
-        """Arms to pull next.
+        """Arms to pull next, at most `n`.
 
         Parameters
         ----------
         n : int
-            At most this many.  Policies that draw by probability may name an arm
+            Largest number of arms.  Policies that draw with replacement may return an arm
             twice; it is measured once.
 
         Returns
         -------
         ndarray of int, shape (<= n,)
-            Live arms that are not exact yet; empty when there is nothing left to learn.
+            Remaining arms that are not exact yet; empty if the policy stops pulling.
         """
         arms = self.open_arms()
         if arms.size == 0 or n < 1:
@@ -175,23 +176,23 @@ class Policy(BaseEstimator):
         return self.choose(arms, int(n))
 
     def update(self, arms: ArrayLike, rewards: ArrayLike, weights: ArrayLike | None = None) -> None:
-        """Take in the rewards of pulled arms: one call for what one call of `select` named.
+        """Update the statistics with the rewards of the arms that one `select` returned.
 
         Parameters
         ----------
         arms : array-like of int, shape (n,)
-            As selected.  An arm named twice was drawn twice but measured once, and
-            counts as one pull, or the mean over all blocks would not be that over all
-            rows; :meth:`observe` is told of every draw, for the estimators that need it.
+            As selected.  An arm that was drawn twice is measured once and counts as one
+            pull, so that the mean over all blocks is the mean over all samples;
+            :meth:`observe` gets every draw, for importance-weighted estimators.
         rewards : array-like of float, shape (n,)
-            High = safe to remove; affine in the loss increase, not clipped.
+            High = safe to remove; affine in the negative loss increase, not clipped.
         weights : array-like of float, shape (n,), optional
-            Total row weight of the block behind each pull, 1 for an average block.
+            Total sample weight of the block of each pull, 1 for an average block.
 
         Raises
         ------
         ValueError
-            If an arm is named twice with different rewards: those are two pulls.
+            If an arm is given twice with different rewards.
         """
         ids = np.asarray(arms, dtype=np.intp)
         values = np.asarray(rewards, dtype=np.float64)
@@ -199,8 +200,8 @@ class Policy(BaseEstimator):
         pulled, first, where = np.unique(ids, return_index=True, return_inverse=True)
         if pulled.size < ids.size and (values != values[first][where]).any():
             raise ValueError(
-                "An arm was named twice with different rewards: pass its second pull in "
-                "another update."
+                "arms has an arm twice with different rewards, which are two pulls: pass the "
+                "second pull in another update."
             )
         count, reward = scale[first], values[first]
         self.seen_[0, pulled] += count
@@ -209,32 +210,31 @@ class Policy(BaseEstimator):
         self.observe(ids, np.clip(values, 0.0, 1.0) if self.bounded_rewards else values, scale)
 
     def settle(self, arms: ArrayLike) -> None:
-        """These arms were measured on every row: exact until the next removal.
+        """Mark arms as exact, measured on every sample, until the next removal.
 
-        What was carried over from earlier rounds is forgotten for them, and they are
-        not selected again this round.
+        Their statistics of earlier rounds are dropped, and they are not selected again in
+        this round.
         """
         ids = np.asarray(arms, dtype=np.intp)
         self.settled_[ids] = True
         self.carried_[:, ids] = 0.0
 
     def recommend(self, m: int) -> Arms:
-        """The `m` arms that look safest, safest first; ties go to the lower id.
+        """The `m` arms with the highest mean reward, highest first; ties go to the lower id.
 
-        Arms are ranked by their estimated mean reward, never by how often they were
-        pulled; an arm never measured comes last.
+        The number of pulls does not count; an arm without pulls or estimate comes last.
         """
         arms = self.live_arms()
         return ordered(arms, self.mean(arms))[:m]
 
     def remove(self, arms: ArrayLike, discount: float = 1.0) -> None:
-        """Arms are gone (or protected); what is known of the others gets older.
+        """Drop arms that were removed (or protected), and discount the statistics of the others.
 
         Parameters
         ----------
         arms : array-like of int
         discount : float in [0, 1]
-            Multiplies effective counts and sums: 1 keeps everything, 0 starts afresh.
+            Factor on effective counts and sums: 1 keeps them, 0 drops them.
         """
         self.live_[np.asarray(arms, dtype=np.intp)] = False
         self.carried_ = (self.carried_ + self.seen_) * discount
@@ -243,7 +243,7 @@ class Policy(BaseEstimator):
         self.settled_[:] = False
 
     def expect(self, arms: ArrayLike, rewards: ArrayLike, count: float = 1.0) -> None:
-        """Estimated rewards replace what earlier rounds saw; each is worth `count` pulls."""
+        """Replace the statistics of earlier rounds by estimates, each worth `count` pulls."""
         ids = np.asarray(arms, dtype=np.intp)
         values = np.asarray(rewards, dtype=np.float64)
         further = self.further_sums(np.clip(values, 0.0, 1.0) if self.bounded_rewards else values)
@@ -252,61 +252,61 @@ class Policy(BaseEstimator):
         )
 
     def rescale(self, slope: float, intercept: float) -> None:
-        """Express what is known in new units: reward <- slope * reward + intercept."""
+        """Convert all statistics to a new reward scale: slope * reward + intercept."""
         for seen in (self.seen_, self.carried_):
             counts, sums = seen[0], seen[1].copy()
             seen[1] = slope * sums + intercept * counts
             seen[2] = slope**2 * seen[2] + 2 * slope * intercept * sums + intercept**2 * counts
 
     def deviation(self, arms: Arms) -> Floats | None:
-        """Standard deviation of beliefs; None where only the spread of pulls is known."""
+        """Posterior standard deviation of each arm's mean; None: use the spread of its pulls."""
         return None
 
     def to_estimate(self, n_remove: int) -> Arms:
-        """Arms whose estimates a round that removes `n_remove` needs; all live ones."""
+        """Arms to estimate in a round that removes `n_remove`; by default all remaining ones."""
         return self.live_arms()
 
     def finalists(self, n_remove: int) -> int | None:
-        """How many of these, the safest, need estimates from all rows; None: all of them."""
+        """Number of arms, the safest ones, that need estimates from all samples; None: all."""
         return None
 
     def close(self, arms: ArrayLike) -> None:
-        """These arms have no estimates of some blocks: for policies that ask for a part."""
+        """Exclude arms from pulls in this round: their estimates miss some blocks."""
 
     def confidence(self) -> float:
-        """Expected share of right choices, for policies that say; NaN otherwise."""
+        """Expected fraction of correct choices; NaN if the policy does not estimate it."""
         return np.nan
 
     def min_round_budget(self) -> int:
-        """Fewest pulls with which a round makes sense; smaller rounds are merged."""
+        """Smallest useful number of pulls of a round; smaller rounds are merged."""
         return 0
 
-    # ------------------------------------------------------- what a subclass fills in
+    # ------------------------------------------------------- for subclasses to override
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """At most `n` of these open arms, every one of them seen at least once."""
-        raise NotImplementedError(f"{type(self).__name__} does not say which arms to pull.")
+        """At most `n` of these open arms, all of which have their initial pulls."""
+        raise NotImplementedError(f"{type(self).__name__} must implement choose(arms, n).")
 
     def observe(self, arms: Arms, rewards: Floats, weights: Floats) -> None:
-        """Keep what a policy needs beyond counts, means and variances; nothing by default.
+        """Update a policy's own statistics, beyond counts, means and variances.
 
         Sums belong in ``self.seen_[3:]`` (see ``extra_sums``); :meth:`rescale` and
-        :meth:`further_sums` must then know them too.
+        :meth:`further_sums` must then handle them, too.  The default does nothing.
 
         Parameters
         ----------
         arms : ndarray of int, shape (n_draws,)
-            A repeated arm was drawn more than once.
+            With an arm twice if it was drawn twice.
         rewards : ndarray of float, shape (n_draws,)
             Clipped to [0, 1] if the policy has ``bounded_rewards``.
         weights : ndarray of float, shape (n_draws,)
         """
 
     def further_sums(self, rewards: Floats) -> list[Floats]:
-        """What these rewards, were they certain, add to each of ``seen_[3:]`` a pull."""
+        """Contribution per pull to each of ``seen_[3:]``, of arms with these mean rewards."""
         return []
 
-    # ------------------------------------------------------------ what a subclass reads
+    # ---------------------------------------------------------------- for subclasses to use
 
     @property
     def counts_(self) -> Floats:
@@ -315,15 +315,15 @@ class Policy(BaseEstimator):
 
     @property
     def time_(self) -> float:
-        """Sum of the effective counts of the live arms."""
+        """Sum of the effective counts of the remaining arms."""
         return float(self.counts_[self.live_].sum())
 
     def live_arms(self) -> Arms:
-        """Ids that may still be removed, increasing."""
+        """Ids of the remaining arms, increasing."""
         return np.flatnonzero(self.live_)
 
     def open_arms(self) -> Arms:
-        """Live ids that are not exact, increasing."""
+        """Ids of the remaining arms that are not exact, increasing."""
         return np.flatnonzero(self.live_ & ~self.settled_)
 
     def unready(self) -> Arms:
@@ -332,69 +332,69 @@ class Policy(BaseEstimator):
         return arms[self.counts_[arms] <= 0] if self.initial_pulls else arms[:0]
 
     def mean(self, arms: Arms) -> Floats:
-        """Mean reward of these arms; -inf where nothing was seen."""
+        """Mean reward of these arms; -inf without pulls or estimates."""
         counts = self.counts_[arms]
         sums = self.seen_[1, arms] + self.carried_[1, arms]
         return np.where(counts > 0, sums / np.where(counts > 0, counts, 1.0), -np.inf)
 
     def variance(self, arms: Arms) -> Floats:
-        """Variance of the rewards of these arms around their means; 0 where unknown."""
+        """Within-arm variance of the rewards of these arms; 0 where unknown."""
         counts = np.maximum(self.counts_[arms], np.finfo(float).tiny)
         squares = self.seen_[2, arms] + self.carried_[2, arms]
         sums = self.seen_[1, arms] + self.carried_[1, arms]
         return np.maximum(squares / counts - (sums / counts) ** 2, 0.0)
 
     def noise(self) -> float:
-        """Standard deviation of a pull around its arm's mean, in the safer half of the arms.
+        """Pooled within-arm standard deviation of a pull, over the safer half of the arms.
 
-        Pooled; neurons that matter scatter more, which says nothing about the candidates.
-        A prior of one degree of freedom and standard deviation 0.05 stands in until arms
-        have been pulled twice.
+        Pulls of important units vary more, which says nothing about the candidates.  A prior
+        with one degree of freedom and standard deviation 0.05 is used until arms have been
+        pulled twice.
         """
         arms = self.live_arms()
         mean = self.mean(arms)
         arms = arms[mean >= np.median(mean)]
         counts = self.counts_[arms]
-        freedom = np.maximum(counts - 1.0, 0.0)
-        # what lies between one pull and two has no freedom to speak of
-        spread = np.where(freedom > 0, counts * self.variance(arms), 0.0)
-        return float(np.sqrt((_PRIOR_NOISE**2 + spread.sum()) / (1.0 + freedom.sum())))
+        dof = np.maximum(counts - 1.0, 0.0)
+        # an effective count of at most one leaves no degree of freedom
+        within = np.where(dof > 0, counts * self.variance(arms), 0.0)
+        return float(np.sqrt((_PRIOR_NOISE**2 + within.sum()) / (1.0 + dof.sum())))
 
     def reward_range(self, exploration: float | str, deviations: float) -> float:
-        """Factor on bonuses, whose formulas are made for rewards that fill [0, 1].
+        """Factor on exploration bonuses, whose formulas assume rewards in [0, 1].
 
-        A number stands for itself, "noise" for so many measured standard deviations of a
-        pull; 2 is what guarantees ask for, since in [0, 1] it is at most 1/2.
+        `exploration` itself, or for "noise" `deviations` times the estimated standard deviation
+        of a pull; the guarantees need 2, since in [0, 1] that deviation is at most 1/2.
         """
         return deviations * self.noise() if isinstance(exploration, str) else float(exploration)
 
 
 class IndexPolicy(Policy):
-    """A policy that pulls the arms with the highest index."""
+    """Base class of index policies: they pull the arms with the highest index."""
 
     def index(self, arms: Arms) -> Floats:
-        """One number an arm; the highest are pulled.  All arms have been seen."""
-        raise NotImplementedError(f"{type(self).__name__} has no index.")
+        """Index of each arm, which has its initial pulls, shape (n_arms,)."""
+        raise NotImplementedError(f"{type(self).__name__} must implement index(arms).")
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """The `n` arms with the highest index, ties to the lower id."""
+        """The `n` arms with the highest index; ties go to the lower id."""
         return ordered(arms, self.index(arms))[:n]
 
 
 class ProbabilityPolicy(Policy):
-    """A policy that draws arms, with replacement, by their probabilities."""
+    """Base class of policies that draw arms with replacement, by their probabilities."""
 
     def probabilities(self, arms: Arms) -> Floats:
-        """One probability an arm, summing to 1.  All arms have been seen."""
-        raise NotImplementedError(f"{type(self).__name__} has no probabilities.")
+        """Probability of each arm, which has its initial pulls, shape (n_arms,); they sum to 1."""
+        raise NotImplementedError(f"{type(self).__name__} must implement probabilities(arms).")
 
     def begin_round(self, n_remove: int, budget: int) -> None:
-        """Initial pulls, which come first, are not drawn but certain: probability 1."""
+        """Start a round; initial pulls, which come first, have the probability 1."""
         super().begin_round(n_remove, budget)
         self.drawn_with_ = np.ones(self.live_.size)
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """Draw `n` arms with replacement; `drawn_with_` keeps the probabilities."""
+        """Arms drawn with replacement; sets `drawn_with_`, their probabilities."""
         p = self.probabilities(arms)
         self.drawn_with_[arms] = p
         return self.rng_.choice(arms, size=n, p=p)

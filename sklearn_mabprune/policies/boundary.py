@@ -1,4 +1,4 @@
-"""The policy made for this problem: doubtful neurons at the boundary, and no others."""
+"""Empirical-Bayes policy that pulls only arms close to the boundary of a removal."""
 
 from __future__ import annotations
 
@@ -11,63 +11,66 @@ from scipy.special import ndtr
 from ..utils.compat import Interval
 from .base import Arms, Floats, Policy, ordered
 
-# Standard deviation of corrections and of pulls that is believed before the first pull, as
-# strongly as one arm a group and one repeated pull teach: in rewards, where the safer half
-# of the arms spans [0, 1].
+# Prior standard deviation of control-variate residuals between arms and of pulls within an
+# arm, with one degree of freedom each: in rewards, where the safer half of the arms spans
+# [0, 1].
 _PRIOR = 0.05
 
-# A variance that is none.
-_CERTAIN = 1e-16
+# Variances and counts are at least this where they are divisors.
+_TINY = 1e-16
 
-# At least so many arms are estimated for each that will go.
+# At least this many arms are estimated per arm that will be removed.
 _CANDIDATES = 4
 
-# A chance of being on the wrong side, or a share of variance, that counts for nothing.
+# Misranking probabilities below this are not worth a pull; also the lower limit of the fraction of
+# variance that is between arms.
 _NEGLIGIBLE = 1e-3
 
 
 class Boundary(Policy):
-    """Pulls only at the boundary between the arms about to go and the next ones.
+    """Empirical-Bayes policy that pulls only arms close to the boundary of a removal.
 
-    Every arm has a belief: its estimate before pulls (``control_variate=``), plus a
-    correction that is normal around the mean correction of its group, the layer.  How far
-    corrections lie apart in a group, and how much pulls of one arm do, is learnt from the
-    pulls made so far (empirical Bayes): where estimates proved exact, nothing is pulled.
-    An arm's chance of standing on the wrong side of the boundary follows; the arms with the
-    largest chance are pulled, as many at a time as asked for, until the expected share of
-    wrong choices is at most `delta`.  :meth:`confidence` says how sure the choice is.
-    Corrections and their spread are carried over removals, discounted.  Estimates far from
-    the boundary are not renewed in every round: neurons that matter do not become safe
-    overnight, and as others go they rather matter more.
+    The boundary lies between the arms that the round removes and the next ones.  Every arm has
+    a posterior: its estimate before pulls (``control_variate=``) plus its control-variate
+    residual, reward minus estimate, with a normal prior around the mean residual of its group,
+    the layer.  The between-arm variance of residuals in a group and the within-arm variance of
+    pulls are learnt from the pulls so far (empirical Bayes): where estimates proved exact,
+    nothing is pulled.  The posterior gives each arm's misranking probability: that it is on the
+    wrong side of the boundary.  The arms with the largest ones are pulled, in batches, until
+    the expected fraction of wrong choices is at most `delta`; :meth:`confidence` is one minus
+    that fraction.  Residuals and their variance are carried over removals, discounted.
+    Estimates far from the boundary are not renewed in every round: important units do not
+    suddenly become safe, and tend to become more important as others are removed.
 
-    Without estimates every arm is pulled once to begin with, and beliefs are its own mean and
-    the noise of a pull.
+    Without estimates every arm is pulled once at the start, and its posterior comes from its own
+    mean and the noise of a pull.
 
-    When to use it: it is the default, and with ``control_variate="linear"``, which "auto"
-    gives it, the cheapest way to the choices of `exhaustive`.
+    When to use it: it is the default, and with ``control_variate="linear"``, the "auto" for this
+    policy, the cheapest way to the choices of `exhaustive`.
 
     Parameters
     ----------
     delta : float, default=0.1
-        Expected share of wrong choices that ends a round, in (0, 1).
+        Expected fraction of wrong choices at which a round ends, in (0, 1).
     tolerance : float, default=0.02
-        Difference of reward that does not matter; 1 is that between the safest arm and
-        the median one.
+        Difference of reward that does not matter; 1 is the difference between the safest and
+        the median arm.
     candidates : float, default=0.25
-        Share of the live arms, the safest, that is estimated in every round; at least
-        four times as many as will go.
+        Fraction of the remaining arms, the safest ones, that is estimated in every round; at
+        least four times as many as the round removes.
     refresh : int, default=8
-        So many times only candidates are estimated; then all arms are.
+        Number of rounds from estimates of all arms to the next ones; in between only the
+        candidates are estimated.
     stale : float, default=0.0
-        Share of the live arms that may go before estimates are renewed.  Until then nothing
-        is estimated or pulled, as long as the choice is as sure as `delta` asks for, which saves
-        time and may cost accuracy where most neurons go.
+        Fraction of the arms that may be removed before estimates are renewed.  Until then
+        nothing is estimated or pulled, as long as the expected fraction of wrong choices is at
+        most `delta`, which saves time and may cost accuracy if most units are removed.
 
     References
     ----------
-    The boundary as the place to pull is that of LUCB (Kalyanakrishnan et al. 2012), the
-    shrinkage of noisy values towards their group's mean that of B. Efron, C. Morris, "Data
-    analysis using Stein's estimator and its generalizations", JASA 70, 1975.
+    Pulls at the boundary are from LUCB (Kalyanakrishnan et al. 2012), shrinkage of noisy values
+    towards the mean of their group from B. Efron, C. Morris, "Data analysis using Stein's
+    estimator and its generalizations", JASA 70, 1975.
 
     Examples
     --------
@@ -76,7 +79,7 @@ class Boundary(Policy):
     >>> policy = Boundary().start(np.arange(4), rng=0)
     >>> policy.begin_round(n_remove=2, budget=10)
     >>> policy.expect([0, 1, 2, 3], [0.9, 0.52, 0.5, 0.1])
-    >>> policy.select(4)  # nobody doubts 0 and 3
+    >>> policy.select(4)  # 0 and 3 are far from the boundary
     array([1, 2])
     >>> policy.update([1, 2], [0.55, 0.50])
     >>> policy.recommend(2)
@@ -117,56 +120,57 @@ class Boundary(Policy):
         rng: np.random.Generator | int | None = None,
         groups: ArrayLike | None = None,
     ) -> Policy:
-        """Begin; nothing is known of any group."""
+        """Reset the policy and start it on these arms, without knowledge of any group."""
         super().start(arms, rng, groups)
         self.expected_ = np.zeros(self.live_.size)
         self.estimated_ = False
-        self.rounds_ = 0  # of estimates since all arms were estimated
-        self.n_estimated_ = 0  # arms that lived when there were estimates last
-        self.trusting_ = False  # whether this round goes by those
-        # of earlier rounds' pulls: effective count, sums of corrections and of their squares
-        self.corrections_ = np.zeros((3, self.live_.size))
-        # of each group: arms, sums of their corrections and of the squares, less noise
+        self.rounds_ = 0  # with estimates, from the last ones of all arms on
+        self.n_estimated_ = 0  # remaining arms at the last estimates
+        self.trusting_ = False  # whether this round reuses earlier estimates, without pulls
+        # pulls of earlier rounds: effective count, sums of residuals and of their squares
+        self.residuals_ = np.zeros((3, self.live_.size))
+        # by group: arms, sum of their mean residuals, sum of squares less noise
         self.group_sums_ = np.zeros((3, int(self.groups_.max()) + 1))
-        # degrees of freedom, and squares of pulls around their arm's mean
+        # within arms: degrees of freedom, sum of squares
         self.noise_sums_ = np.zeros(2)
-        self.known_: tuple[Floats, Floats] | None = None  # beliefs, until something changes
+        self.known_: tuple[Floats, Floats] | None = None  # cached posterior
         return self
 
     def begin_round(self, n_remove: int, budget: int) -> None:
-        """As ever; all arms may be pulled."""
+        """Start a round in which all arms may be pulled."""
         super().begin_round(n_remove, budget)
         self.closed_ = np.zeros(self.live_.size, dtype=bool)
 
     def close(self, arms: ArrayLike) -> None:
-        """These are not pulled in this round.
+        """Exclude arms from pulls in this round.
 
-        A pull without an estimate beside it has its rows' own share of the loss, which would
-        pass for an error of estimates and spoil what is believed of the whole group.
+        Without an estimate on the same samples, a pull's deviation due to its samples would
+        count as a residual and distort the prior of the whole group.
         """
         self.closed_[np.asarray(arms, dtype=np.intp)] = True
 
     def expect(self, arms: ArrayLike, rewards: ArrayLike, count: float = 1.0) -> None:
-        """Estimates for this round; what is known of their errors stays."""
+        """Set the estimates of this round; statistics of residuals are kept."""
         super().expect(arms, rewards, count)
         if not self.estimated_:
-            # rewards of earlier rounds are no corrections
+            # rewards of earlier rounds are not residuals of estimates
             self.estimated_ = True
-            self.corrections_[:], self.group_sums_[:], self.noise_sums_[:] = 0.0, 0.0, 0.0
+            self.residuals_[:], self.group_sums_[:], self.noise_sums_[:] = 0.0, 0.0, 0.0
         self.rounds_ += 1
         self.n_estimated_ = int(self.live_.sum())
         self.known_ = None
         self.expected_[np.asarray(arms, dtype=np.intp)] = rewards
 
     def update(self, arms: ArrayLike, rewards: ArrayLike, weights: ArrayLike | None = None) -> None:
-        """As ever; beliefs change."""
+        """Update the statistics with the rewards of pulled arms; the posterior changes."""
         super().update(arms, rewards, weights)
         self.known_ = None
 
     def to_estimate(self, n_remove: int) -> Arms:
-        """All arms now and then, in between those that may come to stand at the boundary.
+        """Arms to estimate: all every `refresh` rounds, otherwise the candidates.
 
-        None while few are gone since the last time and the choice is sure.
+        No arm if at most a fraction `stale` was removed since the last estimates, and the
+        expected fraction of wrong choices is at most `delta`.
         """
         live = self.live_arms()
         unknown = not self.estimated_ or bool((self.counts_[live] <= 0).any())
@@ -174,7 +178,7 @@ class Boundary(Policy):
         self.trusting_ = (
             not unknown
             and gone + n_remove <= self.stale * self.n_estimated_
-            and self._doubts(live, n_remove)[1] <= self.delta
+            and self._misranking(live, n_remove)[1] <= self.delta
         )
         if self.trusting_:
             return live[:0]
@@ -184,148 +188,151 @@ class Boundary(Policy):
         return np.sort(ordered(live, self.mean(live))[: self._n_candidates(n_remove)])
 
     def finalists(self, n_remove: int) -> int | None:
-        """As many as are estimated in other rounds."""
+        """Number of arms that need estimates from all samples: the candidates."""
         return self._n_candidates(n_remove)
 
     def _n_candidates(self, n_remove: int) -> int:
         return max(int(self.candidates * self.live_.sum()), _CANDIDATES * n_remove)
 
     def settle(self, arms: ArrayLike) -> None:
-        """Exact arms need no memory of what they were."""
+        """Mark arms as exact, and drop their residuals of earlier rounds."""
         super().settle(arms)
         self.known_ = None
-        self.corrections_[:, np.asarray(arms, dtype=np.intp)] = 0.0
+        self.residuals_[:, np.asarray(arms, dtype=np.intp)] = 0.0
 
     def remove(self, arms: ArrayLike, discount: float = 1.0) -> None:
-        """What the round taught about the groups outlives the arms it was learnt from."""
+        """Drop removed arms; their residuals stay in the statistics of the groups, discounted."""
         groups, noise = self._groups_and_noise()
         self.group_sums_, self.noise_sums_ = discount * groups, discount * noise
-        self.corrections_ = discount * (self.corrections_ + self._round_corrections())
+        self.residuals_ = discount * (self.residuals_ + self._round_residuals())
         super().remove(arms, discount)
         self.known_ = None
 
     def rescale(self, slope: float, intercept: float) -> None:
-        """Corrections are differences: only the slope changes them."""
+        """Convert all statistics to a new reward scale; residuals only depend on the slope."""
         super().rescale(slope, intercept)
         self.known_ = None
         self.expected_ = slope * self.expected_ + intercept
         powers = np.array([1.0, slope, slope**2])
-        self.corrections_ = powers[:, None] * self.corrections_
+        self.residuals_ = powers[:, None] * self.residuals_
         self.group_sums_ = powers[:, None] * self.group_sums_
         self.noise_sums_ = powers[::2] * self.noise_sums_
 
     def mean(self, arms: Arms) -> Floats:
-        """Posterior mean of the reward; -inf where nothing is known at all."""
-        return self.beliefs(arms)[0] if self.estimated_ else super().mean(arms)
+        """Posterior mean of the reward; -inf without estimate or pull."""
+        return self.posterior(arms)[0] if self.estimated_ else super().mean(arms)
 
     def deviation(self, arms: Arms) -> Floats | None:
-        """Of the posterior; without estimates as for any policy."""
-        return self.beliefs(arms)[1] if self.estimated_ else None
+        """Posterior standard deviation of each arm's mean; None without estimates."""
+        return self.posterior(arms)[1] if self.estimated_ else None
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """The `n` most doubtful arms, or nothing when the choice is settled."""
+        """The `n` arms with the largest misranking probability; none if `delta` is reached."""
         live = self.live_arms()
-        wrong, share = self._doubts(live, self.n_remove_)
-        if share <= self.delta or self.trusting_:
+        misranking, fraction = self._misranking(live, self.n_remove_)
+        if fraction <= self.delta or self.trusting_:
             return arms[:0]
         arms = arms[~self.closed_[arms]]
-        chances = wrong[np.isin(live, arms)]
+        chances = misranking[np.isin(live, arms)]
         worth_it = chances > _NEGLIGIBLE
         return ordered(arms[worth_it], chances[worth_it])[:n]
 
     def confidence(self) -> float:
-        """Expected share of the arms about to go that are among the safest indeed."""
-        return 1.0 - self._doubts(self.live_arms(), self.n_remove_)[1]
+        """Expected fraction of correct choices among the arms that the round removes."""
+        return 1.0 - self._misranking(self.live_arms(), self.n_remove_)[1]
 
-    # ------------------------------------------------------------------- the beliefs
+    # ---------------------------------------------------------------- the posterior
 
-    def beliefs(self, arms: Arms) -> tuple[Floats, Floats]:
-        """Posterior mean and standard deviation of arms' rewards, each (n_arms,)."""
+    def posterior(self, arms: Arms) -> tuple[Floats, Floats]:
+        """Posterior mean and standard deviation of each arm's mean reward, each (n_arms,)."""
         if self.known_ is None:
-            self.known_ = self._posterior() if self.estimated_ else self._own_means()
+            self.known_ = self._with_estimates() if self.estimated_ else self._without_estimates()
         mean, deviation = self.known_
         return mean[arms], deviation[arms]
 
-    def _own_means(self) -> tuple[Floats, Floats]:
-        """Without estimates.  Rewards of a whole layer are no bell: nothing is borrowed."""
-        counts = np.maximum(self.counts_, _CERTAIN)
+    def _without_estimates(self) -> tuple[Floats, Floats]:
+        """Posterior without estimates: own means, of all ids.
+
+        Rewards are not normal within a layer, so no empirical-Bayes shrinkage.
+        """
+        counts = np.maximum(self.counts_, _TINY)
         live = self.live_arms()
         mean = super().mean(live)
         safer = live[mean >= np.median(mean)]
-        freedom = np.maximum(counts[safer] - 1.0, 0.0)
-        around = np.where(freedom > 0, counts[safer] * self.variance(safer), 0.0)
-        # Until many pulls were repeated, they may be all noise.
-        noise = np.sqrt((1.0 + around.sum()) / (1.0 + freedom.sum()))
+        dof = np.maximum(counts[safer] - 1.0, 0.0)
+        within = np.where(dof > 0, counts[safer] * self.variance(safer), 0.0)
+        # The prior variance is 1: until many pulls were repeated, rewards may be all noise.
+        noise = np.sqrt((1.0 + within.sum()) / (1.0 + dof.sum()))
         error = noise**2 / counts
-        # Some of what sets arms apart is this very noise (DerSimonian and Laird 1986): the
-        # less is left for true differences, the less a distance says.  Arms that matter
-        # stand far out, and are taken as if they did not.
-        weights, near = 1.0 / error[live], np.clip(mean, -1.0, 2.0)
+        # A part of the between-arm sum of squares is noise of the means (DerSimonian and Laird
+        # 1986): the smaller the true between-arm variance, the less reliable are differences.
+        # Important arms are outliers, and are clipped.
+        weights, clipped = 1.0 / error[live], np.clip(mean, -1.0, 2.0)
         total = weights.sum()
-        excess = weights @ (near - weights @ near / total) ** 2 - (live.size - 1)
-        true = max(excess / max(total - weights @ weights / total, _CERTAIN), 0.0)
-        share = np.maximum(true / (true + error), _NEGLIGIBLE)
-        deviation = np.where(self.settled_, 0.0, np.sqrt(error / share))
+        excess = weights @ (clipped - weights @ clipped / total) ** 2 - (live.size - 1)
+        between = max(excess / max(total - weights @ weights / total, _TINY), 0.0)
+        fraction = np.maximum(between / (between + error), _NEGLIGIBLE)
+        deviation = np.where(self.settled_, 0.0, np.sqrt(error / fraction))
         return super().mean(np.arange(counts.size)), deviation
 
-    def _posterior(self) -> tuple[Floats, Floats]:
-        """Estimates and corrections, which are normal around their group's centre."""
+    def _with_estimates(self) -> tuple[Floats, Floats]:
+        """Posterior with estimates, of all ids: residuals shrunk towards their group's mean."""
         (n, total, squares), noise_sums = self._groups_and_noise()
         noise = self._noise(noise_sums)
-        centre = total / (n + 1.0)
-        apart = squares - 2.0 * centre * total + n * centre**2
-        spread = (_PRIOR**2 + np.maximum(apart, 0.0)) / (1.0 + n)
-        count, corrections, _ = self.corrections_ + self._round_corrections()
-        # Arms that are exact have no doubt left, whatever the others' noise.
-        pulls = count / np.where(self.settled_, _CERTAIN, max(noise, _CERTAIN))
-        prior = 1.0 / np.maximum(spread, _CERTAIN)[self.groups_]
-        own = np.divide(corrections, count, out=np.zeros_like(count), where=count > 0)
-        correction = centre[self.groups_]
-        correction = correction + pulls / (pulls + prior) * (own - correction)
+        group_mean = total / (n + 1.0)
+        between = squares - 2.0 * group_mean * total + n * group_mean**2
+        variance = (_PRIOR**2 + np.maximum(between, 0.0)) / (1.0 + n)
+        count, residuals, _ = self.residuals_ + self._round_residuals()
+        # The residuals of exact arms have no noise.
+        pulls = count / np.where(self.settled_, _TINY, max(noise, _TINY))
+        prior = 1.0 / np.maximum(variance, _TINY)[self.groups_]
+        own_mean = np.divide(residuals, count, out=np.zeros_like(count), where=count > 0)
+        residual = group_mean[self.groups_]
+        residual = residual + pulls / (pulls + prior) * (own_mean - residual)
         deviation = np.where(self.settled_, 0.0, np.sqrt(1.0 / (pulls + prior)))
-        return self.expected_ + correction, deviation
+        return self.expected_ + residual, deviation
 
     def _groups_and_noise(self) -> tuple[Floats, Floats]:
-        """What is known of groups and noise, with this round's pulls."""
+        """`group_sums_` and `noise_sums_` with the pulls of this round."""
         pulled = np.flatnonzero(self.seen_[0] > 0)
         if pulled.size == 0:
             return self.group_sums_, self.noise_sums_
-        count, total, squares = self._round_corrections()[:, pulled]
-        around = np.maximum(squares - total**2 / count, 0.0)
-        freedom = np.maximum(count - 1.0, 0.0)
-        noise_sums = self.noise_sums_ + np.array([freedom.sum(), around[freedom > 0].sum()])
+        count, total, squares = self._round_residuals()[:, pulled]
+        within = np.maximum(squares - total**2 / count, 0.0)
+        dof = np.maximum(count - 1.0, 0.0)
+        noise_sums = self.noise_sums_ + np.array([dof.sum(), within[dof > 0].sum()])
         means = total / count
         # an exact arm's mean has no noise
-        own = np.where(self.settled_[pulled], 0.0, self._noise(noise_sums) / count)
+        noise = np.where(self.settled_[pulled], 0.0, self._noise(noise_sums) / count)
         sums = self.group_sums_.copy()
-        for row, values in enumerate((np.ones_like(means), means, means**2 - own)):
+        for row, values in enumerate((np.ones_like(means), means, means**2 - noise)):
             np.add.at(sums[row], self.groups_[pulled], values)
         return sums, noise_sums
 
     def _noise(self, noise_sums: Floats) -> float:
-        """Variance of a pull around its arm's mean."""
-        freedom, squares = noise_sums
-        return float((_PRIOR**2 + squares) / (1.0 + freedom))
+        """Within-arm variance of a pull."""
+        dof, squares = noise_sums
+        return float((_PRIOR**2 + squares) / (1.0 + dof))
 
-    def _round_corrections(self) -> Floats:
-        """Counts of this round, sums of corrections and of their squares, (3, n_ids)."""
+    def _round_residuals(self) -> Floats:
+        """Counts of this round, sums of residuals and of their squares, (3, n_ids)."""
         count, total, squares = self.seen_
         e = self.expected_
         return np.stack([count, total - count * e, squares - 2.0 * e * total + count * e**2])
 
-    def _doubts(self, live: Arms, m: int) -> tuple[Floats, float]:
-        """Chance of each live arm to stand on the wrong side of the `m` safest.
+    def _misranking(self, live: Arms, m: int) -> tuple[Floats, float]:
+        """Misranking probability of each arm, and the expected fraction of wrong choices.
 
-        And how large a share of those who stand there now that makes, in expectation.
+        An arm is misranked if it is on the wrong side of the boundary of the `m` safest.
         """
-        wrong = np.zeros(live.size)
+        misranking = np.zeros(live.size)
         if m >= live.size:
-            return wrong, 0.0
-        mean, deviation = self.beliefs(live)
+            return misranking, 0.0
+        mean, deviation = self.posterior(live)
         order = np.argsort(-mean, kind="stable")
         boundary = (mean[order[m - 1]] + mean[order[m]]) / 2.0
-        apart = np.abs(mean - boundary) + self.tolerance
-        doubtful = deviation > 0
-        wrong[doubtful] = ndtr(-apart[doubtful] / deviation[doubtful])
-        sides = wrong[order[:m]].sum(), wrong[order[m:]].sum()
-        return wrong, float(min(max(sides) / m, 1.0))
+        distance = np.abs(mean - boundary) + self.tolerance
+        uncertain = deviation > 0
+        misranking[uncertain] = ndtr(-distance[uncertain] / deviation[uncertain])
+        sides = misranking[order[:m]].sum(), misranking[order[m:]].sum()
+        return misranking, float(min(max(sides) / m, 1.0))

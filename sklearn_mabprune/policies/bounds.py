@@ -1,4 +1,4 @@
-"""Upper bounds sharper than UCB1's: MOSS, KL-UCB and Bayes-UCB."""
+"""Upper confidence bounds sharper than UCB1's: MOSS, KL-UCB and Bayes-UCB."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _EXPLORATION = [Interval(Real, 0, None, closed="left"), StrOptions({"noise"})]
 
 
 class MOSS(IndexPolicy):
-    """A bonus only for arms with less than their share of the horizon.
+    """Minimax-optimal UCB: no bonus for arms with T / K pulls or more.
 
     The index is ``mean + R sqrt(max(0, ln(T / (K n))) / n)`` with n pulls of the arm, K
-    live arms, the horizon T, that is, the pulls known at the round's start and those to
+    remaining arms, the horizon T, that is, the pulls known at the round's start and those to
     come, and a range R of the noise.  R = 1 is the formula of the source.
 
-    When to use it: instead of UCB1 when rounds are short: it stops exploring an arm that
-    has had T / K pulls.
+    When to use it: instead of UCB1 when rounds are short: an arm is no longer explored after
+    T / K pulls.
 
     Parameters
     ----------
     exploration : float or "noise", default="noise"
-        The range R.  "noise" is the standard deviation of a pull, measured.
+        The range R.  "noise" is the estimated standard deviation of a pull.
 
     References
     ----------
@@ -52,28 +52,28 @@ class MOSS(IndexPolicy):
     def index(self, arms: Arms) -> Floats:
         """Mean plus bonus, shape (n_arms,)."""
         n = self.counts_[arms]
-        share = max(self.horizon_, self.time_) / self.live_arms().size
-        bonus = np.sqrt(np.maximum(0.0, np.log(share / n)) / n)
+        pulls_per_arm = max(self.horizon_, self.time_) / self.live_arms().size
+        bonus = np.sqrt(np.maximum(0.0, np.log(pulls_per_arm / n)) / n)
         return self.mean(arms) + self.reward_range(self.exploration, 1.0) * bonus
 
 
 class KLUCB(IndexPolicy):
-    """The largest mean that an arm's rewards do not contradict.
+    """Upper confidence bound from the Kullback-Leibler divergence of Bernoulli rewards.
 
-    The index is the largest q with ``n kl(mean, q) <= R^2 (ln t + c ln ln t)``, kl being the
-    divergence of Bernoulli distributions, n the arm's and t all pulls, and R a range of the
-    noise; R = 1 is the formula of the source.  kl needs a mean in [0, 1]: the bonus is that
-    of the clipped mean, added to the mean itself.
+    The index is the largest q with ``n kl(mean, q) <= R^2 (ln t + c ln ln t)``, with the
+    divergence kl of Bernoulli distributions, n pulls of the arm, t pulls of all arms, and a
+    range R of the noise; R = 1 is the formula of the source.  kl needs a mean in [0, 1]: the
+    bonus is that of the clipped mean, added to the mean itself.
 
-    When to use it: instead of UCB1, whose bonus is the same for all means; here arms near
-    the top of the scale get less of one.
+    When to use it: instead of UCB1, whose bonus is the same for all means; here the bonus is
+    smaller for means close to 1.
 
     Parameters
     ----------
     exploration : float or "noise", default="noise"
-        The range R.  "noise" is the standard deviation of a pull, measured.
+        The range R.  "noise" is the estimated standard deviation of a pull.
     c : float, default=0.0
-        Factor on ln ln t: 3 in the source's theorem, 0 in its advice for practice.
+        Factor on ln ln t: 3 in the source's theorem, 0 in its recommendation for practice.
 
     References
     ----------
@@ -116,21 +116,21 @@ class KLUCB(IndexPolicy):
 def _largest_within(p: Floats, level: Floats) -> Floats:
     """Largest q with kl(p, q) <= level, by Newton steps from above.
 
-    kl(p, .) is convex and increasing above p, so that steps from an upper bound fall to
-    the solution without passing it.
+    kl(p, .) is convex and increasing above p, so that steps from an upper bound decrease to
+    the solution and never pass it.
     """
     room = np.maximum(1.0 - p, 1e-15)
     entropy = p * np.log(np.maximum(p, np.finfo(float).tiny))
     # kl >= 2 (q - p)^2, and kl >= p ln p + (1 - p) ln((1 - p) / (1 - q))
-    far = 1.0 - room * np.exp(-np.minimum((level - entropy) / room, 700.0))
-    q = np.minimum(np.minimum(p + np.sqrt(level / 2.0), far), 1.0 - 1e-15)
+    bound = 1.0 - room * np.exp(-np.minimum((level - entropy) / room, 700.0))
+    q = np.minimum(np.minimum(p + np.sqrt(level / 2.0), bound), 1.0 - 1e-15)
     moving = (p < 1.0 - 1e-15) & (level > 0)
     q = np.where(moving, np.maximum(q, p), p)
     for _ in range(60):
         if not moving.any():
             break
         a, b = p[moving], q[moving]
-        # Where b is 0 by underflow, a is 0 too and the term is none.
+        # Where b is 0 by underflow, a is 0, too, and the term is 0.
         tiny = np.finfo(float).tiny
         log_ratio = np.log(np.maximum(a, tiny) / np.maximum(b, tiny))
         divergence = np.where(a > 0, a * log_ratio, 0.0) + (1 - a) * np.log((1 - a) / (1 - b))
@@ -142,25 +142,25 @@ def _largest_within(p: Floats, level: Floats) -> Floats:
 
 
 class BayesUCB(IndexPolicy):
-    """A quantile of every arm's posterior, higher as time goes on.
+    """Upper quantile of every arm's posterior, of a level that increases with time.
 
-    The index is the quantile at ``1 - 1 / (t (ln T)^c)`` of the mean's posterior, t
-    counting the pull to come and T the pulls known at the round's start and those to come.
+    The index is the quantile at ``1 - 1 / (t (ln T)^c)`` of the mean's posterior, with t
+    pulls, including the next one, and T past and future pulls at the start of the round.
     Rewards are Gaussian with a common standard deviation s and a flat prior, so that the
     quantile is ``mean + z s / sqrt(n)`` with the same quantile z of the standard normal
     distribution for all arms.
 
-    When to use it: between UCB1 and Thompson sampling: the posterior decides how wide, but
-    nothing is drawn, so that pulls do not depend on a seed.
+    When to use it: as a compromise between UCB1 and Thompson sampling: the posterior
+    determines the width, but nothing is drawn, so that pulls do not depend on a seed.
 
     Parameters
     ----------
     exploration : float or "noise", default="noise"
-        Twice the standard deviation s, so that 1 stands for rewards that fill [0, 1], as
-        in the other policies.  "noise" is the standard deviation of a pull, measured:
-        half of what a Bayesian would take, which explores less.
+        Twice the standard deviation s, so that 1 is for rewards that cover [0, 1], as in
+        the other policies.  "noise" is the estimated standard deviation of a pull, so that s
+        is half of it, which explores less than s itself would.
     c : float, default=0.0
-        Exponent of ln T: 5 in the source's theorem, 0 in its advice for practice.
+        Exponent of ln T: 5 in the source's theorem, 0 in its recommendation for practice.
 
     References
     ----------
@@ -191,7 +191,7 @@ class BayesUCB(IndexPolicy):
         """Posterior quantiles, shape (n_arms,)."""
         log_horizon = max(1.0, np.log(max(self.horizon_, 1.0)))
         tail = 1.0 / ((1.0 + self.time_) * log_horizon**self.c)
-        # the lower quantile, negated: 1 - tail would lose its digits
+        # the negative lower quantile: 1 - tail would round to 1 for small tails
         z = -NormalDist().inv_cdf(min(tail, 0.5))
         deviation = self.reward_range(self.exploration, 1.0) / 2.0
         return self.mean(arms) + z * deviation / np.sqrt(self.counts_[arms])

@@ -1,7 +1,7 @@
 """Exponential weights: Hedge, EXP3 and EXP3-IX.
 
-Weights are kept as sums of rewards or losses, that is, as logarithms: a product of ten
-thousand factors is no float.
+Weights are kept as logarithms, sums of rewards or losses: a product of ten thousand factors
+would overflow.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ def _softmax(logits: Floats) -> Floats:
 
 
 class Hedge(Policy):
-    """Every live arm on each block, and weights multiplied by exp(eta * reward).
+    """Hedge: exponential weights with full information, all arms on every block.
 
-    Full information: a block is measured for all arms or for none, so that a round needs
-    at least as many pulls as there are arms (rounds are merged for it).  ``p ~ exp(eta *
-    sum of clipped rewards)``.  Since all arms see all blocks, ranking by weights is ranking
-    by mean reward, except where clipping hides a difference; neurons are recommended by
-    the unclipped mean, and the weights say how far apart the candidates are.
+    Full information: a block of samples is measured for all arms or for none, so that a
+    round needs at least as many pulls as there are arms (smaller rounds are merged).  ``p ~
+    exp(eta * sum of clipped rewards)``.  Since all arms are measured on all blocks, the ranking
+    by weights is the ranking by mean reward, except where clipping hides a difference; units
+    are recommended by the unclipped mean, and the weights show how distinct the candidates are.
 
-    When to use it: when a block of all neurons costs hardly more than a block of few, or
-    as the multiplicative-weights baseline of the paper with the information it is due.
+    When to use it: when a block for all units costs hardly more than for a few, or as the
+    multiplicative-weights baseline of the paper with full information.
 
     Parameters
     ----------
@@ -67,32 +67,32 @@ class Hedge(Policy):
         self.eta = eta
 
     def begin_round(self, n_remove: int, budget: int) -> None:
-        """Also counts what is left for whole blocks."""
+        """Start a round; `left_` is the number of pulls left for whole blocks."""
         super().begin_round(n_remove, budget)
         self.left_ = self.budget_
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """All open arms, or none when there is no budget left for a whole block."""
+        """All open arms, or none if the budget does not suffice for a whole block."""
         if arms.size > min(n, self.left_):
             return arms[:0]
         self.left_ -= arms.size
         return arms
 
     def min_round_budget(self) -> int:
-        """One block of all live arms."""
+        """Pulls of one block: the number of remaining arms."""
         return self.live_arms().size
 
     def observe(self, arms: Arms, rewards: Floats, weights: Floats) -> None:
-        """Add up the clipped rewards."""
+        """Add the clipped rewards to the sums."""
         pulled, first = np.unique(arms, return_index=True)
         self.seen_[3, pulled] += weights[first] * rewards[first]
 
     def further_sums(self, rewards: Floats) -> list[Floats]:
-        """Clipped rewards."""
+        """The clipped rewards: the contribution of a pull to ``seen_[3]``."""
         return [rewards]
 
     def rescale(self, slope: float, intercept: float) -> None:
-        """Also the clipped sums, clipped again."""
+        """Convert all statistics to a new reward scale; clipped sums are clipped again."""
         for seen in (self.seen_, self.carried_):
             seen[3] = np.clip(slope * seen[3] + intercept * seen[0], 0.0, seen[0])
         super().rescale(slope, intercept)
@@ -107,42 +107,42 @@ class Hedge(Policy):
 
 
 class _ImportanceWeighted(ProbabilityPolicy):
-    """EXP3 and its kin: sums of values divided by the probability of having been drawn.
+    """Base class of EXP3 policies: importance-weighted sums, value / probability of the draw.
 
-    Keeps, an arm, the sum of value / probability and the sum of 1 / probability over its
-    draws; the second is what a change of units adds to the first.  An arm measured before
-    the drawing starts was certain to be: probability 1.
+    For each arm, the sum of value / probability and the sum of 1 / probability over its
+    draws; a new reward scale needs the second sum to convert the first.  Initial pulls have
+    the probability 1.
     """
 
     bounded_rewards = True
-    extra_sums = 2  # weighted values, weighted ones
+    extra_sums = 2  # sums of value / probability and of 1 / probability
 
     def value(self, rewards: Floats) -> Floats:
-        """What is summed up: the reward, or the loss."""
+        """Summand of a draw: the reward, or the loss."""
         return rewards
 
-    def certainty(self, p: Floats) -> Floats:
-        """What a value is divided by."""
+    def divisor(self, p: Floats) -> Floats:
+        """Divisor of a value that was drawn with probability `p`."""
         return p
 
     def observe(self, arms: Arms, rewards: Floats, weights: Floats) -> None:
-        """Every draw counts, also the second of the same arm."""
-        share = weights / self.certainty(self.drawn_with_[arms])
-        np.add.at(self.seen_[3], arms, share * self.value(rewards))
-        np.add.at(self.seen_[4], arms, share)
-        # An exact arm is drawn no more, but its reward is known: without this it would
-        # fall behind by what the others gain while it waits.
+        """Add every draw to the sums, repeated ones of an arm as well."""
+        importance = weights / self.divisor(self.drawn_with_[arms])
+        np.add.at(self.seen_[3], arms, importance * self.value(rewards))
+        np.add.at(self.seen_[4], arms, importance)
+        # Exact arms are not drawn any more, but their rewards are known: without them their
+        # sums would fall behind those of the other arms.
         exact = np.flatnonzero(self.live_ & self.settled_)
         steps = float(weights.sum())
         self.seen_[3, exact] += steps * self.value(np.clip(self.mean(exact), 0.0, 1.0))
         self.seen_[4, exact] += steps
 
     def further_sums(self, rewards: Floats) -> list[Floats]:
-        """Values of certain pulls, and how many they are."""
+        """Contributions of a pull with probability 1: its value, and 1."""
         return [self.value(rewards), np.ones_like(rewards)]
 
     def settle(self, arms: ArrayLike) -> None:
-        """Of the draws carried over, only the values are forgotten: they are known now."""
+        """Mark arms as exact: past draws stay counted, with the exact mean as their value."""
         ids = np.asarray(arms, dtype=np.intp)
         draws = self.carried_[4, ids].copy()
         super().settle(ids)
@@ -150,26 +150,26 @@ class _ImportanceWeighted(ProbabilityPolicy):
         self.carried_[3, ids] = draws * self.value(np.clip(self.mean(ids), 0.0, 1.0))
 
     def total(self, arms: Arms) -> Floats:
-        """Estimated sum of each arm's values over all draws of any arm."""
+        """Importance-weighted estimate of each arm's sum of values over all draws."""
         return self.seen_[3, arms] + self.carried_[3, arms]
 
 
 class Exp3(_ImportanceWeighted):
-    """Exponential weights on rewards divided by the probability of their draw.
+    """EXP3: exponential weights on importance-weighted rewards.
 
     With G the sum of reward / p over an arm's draws, ``p = (1 - gamma) softmax(gamma G / K)
-    + gamma / K``; draws are with replacement, an arm drawn twice is measured once and
-    counts twice here.  Rewards are clipped to [0, 1].  Neurons are recommended by their
-    mean reward: the weights of so few draws rank them at chance.
+    + gamma / K``; draws are with replacement, and an arm drawn twice is measured once and
+    counts twice in G.  Rewards are clipped to [0, 1].  Units are recommended by their mean
+    reward, since weights from few draws rank them almost randomly.
 
-    When to use it: as the paper's adversarial baseline.  Its guarantee needs no
-    distribution of rewards, and pays for it with draws spread nearly evenly.
+    When to use it: as the paper's adversarial baseline.  Its guarantee assumes no
+    distribution of rewards, at the price of nearly uniform draws.
 
     Parameters
     ----------
     gamma : float or None, default=None
-        Share of uniform draws and learning rate, in (0, 1].  None: the source's
-        ``min(1, sqrt(K ln K / ((e - 1) T)))`` with T the pulls known and to come.
+        Fraction of uniform draws and learning rate, in (0, 1].  None: the source's
+        ``min(1, sqrt(K ln K / ((e - 1) T)))`` with T past and future pulls.
 
     References
     ----------
@@ -192,7 +192,7 @@ class Exp3(_ImportanceWeighted):
         self.gamma = gamma
 
     def rate(self) -> float:
-        """Gamma of this round."""
+        """The parameter gamma of this round."""
         if self.gamma is not None:
             return float(self.gamma)
         k = self.live_arms().size
@@ -205,28 +205,28 @@ class Exp3(_ImportanceWeighted):
         return (1.0 - gamma) * weights + gamma / arms.size
 
     def rescale(self, slope: float, intercept: float) -> None:
-        """Also the estimated sums of rewards."""
+        """Convert all statistics to a new reward scale, the estimated sums of rewards as well."""
         for seen in (self.seen_, self.carried_):
             seen[3] = slope * seen[3] + intercept * seen[4]
         super().rescale(slope, intercept)
 
 
 class Exp3IX(_ImportanceWeighted):
-    """EXP3 on losses, with the exploration hidden in the estimate.
+    """EXP3-IX: EXP3 on losses, with implicit exploration.
 
     With L the sum of (1 - reward) / (p + gamma) over an arm's draws, ``p = softmax(-eta
-    L)``: no uniform draws; the gamma in the denominator keeps the estimates from blowing
-    up instead, at the price of a small bias.  Rewards are clipped to [0, 1]; draws are
-    with replacement.
+    L)``.  There are no uniform draws; the gamma in the denominator bounds the variance of the
+    estimates, at the price of a small bias.  Rewards are clipped to [0, 1]; draws are with
+    replacement.
 
-    When to use it: instead of EXP3, whose estimates vary more.
+    When to use it: instead of EXP3, whose estimates have a higher variance.
 
     Parameters
     ----------
     eta : float or None, default=None
         Learning rate.  None: ``sqrt(2 ln K / (K t))`` after t pulls.
     gamma : float or None, default=None
-        Implicit exploration.  None: half of eta.
+        Implicit exploration, added to probabilities.  None: half of eta.
 
     References
     ----------
@@ -250,18 +250,18 @@ class Exp3IX(_ImportanceWeighted):
         self.gamma = gamma
 
     def rate(self) -> float:
-        """Eta of the next draw."""
+        """The learning rate eta of the next draw."""
         if self.eta is not None:
             return float(self.eta)
         k = self.live_arms().size
         return float(np.sqrt(2.0 * np.log(max(k, 2)) / (k * max(self.time_, 1.0))))
 
     def value(self, rewards: Floats) -> Floats:
-        """Losses."""
+        """The loss of a draw: 1 - reward."""
         return 1.0 - rewards
 
-    def certainty(self, p: Floats) -> Floats:
-        """The probability of a draw plus gamma."""
+    def divisor(self, p: Floats) -> Floats:
+        """Probability of a draw plus gamma."""
         return p + (self.rate() / 2.0 if self.gamma is None else self.gamma)
 
     def probabilities(self, arms: Arms) -> Floats:
@@ -269,7 +269,7 @@ class Exp3IX(_ImportanceWeighted):
         return _softmax(-self.rate() * self.total(arms))
 
     def rescale(self, slope: float, intercept: float) -> None:
-        """Also the estimated sums of losses, which are one minus rewards."""
+        """Convert all statistics to a new reward scale, the estimated sums of losses as well."""
         for seen in (self.seen_, self.carried_):
             seen[3] = slope * seen[3] + (1.0 - slope - intercept) * seen[4]
         super().rescale(slope, intercept)

@@ -1,4 +1,4 @@
-"""Top-m identification by confidence bounds at the boundary: LUCB and UGapE."""
+"""Top-m identification with confidence bounds: LUCB and UGapE."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .base import Arms, Floats, Policy, ordered
 
 
 class _Gaps(Policy):
-    """What both have in common: bounds, two sides of a boundary, a stop."""
+    """Base class of top-m policies: confidence bounds, sides of the boundary, stopping rule."""
 
     _parameter_constraints = {
         "delta": [Interval(Real, 0, 1, closed="neither")],
@@ -31,23 +31,24 @@ class _Gaps(Policy):
         self.tolerance = tolerance
 
     def log_term(self, n_arms: int) -> float:
-        """The logarithm under the root of the radius."""
+        """Logarithm in the confidence radius."""
         raise NotImplementedError
 
     def radius(self, arms: Arms) -> Floats:
-        """Half the width of each arm's confidence interval; 0 for exact arms."""
+        """Half width of each arm's confidence interval; 0 for exact arms."""
         width = self.reward_range(self.exploration, 2.0)
         radius = width * np.sqrt(self.log_term(self.live_arms().size) / (2.0 * self.counts_[arms]))
         return np.where(self.settled_[arms], 0.0, radius)
 
     def boundary(self) -> tuple[Arms, Arms, float] | None:
-        """Both sides of the boundary, the most doubtful arm first, and the gap left open.
+        """Both sides of the boundary, closest bound first, and the remaining uncertainty.
 
         Returns
         -------
         tuple or None
             Arms inside the top m by increasing lower bound, the others by decreasing upper
-            bound, and what must not exceed the tolerance; None when all arms go.
+            bound, and the largest possible loss of reward, to be compared with `tolerance`;
+            None if all arms will be removed.
         """
         live = self.live_arms()
         if self.n_remove_ >= live.size:
@@ -56,11 +57,11 @@ class _Gaps(Policy):
         return self.sides(live, mean - radius, mean + radius)
 
     def sides(self, live: Arms, lower: Floats, upper: Floats) -> tuple[Arms, Arms, float]:
-        """As :meth:`boundary`, from the bounds."""
+        """The result of :meth:`boundary`, from confidence bounds of the remaining arms."""
         raise NotImplementedError
 
     def settled_sides(self) -> tuple[Arms, Arms]:
-        """The open arms of both sides, or nothing when the choice is settled."""
+        """Open arms of both sides; none if the uncertainty is at most `tolerance`."""
         found = self.boundary()
         if found is None or found[2] <= self.tolerance:
             nothing = self.live_arms()[:0]
@@ -70,24 +71,24 @@ class _Gaps(Policy):
 
 
 class LUCB(_Gaps):
-    """The weakest arm inside the top m and the strongest outside, until they part.
+    """LUCB: pulls the weakest arm in the top m and the strongest outside.
 
-    J is the m arms with the best means.  The arm of J with the lowest ``mean - b`` and the
+    J is the m arms with the highest means.  The arm of J with the lowest ``mean - b`` and the
     arm outside with the highest ``mean + b`` are pulled, with
-    ``b = R sqrt(ln(5 K t^4 / (4 delta)) / (2 n))`` for n pulls of the arm, t of all K live
-    arms, and a range R of the noise (1 in the source).  More arms at a time: the next on
-    either side.  When the two bounds are within `tolerance` the choice is settled with
-    probability 1 - delta, and the round ends early.
+    ``b = R sqrt(ln(5 K t^4 / (4 delta)) / (2 n))`` for n pulls of the arm, t pulls of all K
+    remaining arms, and a range R of the noise (1 in the source).  A larger batch takes the
+    next arms on either side.  When the two bounds differ by at most `tolerance`, the top m are
+    correct with probability 1 - delta, and the round ends early.
 
-    When to use it: to find the m safest neurons, which is the task itself, with enough
-    pulls to tell neighbours apart.
+    When to use it: to identify the m safest units, which is the task of a round, with enough
+    pulls to distinguish similar ones.
 
     Parameters
     ----------
     delta : float, default=0.1
-        Probability of a wrong choice that is accepted, in (0, 1).
+        Acceptable probability of a wrong choice, in (0, 1).
     exploration : float or "noise", default="noise"
-        The range R.  "noise" is twice the standard deviation of a pull, measured.
+        The range R.  "noise" is twice the estimated standard deviation of a pull.
     tolerance : float, default=0.0
         Difference of reward that does not matter.
 
@@ -108,12 +109,12 @@ class LUCB(_Gaps):
     """
 
     def log_term(self, n_arms: int) -> float:
-        """Of the source, with its constant 5 / 4."""
+        """Logarithm in the confidence radius: ``ln(5 K t^4 / (4 delta))``."""
         t = max(self.time_, 1.0)
         return float(np.log(1.25 * n_arms / self.delta) + 4.0 * np.log(t))
 
     def sides(self, live: Arms, lower: Floats, upper: Floats) -> tuple[Arms, Arms, float]:
-        """Split by mean."""
+        """Sides of the boundary: the m arms with the highest means, and the others."""
         best = ordered(live, self.mean(live))
         inside = np.isin(live, best[: self.n_remove_])
         weakest = ordered(live[inside], -lower[inside])
@@ -121,7 +122,7 @@ class LUCB(_Gaps):
         return weakest, strongest, float(upper[~inside].max() - lower[inside].min())
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """The most doubtful arms of both sides in turn; of a single pair the wider one."""
+        """Arms of both sides in turn; of a single pair the one with the wider interval."""
         inside, outside = self.settled_sides()
         if n == 1 and inside.size and outside.size:
             pair = np.array([inside[0], outside[0]])
@@ -132,31 +133,31 @@ class LUCB(_Gaps):
 
 
 class UGapE(_Gaps):
-    """Arms whose gap to the boundary might be smallest, the less certain of the two first.
+    """Unified gap-based exploration: of two arms at the boundary, the less certain one.
 
-    With bounds ``L, U = mean -+ b``, ``B_k = (m-th largest U of the others) - L_k`` bounds
-    what is lost by choosing k; J is the m arms with the smallest B.  Of the arm of J with
-    the lowest L and the arm outside with the highest U, the one with the wider interval is
-    pulled, ``b = R sqrt(ln(4 K t^3 / delta) / (2 n))`` for n pulls of the arm, t of all K
-    live arms, and a range R of the noise (1 in the source).  More arms at a time: the wider
-    of the next pairs.  When no B in J exceeds `tolerance` the choice is settled with
-    probability 1 - delta, and the round ends early.
+    With bounds ``L, U = mean -+ b``, ``B_k = (m-th largest U of the others) - L_k`` is an
+    upper bound on the regret of choosing k; J is the m arms with the smallest B.  Of the arm
+    of J with the lowest L and the arm outside with the highest U, the one with the wider
+    interval is pulled, with ``b = R sqrt(ln(4 K t^3 / delta) / (2 n))`` for n pulls of the
+    arm, t pulls of all K remaining arms, and a range R of the noise (1 in the source).  A
+    larger batch takes the wider arm of the next pairs.  When no B in J exceeds `tolerance`, J
+    is correct with probability 1 - delta, and the round ends early.
 
-    When to use it: like LUCB, which it resembles; one pull where LUCB makes two.
+    When to use it: in place of LUCB, to which it is similar; one pull where LUCB makes two.
 
     Parameters
     ----------
     delta : float, default=0.1
-        Probability of a wrong choice that is accepted, in (0, 1).
+        Acceptable probability of a wrong choice, in (0, 1).
     exploration : float or "noise", default="noise"
-        The range R.  "noise" is twice the standard deviation of a pull, measured.
+        The range R.  "noise" is twice the estimated standard deviation of a pull.
     tolerance : float, default=0.0
         Difference of reward that does not matter.
 
     References
     ----------
     V. Gabillon, M. Ghavamzadeh, A. Lazaric, "Best arm identification: a unified approach to
-    fixed budget and fixed confidence", NeurIPS 2012, the variant of fixed confidence.
+    fixed budget and fixed confidence", NeurIPS 2012, the fixed-confidence variant.
 
     Examples
     --------
@@ -171,21 +172,21 @@ class UGapE(_Gaps):
     """
 
     def log_term(self, n_arms: int) -> float:
-        """Of the source."""
+        """Logarithm in the confidence radius: ``ln(4 K t^3 / delta)``."""
         t = max(self.time_, 1.0)
         return float(np.log(4.0 * n_arms / self.delta) + 3.0 * np.log(t))
 
     def losses(self, lower: Floats, upper: Floats) -> Floats:
-        """The bounds B on what is lost by choosing each arm, shape (n_arms,)."""
+        """Upper bound B on the regret of choosing each arm, shape (n_arms,)."""
         m = self.n_remove_
         order = np.argsort(-upper, kind="stable")
-        # without an arm of the first m, the m-th largest is what was the next one
+        # for an arm of the first m, the m-th largest of the others is the (m + 1)-th of all
         threshold = np.full(upper.size, upper[order[m - 1]])
         threshold[order[:m]] = upper[order[m]]
         return threshold - lower
 
     def sides(self, live: Arms, lower: Floats, upper: Floats) -> tuple[Arms, Arms, float]:
-        """Split by B."""
+        """Sides of the boundary: the m arms with the smallest B, and the others."""
         losses = self.losses(lower, upper)
         chosen = ordered(live, -losses)[: self.n_remove_]
         inside = np.isin(live, chosen)
@@ -194,7 +195,7 @@ class UGapE(_Gaps):
         return weakest, strongest, float(losses[inside].max())
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """The wider arm of each pair across the boundary, then the narrower ones."""
+        """The arm with the wider interval of each pair across the boundary, then the others."""
         inside, outside = self.settled_sides()
         both = min(inside.size, outside.size)
         pairs = np.stack([inside[:both], outside[:both]], axis=1)

@@ -1,4 +1,4 @@
-"""The best arm so far, and now and then another: epsilon-greedy and softmax."""
+"""Greedy policies with random exploration: epsilon-greedy and softmax."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _SCHEDULES = [StrOptions({"fixed", "decaying"})]
 
 
 class EpsilonGreedy(Policy):
-    """Any arm with probability epsilon, else the arm with the highest mean.
+    """Epsilon-greedy: a random arm with probability epsilon, else the highest mean.
 
-    Several arms at a time: each place is an exploring one with probability epsilon; the
-    greedy places take the arms with the highest means in turn, the exploring ones any of
-    the others.  ``schedule="decaying"`` explores less as pulls accumulate, with
-    ``epsilon_t = min(1, rate * K / t)`` for K live arms and t effective pulls; the
+    With a batch of arms each place is exploratory with probability epsilon; the greedy
+    places take the arms with the highest means in turn, the exploratory ones random others.
+    ``schedule="decaying"`` explores less as pulls accumulate, with
+    ``epsilon_t = min(1, rate * K / t)`` for K remaining arms and t effective pulls; the
     source's c and d are ``rate = c / d^2``.
 
-    When to use it: as the paper's simplest baseline.  It explores the hopeless as often as
-    the doubtful.
+    When to use it: as the paper's simplest baseline.  Exploration is uniform: arms far from
+    the boundary are explored as often as arms close to it.
 
     Parameters
     ----------
     epsilon : float, default=0.1
-        Share of exploring pulls, in [0, 1], with the fixed schedule.
+        Probability of an exploratory pull, in [0, 1], with the fixed schedule.
     schedule : {"fixed", "decaying"}, default="fixed"
-        Whether the share falls with the number of pulls.
+        Whether the probability falls with the number of pulls.
     rate : float, default=1.0
-        Of the decaying schedule: with 1, a tenth explores after ten pulls an arm.
+        Factor of the decaying schedule: with 1, epsilon is 0.1 after ten pulls per arm.
 
     References
     ----------
@@ -59,37 +59,37 @@ class EpsilonGreedy(Policy):
         self.schedule = schedule
         self.rate = rate
 
-    def exploring_share(self) -> float:
+    def exploration_probability(self) -> float:
         """Epsilon of the next pull."""
         if self.schedule == "fixed":
             return float(self.epsilon)
         return min(1.0, self.rate * self.live_arms().size / max(self.time_, 1.0))
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """`n` different arms, the greedy ones first."""
+        """`n` distinct arms, the greedy ones first."""
         n = min(n, arms.size)
-        n_exploring = int((self.rng_.random(n) < self.exploring_share()).sum())
+        n_exploring = int((self.rng_.random(n) < self.exploration_probability()).sum())
         best = ordered(arms, self.mean(arms))
         greedy, others = best[: n - n_exploring], best[n - n_exploring :]
         return np.concatenate([greedy, self.rng_.choice(others, n_exploring, replace=False)])
 
 
 class Softmax(IndexPolicy):
-    """Arms with probability proportional to the exponential of their mean.
+    """Softmax (Boltzmann) exploration: arms with probability proportional to exp(mean).
 
-    ``p ~ exp(mean / temperature)``.  Several arms at a time are drawn without replacement:
-    the highest of ``mean / temperature + Gumbel noise``, which for one arm is a draw from
-    p.  ``schedule="decaying"`` cools down with t effective pulls, to
+    ``p ~ exp(mean / temperature)``.  A batch of arms is drawn without replacement: the
+    highest of ``mean / temperature + Gumbel noise``, which for one arm is a draw from p.
+    ``schedule="decaying"`` lowers the temperature with t effective pulls, to
     ``temperature / max(1, ln t)``.
 
-    When to use it: the paper's alternative to epsilon-greedy that explores the better arms
-    more.  It does not look at how often an arm was pulled.
+    When to use it: the paper's alternative to epsilon-greedy that explores arms with higher
+    means more.  It ignores how often an arm was pulled.
 
     Parameters
     ----------
     temperature : float, default=0.2
-        In units of the reward: arms that differ by it differ in probability by e.  The
-        safer half of the neurons spans [0, 1].
+        In units of the reward: a difference of one temperature in mean is a factor of e in
+        probability.  The safer half of the units spans [0, 1].
     schedule : {"fixed", "decaying"}, default="fixed"
         Whether the temperature falls with the number of pulls.
 

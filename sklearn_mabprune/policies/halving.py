@@ -1,4 +1,4 @@
-"""Top-m identification with a fixed budget: sequential halving, successive accepts and rejects."""
+"""Fixed-budget top-m identification: sequential halving, successive accepts and rejects."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from .base import Arms, Floats, Policy, ordered
 
 
 class SequentialHalving(Policy):
-    """Equal pulls for all candidates, keep the better half, again until m are left.
+    """Sequential halving: equal pulls for all candidates, keep the better half, repeat.
 
-    A round's budget is shared equally by its phases, as many as halving the live arms down
-    to m takes.  In each, every candidate gets ``floor(share / candidates)`` pulls, what is
-    left over going to the next phase, and the half with the best means stays, though never
-    fewer than m.  All candidates of a phase are pulled equally often and so on the same
-    blocks of rows.  A phase whose share is not one pull a candidate is decided by the
-    means as they are (earlier rounds, initial pulls), and its share goes to the phases
-    left: a small budget is spent at the boundary.
+    The measurement budget of a round is divided equally between its phases, the halvings from
+    all remaining arms to m.  In a phase every candidate gets ``floor(budget of the phase /
+    candidates)`` pulls, the remainder goes to the next phase, and the half with the highest
+    means is kept, but never fewer than m.  All candidates of a phase are pulled equally often
+    and so on the same blocks of samples.  A phase whose budget is less than one pull per
+    candidate is decided by the means of earlier rounds and initial pulls, and its budget goes
+    to the later phases: a small budget is spent at the boundary.
 
-    When to use it: when the budget of a round is known, as it is here, and nothing is
-    known of the noise: it has no parameters at all.
+    When to use it: when nothing is known about the noise: it has no parameters, only the
+    budget of the round.
 
     References
     ----------
     Z. Karnin, T. Koren, O. Somekh, "Almost optimal exploration in multi-armed bandits",
     ICML 2013; T. Baharav, D. Tse, "Ultra fast medoid identification via correlated
-    sequential halving", NeurIPS 2019, arXiv 1906.04356, for the shared rows.
+    sequential halving", NeurIPS 2019, arXiv 1906.04356, for the shared samples.
 
     Examples
     --------
@@ -42,12 +42,12 @@ class SequentialHalving(Policy):
     """
 
     def begin_round(self, n_remove: int, budget: int) -> None:
-        """The phases begin once initial pulls are in."""
+        """Start a round; its phases begin after the initial pulls."""
         super().begin_round(n_remove, budget)
         self.candidates_: Arms | None = None
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """The candidates that have had the fewest pulls of this phase."""
+        """The candidates with the fewest pulls in this phase."""
         if self.candidates_ is None:
             self.candidates_ = self.live_arms()
             self.left_ = self.budget_
@@ -60,7 +60,7 @@ class SequentialHalving(Policy):
             best = ordered(self.candidates_, self.mean(self.candidates_))
             self.candidates_ = np.sort(best[: self._kept(best.size)])
             self._begin_phase()
-        # all get their first pull before any gets its second: common blocks
+        # all get their first pull before any gets its second, for common blocks of samples
         chosen = ordered(waiting, self.due_[waiting].astype(float))[:n]
         self.due_[chosen] -= 1
         self.left_ -= chosen.size
@@ -70,7 +70,7 @@ class SequentialHalving(Policy):
         return max(self.n_remove_, -(-size // 2))
 
     def _phases(self) -> int:
-        """Halvings from here to the last m candidates."""
+        """Number of halvings from the current candidates to the last m."""
         assert self.candidates_ is not None
         size, phases = self.candidates_.size, 0
         while size > self.n_remove_:
@@ -78,7 +78,7 @@ class SequentialHalving(Policy):
         return phases
 
     def _begin_phase(self) -> None:
-        """Share out what is left; `due_` is the pulls that each candidate still gets."""
+        """Set `due_`, the pulls of each candidate in this phase, from the remaining budget."""
         assert self.candidates_ is not None
         self.due_ = np.zeros(self.live_.size, dtype=np.intp)
         if phases := self._phases():
@@ -86,18 +86,18 @@ class SequentialHalving(Policy):
 
 
 class SAR(Policy):
-    """Successive accepts and rejects: settle the clearest arm, pull the others further.
+    """Successive accepts and rejects: one arm is decided per phase, the others are pulled on.
 
     K - 1 phases; in phase j each of the K + 1 - j active arms is brought to ``n_j =
     ceil((T - K) / (logbar(K) (K + 1 - j)))`` pulls of this round, ``logbar(K) = 1/2 + sum_{i
     = 2..K} 1 / i``; then the arm whose mean is farthest from the boundary between the
     arms still to be accepted and the rest is accepted or rejected.  Accepted arms are
-    recommended first, then active ones, then rejected ones, each by mean.  A round's
-    budget T below 2 K is no budget for K arms: the clearest arms are then settled by the
-    means as they are (earlier rounds, initial pulls) until T / 2 are active.
+    recommended first, then active ones, then rejected ones, each by mean.  A budget T of the
+    round below 2 K does not suffice for K arms: arms are then decided by the means of earlier
+    rounds and initial pulls until T / 2 are active.
 
-    When to use it: like sequential halving, with decisions one arm at a time, which
-    follows uneven gaps more closely.
+    When to use it: in place of sequential halving, if the gaps between means are uneven: it
+    decides one arm at a time.
 
     References
     ----------
@@ -119,16 +119,16 @@ class SAR(Policy):
     """
 
     def begin_round(self, n_remove: int, budget: int) -> None:
-        """The phases begin once initial pulls are in."""
+        """Start a round; its phases begin after the initial pulls."""
         super().begin_round(n_remove, budget)
         self.standing_ = np.zeros(self.live_.size, dtype=np.intp)  # 1 accepted, -1 rejected
         self.due_: Arms | None = None
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """The active arms that are due this phase, those with most to come first."""
+        """Active arms with pulls left in this phase, those with most of them first."""
         if self.due_ is None:
             self.due_ = np.zeros(self.live_.size, dtype=np.intp)
-            # the schedule of the arms that the budget is enough for
+            # the schedule of as many arms as the budget suffices for
             size = min(self.live_arms().size, max(self.budget_ // 2, 1))
             self._close_phases(self.live_arms().size - size)
             self.schedule_ = sar_schedule(size, self.budget_)
@@ -136,7 +136,7 @@ class SAR(Policy):
         while self.phase_ <= self.schedule_.size:
             active = self._active()
             if self._wanted() in (0, active.size):
-                break  # all of them will go, or none
+                break  # all active arms will be removed, or none
             waiting = active[(self.due_[active] > 0) & ~self.settled_[active]]
             if waiting.size:
                 chosen = ordered(waiting, self.due_[waiting].astype(float))[:n]
@@ -146,7 +146,7 @@ class SAR(Policy):
         return arms[:0]
 
     def _next_phases(self) -> None:
-        """Close this phase, and with it those in which nothing would be pulled."""
+        """Close this phase and the following ones without pulls."""
         assert self.due_ is not None
         pulls = np.diff(self.schedule_, prepend=0)
         ahead = np.flatnonzero(pulls[self.phase_ :])
@@ -160,21 +160,21 @@ class SAR(Policy):
         return np.flatnonzero(self.live_ & (self.standing_ == 0))
 
     def _wanted(self) -> int:
-        """How many of the active arms are still to be accepted."""
+        """Number of active arms still to be accepted."""
         left = self.n_remove_ - int((self.standing_ == 1).sum())
         return min(left, self._active().size)
 
     def _close_phases(self, n_phases: int) -> None:
-        """Accept or reject the clearest arm, `n_phases` times."""
+        """Accept or reject the arm farthest from the boundary, `n_phases` times."""
         active = self._active()
         order = ordered(active, self.mean(active))
         mean = self.mean(order)
-        first, last = 0, order.size  # of those still active, the means fall
+        first, last = 0, order.size  # range of the active arms in `order`
         wanted = self._wanted()
         for _ in range(min(n_phases, order.size)):
             if wanted in (0, last - first):
-                break  # all of them will go, or none
-            # The farthest arm is the best or the worst of the active ones.
+                break  # all active arms will be removed, or none
+            # The farthest arm has the highest or the lowest mean of the active ones.
             boundary = first + wanted
             accept = mean[first] - mean[boundary] > mean[boundary - 1] - mean[last - 1]
             if accept:
@@ -192,14 +192,14 @@ class SAR(Policy):
 
 
 def sar_schedule(n_arms: int, budget: int) -> Arms:
-    """Pulls that each active arm has had at the end of each phase.
+    """Pulls of each active arm at the end of each phase of successive accepts and rejects.
 
     Parameters
     ----------
     n_arms : int
-        K.
+        K, at the start of the round.
     budget : int
-        T.
+        T, the pulls of the round.
 
     Returns
     -------
@@ -214,6 +214,6 @@ def sar_schedule(n_arms: int, budget: int) -> Arms:
     if n_arms < 2:
         return np.zeros(0, dtype=np.intp)
     logbar = 0.5 + (1.0 / np.arange(2, n_arms + 1)).sum()
-    shares: Floats = max(budget - n_arms, 0) / (logbar * np.arange(n_arms, 1, -1))
-    # 36 / (1.5 * 4) must be 6, not 7 for a last bit
-    return np.ceil(shares - 1e-9).astype(np.intp)
+    pulls: Floats = max(budget - n_arms, 0) / (logbar * np.arange(n_arms, 1, -1))
+    # 36 / (1.5 * 4) must be 6, not 7 because of a rounding error
+    return np.ceil(pulls - 1e-9).astype(np.intp)

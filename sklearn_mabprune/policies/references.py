@@ -1,4 +1,4 @@
-"""References: pull everything equally, or everything on every row."""
+"""Reference policies: uniform allocation, and exact measurement of every arm."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .base import Arms, Floats, IndexPolicy, Policy
 
 
 class Uniform(IndexPolicy):
-    """Round robin: the arm with the fewest pulls is next, ties to the lower id.
+    """Uniform allocation: the arm with the fewest pulls is next; ties go to the lower id.
 
     Examples
     --------
@@ -19,15 +19,15 @@ class Uniform(IndexPolicy):
     """
 
     def index(self, arms: Arms) -> Floats:
-        """Minus the effective number of pulls, shape (n_arms,)."""
+        """Negative effective number of pulls, shape (n_arms,)."""
         return -self.counts_[arms]
 
 
 class Exhaustive(Policy):
-    """Measure every live neuron on every row, whatever the budget says.
+    """Exact measurement of every remaining unit on every sample, whatever the budget.
 
-    The exact ranking for the network as it stands: the reference that others are
-    compared with.  What it spends is reported like anybody's pulls.
+    Gives the exact ranking of the units of the current network, the reference for other
+    policies.  Its pulls are reported like those of other policies.
 
     Examples
     --------
@@ -42,5 +42,5 @@ class Exhaustive(Policy):
     initial_pulls = 0
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """The first `n` open arms; what was measured on every row is open no more."""
+        """The first `n` open arms; an arm that was measured on every sample is not open."""
         return arms[:n]

@@ -1,4 +1,4 @@
-"""Posterior sampling: Thompson with Gaussian rewards, with Bernoulli trials, and top-two."""
+"""Thompson sampling with Gaussian rewards, with Bernoulli trials, and top-two."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from .base import Arms, Floats, IndexPolicy
 
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 
-# Top-two: sets of leaders tried a selection, and draws of challengers to each.
+# Top-two: leading sets drawn per selection, and draws of challengers per leading set.
 _LEADERS, _CHALLENGERS = 2, 24
 
 
 class Thompson(IndexPolicy):
-    """Draw a mean from every arm's posterior and pull the highest draws.
+    """Thompson sampling with Gaussian rewards: pull the highest posterior draws.
 
     Rewards are Gaussian with unknown mean and variance under a normal-inverse-gamma
-    prior, whose posterior of the mean is a Student t distribution: with n pulls of mean
-    x and summed squared deviation S, ``kappa = prior_count + n``,
+    prior, so that the mean has a Student t posterior: with n pulls of mean x and within-arm
+    sum of squares S, ``kappa = prior_count + n``,
     ``m = (prior_count * prior_mean + n * x) / kappa``, ``alpha = prior_shape + n / 2``,
     ``beta = prior_scale + S / 2 + prior_count * n * (x - prior_mean)^2 / (2 * kappa)``,
     and the mean is ``m + sqrt(beta / (alpha * kappa)) * t(2 alpha)``.
 
-    When to use it: the paper's other strong policy, the better one where several arms are
-    pulled before any reward comes back, since its draws spread them by themselves.
+    When to use it: the paper's other strong policy, better than UCB1 with delayed feedback
+    (`arms_per_pull` above 1), since random draws diversify the batch.
 
     Parameters
     ----------
     prior_mean : float, default=0.5
         Expected reward before any pull; rewards are scaled so that the safer half of
-        the neurons spans [0, 1].
+        the units spans [0, 1].
     prior_count : float, default=0.01
-        How many pulls the prior mean is worth.
+        Weight of the prior mean, as a number of pulls.
     prior_shape : float, default=1.0
-        Shape of the inverse-gamma prior of the variance: half as many pulls as the
-        prior variance is worth.
+        Shape of the inverse-gamma prior of the variance: half the weight of the prior
+        variance, as a number of pulls.
     prior_scale : float or "noise", default=0.001
-        Scale of the inverse-gamma prior; prior_scale / prior_shape is about the variance
-        of a pull that is expected.  "noise" makes that the measured variance of the safer
-        half of the arms; a smaller number trusts the first pulls more.
+        Scale of the inverse-gamma prior; prior_scale / prior_shape is about the expected
+        variance of a pull.  "noise" sets that to the estimated variance of a pull in the safer
+        half of the arms; a smaller number gives the first pulls more weight.
 
     References
     ----------
@@ -82,7 +82,7 @@ class Thompson(IndexPolicy):
         self.prior_scale = prior_scale
 
     def posterior(self, arms: Arms) -> tuple[Floats, Floats, Floats]:
-        """Location, scale and degrees of freedom of each arm's Student t posterior."""
+        """Location, scale and degrees of freedom of each arm's Student t posterior, (n_arms,)."""
         n = self.counts_[arms]
         mean = np.where(n > 0, self.mean(arms), self.prior_mean)
         kappa = self.prior_count + n
@@ -96,29 +96,29 @@ class Thompson(IndexPolicy):
         return location, np.sqrt(beta / (alpha * kappa)), 2 * alpha
 
     def index(self, arms: Arms) -> Floats:
-        """One posterior draw of the mean an arm, shape (n_arms,)."""
+        """A posterior draw of each arm's mean, shape (n_arms,)."""
         location, scale, dof = self.posterior(arms)
         return location + scale * self.rng_.standard_t(dof)
 
 
 class ThompsonBeta(IndexPolicy):
-    """Thompson sampling for yes-or-no outcomes, with a Bernoulli trial of every reward.
+    """Thompson sampling with Beta posteriors, from a Bernoulli trial of every reward.
 
     A reward r, clipped to [0, 1], is turned into a success with probability r.  After S
     successes in n pulls the posterior of an arm is
     ``Beta(prior_success + S, prior_failure + n - S)``; the highest draws are pulled.  When
-    the units of rewards change between rounds, S becomes what it would be on average,
+    the scale of rewards changes between rounds, S becomes its expected value on the new scale,
     ``slope * S + intercept * n``, clipped to [0, n].
 
-    When to use it: to follow the paper to the letter.  The trial throws away all but one
-    bit of a paired pull, so that :class:`Thompson` needs far fewer pulls.
+    When to use it: to reproduce the paper exactly.  The trial reduces a reward to one bit, so
+    that :class:`Thompson` needs far fewer pulls.
 
     Parameters
     ----------
     prior_success : float, default=1.0
-        Successes before any pull.
+        Prior number of successes.
     prior_failure : float, default=1.0
-        Failures before any pull.
+        Prior number of failures.
 
     References
     ----------
@@ -146,57 +146,57 @@ class ThompsonBeta(IndexPolicy):
         self.prior_failure = prior_failure
 
     def observe(self, arms: Arms, rewards: Floats, weights: Floats) -> None:
-        """One Bernoulli trial a pull."""
+        """Add the result of one Bernoulli trial per pull to the successes."""
         pulled, first = np.unique(arms, return_index=True)
         success = self.rng_.random(pulled.size) < rewards[first]
         self.seen_[3, pulled] += weights[first] * success
 
     def further_sums(self, rewards: Floats) -> list[Floats]:
-        """Successes to be expected."""
+        """Expected successes of a pull."""
         return [rewards]
 
     def rescale(self, slope: float, intercept: float) -> None:
-        """Also the successes, as if the trials had been of the new rewards."""
+        """Convert all statistics to a new reward scale; successes to their expected values."""
         for seen in (self.seen_, self.carried_):
             seen[3] = np.clip(slope * seen[3] + intercept * seen[0], 0.0, seen[0])
         super().rescale(slope, intercept)
 
     def posterior(self, arms: Arms) -> tuple[Floats, Floats]:
-        """Both parameters of each arm's Beta posterior."""
+        """Both parameters of each arm's Beta posterior, each (n_arms,)."""
         successes = self.seen_[3, arms] + self.carried_[3, arms]
         failures = np.maximum(self.counts_[arms] - successes, 0.0)
         return self.prior_success + successes, self.prior_failure + failures
 
     def index(self, arms: Arms) -> Floats:
-        """One posterior draw of the success probability an arm, shape (n_arms,)."""
+        """A posterior draw of each arm's success probability, shape (n_arms,)."""
         return self.rng_.beta(*self.posterior(arms))
 
 
 class TopTwoThompson(Thompson):
-    """Pull the arms whose place above or below the boundary two posterior draws dispute.
+    """Top-two Thompson sampling for the top m: pulls arms on which two draws disagree.
 
-    One draw of all means gives the leading set, its m highest arms, m being how many will
-    go this round; further draws are made until one has other m highest arms.  Each arm
-    that left the set is paired with one that came in, the most doubtful pair first, and
-    one of the two is pulled: the leader with probability `leader_share`.  After 48 draws
-    without a dispute the two arms nearest to the boundary stand in.  For m = 1 this is
-    the rule of the source; posteriors are those of :class:`Thompson`.
+    One draw of all means gives the leading set: its m highest arms, with m the number of units
+    that the round removes.  Further draws are made until one has a different set.  Each arm
+    that is only in the leading set is paired with one that is only in the other set, largest
+    disagreement first, and one of the two is pulled: the leader with probability `leader_share`.
+    After 48 draws with the same set, the two arms closest to the boundary are taken instead.
+    For m = 1 this is the rule of the source; posteriors are those of :class:`Thompson`.
 
-    When to use it: to find the m safest rather than the safest, with few pulls, when
-    several arms are pulled at a time.
+    When to use it: to identify the m safest units rather than the safest one, with few pulls
+    and batches of arms.
 
     Parameters
     ----------
     leader_share : float or "information", default="information"
-        Probability to pull the leader of a pair.  0.5 is the usual choice; "information"
-        makes it the leader's share of the pair's posterior variance, so that the less
-        certain arm is pulled more often.
+        Probability of pulling the leader of a pair.  0.5 is the usual choice; "information"
+        is the leader's fraction of the pair's posterior variance, so that the less certain arm
+        is pulled more often.
     prior_mean : float, default=0.5
-        As in :class:`Thompson`, like the other three.
+        Expected reward before any pull, as in :class:`Thompson`.
     prior_count : float, default=0.01
-        How many pulls the prior mean is worth.
+        Weight of the prior mean, as a number of pulls.
     prior_shape : float, default=1.0
-        Half as many pulls as the prior variance is worth.
+        Half the weight of the prior variance, as a number of pulls.
     prior_scale : float or "noise", default="noise"
         prior_scale / prior_shape is about the expected variance of a pull.
 
@@ -204,7 +204,7 @@ class TopTwoThompson(Thompson):
     ----------
     D. Russo, "Simple Bayesian algorithms for best-arm identification", COLT 2016;
     C. Qin, W. You, "Dual-directed algorithm design for efficient pure exploration",
-    arXiv 2310.19319, for the share by information.
+    arXiv 2310.19319, for ``leader_share="information"``.
 
     Examples
     --------
@@ -241,11 +241,11 @@ class TopTwoThompson(Thompson):
         self.leader_share = leader_share
 
     def choose(self, arms: Arms, n: int) -> Arms:
-        """At most `n` disputed arms, the most doubtful of each dispute first."""
+        """At most `n` arms on which posterior draws disagree, largest disagreement first."""
         live = self.live_arms()
         m = self.n_remove_
         if m >= live.size:
-            return arms[:0]  # all go: nothing to tell apart
+            return arms[:0]  # all arms will be removed
         location, scale, dof = self.posterior(live)
         scale = np.where(self.settled_[live], 0.0, scale)
         picked: dict[int, None] = {}  # in the order of picking
@@ -255,17 +255,17 @@ class TopTwoThompson(Thompson):
             top = np.zeros(shape, dtype=bool)
             np.put_along_axis(top, np.argpartition(-draws, m - 1, axis=1)[:, :m], True, axis=1)
             for row in np.flatnonzero((top != top[0]).any(axis=1)):
-                self._dispute(top[0] & ~top[row], top[row] & ~top[0], draws[row], scale, picked)
+                self._pick(top[0] & ~top[row], top[row] & ~top[0], draws[row], scale, picked)
                 if len(picked) >= n:
                     return live[list(picked)[:n]]
         if not picked:
             inside = np.zeros(live.size, dtype=bool)
             inside[np.argpartition(-location, m - 1)[:m]] = True
-            doubt = np.where(inside, location - scale, location + scale)
-            self._dispute(inside, ~inside, doubt, scale, picked, most=1)
+            bounds = np.where(inside, location - scale, location + scale)
+            self._pick(inside, ~inside, bounds, scale, picked, most=1)
         return live[list(picked)[:n]]
 
-    def _dispute(
+    def _pick(
         self,
         out: NDArray[np.bool_],
         new: NDArray[np.bool_],
@@ -274,16 +274,16 @@ class TopTwoThompson(Thompson):
         picked: dict[int, None],
         most: int | None = None,
     ) -> None:
-        """Pair arms that left the set with those that came in; one of each pair is picked."""
+        """Pick one arm of each pair of `out` and `new`, largest disagreement in `draw` first."""
         leaders, challengers = np.flatnonzero(out), np.flatnonzero(new)
         leaders = leaders[np.argsort(draw[leaders], kind="stable")][:most]
         challengers = challengers[np.argsort(-draw[challengers], kind="stable")][:most]
         coins = self.rng_.random(leaders.size)
         for leader, challenger, coin in zip(leaders, challengers, coins, strict=True):
-            uncertain = scale[leader] ** 2, scale[challenger] ** 2
-            if max(uncertain) == 0.0:
+            variances = scale[leader] ** 2, scale[challenger] ** 2
+            if max(variances) == 0.0:
                 continue  # both are exact
-            share = uncertain[0] / sum(uncertain)
-            if not isinstance(self.leader_share, str) and min(uncertain) > 0.0:
-                share = self.leader_share
-            picked[int(leader if coin < share else challenger)] = None
+            probability = variances[0] / sum(variances)
+            if not isinstance(self.leader_share, str) and min(variances) > 0.0:
+                probability = self.leader_share
+            picked[int(leader if coin < probability else challenger)] = None

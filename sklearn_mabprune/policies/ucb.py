@@ -1,4 +1,4 @@
-"""Optimism in the face of uncertainty: UCB1 and UCB1-Tuned."""
+"""Upper confidence bounds: UCB1 and UCB1-Tuned."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _EXPLORATION = [Interval(Real, 0, None, closed="left"), StrOptions({"noise"})]
 
 
 class UCB1(IndexPolicy):
-    """Pull the arm with the highest mean plus a bonus for being rarely pulled.
+    """Upper confidence bound: mean plus a bonus that falls with the number of pulls.
 
     The index of an arm is ``mean + exploration * sqrt(2 ln t / n)`` with n its effective
-    number of pulls and t the sum over the live arms.  Rewards are scaled so that the
-    safer half of the neurons spans [0, 1].
+    number of pulls and t the sum over the remaining arms.  Rewards are scaled so that the
+    safer half of the units spans [0, 1].
 
-    When to use it: the paper's best policy on tables, and a sound default.  It looks for
-    the single safest neuron; what it learns of the boundary between the neurons that go
-    and those that stay comes as a by-product.
+    When to use it: the paper's best policy on tabular data, and the standard baseline.  It
+    searches for the single safest unit; the boundary between units that are removed and
+    kept is learnt as a by-product.
 
     Parameters
     ----------
     exploration : float or "noise", default="noise"
-        Factor on the bonus.  1 is the formula of the source, made for rewards that
-        fill [0, 1] with their noise; the noise of paired pulls is smaller, and a bonus
-        far larger than the noise pulls every arm equally often.  0 is greedy.  "noise"
-        is half the standard deviation of a pull, measured.
+        Factor on the bonus.  1 is the formula of the source, for rewards whose noise
+        covers [0, 1]; the noise of paired pulls is smaller, and a bonus far larger than the
+        noise pulls every arm equally often.  0 is greedy.  "noise" is half the estimated
+        standard deviation of a pull.
 
     References
     ----------
@@ -60,20 +60,20 @@ class UCB1(IndexPolicy):
 
 
 class UCB1Tuned(IndexPolicy):
-    """UCB1 with a smaller bonus for arms whose rewards have shown little variance.
+    """UCB1 with a bonus that depends on the variance of each arm's rewards.
 
-    With the variance v of an arm's rewards, its n pulls, t pulls of all live arms and a
+    With the variance v of an arm's rewards, its n pulls, t pulls of all remaining arms and a
     range R of the noise, the index is ``mean + sqrt(ln t / n * min(R^2 / 4, V))`` with
     ``V = v + R^2 sqrt(2 ln t / n)``: an upper bound on the variance, which in an interval
     of width R cannot be above R^2 / 4.  R = 1 is the formula of the source.
 
-    When to use it: instead of UCB1 when the noise differs much between neurons, as it does
-    when some hardly ever fire.
+    When to use it: instead of UCB1 when the noise differs much between units, for example
+    because some are rarely active.
 
     Parameters
     ----------
     exploration : float or "noise", default="noise"
-        The range R.  "noise" is the standard deviation of a pull, measured.
+        The range R.  "noise" is the estimated standard deviation of a pull.
 
     References
     ----------

@@ -235,7 +235,7 @@ def test_an_arm_drawn_twice_is_one_pull(name):
     policy.update([1, 1, 0], [0.8, 0.8, 0.1])
     np.testing.assert_allclose(policy.counts_, [2, 2, 1])
     np.testing.assert_allclose(policy.mean(np.arange(3)), [0.15, 0.7, 0.4])
-    with pytest.raises(ValueError, match="named twice with different rewards"):
+    with pytest.raises(ValueError, match="has an arm twice with different rewards"):
         policy.update([1, 1], [0.8, 0.7])
 
 

@@ -53,7 +53,7 @@ def test_beliefs_after_pulls_are_the_normal_posterior():
     apart = around - 2 * centre * missed.mean() + centre**2
     prior = (0.05**2 + max(apart, 0)) / 2
     precision = 1 / prior + 2 / noise
-    mean, deviation = policy.beliefs(np.arange(3))
+    mean, deviation = policy.posterior(np.arange(3))
     posterior = (centre / prior + missed.sum() / noise) / precision
     np.testing.assert_allclose(mean, [0.5 + posterior, 0.4 + centre, centre])
     np.testing.assert_allclose(deviation, [precision**-0.5, prior**0.5, prior**0.5])
@@ -73,7 +73,7 @@ def test_layers_where_estimates_proved_exact_are_left_alone():
             arms = policy.select(4)
             policy.update(arms, (rewards + missed)[arms])
         policy.remove([], 0.9)
-    _, deviation = policy.beliefs(np.array([10, 30]))
+    _, deviation = policy.posterior(np.array([10, 30]))
     assert deviation[0] < 0.5 * deviation[1]
 
 
@@ -85,19 +85,19 @@ def test_corrections_outlive_removals_and_fade():
         policy.remove([], 0.5)
         policy.begin_round(1, 10)
         policy.expect(np.arange(4), [0.3, 0.3, 0.2, 0.0])
-        mean, _ = policy.beliefs(np.arange(4))
+        mean, _ = policy.posterior(np.arange(4))
         found.append(mean[0] - mean[1])
     assert found[0] > found[1] > found[2] > 0
     policy.remove([], 0.0)
     policy.expect(np.arange(4), [0.3, 0.3, 0.2, 0.0])
-    np.testing.assert_allclose(policy.beliefs(np.arange(4))[0], [0.3, 0.3, 0.2, 0.0])
+    np.testing.assert_allclose(policy.posterior(np.arange(4))[0], [0.3, 0.3, 0.2, 0.0])
 
 
 def test_exact_arms_are_known_for_sure():
     policy = estimated([0.52, 0.5, 0.48])
     policy.update([0, 1], [0.4, 0.6])
     policy.settle([0, 1])
-    mean, deviation = policy.beliefs(np.arange(3))
+    mean, deviation = policy.posterior(np.arange(3))
     np.testing.assert_allclose(mean[:2], [0.4, 0.6], atol=1e-6)
     assert (deviation[:2] == 0).all()
     assert deviation[2] > 0
@@ -157,7 +157,7 @@ def test_estimates_that_come_later_start_afresh():
     policy.remove([], 1.0)
     policy.begin_round(1, 9)
     policy.expect(np.arange(3), [0.1, 0.5, 0.3])
-    np.testing.assert_allclose(policy.beliefs(np.arange(3))[0], [0.1, 0.5, 0.3])
+    np.testing.assert_allclose(policy.posterior(np.arange(3))[0], [0.1, 0.5, 0.3])
 
 
 def test_estimates_are_renewed_near_the_boundary_and_now_and_then_everywhere():

@@ -100,7 +100,7 @@ def test_epsilon_greedy_explores_less_as_pulls_accumulate():
     shares = []
     for _ in range(20):
         policy.update(np.arange(4), np.zeros(4))
-        shares.append(policy.exploring_share())
+        shares.append(policy.exploration_probability())
     np.testing.assert_allclose(shares, [min(1, 2 / n) for n in range(1, 21)])
 
 
