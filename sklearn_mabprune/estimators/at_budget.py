@@ -1,4 +1,4 @@
-"""Another size from the same training: a kept network at once, any other along the path."""
+"""``at_budget``: estimators of other sizes from the same initial training."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from .fitting import prune, tell_late
 from .parameters import resolve_policy
 from .plan import Pruned
 
-# In the rows that networks are timed on, at most: texts have many features.
-_NUMBERS = 2**24
+# Largest number of values in the batch that networks are timed on: text data has many features.
+_MAX_VALUES = 2**24
 
 
 class ResizingMixin:
-    """For estimators that keep the path they came along."""
+    """Mixin with ``at_budget``, for estimators with a ``pruning_path_``."""
 
     def at_budget(
         self,
@@ -49,43 +49,42 @@ class ResizingMixin:
     ) -> Any:
         """A new fitted estimator of another size, without the initial training.
 
-        With the data of ``fit`` it is what a fit with this budget gives: the path is
-        walked again to the nearest larger network that was kept, which takes no pulls,
-        pruned on from there, and fine-tuned.  Without data it is a network that was kept,
-        as the path left it: not fine-tuned.  The size that was fitted is the exception: there
-        it is a copy of this estimator, fine-tuned as this one is.
+        With the data of ``fit`` the result equals a fit with this budget: the path is replayed,
+        without pulls, to the smallest kept network that is large enough, then pruned further and
+        fine-tuned.  Without data the result is a kept network of the path, not fine-tuned;
+        except at the size of this estimator, where it is a copy of this estimator.
 
         Parameters
         ----------
         budget : float in [0, 1), int or "auto"
-            As `pruning_budget`, in `budget_unit`; smaller or larger than that of the fit.
+            New `pruning_budget`, in `budget_unit`; smaller or larger than that of ``fit``.
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features), optional
-            The rows of fit.
+            The samples of fit.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-            Their targets.
+            The targets of fit.
         sample_weight : array-like of shape (n_samples,), optional
-            Their weights, as in fit.
+            The sample weights of fit.
         X_val : array-like of shape (n_validation, n_features), optional
-            Validation rows, where fit had some.
-        y_val : array-like, optional
-            Their targets.
+            The validation samples of fit, if it had any.
+        y_val : array-like of shape (n_validation,) or (n_validation, n_outputs), optional
+            Targets of the validation samples.
 
         Returns
         -------
         object
-            Fitted, with ``pruning_budget=budget``; it shares nothing with this one.  Without
+            Fitted estimator with ``pruning_budget=budget``, independent of this one.  Without
             data its report has no validation loss (NaN).
 
         Raises
         ------
         ValueError
-            If the path was not kept, if there are no data and no network of this size was
-            kept, or if the data do not go with the network.
+            If the path was not kept, if there is no data and no network of this size was kept,
+            or if the data does not match the network.
 
         Warns
         -----
         PruningWarning
-            If the rows are not those of fit, and in all cases in which fit warns.
+            If the samples are not those of fit, and in all cases in which fit warns.
 
         Examples
         --------
@@ -101,27 +100,30 @@ class ResizingMixin:
         path = self.pruning_path_  # type: ignore[attr-defined]
         if not path.networks:
             raise ValueError(
-                "at_budget starts from networks along the path, and there are none: this estimator "
-                "was fitted with keep_path=False, or saved with networks=False. Fit with "
+                "at_budget needs the networks of pruning_path_, which has none: this estimator was "
+                "fitted with keep_path=False, or saved with networks=False. Fit with "
                 f"keep_path=True, or fit anew with pruning_budget={budget!r}."
             )
         new = clone(self).set_params(pruning_budget=budget)
         new._validate_params()
         if X is not None and y is not None:
-            return _walk_on(self, new, X, y, sample_weight, X_val, y_val)
+            return _with_data(self, new, X, y, sample_weight, X_val, y_val)
         if any(given is not None for given in (X, y, sample_weight, X_val, y_val)):
+            missing = " and ".join(n for n, given in {"X": X, "y": y}.items() if given is None)
             raise ValueError(
-                "at_budget was given a part of the data. Pass X and y together (and sample_weight, "
-                "X_val and y_val as in fit), or none of them for a network that was kept."
+                f"at_budget was given a part of the data, without {missing}. Pass X and y together "
+                "(and sample_weight, X_val and y_val as in fit), or no data for a kept network."
             )
-        return _take(self, new)
+        return _without_data(self, new)
 
 
-# --------------------------------------------------------------------------- with the data
+# ------------------------------------------------------------------------------- with data
 
 
-def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> Any:
-    """Fit `new` as `fit` would, but from the network that `old` has trained."""
+def _with_data(
+    old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any
+) -> Any:
+    """`new`, fitted from the unpruned network of `old`."""
     path, resume = old.pruning_path_, old.pruning_path_.resume
     with Interruptions() as interruptions:
         with interruptions.raised():
@@ -129,7 +131,7 @@ def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any,
             seeds = resume.seeds if resume else tuple(draw_seeds(new.random_state, 5))
             check_n_features(old, X, reset=False)
             check_feature_names(old, X, reset=False)
-            task, share = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
+            task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
         original = graph_of(path.networks[0], old.estimator_.device)
         _check_targets(old, new, original.n_outputs, task.data.n_outputs)
         net = _net(old, original)
@@ -137,13 +139,13 @@ def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any,
             plan = new._plan(chooser, net, seeds, progress, interruptions)
             known = _known(path) if resume and resume.fits(plan.options, chooser) else None
             pruned = prune(net, original, task, plan, old.pruning_report_.seconds_training, known)
-        new._remember(pruned, share)
+        new._remember(pruned, held_out)
     tell_late(new, interruptions)
     if not np.isclose(pruned.path.loss[0], path.loss[0], rtol=1e-4):
         warnings.warn(
-            "X and y are not those of fit, or not in that order: the path was walked anew on them. "
-            "Where the network was trained on rows that now validate, validation scores are "
-            "optimistic.",
+            "X and y are not those of fit, or in another order: pruning started anew on them. If "
+            "the network was trained on samples that are now held out for validation, validation "
+            "scores are optimistic. Pass the data of fit, in the same order.",
             PruningWarning,
             stacklevel=3,
         )
@@ -151,12 +153,15 @@ def _walk_on(old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any,
 
 
 def _check_targets(old: Any, new: Any, n_known: int, n_outputs: int) -> None:
+    """Refuse targets of another kind, with other classes or of another number."""
     known, found = getattr(old, "classes_", None), getattr(new, "classes_", None)
-    several = getattr(old, "multilabel_", False)
-    if several != getattr(new, "multilabel_", False):
+    multilabel = getattr(old, "multilabel_", False)
+    if multilabel != getattr(new, "multilabel_", False):
+        kinds = "multilabel targets", "one class per sample"
+        trained, given = kinds if multilabel else kinds[::-1]
         raise ValueError(
-            f"y has {'one label' if several else 'several labels'} a row, the network was trained "
-            f"on {'several' if several else 'one'}. Pass the data of fit, or fit again."
+            f"y has {given}, the network was trained on {trained}. Pass the data of fit, or fit "
+            "again."
         )
     if known is not None and not np.array_equal(known, found):  # type: ignore[arg-type]
         raise ValueError(
@@ -171,17 +176,17 @@ def _check_targets(old: Any, new: Any, n_known: int, n_outputs: int) -> None:
 
 
 def _net(old: Any, graph: Graph) -> Any:
-    """A net around this graph that shares nothing with the fitted one."""
+    """An independent copy of the fitted net, with the layers of this graph."""
     net = net_around(old.estimator_, graph)
     net.history_ = copy.deepcopy(net.history_)
     if old.pruning_path_.resume:
-        # What the user has trained the pruned net on since is not the training.
+        # Later training of the pruned net is not a part of the initial training.
         del net.history_[old.pruning_path_.resume.n_epochs :]
     return net
 
 
 def _known(path: PruningPath) -> Known:
-    """The path as another walk reads it."""
+    """The path in the form in which it is replayed."""
     assert path.resume is not None
     facts = [
         {
@@ -203,11 +208,11 @@ def _known(path: PruningPath) -> Known:
     return Known(loss, path.layer_sizes, path.removed, facts, states)
 
 
-# ------------------------------------------------------------------------ without the data
+# ---------------------------------------------------------------------------- without data
 
 
-def _take(old: Any, new: Any) -> Any:
-    """Make `new` what `old` was at a step of its path that was kept."""
+def _without_data(old: Any, new: Any) -> Any:
+    """`new`, fitted: a kept network of the path of `old`."""
     path, device = old.pruning_path_, old.estimator_.device
     original = graph_of(path.networks[0], device)
     budget = Budget.of(
@@ -218,57 +223,57 @@ def _take(old: Any, new: Any) -> Any:
         new.min_neurons,
     )
     number = _step_of(old, new, budget)
-    told = rounded_away(new.pruning_budget, budget, new.min_neurons)
-    for text in told:
+    notes = rounded_away(new.pruning_budget, budget, new.min_neurons)
+    for text in notes:
         warnings.warn(text, PruningWarning, stacklevel=3)
     fitted = {n: v for n, v in vars(old).items() if n.endswith("_") and not n.startswith("_")}
     vars(new).update(copy.deepcopy(fitted))
     if path.layer_sizes[number] == old.hidden_layer_sizes_:
         return new
     graph = graph_of(path.networks[number], device)
-    shorter = _beginning(path, number)
+    shorter = _path_until(path, number)
     if path.resume and number in path.resume.states:
         policy = copy.deepcopy(path.resume.states[number]["chooser"])
     else:
         policy = clone(new.policy_)
-    report = _report(old, original, graph, shorter, told)
+    report = _report(old, original, graph, shorter, notes)
     pruned = Pruned(_net(old, graph), shorter, report, number, policy)
     new._remember(pruned, old.validation_fraction_)
     return new
 
 
 def _step_of(old: Any, new: Any, budget: Budget) -> int:
-    """The step at which a fit with this budget would end, if its network is there."""
+    """The step at which a fit with this budget would end, if its network was kept."""
     path, sizes = old.pruning_path_, old.pruning_path_.layer_sizes
     chosen = sizes.index(old.hidden_layer_sizes_)
     if new.pruning_budget == old.pruning_budget == "auto":
         return chosen
-    there = sorted({*path.networks, chosen})
+    kept = sorted({*path.networks, chosen})
     if new.pruning_budget != "auto":
-        for number in there:
+        for number in kept:
             if budget.reached(sizes[number]):
-                # A fit might stop inside this step's round.
+                # A fit might remove only a part of this step's units.
                 if not number or not budget.reached(_one_more(path, number)):
                     return number
                 break
-    counts = ", ".join(str(budget.gone(sizes[number])) for number in there)
+    counts = ", ".join(str(budget.gone(sizes[number])) for number in kept)
     raise ValueError(
         f"No network of pruning_budget={new.pruning_budget!r} was kept on the path. Pass X and y "
         f"for any budget; without them there are networks with {counts} of {budget.total} "
-        f"{budget.unit} gone."
+        f"{budget.unit} removed."
     )
 
 
 def _one_more(path: PruningPath, number: int) -> tuple[int, ...]:
-    """Hidden sizes with the last removed neuron of a step still there."""
+    """Hidden sizes of a step before its last unit was removed."""
     layer = int(UnitTable(path.layer_sizes[0]).group(path.removed[number][-1:])[0])
     sizes = list(path.layer_sizes[number])
     sizes[layer] += 1
     return tuple(sizes)
 
 
-def _beginning(path: PruningPath, number: int) -> PruningPath:
-    """The path up to a step, which was not fine-tuned there."""
+def _path_until(path: PruningPath, number: int) -> PruningPath:
+    """The path up to a step, without fine-tuned scores."""
     part = {
         each.name: copy.deepcopy(getattr(path, each.name)[: number + 1])
         for each in fields(path)
@@ -276,15 +281,15 @@ def _beginning(path: PruningPath, number: int) -> PruningPath:
     }
     part["score_fine_tuned"][:] = np.nan
 
-    def early(kept: dict[int, Any]) -> dict[int, Any]:
+    def until(kept: dict[int, Any]) -> dict[int, Any]:
         return {k: copy.deepcopy(value) for k, value in kept.items() if k <= number}
 
-    resume = path.resume and replace(path.resume, states=early(path.resume.states))
+    resume = path.resume and replace(path.resume, states=until(path.resume.states))
     return replace(
         path,
         **part,
-        networks=early(path.networks),
-        estimates=early(path.estimates),
+        networks=until(path.networks),
+        estimates=until(path.estimates),
         resume=copy.deepcopy(resume),
     )
 
@@ -292,15 +297,15 @@ def _beginning(path: PruningPath, number: int) -> PruningPath:
 def _report(
     old: Any, original: Graph, graph: Graph, path: PruningPath, warned: list[str]
 ) -> PruningReport:
-    """The report of a kept network, without the rows it was made from."""
+    """The report of a kept network, made without the data of fit."""
     report, resume = old.pruning_report_, path.resume
-    # How long a network takes does not depend on what dense rows contain.
-    batch_size = min(report.batch_size, max(1, _NUMBERS // graph.n_inputs))
-    rows = torch.randn(batch_size, graph.n_inputs, generator=torch.Generator().manual_seed(0)).to(
-        graph.device, graph.dtype
-    )
+    # The speed of a network does not depend on the values of dense samples.
+    batch_size = min(report.batch_size, max(1, _MAX_VALUES // graph.n_inputs))
+    samples = torch.randn(
+        batch_size, graph.n_inputs, generator=torch.Generator().manual_seed(0)
+    ).to(graph.device, graph.dtype)
     networks = [original.forward, graph.forward]
-    one, many = milliseconds(networks, rows[:1]), milliseconds(networks, rows)
+    one, many = milliseconds(networks, samples[:1]), milliseconds(networks, samples)
     before = replace(report.before, ms_sample=one[0], ms_batch=many[0])
     after = Measured(
         graph.sizes,
@@ -309,10 +314,10 @@ def _report(
         one[1],
         many[1],
         float(path.score[-1]),
-        # The validation rows are not here.
+        # There are no validation samples.
         np.nan if len(path) > 1 else before.loss,
     )
-    told = ["this network was taken from the path and not fine-tuned: at_budget does it with X, y."]
+    untuned = ["this network was not fine-tuned: at_budget does it if it gets X and y."]
     return replace(
         report,
         before=before,
@@ -330,7 +335,7 @@ def _report(
         unused_features=unused_features(graph, resume.spread) if resume else (),
         warnings=(
             *warned,
-            *told[: len(path) - 1],
+            *untuned[: len(path) - 1],
             *slower(before, after, batch_size),
             *unfinished(old.estimator_),
         ),

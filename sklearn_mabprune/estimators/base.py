@@ -1,4 +1,4 @@
-"""What both estimators share: fit as a short story, and prediction on tensors."""
+"""Base class of the classifier and the regressor: fit and prediction."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ from .plan import Pruned, PruningPlan, Task
 
 
 class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
-    """Trains a skorch net, prunes it with a bandit, fine-tunes what is left.
+    """Base class of estimators that train a skorch net, prune it with a bandit, and fine-tune it.
 
-    Its subclasses have the constructors, whose parameters are read here.
+    The subclasses have the constructors, whose parameters this class reads.
     """
 
     _parameter_constraints = CONSTRAINTS
@@ -56,7 +56,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     _net_base: type
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters; nested ones need an object to be set on."""
+        """Set parameters of this estimator or, as ``policy__...``, of an object inside it."""
         check_nested(self, self._default_net, params)
         return super().set_params(**params)
 
@@ -73,40 +73,40 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         X_val: Any = None,
         y_val: Any = None,
     ) -> Any:
-        """Train, prune, fine-tune.
+        """Fit the network: train, prune, fine-tune.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Training rows; scale them first (StandardScaler).  Sparse matrices are used as
-            CSR and never made dense as a whole.
+            Training samples; scale them first (StandardScaler).  Sparse matrices are used as
+            CSR and never converted to dense as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets: values, classes, or an indicator matrix of several labels a row.
+            Targets: values, classes, or a multilabel indicator matrix.
         sample_weight : array-like of shape (n_samples,), optional
-            Rows of weight 0 are left out; only ratios matter.
+            Samples of weight 0 are ignored; only ratios of weights matter.
         X_val : array-like of shape (n_validation, n_features), optional
-            Validation rows; without them a share of X is set apart.
-        y_val : array-like, optional
-            Their targets.
+            Validation samples; without them `validation_fraction` of X is held out.
+        y_val : array-like of shape (n_validation,) or (n_validation, n_outputs), optional
+            Targets of the validation samples.
 
         Returns
         -------
         object
-            Itself, fitted.
+            The fitted estimator itself.
 
         Raises
         ------
         ValueError
-            If a parameter or the data cannot be used; the message names it.
+            If a parameter or the data is invalid; the message says which and why.
         UnsupportedModuleError
-            If the net's module is not a chain of layers.
+            If the net's module is not a chain of supported layers.
 
         Warns
         -----
         PruningWarning
-            If the budget costs more than `tolerance`, if there are too few rows to set
-            some apart, if the smaller network is not faster, or if Ctrl-C ended the pruning
-            or the fine-tuning.
+            If the score decreases by more than `tolerance`, if there are too few samples to
+            hold some out, if the smaller network is not faster, or if Ctrl-C ended the
+            pruning or the fine-tuning.
         """
         stages = ["training", "pruning", "fine-tuning"]
         try:
@@ -116,7 +116,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                     chooser = resolve_policy(self.policy)
                     net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
                     seeds = draw_seeds(self.random_state, 5)
-                    task, share = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
+                    task, held_out = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
                 with Progress(self.verbose, stages[frozen:]) as progress:
                     started = time.perf_counter()
                     if frozen:
@@ -127,9 +127,9 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                     seconds = 0.0 if frozen else time.perf_counter() - started
                     plan = self._plan(chooser, net, tuple(seeds), progress, interruptions)
                     pruned = prune(net, graph, task, plan, seconds)
-                self._remember(pruned, share)
+                self._remember(pruned, held_out)
             tell_late(self, interruptions)
-            return self  # inside: Ctrl-C here leaves nothing fitted as well
+            return self  # inside try: Ctrl-C here leaves nothing fitted as well
         except BaseException:
             forget(self)
             raise
@@ -139,14 +139,17 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    # ---------------------------------------------------------------------- the story
+    # ----------------------------------------------------------------- steps of fit
 
     def _read(
         self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, seed: int
     ) -> tuple[Task, float]:
-        """Validate the data and set validation rows apart."""
+        """Validated training and validation data, and the fraction of samples held out."""
         if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together: pass both or neither.")
+            raise ValueError(
+                f"{'X_val' if y_val is None else 'y_val'} was given without "
+                f"{'y_val' if y_val is None else 'X_val'}: pass both or neither."
+            )
         X, y = self._validate_training(X, y)
         weights = None
         if sample_weight is not None:
@@ -164,7 +167,10 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             X_val = read_validation(self, X_val, y_val)
             y_val = self._encode_validation(y_val)
             if y_val.shape[1:] != codes.shape[1:]:
-                raise ValueError(f"y_val has {y_val.shape[1]} targets, y has {codes.shape[1]}.")
+                raise ValueError(
+                    f"y_val has {y_val.shape[1]} targets, y has {codes.shape[1]}. Pass y_val with "
+                    "the targets of y."
+                )
             first = len(codes)
             X, codes = stacked(X, X_val), np.concatenate([codes, y_val])
             if weights is not None:
@@ -172,15 +178,15 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             split = Split(np.arange(first), np.arange(first, len(codes)), 0.0)
 
         def side(index: NDArray[np.intp]) -> Data:
-            rows = X[index], codes[index], _unit_mean(weights, index)
-            return Data(*rows, n_outputs=self._count_outputs(codes))
+            samples = X[index], codes[index], _unit_mean(weights, index)
+            return Data(*samples, n_outputs=self._count_outputs(codes))
 
         return self._make_task(side(split.train), side(split.validation)), split.share
 
     def _train(
         self, net: Any, task: Task, seed: int, progress: Progress, interruptions: Interruptions
     ) -> tuple[Any, Graph]:
-        """The trained net and its graph, from the cache if there is one."""
+        """The trained net and its graph, from the cache of `memory` if it has them."""
         with progress.stage("training", net.max_epochs, "epochs"):
 
             def on_epoch(trained: Any) -> None:
@@ -188,7 +194,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 progress.advance(1, f"validation loss {loss:.4f}")
 
             def on_start(untrained: Any, graph: Graph) -> None:
-                # What cannot work is refused before the training: budget and scoring.
+                # Invalid budgets and scorings are refused before the training.
                 sizes, least = graph.sizes, self.min_neurons
                 Budget.of(self.pruning_budget, self.budget_unit, sizes, graph.cost, least)
                 check_optimizer(untrained, self.fine_tune_epochs)
@@ -209,7 +215,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             return trained
 
     def _thaw(self, net: Any, task: Task, own_samples: bool) -> tuple[Any, Graph]:
-        """A copy of a net that was trained before, checked against the data, and its graph."""
+        """A copy of a trained net, checked against the data, and its graph."""
         check_weights(net, task.data, task.validation)
         net = copy_of_net(net)
         check_criterion(uncompiled(net.criterion_), task.data.y)
@@ -219,9 +225,9 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         check_score(self.scoring, task.score, net, graph)
         if own_samples:
             warnings.warn(
-                "The net came trained: rows that now serve for validation may have been trained "
-                "on, and then validation scores are optimistic. Pass X_val and y_val that it has "
-                "not seen.",
+                "estimator is a trained net: if it was trained on samples that are now held out "
+                "for validation, validation scores are optimistic. Pass X_val and y_val that the "
+                "net was not trained on.",
                 PruningWarning,
                 stacklevel=4,
             )
@@ -235,7 +241,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         progress: Progress,
         interruptions: Interruptions,
     ) -> PruningPlan:
-        """What the parameters say about pruning."""
+        """The pruning plan, from the parameters."""
         check_optimizer(net, self.fine_tune_epochs)
         return PruningPlan(
             chooser=chooser,
@@ -269,13 +275,13 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             interruptions=interruptions,
         )
 
-    def _remember(self, pruned: Pruned, share: float) -> None:
-        """Set the fitted attributes, all at once."""
+    def _remember(self, pruned: Pruned, held_out: float) -> None:
+        """Set the fitted attributes."""
         path, report = pruned.path, pruned.report
         original = path.layer_sizes[0]
         ranking = np.ones(sum(original), dtype=np.intp)
-        gone = [arm for arms in path.removed[: pruned.chosen + 1] for arm in arms]
-        ranking[gone] = np.arange(len(gone) + 1, 1, -1)
+        removed = [arm for arms in path.removed[: pruned.chosen + 1] for arm in arms]
+        ranking[removed] = np.arange(len(removed) + 1, 1, -1)
         bounds = np.cumsum(original)[:-1]
         names = getattr(self, "feature_names_in_", None)
         if names is not None:
@@ -289,12 +295,12 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         self.pruning_path_ = path
         self.pruning_report_ = report
         self.n_pulls_ = report.n_pulls
-        self.validation_fraction_ = share
+        self.validation_fraction_ = held_out
 
     # ----------------------------------------------------------------- prediction
 
     def _outputs(self, X: Any) -> NDArray[Any]:
-        """What the pruned network predicts for validated rows, (n_samples, n_outputs)."""
+        """Predictions of the pruned network, (n_samples, n_outputs)."""
         check_is_fitted(self)
         if not needs_no_check(self, X):
             X = read_table(self, X, reset=False)
@@ -303,7 +309,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             module.eval()
         return network_outputs(self.estimator_, partial(outputs_of, module), X)
 
-    # ------------------------------------------------- what the two kinds fill in
+    # ------------------------------------------------- overridden by the subclasses
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         raise NotImplementedError
@@ -326,11 +332,11 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         raise NotImplementedError
 
     def _check_frozen(self, net: Any) -> None:
-        """Refuse a trained net that knows other targets; nothing by default."""
+        """Refuse a net that was trained on other targets; the default accepts every net."""
 
 
 def forget(estimator: BaseEstimator) -> None:
-    """Delete the attributes that an earlier fit has set."""
+    """Delete all fitted attributes."""
     for name in [n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")]:
         delattr(estimator, name)
 
@@ -338,7 +344,7 @@ def forget(estimator: BaseEstimator) -> None:
 def _unit_mean(
     weights: NDArray[np.float64] | None, index: NDArray[np.intp]
 ) -> NDArray[np.float64] | None:
-    """Weights of these rows, scaled once to mean 1; None where all are the same."""
+    """Weights of these samples, scaled to mean 1; None if all are equal."""
     if weights is None:
         return None
     some = weights[index]

@@ -41,13 +41,13 @@ def of_best(name: str) -> Any:
 
 
 class BudgetSearchMixin(Exports, MetaEstimatorMixin):
-    """Folds, choice and refit around an estimator with a budget.
+    """Mixin of the CV estimators: scores budgets in folds, chooses one, and refits.
 
-    ``_sized`` is the class of that estimator, ``_default_scoring`` the scorer of its kind.
+    ``_sized`` is the class of `estimator`, ``_default_scoring`` the name of its default scorer.
     """
 
     _parameter_constraints: dict[str, Any] = {
-        # _copy_of_estimator says more.
+        # _copy_of_estimator checks it, with messages that say what to pass instead.
         "estimator": "no_validation",
         "budgets": ["array-like"],
         "cv": ["cv_object"],
@@ -94,7 +94,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
     feature_names_in_ = of_best("feature_names_in_")
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters of this estimator or, as ``estimator__...``, of the one inside.
+        """Set parameters of this estimator or, as ``estimator__...``, of `estimator`.
 
         Parameters
         ----------
@@ -103,13 +103,12 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         Returns
         -------
         object
-            Itself.
+            The estimator itself.
 
         Raises
         ------
         ValueError
-            If a nested parameter is set while ``estimator=None``, or there is no such
-            parameter.
+            If a parameter does not exist, or a nested one is set while ``estimator=None``.
         """
         if params.get("estimator", self.estimator) is None:
             for name in params:
@@ -122,10 +121,10 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Any:
-        """Choose the budget by cross-validation, then fit with it on all samples.
+        """Choose the budget by cross-validation, then fit on all samples with that budget.
 
-        In each fold the network is trained once and one path is followed, to the largest
-        budget; each budget is then fine-tuned and scored on the fold's test samples.
+        In each fold the network is trained once and pruned along one path, to the largest
+        budget; the network at each budget is fine-tuned and scored on the fold's test samples.
 
         Parameters
         ----------
@@ -136,20 +135,20 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         sample_weight : array-like of shape (n_samples,), optional
             Used in training and, unless metadata routing says otherwise, in scores.
         **params : dict
-            ``groups`` for the splitter; with metadata routing enabled, what the splitter
-            and the scorer request.
+            ``groups`` for the splitter; with metadata routing enabled, all metadata that the
+            splitter and the scorer request.
 
         Returns
         -------
         object
-            Itself, fitted.
+            The fitted estimator itself.
 
         Raises
         ------
         TypeError
-            If `estimator` is not of the class that is searched over.
+            If `estimator` is not of the supported class.
         ValueError
-            If a parameter or the data cannot be used; the message names it.
+            If a parameter or the data is invalid; the message says which and why.
         """
         raise_for_params(params, self, "fit", allow=["groups"])
         forget(self)
@@ -166,7 +165,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Predict with ``best_estimator_``.
+        """Predictions of ``best_estimator_``.
 
         Parameters
         ----------
@@ -175,7 +174,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            As ``best_estimator_.predict`` gives it.
+            The result of ``best_estimator_.predict``.
 
         Raises
         ------
@@ -186,7 +185,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         return self._best().predict(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Score ``best_estimator_`` by `scoring`.
+        """Score of ``best_estimator_``, by `scoring`.
 
         Parameters
         ----------
@@ -220,28 +219,28 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         Parameters
         ----------
         budget : float in [0, 1), int or "auto"
-            As `pruning_budget` of the estimator.
+            Allowed values are those of `pruning_budget` of the estimator.
         X : array-like of shape (n_samples, n_features), optional
             The samples of fit; without them only networks that were kept on the path are
             available, not fine-tuned except at the chosen budget.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-            Their targets.
+            The targets of fit.
         sample_weight : array-like of shape (n_samples,), optional
-            Their weights, as in fit.
+            The sample weights of fit.
         X_val : array-like of shape (n_validation, n_features), optional
             Validation samples.
-        y_val : array-like, optional
-            Their targets.
+        y_val : array-like of shape (n_validation,) or (n_validation, n_outputs), optional
+            Targets of the validation samples.
 
         Returns
         -------
         object
-            As ``best_estimator_.at_budget`` returns it, without cross-validation.
+            The result of ``best_estimator_.at_budget``, without cross-validation.
 
         Raises
         ------
         ValueError
-            As ``best_estimator_.at_budget``.
+            If ``best_estimator_.at_budget`` raises it.
         NotFittedError
             Before fit, or after fit with ``refit=False``.
         """
@@ -264,7 +263,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         )
 
     def __sklearn_tags__(self) -> Any:
-        # What the estimator can do does not depend on its parameters.
+        # The tags of the estimator do not depend on its parameters.
         return get_tags(self._sized())
 
     def _search(
@@ -276,7 +275,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         sample_weight: Any,
         params: dict[str, Any],
     ) -> None:
-        """Score all budgets in all folds, and choose one."""
+        """Score all budgets in all folds, and set ``cv_results_`` and the chosen budget."""
         # Errors in parameters and data are raised before any fold is made.
         model._validate_params()
         X, y = model._validate_training(X, y)
@@ -298,7 +297,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
             )
         cv = check_cv(self.cv, y, classifier=is_classifier(self))
         folds = list(cv.split(X, y, **routed.splitter.split))
-        # Large budgets are expected to lose score here: no reason to warn.
+        # Large budgets are expected to lower the score: no warnings in the folds.
         quiet = {"tolerance": sys.float_info.max, "keep_path": True, "verbose": 0}
         model = clone(model).set_params(**quiet)
         scorer, found = self._scorer(), []
@@ -320,7 +319,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
 
     def _copy_of_estimator(self) -> Any:
-        """The estimator to search over, with parameters of its own."""
+        """A clone of the estimator, or the default one."""
         given = self._sized() if self.estimator is None else self.estimator
         if not isinstance(given, self._sized):
             raise TypeError(
@@ -329,12 +328,12 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
             )
         model = clone(given).set_params(pruning_budget=0)
         if isinstance(given.random_state, np.random.RandomState):
-            # A copy would always start from the same state: a second fit is to differ.
+            # A clone would always start from the same state, but a second fit must differ.
             model.random_state = draw_seeds(given.random_state, 1)[0]
         return model
 
     def _what_to_pass(self, given: Any) -> str:
-        """What to do about an estimator of another class."""
+        """The part of the error message that says what to pass instead of `given`."""
         name = self._sized.__name__
         if isinstance(given, type):
             return f"Pass an object: {type(self).__name__}({name}(...))."
@@ -357,7 +356,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         Raises
         ------
         NotFittedError
-            If there is none.
+            Before fit, or after fit with ``refit=False``.
         """
         check_is_fitted(self)
         if not hasattr(self, "best_estimator_"):
@@ -370,5 +369,5 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
 
 
 def _called(given: Any) -> str:
-    """How an error message names an object or a class."""
+    """Name of an object's class, or of a class, for error messages."""
     return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__

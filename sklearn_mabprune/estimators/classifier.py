@@ -1,4 +1,4 @@
-"""The classifier: a network trained, pruned by a bandit and fine-tuned in one fit."""
+"""Neural network classifier that is trained, pruned by a bandit and fine-tuned in one fit."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Rows sum to 1; with several labels a row, each is a probability of its own.
+            Each sample's probabilities sum to 1; if multilabel, each label has its own.
         """
         return self._outputs(X)
 
@@ -204,7 +204,8 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
-            An indicator matrix if fit was given one: labels of a probability above one half.
+            Class of the highest probability; for multilabel targets an indicator matrix of the
+            labels with a probability above 0.5.
         """
         return predicted(self._outputs(X), self.classes_, self.multilabel_)
 
@@ -237,7 +238,10 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         y = column_or_1d(y)
         unknown = np.setdiff1d(y, self.classes_)
         if unknown.size:
-            raise ValueError(f"y_val has classes that y has not: {unknown[:5].tolist()}.")
+            raise ValueError(
+                f"y_val has classes that are not in y: {unknown[:5].tolist()}. Pass y_val with "
+                "classes of y."
+            )
         return np.searchsorted(self.classes_, y).astype(np.int64)
 
     def _weigh(
@@ -247,8 +251,8 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
             return weights
         if self.multilabel_:
             raise ValueError(
-                f"class_weight={self.class_weight!r} is for one label a row, y has several. Weigh "
-                "rows by sample_weight, or labels in the loss: MLPNetClassifier("
+                f"class_weight={self.class_weight!r} is not defined for multilabel y. Pass "
+                "sample_weight, or weight the labels in the loss: MLPNetClassifier("
                 "criterion=BCEWithLogitsLoss, criterion__pos_weight=...)."
             )
         if isinstance(self.class_weight, dict):
@@ -256,7 +260,10 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         each = compute_sample_weight(self.class_weight, self.classes_[codes])
         each = each if weights is None else each * weights
         if not (each > 0).any():
-            raise ValueError(f"class_weight={self.class_weight!r} leaves no row with a weight.")
+            raise ValueError(
+                f"class_weight={self.class_weight!r} gives every sample the weight 0. Pass a "
+                "positive weight for at least one class."
+            )
         return each
 
     def _make_task(self, data: Data, validation: Data) -> Task:
@@ -269,13 +276,13 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     def _check_frozen(self, net: Any) -> None:
         if self.multilabel_:
             return
-        # A net whose weights were loaded from a file has seen no labels.
+        # A net whose weights were loaded from a file has no classes_.
         known, n_classes = np.asarray(getattr(net, "classes_", self.classes_)), len(self.classes_)
-        # Names have their place in the sorted order; other numbers would be other classes.
-        names = self.classes_.dtype.kind not in "iufb"
+        # Strings are encoded by their sorted order; numbers must be the net's class numbers.
+        strings = self.classes_.dtype.kind not in "iufb"
         if not (
             np.array_equal(known, self.classes_)
-            or (names and np.array_equal(known, np.arange(n_classes)))
+            or (strings and np.array_equal(known, np.arange(n_classes)))
         ):
             raise ValueError(
                 f"The net was trained on classes {known.tolist()}, y has {self.classes_.tolist()}. "

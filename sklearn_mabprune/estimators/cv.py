@@ -1,4 +1,4 @@
-"""The estimators that choose their budget by cross-validation, with one training per fold."""
+"""Pruned classifier and regressor with a budget chosen by cross-validation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from .regressor import MABPrunedRegressor
 
 @documented
 class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
-    """A pruned classifier whose budget is chosen by cross-validation.
+    """Pruned classifier with the budget chosen by cross-validation.
 
-    One training per fold: all budgets are points of one path, and each is fine-tuned before
-    it is scored.  The estimator is then fitted on all samples with the chosen budget.
+    The network is trained once per fold: all budgets are steps of one pruning path, and the
+    network at each is fine-tuned before it is scored.  The estimator is then fitted on all
+    samples with the chosen budget.
 
     Parameters
     ----------
     estimator : MABPrunedClassifier or None, default=None
-        The estimator whose `pruning_budget` is chosen; what it has for it is ignored.  It
+        The estimator whose `pruning_budget` is chosen; its own `pruning_budget` is ignored.  It
         is cloned, never changed.  None is ``MABPrunedClassifier()``.  Pass one to set its
         parameters: ``estimator__policy`` and ``estimator__estimator__lr`` need one.
     {budgets}
@@ -98,7 +99,7 @@ class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Each sample's probabilities sum to 1; multilabel, each label has its own.
+            Each sample's probabilities sum to 1; if multilabel, each label has its own.
 
         Raises
         ------
@@ -114,14 +115,15 @@ class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
 
 @documented
 class MABPrunedRegressorCV(BudgetSearchMixin, RegressorMixin, BaseEstimator):
-    """A pruned regressor whose budget is chosen by cross-validation.
+    """Pruned regressor with the budget chosen by cross-validation.
 
-    As :class:`MABPrunedClassifierCV`, for one or more real targets.
+    Budgets are scored and chosen as by :class:`MABPrunedClassifierCV`, for one or more real
+    targets.
 
     Parameters
     ----------
     estimator : MABPrunedRegressor or None, default=None
-        The estimator whose `pruning_budget` is chosen; what it has for it is ignored.  It
+        The estimator whose `pruning_budget` is chosen; its own `pruning_budget` is ignored.  It
         is cloned, never changed.  None is ``MABPrunedRegressor()``.  Pass one to set its
         parameters: ``estimator__policy`` and ``estimator__estimator__lr`` need one.
     {budgets}

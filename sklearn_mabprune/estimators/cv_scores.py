@@ -1,4 +1,4 @@
-"""Which budget: one fold's scores along one path, all folds' in a table, and rules to choose."""
+"""Scores of budgets in one fold, the table of all folds, and rules to choose a budget."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ..utils.compat import check_method_params, safe_indexing
 
 RULES = ("best", "one_std_error")
 
-# Mean scores closer than this are the same score, added up in another order.
+# Mean scores closer than this are equal, so that summation order cannot change the choice.
 _TIE = 1e-12
 
 Budgets = list[float | int]
 
 
 def check_budgets(budgets: ArrayLike) -> Budgets:
-    """A grid of budgets as plain numbers.
+    """A grid of budgets as a list of integers (counts) and floats (fractions).
 
     Raises
     ------
     ValueError
-        If it is empty or names a budget twice, or one that is neither a share nor a count.
+        If the grid is empty, has a budget twice, or one that is neither a fraction nor a count.
 
     Examples
     --------
@@ -41,12 +41,15 @@ def check_budgets(budgets: ArrayLike) -> Budgets:
         count = number and isinstance(each, Integral)
         if not (number and (each >= 0 if count else 0 <= float(each) < 1)):
             raise ValueError(
-                f"budgets={budgets!r}: {each!r} is neither a share in [0, 1) nor a count. The "
-                "grid is of budgets that can be compared, so 'auto' cannot be one of them."
+                f"budgets={budgets!r}: {each!r} is neither a fraction in [0, 1) nor a count. Pass "
+                "numbers; 'auto' cannot be compared with other budgets."
             )
         found.append(int(each) if count else float(each))
     if not found or len(set(found)) < len(found):
-        raise ValueError(f"budgets={budgets!r} must name at least one budget, and each one once.")
+        raise ValueError(
+            f"budgets={budgets!r} is empty or has a budget twice: pass at least one budget, and "
+            "each one once."
+        )
     return found
 
 
@@ -60,20 +63,20 @@ def score_fold(
     scorer: Any,
     score_params: dict[str, Any],
 ) -> list[tuple[float, PruningReport]]:
-    """Train once, walk one path, fine-tune each budget and score it on the test rows.
+    """Scores and reports of all budgets in one fold, from one training and one path.
 
     Parameters
     ----------
     model : MABPrunedClassifier or MABPrunedRegressor
-        Not fitted; left as it is.
+        The estimator; cloned, never changed.
     budgets : list of float or int
     X, y, weights : ndarray
-        Of all rows; weights may be None.
+        All samples; weights may be None.
     fold : tuple of ndarray of int
-        Indices of training and of test samples.
+        Indices of the training and test samples.
     scorer : callable
     score_params : dict
-        Metadata that the scorer asks for, of all rows.
+        Metadata that the scorer requests, for all samples.
 
     Returns
     -------
@@ -81,18 +84,18 @@ def score_fold(
         Score and report for each budget.
     """
     train, test = fold
-    rows = [safe_indexing(X, train), safe_indexing(y, train)]
-    rows.append(None if weights is None else weights[train])
+    samples = [safe_indexing(X, train), safe_indexing(y, train)]
+    samples.append(None if weights is None else weights[train])
     held_out = safe_indexing(X, test), safe_indexing(y, test)
     params = check_method_params(X, score_params, indices=test)
-    # The path to the largest share serves all smaller ones; counts may lie beyond it.
+    # The path to the largest fraction contains those to smaller ones; counts may be larger.
     longest = max([b for b in budgets if isinstance(b, float)] or budgets)
-    walked = clone(model).set_params(pruning_budget=longest).fit(*rows)
+    walked = clone(model).set_params(pruning_budget=longest).fit(*samples)
     found = []
     for budget in budgets:
-        sized = walked if budget == longest else walked.at_budget(budget, *rows)
+        sized = walked if budget == longest else walked.at_budget(budget, *samples)
         if sized.pruning_report_.interrupted:
-            # A single fit would keep what it has; a score of that says nothing of the budget.
+            # A single fit keeps an unfinished network, but its score is not that of the budget.
             raise KeyboardInterrupt
         found.append((float(scorer(sized, *held_out, **params)), sized.pruning_report_))
     return found
@@ -110,8 +113,8 @@ def table(budgets: Budgets, folds: list[list[tuple[float, PruningReport]]]) -> d
     mean = scores.mean(axis=0)
     if not np.isfinite(mean).any():
         raise ValueError(
-            f"No budget has a finite mean score over the folds: {scores.tolist()}. Take a scoring "
-            "that is defined on the rows of every fold, or other folds (cv)."
+            f"No budget has a finite mean score over the folds: {scores.tolist()}. Pass a scoring "
+            "that is defined on the test samples of every fold, or other folds (cv)."
         )
     sizes = {
         "neurons": lambda network: sum(network.hidden_layer_sizes),
@@ -136,21 +139,22 @@ def table(budgets: Budgets, folds: list[list[tuple[float, PruningReport]]]) -> d
 
 
 def choose(results: dict[str, Any], rule: str, unit: str) -> int:
-    """The smallest network that is good enough.
+    """Index of the budget with the smallest network whose mean score is good enough.
 
     Parameters
     ----------
     results : dict
-        As :func:`table` makes it.
+        The result of :func:`table`.
     rule : {"best", "one_std_error"}
-        Good enough is the highest mean score, or at most one standard error of it below.
+        Which scores are good enough: the highest mean score, or at most one standard error of
+        the highest below it.
     unit : {"neurons", "parameters", "macs"}
-        In which networks are compared.
+        Measure of the size of networks.
 
     Returns
     -------
     int
-        Index of the budget; among networks of one size the one with the higher score.
+        Index of the budget; among networks of equal size the one with the higher score.
 
     References
     ----------
@@ -159,11 +163,11 @@ def choose(results: dict[str, Any], rule: str, unit: str) -> int:
     """
     mean, size = results["mean_test_score"], results[f"mean_n_{unit}"]
     best = int(np.nanargmax(np.where(np.isfinite(mean), mean, np.nan)))
-    allowed = 0.0
+    margin = 0.0
     if rule == "one_std_error":
         names = [name for name in results if name.startswith("split")]
         scores = np.array([results[name][best] for name in names])
         if len(scores) > 1:
-            allowed = float(scores.std(ddof=1) / np.sqrt(len(scores)))
-    good = np.flatnonzero(mean >= mean[best] - allowed - _TIE)
+            margin = float(scores.std(ddof=1) / np.sqrt(len(scores)))
+    good = np.flatnonzero(mean >= mean[best] - margin - _TIE)
     return int(good[np.lexsort((-mean[good], size[good]))[0]])

@@ -1,4 +1,4 @@
-"""Build a saved estimator again: nothing in the file is trusted, nothing in it is run."""
+"""Loading of saved estimators: every value in the file is checked, and no code in it is run."""
 
 from __future__ import annotations
 
@@ -48,39 +48,39 @@ _CLASSES = dict(zip(SAVED_CLASSES, (MABPrunedClassifier, MABPrunedRegressor), st
 def load(path: Any, **parameters: Any) -> Any:
     """Load a fitted estimator that :meth:`MABPrunedClassifier.save` wrote.
 
-    The file holds data only, and loading runs no code of it: what is built is looked up in
-    closed lists of this library's and torch's classes, and every size, type and number is
-    checked.  Needs safetensors: ``pip install "sklearn-mabprune[safetensors]"``.
+    The file holds data only, and loading runs no code of it: classes are looked up in closed
+    lists of classes of this library and torch, and every size, type and number is checked.
+    Needs safetensors: ``pip install "sklearn-mabprune[safetensors]"``.
 
     Parameters
     ----------
     path : str or path-like
-        The file.
+        Path of the file.
     **parameters : object
-        Parameters of the estimator that the file could not hold; ``save`` warned of them.  If
-        it was a net with a module of your own, ``estimator=None`` will do: the loaded
-        estimator predicts as the saved one did, but ``fit`` would train the default net.
+        Parameters of the estimator that the file could not hold; ``save`` warned about them.
+        For a net with your own module, ``estimator=None`` is enough: the loaded estimator
+        predicts as the saved one did, but ``fit`` would train the default net.
 
     Returns
     -------
     MABPrunedClassifier or MABPrunedRegressor
-        Fitted; its network is on the CPU.  It predicts what the saved one predicted, to the
-        last bit with the same version of torch on the same machine.
+        Fitted estimator with its network on the CPU.  Its predictions equal those of the saved
+        one, to the last bit with the same version of torch on the same machine.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, truncated, of another version or not what ``save`` writes.
+        If the file is damaged, truncated, of another version or was not written by ``save``.
     TypeError
-        If a parameter is missing that the file could not hold, or one is given that it holds.
+        If a parameter that the file could not hold is missing, or one that it holds is given.
     OSError
-        If there is no such file, or it cannot be opened.
+        If the file does not exist or cannot be opened.
     ImportError
         If safetensors is not installed.
 
     See Also
     --------
-    MABPrunedClassifier.save : Writes the file; has an example.
+    MABPrunedClassifier.save : Writes the file; with an example.
 
     Examples
     --------
@@ -97,12 +97,12 @@ def load(path: Any, **parameters: Any) -> Any:
     """
     content, tensors = read_file(path)
     try:
-        # Whatever is wrong from here on is wrong with the file.
+        # All errors from here on are errors of the file.
         estimator, missing = _estimator(content)
     except Exception as error:
-        raise _odd(path, content, error) from error
+        raise _refusal(path, content, error) from error
     if set(parameters) != set(missing):
-        raise _asks(path, missing, parameters, estimator.get_params(deep=False))
+        raise _wrong_parameters(path, missing, parameters, estimator.get_params(deep=False))
     estimator.set_params(**parameters)
     net, _ = resolve_net(estimator.estimator, estimator._default_net, estimator._net_base)
     try:
@@ -111,45 +111,46 @@ def load(path: Any, **parameters: Any) -> Any:
     except _OtherOutputsError as error:
         if "estimator" in parameters:
             raise ValueError(
-                f"estimator= does not fit: {error}. Pass a net with the criterion that it had."
+                f"estimator= does not match: {error}. Pass a net with the saved net's criterion."
             ) from None
-        raise _odd(path, content, error) from error
+        raise _refusal(path, content, error) from error
     except Exception as error:
-        raise _odd(path, content, error) from error
+        raise _refusal(path, content, error) from error
     vars(estimator).update(fitted)
     return estimator
 
 
 class _OtherOutputsError(ValueError):
-    """A net that makes predictions of outputs in another way than the saved one."""
+    """A net that computes predictions from outputs in another way than the saved one."""
 
 
-def _odd(path: Any, content: dict[str, Any], error: Exception) -> ModelFileError:
+def _refusal(path: Any, content: dict[str, Any], error: Exception) -> ModelFileError:
+    """The error of a file, with the versions that wrote it if they differ."""
     found, here = content.get("versions"), versions()
     what = str(error) or type(error).__name__
     if type(found) is dict and found != here:
         other = [f"{name} {str(found.get(name))[:20]} ({here[name]} here)" for name in here]
-        what += f". It says that it was written with {', '.join(other)}"
+        what += f". According to the file it was written with {', '.join(other)}"
     return unreadable(path, what)
 
 
-def _asks(
+def _wrong_parameters(
     path: Any, missing: dict[str, str], given: dict[str, Any], known: dict[str, Any]
 ) -> TypeError:
     if set(given) - set(missing):
         name = min(set(given) - set(missing))
         if name not in known:
             return TypeError(
-                f"load() was given {name}, which is no parameter of what {path} holds. It takes "
-                "those that data could not describe, by their names."
+                f"load() was given {name}, which is not a parameter of the saved estimator. Pass "
+                f"only parameters that {path} could not hold: {', '.join(missing) or 'none'}."
             )
         return TypeError(
-            f"load() was given {name}, which {path} holds: leave it out, and use set_params "
+            f"load() was given {name}, which {path} holds. Load without it, and use set_params "
             "afterwards."
         )
     names = ", ".join(f"{name}=..." for name in missing)
     return TypeError(
-        f"{path} was saved without parameters that data cannot describe: "
+        f"{path} was saved without parameters that a file cannot hold: "
         f"{'; '.join(missing.values())}. Pass them: load(path, {names})."
     )
 
@@ -160,21 +161,21 @@ def _require(condition: bool, what: str) -> None:
 
 
 def _record(data: Any, name: str, *keys: str) -> list[Any]:
-    """The values of a record that has these keys and no others."""
+    """The values of a record, which must have exactly these keys."""
     _require(type(data) is dict and set(data) == set(keys), f"{name} has other fields than {keys}")
     return [data[key] for key in keys]
 
 
-# ------------------------------------------------------------------- before it is fitted
+# ---------------------------------------------------------------- the unfitted estimator
 
 
 def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
-    """The estimator as its constructor makes it, and which parameters the caller must give."""
+    """The unfitted estimator, and the parameters that the caller must give."""
     kind, parameters, missing, written_by, *_ = _record(
         content, "the file",
         "class", "parameters", "missing", "versions", "data", "net", "path", "report", "n_ranking",
     )  # fmt: skip
-    _require(type(kind) is str and kind in _CLASSES, f"class {str(kind)[:80]!r} is not one of ours")
+    _require(type(kind) is str and kind in _CLASSES, f"class {str(kind)[:80]!r} is not supported")
     made = _CLASSES[kind]
     known = set(inspect.signature(made).parameters) - set(LEFT_OUT)
     _require(
@@ -183,7 +184,7 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
         and type(written_by) is dict
         and all(type(text) is str for text in [*missing.values(), *written_by.values()])
         and not set(parameters) & set(missing),
-        "its parameters or versions are no records",
+        "its parameters or versions are not records",
     )
     unknown = (set(parameters) | set(missing)) - known
     _require(not unknown, f"{kind} has no parameter {str(min(unknown, default=''))[:80]!r}")
@@ -194,14 +195,14 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     return estimator, missing
 
 
-# --------------------------------------------------------------------- what fit would set
+# ---------------------------------------------------------------- the fitted attributes
 
 
 def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """Fitted attributes by name, each checked against the others."""
     known = _data(estimator, content["data"])
-    several = known.get("multilabel_", False)
-    graph, rebuilt = _net(net, estimator.estimator is None, several, content["net"], tensors)
+    multilabel = known.get("multilabel_", False)
+    graph, rebuilt = _net(net, estimator.estimator is None, multilabel, content["net"], tensors)
     _require(
         known["n_features_in_"] == graph.n_inputs, "its network reads another number of features"
     )
@@ -214,8 +215,8 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
     path = _path(content["path"], tensors)
     sizes = path.layer_sizes[0]
     measured = report.before.hidden_layer_sizes, report.after.hidden_layer_sizes
-    _require(measured == (sizes, graph.sizes), "its report is on other networks")
-    # A report that cannot be printed is none.
+    _require(measured == (sizes, graph.sizes), "its report is about other networks")
+    # A report that cannot be printed is invalid.
     str(report)
     n_ranking = content["n_ranking"]
     _require(n_ranking == len(sizes), "its rankings are not those of its hidden layers")
@@ -242,50 +243,52 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
 
 
 def _data(estimator: Any, data: Any) -> dict[str, Any]:
-    """What the estimator knows of the data."""
-    n_features, features, classes, multilabel, y_ndim, share = _record(
+    """Fitted attributes that describe the data."""
+    n_features, features, classes, multilabel, y_ndim, held = _record(
         data, "data",
         "n_features", "features", "classes", "multilabel", "y_ndim", "validation_fraction",
     )  # fmt: skip
-    _require(type(n_features) is int, "its number of features is none")
-    _require(type(share) in (int, float) and 0 <= share <= 1, "its validation share is no share")
-    found: dict[str, Any] = {"n_features_in_": n_features, "validation_fraction_": float(share)}
+    _require(type(n_features) is int, "its number of features is not an integer")
+    _require(type(held) in (int, float) and 0 <= held <= 1, "validation_fraction is not in [0, 1]")
+    found: dict[str, Any] = {"n_features_in_": n_features, "validation_fraction_": float(held)}
     if features is not None:
         names = labels_from_plain(features, "features")
         _require(
-            names.dtype == object and names.shape == (n_features,), "its features are no names"
+            names.dtype == object and names.shape == (n_features,), "its feature names are invalid"
         )
         found["feature_names_in_"] = names
     if is_classifier(estimator):
         labels = labels_from_plain(classes, "classes")
         _require(all(a < b for a, b in pairwise(labels.tolist())), "its classes are not sorted")
-        _require(type(multilabel) is bool, "it does not say whether a row has several labels")
+        _require(type(multilabel) is bool, "multilabel is not a boolean")
         return found | {"classes_": labels, "multilabel_": multilabel}
-    _require(type(y_ndim) is int and y_ndim in (1, 2), "its targets have another shape")
+    _require(type(y_ndim) is int and y_ndim in (1, 2), "its targets are not 1- or 2-dimensional")
     return found | {"y_ndim_": y_ndim}
 
 
-def _net(net: Any, default: bool, several: bool, data: Any, tensors: Tensors) -> tuple[Graph, Any]:
-    """The graph in the file, and a skorch net around it made like `net`."""
+def _net(
+    net: Any, default: bool, multilabel: bool, data: Any, tensors: Tensors
+) -> tuple[Graph, Any]:
+    """The graph in the file, and a skorch net with its layers and the parameters of `net`."""
     network, is_mlp, outputs, rescaled, labels, history = _record(
         data, "net", "network", "mlp", "outputs", "rescaled", "labels", "history"
     )
-    graph = _chain(network, "network", tensors)
+    graph = _saved_graph(network, "network", tensors)
     net = clone(net).set_params(device="cpu", compile=False)
     if net.module is MLP and not is_mlp:
         net.set_params(module=PrunedChain)
         if default and outputs == NO_LAYER and isinstance(net, MLPNetClassifier):
-            # The module ends in a Softmax, or a Sigmoid for several labels a row, and the
-            # default net must not add another one.
-            net.set_params(criterion=nn.BCELoss if several else nn.NLLLoss)
-    if several and isinstance(net, MLPNetClassifier) and net.criterion is nn.CrossEntropyLoss:
+            # The module ends in a Softmax, or a Sigmoid if multilabel, and the default net must
+            # not add another one.
+            net.set_params(criterion=nn.BCELoss if multilabel else nn.NLLLoss)
+    if multilabel and isinstance(net, MLPNetClassifier) and net.criterion is nn.CrossEntropyLoss:
         net.set_params(criterion=nn.BCEWithLogitsLoss)
     if rescaled:
         net.target_mean_, net.target_scale_ = (
             _finite(tensors.pop(f"target.{part}"), "target", (graph.n_outputs,), np.float64)
             for part in ("mean", "scale")
         )
-        _require(bool((net.target_scale_ > 0).all()), "its targets have no scale")
+        _require(bool((net.target_scale_ > 0).all()), "the scale of its targets is not positive")
     if labels is not None:
         net.classes_inferred_ = labels_from_plain(labels, "labels")
     if isinstance(net, SelfSizing):
@@ -295,20 +298,20 @@ def _net(net: Any, default: bool, several: bool, data: Any, tensors: Tensors) ->
     net.history_ = History({k: from_plain(v, k) for k, v in epoch.items()} for epoch in history)
     rebuilt = net_around(net, graph)
     if isinstance(net, MLPNetClassifier):
-        rebuilt.multilabel_ = several
+        rebuilt.multilabel_ = multilabel
     again = Graph.of(list(uncompiled(rebuilt.module_).children()))
     _require(again.descriptions() == graph.descriptions(), "its layers are not those of its net")
-    _require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no units")
+    _require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no target scale")
     if outputs_of(rebuilt) != outputs:
         raise _OtherOutputsError(
-            f"the {type(net).__name__} makes predictions of its module's outputs by "
-            f"{outputs_of(rebuilt)}, the saved one did by {str(outputs)[:40]}"
+            f"the {type(net).__name__} computes predictions from its module's outputs by "
+            f"{outputs_of(rebuilt)}, the saved one by {str(outputs)[:40]}"
         )
     return graph, rebuilt
 
 
-def _chain(data: Any, name: str, tensors: Tensors) -> Graph:
-    """A chain of the layers that are written down, its weights checked before it is built."""
+def _saved_graph(data: Any, name: str, tensors: Tensors) -> Graph:
+    """The graph of the saved layers; their weights are checked before a layer is built."""
     layers, dtype = _record(data, name, "layers", "dtype")
     _require(dtype in ("float32", "float64"), f"{name} is in precision {str(dtype)[:20]!r}")
     _require(type(layers) is list and len(layers) > 0, f"{name} has no list of layers")
@@ -317,44 +320,44 @@ def _chain(data: Any, name: str, tensors: Tensors) -> Graph:
         for k, layer in enumerate(layers)
     ]
     module = nn.Sequential(*built)
-    # Runs the layers on two rows: they must fit together, and be what fit accepts.
+    # Runs the layers on two samples: they must match each other, and be supported by fit.
     n_inputs = next((kind_of(la).n_inputs(la) for la in built if kind_of(la).produces), 1)
     return recover_graph(module, torch.zeros(2, n_inputs, dtype=getattr(torch, dtype)))
 
 
 def _layer(data: Any, dtype: str, name: str, tensors: Tensors) -> nn.Module:
-    _require(type(data) is list and len(data) == 2, f"{name} is no layer")
+    _require(type(data) is list and len(data) == 2, f"{name} is not a layer")
     kind, arguments = data
     _require(
-        type(kind) is str and kind in BY_NAME, f"{name} is of no known kind, {str(kind)[:40]!r}"
+        type(kind) is str and kind in BY_NAME, f"{name} is of an unknown kind, {str(kind)[:40]!r}"
     )
     known = set(argument_names(BY_NAME[kind]))
     _require(
         type(arguments) is dict
         and set(arguments) <= known
         and all(type(value) in (bool, int, float, str, type(None)) for value in arguments.values()),
-        f"{name} has arguments that a {kind} has not",
+        f"{name} has arguments that are not those of {kind}",
     )
     state = {
         key.removeprefix(f"{name}."): tensors.pop(key)
         for key in list(tensors)
         if key.startswith(f"{name}.")
     }
-    # Before anything of this size is built: the tensor is in the file, so there is room.
+    # Checked before a layer is built: memory for its weights is bounded by the size of the file.
     for tensor, shape in shapes_of((kind, arguments)).items():
         _require(
             tensor in state and state[tensor].shape == shape and state[tensor].size > 0,
             f"{name} is not of the shape {shape}",
         )
     layer = build((kind, arguments)).to(getattr(torch, dtype))
-    own = layer.state_dict()
-    _require(own.keys() == state.keys(), f"{name} has other weights than a {kind}")
-    for key, value in own.items():
+    expected = layer.state_dict()
+    _require(expected.keys() == state.keys(), f"{name} has other weights than {kind}")
+    for key, value in expected.items():
         kept = np.dtype(str(value.dtype).removeprefix("torch."))
         _finite(state[key], f"{name}.{key}", tuple(value.shape), kept)
         value.copy_(torch.as_tensor(state[key]))
     written = describe(layer)[1]
-    _require(all(written.get(k) == v for k, v in arguments.items()), f"{name} is described wrongly")
+    _require(all(written.get(k) == v for k, v in arguments.items()), f"{name} has other arguments")
     return layer
 
 
@@ -375,22 +378,22 @@ def _path(data: Any, tensors: Tensors) -> PruningPath:
         value = getattr(path, part.name)
         n_steps = len(value) if isinstance(value, (list, np.ndarray)) else len(sizes)
         _require(n_steps == len(sizes), f"its path has another length in {part.name}")
-    _require(all(len(step) == len(sizes[0]) for step in sizes), "its path loses layers")
+    _require(all(len(step) == len(sizes[0]) for step in sizes), "its networks differ in depth")
     sums = [sum(step) for step in sizes]
-    _require(path.n_neurons.tolist() == sums, "the neurons of its path are not those of its layers")
+    _require(path.n_neurons.tolist() == sums, "n_neurons of its path is not the sum of its layers")
     total = sum(sizes[0])
-    gone = np.concatenate(path.removed)
+    removed = np.concatenate(path.removed)
     _require(
-        gone.ndim == 1
-        and len(np.unique(gone)) == len(gone)
-        and bool(((gone >= 0) & (gone < total)).all()),
-        "its path removes what is not there",
+        removed.ndim == 1
+        and len(np.unique(removed)) == len(removed)
+        and bool(((removed >= 0) & (removed < total)).all()),
+        "its path removes a unit twice or one that does not exist",
     )
-    _require(type(networks) is dict, "the networks of its path are no record")
+    _require(type(networks) is dict, "the networks of its path are not a record")
     for key, network in networks.items():
         step = int(key)
         _require(0 <= step < len(sizes) and key == str(step), f"its path has no step {key[:20]!r}")
-        graph = _chain(network, f"path.network.{step}", tensors)
+        graph = _saved_graph(network, f"path.network.{step}", tensors)
         _require(graph.sizes == sizes[step], f"the network of step {step} has other sizes")
         path.networks[step] = graph.to_arrays()
     return path

@@ -1,4 +1,4 @@
-"""Parameters of the estimators: what is allowed, and what to say otherwise."""
+"""Validation of the estimators' parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..utils.compat import HasMethods, Interval, InvalidParameterError, StrOptio
 from ..utils.validation import check_parameters
 
 CONSTRAINTS: dict[str, Any] = {
-    # resolve_net says more.
+    # resolve_net checks it, with messages that say what to pass instead.
     "estimator": "no_validation",
     "policy": [str, Policy, Criterion],
     "pruning_budget": [
@@ -62,12 +62,12 @@ CONSTRAINTS: dict[str, Any] = {
 
 
 def resolve_policy(policy: str | Policy | Criterion) -> Policy | Criterion:
-    """A policy or criterion of one's own, by name or cloned from an object.
+    """A new policy or criterion, by name or cloned from an object.
 
     Raises
     ------
     ValueError
-        If there is none of that name, or a parameter does not satisfy its constraints.
+        If the name is unknown, or a hyper-parameter does not satisfy its constraints.
     """
     if not isinstance(policy, str):
         chooser = clone(policy)
@@ -75,21 +75,21 @@ def resolve_policy(policy: str | Policy | Criterion) -> Policy | Criterion:
         return chooser
     known: dict[str, Any] = {**POLICIES, **CRITERIA}
     if policy not in known:
-        near = "".join(f" Did you mean {name!r}?" for name in get_close_matches(policy, known, 1))
+        hint = "".join(f" Did you mean {name!r}?" for name in get_close_matches(policy, known, 1))
         raise ValueError(
-            f"policy={policy!r} is unknown.{near} Policies: {', '.join(POLICIES)}; criteria: "
+            f"policy={policy!r} is unknown.{hint} Policies: {', '.join(POLICIES)}; criteria: "
             f"{', '.join(CRITERIA)}; or pass an object of sklearn_mabprune.policies."
         )
     return known[policy]()
 
 
 def check_no_class(policy: Any) -> None:
-    """Refuse a class where its object is meant.
+    """Refuse a policy or criterion class that is passed in place of an object.
 
     Raises
     ------
     InvalidParameterError
-        A ValueError that names the parameter.
+        If `policy` is a class.  It is a ValueError.
     """
     if isinstance(policy, type) and issubclass(policy, (Policy, Criterion)):
         name = policy.__name__
@@ -97,29 +97,31 @@ def check_no_class(policy: Any) -> None:
 
 
 def check_class_weights(weights: dict[Any, Any]) -> None:
-    """Refuse class weights that are not finite numbers, or less than 0.
+    """Refuse class weights that are not finite, non-negative numbers.
 
     Raises
     ------
     ValueError
-        It names the class and its weight.
+        If a weight is not a number, not finite, or negative; the message names its class.
     """
     for label, weight in weights.items():
         number = isinstance(weight, Real) and not isinstance(weight, bool)
         if not (number and math.isfinite(weight) and weight >= 0):
             raise ValueError(
-                f"class_weight has {weight!r} for the class {label!r}: pass a finite number, at "
+                f"class_weight has {weight!r} for the class {label!r}: pass a finite number of at "
                 "least 0."
             )
 
 
 def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
-    """The net to train, and whether it is frozen: trained already.
+    """The net of `estimator`, and whether it is a FrozenEstimator, that is, already trained.
 
     Raises
     ------
     TypeError
-        If it is not a skorch net of the right kind.
+        If it is not a skorch net of the class `base`.
+    ValueError
+        If a FrozenEstimator has a net that is not fitted.
     """
     frozen = isinstance(estimator, FrozenEstimator)
     net = default() if estimator is None else estimator.estimator if frozen else estimator
@@ -139,14 +141,20 @@ def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
         )
     if frozen and not getattr(net, "initialized_", False):
         raise ValueError(
-            "FrozenEstimator was given a net that is not fitted. Fit it first, or pass the net "
-            "itself to have it trained."
+            f"estimator=FrozenEstimator({type(net).__name__}) has a net that is not fitted. Fit it "
+            "first, or pass the net without FrozenEstimator to have it trained."
         )
     return net, frozen
 
 
 def check_nested(owner: BaseEstimator, default_net: type, params: dict[str, Any]) -> None:
-    """Say what to do when a parameter of a part is set that is not an object."""
+    """Refuse nested parameters, as in ``policy__c``, of a parameter that has no object.
+
+    Raises
+    ------
+    ValueError
+        If `estimator` is None, or `policy` a name.
+    """
     estimator = params.get("estimator", getattr(owner, "estimator", None))
     policy = params.get("policy", getattr(owner, "policy", None))
     for name in params:

@@ -1,4 +1,4 @@
-"""The regressor: a network trained, pruned by a bandit and fine-tuned in one fit."""
+"""Neural network regressor that is trained, pruned by a bandit and fine-tuned in one fit."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from .plan import Task
 class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
     """Neural network regressor, pruned by multi-armed bandits.
 
-    As :class:`MABPrunedClassifier`, for one or more real targets.  The default network
-    standardises the targets inside and predicts in original units.
+    The steps of ``fit`` are those of :class:`MABPrunedClassifier`, for one or more real targets.
+    The default network standardises the targets inside and predicts in original units.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         return tags
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Values in original units.
+        """Predicted values in original units.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            As y was in fit.
+            Predictions, in the shape of the y of fit.
         """
         outputs = self._outputs(X)
         return outputs[:, 0] if self.y_ndim_ == 1 else outputs
@@ -185,7 +185,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         if issparse(y):
             raise TypeError(
-                "y is a sparse matrix, a network's targets are dense: pass y.toarray()."
+                "y is a sparse matrix, but regression targets must be dense: pass y.toarray()."
             )
         return read_table(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
 

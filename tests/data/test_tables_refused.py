@@ -109,19 +109,22 @@ def test_weights_that_cannot_be_used(weights, message):
 
 
 def test_class_weights_that_cannot_be_used():
-    refused(classifier(class_weight={0: 0, 1: 0, 2: 0}), "leaves no row with a weight")
+    refused(
+        classifier(class_weight={0: 0, 1: 0, 2: 0}),
+        "gives every sample the weight 0. Pass a positive weight",
+    )
     refused(classifier(class_weight={0: 1, "b": 1}), "are not in class_weight")
     for value in (-1, None, np.nan, np.inf, "2", True):
-        message = f"class_weight has {value!r} for the class 1: pass a finite number, at least 0"
+        message = f"class_weight has {value!r} for the class 1: pass a finite number of at least 0"
         refused(classifier(class_weight={0: 1, 1: value, 2: 1}), message)
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"X_val": X}, "X_val and y_val go together: pass both or neither"),
-        ({"y_val": Y}, "X_val and y_val go together: pass both or neither"),
-        ({"X_val": X, "y_val": Y + 1}, r"y_val has classes that y has not: \[3\]"),
+        ({"X_val": X}, "X_val was given without y_val: pass both or neither"),
+        ({"y_val": Y}, "y_val was given without X_val: pass both or neither"),
+        ({"X_val": X, "y_val": Y + 1}, r"y_val has classes that are not in y: \[3\]"),
         ({"X_val": X, "y_val": Y[:5]}, r"X_val has 120 samples, but y_val has 5"),
         (
             {"X_val": X[:, :4], "y_val": Y},

@@ -140,7 +140,7 @@ def test_sparse_rows_and_several_labels(several):
     np.testing.assert_array_equal(kept.predict(rows), kept.predict(rows.toarray()))
 
 
-@pytest.mark.filterwarnings("ignore:The net came trained:sklearn_mabprune.PruningWarning")
+@pytest.mark.filterwarnings("ignore:estimator is a trained net:sklearn_mabprune.PruningWarning")
 def test_net_that_came_trained():
     X, y = classes_table()
     net = FrozenEstimator(small_classifier(random_state=0).fit(X, y))

@@ -15,8 +15,8 @@ def test_other_kinds_of_labels_are_refused():
     X, labels = labels_table()
     one = labels @ np.arange(4) % 4
     for first, then, told in (
-        (labels, one, "y has one label a row, the network was trained on several"),
-        (one, labels, "y has several labels a row, the network was trained on one"),
+        (labels, one, "y has one class per sample, the network was trained on multilabel targets"),
+        (one, labels, "y has multilabel targets, the network was trained on one class per sample"),
     ):
         with pytest.raises(ValueError, match=told):
             classifier().fit(X, first).at_budget(0.8, X, then)
@@ -29,7 +29,7 @@ def test_sizes_that_were_not_kept(trained):
     model, _, _ = trained
     message = (
         r"No network of pruning_budget=0.25 was kept on the path. Pass X and y for any budget; "
-        r"without them there are networks with 0, 2, 4, 6, 8, 10, 12 of 20 neurons gone."
+        r"without them there are networks with 0, 2, 4, 6, 8, 10, 12 of 20 neurons removed."
     )
     with pytest.raises(ValueError, match=message):
         model.at_budget(0.25)
@@ -63,8 +63,15 @@ def test_before_fit():
 
 def test_data_by_halves(trained):
     model, X, y = trained
-    for data in ({"X": X}, {"y": y}, {"X_val": X, "y_val": y}, {"sample_weight": y}):
-        with pytest.raises(ValueError, match="X and y together"):
+    for data, missing in (
+        ({"X": X}, "y"),
+        ({"y": y}, "X"),
+        ({"X_val": X, "y_val": y}, "X and y"),
+        ({"sample_weight": y}, "X and y"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"the data, without {missing}\. Pass X and y together"
+        ):
             model.at_budget(0.5, **data)
 
 

@@ -93,7 +93,7 @@ def test_grids_are_read_as_plain_numbers():
 )
 def test_grids_that_are_none(budgets):
     X, y = classes_table()
-    with pytest.raises(ValueError, match=r"budgets=.*(share in \[0, 1\)|at least one)"):
+    with pytest.raises(ValueError, match=r"budgets=.*(fraction in \[0, 1\)|at least one)"):
         chooser(budgets=budgets).fit(X, y)
 
 
@@ -105,7 +105,7 @@ def test_a_budget_twice():
 @pytest.mark.filterwarnings("ignore:Scoring failed")
 def test_no_score_anywhere():
     X, y = classes_table()
-    with pytest.raises(ValueError, match=r"No budget has a finite mean score.* Take a scoring"):
+    with pytest.raises(ValueError, match=r"No budget has a finite mean score.* Pass a scoring"):
         chooser(scoring=lambda model, X, y: np.nan).fit(X, y)
     with pytest.raises(ValueError, match=r"scoring=.* gives nan on the validation samples"):
         chooser().set_params(estimator__scoring=lambda model, X, y: np.nan).fit(X, y)

@@ -109,7 +109,7 @@ def test_a_policy_object_is_not_written_to():
     assert model.policy_.live_.sum() >= sum(model.hidden_layer_sizes_) - 2
 
 
-@pytest.mark.filterwarnings("ignore:The net came trained:sklearn_mabprune.PruningWarning")
+@pytest.mark.filterwarnings("ignore:estimator is a trained net:sklearn_mabprune.PruningWarning")
 def test_copies_of_a_frozen_net():
     X, y = classes_table()
     net = small_classifier(random_state=0).fit(X, y)
@@ -153,7 +153,7 @@ def skorch_net(module):
     )
 
 
-@pytest.mark.filterwarnings("ignore:The net came trained:sklearn_mabprune.PruningWarning")
+@pytest.mark.filterwarnings("ignore:estimator is a trained net:sklearn_mabprune.PruningWarning")
 def test_a_frozen_net_that_does_not_pickle_is_copied():
     X, y = classes_table()
     X = X.astype(np.float32)

@@ -128,7 +128,7 @@ def test_frozen_net_and_partial_fit():
     X, y = classes_table()
     net = small_classifier(device="cuda").fit(X, y)
     before = state(net)
-    with pytest.warns(PruningWarning, match="came trained"):
+    with pytest.warns(PruningWarning, match="estimator is a trained net"):
         model = classifier(FrozenEstimator(net)).fit(X, y)
     assert all(np.array_equal(before[k], v) for k, v in state(net).items())
     model.estimator_.partial_fit(X, y)

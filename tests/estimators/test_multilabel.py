@@ -230,7 +230,8 @@ def test_drawn_labels_give_the_curvature(reduction):
     [
         (classifier(), np.arange(240).reshape(120, 2) % 3, r"MultiOutputClassifier\(estimator\)"),
         (classifier(), 2 * table()[1], r"indicator matrix of 0 and 1, got the values \[0, 2\]"),
-        (classifier(class_weight="balanced"), table()[1], "class_weight='balanced' is for one"),
+        (classifier(class_weight="balanced"), table()[1],
+         "class_weight='balanced' is not defined for multilabel y"),
         (classifier(NeuralNetClassifier(Plain, criterion=nn.CrossEntropyLoss, verbose=0)),
          table(n_labels=3)[1],
          "3 classes, .* CrossEntropyLoss is for mutually exclusive classes. Pass criterion=nn"),

@@ -23,7 +23,7 @@ def swollen(factor):
 
 
 @pytest.mark.parametrize("policy", ["boundary", "ucb1", "magnitude"])
-@pytest.mark.filterwarnings("ignore:The net came trained:sklearn_mabprune.PruningWarning")
+@pytest.mark.filterwarnings("ignore:estimator is a trained net:sklearn_mabprune.PruningWarning")
 def test_weights_that_overflow(policy):
     net, X, y = swollen(1e30)
     message = (
@@ -35,7 +35,7 @@ def test_weights_that_overflow(policy):
     assert sum(classifier(swollen(1e6)[0], policy=policy).fit(X, y).hidden_layer_sizes_) == 10
 
 
-@pytest.mark.filterwarnings("ignore:The net came trained:sklearn_mabprune.PruningWarning")
+@pytest.mark.filterwarnings("ignore:estimator is a trained net:sklearn_mabprune.PruningWarning")
 def test_rows_that_overflow():
     net, X, y = swollen(1e10)
     X[-2:] = 1e30 * X[-2:]

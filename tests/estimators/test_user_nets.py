@@ -201,13 +201,15 @@ def test_frozen_net_is_pruned_and_never_changed(case):
         net.initialize()
         net.fit(*as_net_wants(net, X, y))
     before, expected = state(net), outputs(net, as_net_wants(net, X, y)[0])
-    with pytest.warns(PruningWarning, match="validation may have been trained on.* Pass X_val"):
+    with pytest.warns(
+        PruningWarning, match="trained on samples that are now held out.* Pass X_val"
+    ):
         model = make(FrozenEstimator(net), pruning_budget=0).fit(X, y)
     np.testing.assert_allclose(
         outputs(model, X).reshape(expected.shape), expected, rtol=1e-6, atol=1e-7
     )
     assert model.pruning_report_.seconds_training == 0
-    with pytest.warns(PruningWarning, match="came trained"):
+    with pytest.warns(PruningWarning, match="estimator is a trained net"):
         model = make(FrozenEstimator(net), pruning_budget=0.5).fit(X, y)
     assert sum(model.hidden_layer_sizes_) < sum(model.pruning_report_.before.hidden_layer_sizes)
     n_epochs = len(net.history)
@@ -225,7 +227,7 @@ def test_frozen_net_whose_weights_were_loaded(case, tmp_path):
     model.estimator_.save_params(f_params=tmp_path / "weights.pt")
     loaded = clone(model.estimator_).initialize()
     loaded.load_params(f_params=tmp_path / "weights.pt")
-    with pytest.warns(PruningWarning, match="came trained"):
+    with pytest.warns(PruningWarning, match="estimator is a trained net"):
         again = make(FrozenEstimator(loaded), pruning_budget=0).fit(X, y)
     np.testing.assert_allclose(outputs(again, X), outputs(model, X), rtol=1e-6, atol=1e-7)
 
@@ -234,7 +236,7 @@ def test_frozen_net_with_labels_of_its_own():
     X, codes = classes_table()
     net = small_classifier().fit(X, codes)
     y = np.array(["no", "perhaps", "yes"])[codes]
-    with pytest.warns(PruningWarning, match="came trained"):
+    with pytest.warns(PruningWarning, match="estimator is a trained net"):
         model = classifier(FrozenEstimator(net), pruning_budget=0).fit(X, y)
     np.testing.assert_array_equal(model.predict(X), model.classes_[net.predict(X)])
 

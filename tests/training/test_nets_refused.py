@@ -48,7 +48,7 @@ def test_estimator_of_the_wrong_kind(model, message):
 
 def test_frozen_net_that_is_not_fitted():
     model = classifier(FrozenEstimator(small_classifier()))
-    refused(model, "a net that is not fitted. Fit it first, or pass the net itself")
+    refused(model, "has a net that is not fitted. Fit it first, or pass the net without")
 
 
 def test_frozen_net_of_other_features_or_classes():

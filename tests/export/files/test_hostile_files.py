@@ -21,12 +21,12 @@ def deep(n, inner=1):
 NET = ("parameters", "estimator")
 LAYERS = ("net", "network", "layers")
 HOSTILE = {
-    "class of another module": (("class",), "os.system", "class 'os.system' is not one of ours"),
-    "class of ours that is no estimator": (("class",), "MLP", "not one of ours"),
+    "class of another module": (("class",), "os.system", "class 'os.system' is not supported"),
+    "class of ours that is no estimator": (("class",), "MLP", "class 'MLP' is not supported"),
     "no class": (("class",), DELETED, "other fields"),
-    "class is a list": (("class",), ["MABPrunedClassifier"], "not one of ours"),
+    "class is a list": (("class",), ["MABPrunedClassifier"], "is not supported"),
     "a field too many": (("hook",), "x", "other fields"),
-    "no parameters": (("parameters",), None, "no records"),
+    "no parameters": (("parameters",), None, "are not records"),
     "unknown parameter": (("parameters", "__class__"), "x", "no parameter '__class__'"),
     "memory of the attacker": (("parameters", "memory"), "/tmp/x", "no parameter 'memory'"),
     "parameter out of range": (("parameters", "ridge"), -1, "'ridge' parameter of"),
@@ -51,15 +51,15 @@ HOSTILE = {
     "net with other activations": (
         (*NET, "parameters", "module__activation"), "tanh", "not those of its net"),
     "deep parameter": (("parameters", "scoring"), deep(300), "cannot be loaded"),
-    "asks for a parameter that is there": (("missing", "policy"), "x", "no records"),
+    "asks for a parameter that is there": (("missing", "policy"), "x", "are not records"),
     "asks for an unknown parameter": (("missing", "__init__"), "x", "no parameter '__init__'"),
-    "versions of another type": (("versions", "torch"), 3, "versions are no records"),
-    "unknown layer": ((*LAYERS, 0), ["Conv2d", {}], "no known kind"),
-    "layer by its path": ((*LAYERS, 0), ["torch.nn.Linear", {}], "no known kind"),
-    "layer that is no pair": ((*LAYERS, 0), ["Linear"], "is no layer"),
-    "layer with an argument too many": ((*LAYERS, 0, 1, "device"), "cuda", "arguments that a"),
+    "versions of another type": (("versions", "torch"), 3, "versions are not records"),
+    "unknown layer": ((*LAYERS, 0), ["Conv2d", {}], "an unknown kind, 'Conv2d'"),
+    "layer by its path": ((*LAYERS, 0), ["torch.nn.Linear", {}], "an unknown kind"),
+    "layer that is no pair": ((*LAYERS, 0), ["Linear"], "is not a layer"),
+    "layer with an argument too many": ((*LAYERS, 0, 1, "device"), "cuda", "not those of Linear"),
     "layer with an argument of another type": (
-        (*LAYERS, 0, 1, "in_features"), [6], "arguments that a"),
+        (*LAYERS, 0, 1, "in_features"), [6], "not those of Linear"),
     "layer of a huge size": ((*LAYERS, 0, 1, "in_features"), 10**12, "not of the shape"),
     "layer of a negative size": ((*LAYERS, 0, 1, "out_features"), -3, "not of the shape"),
     "layer without a size": ((*LAYERS, 0, 1, "out_features"), DELETED, "not of the shape"),
@@ -70,14 +70,16 @@ HOSTILE = {
     "layers that are no list": (LAYERS, {"0": 1}, "no list of layers"),
     "precision of no network": (("net", "network", "dtype"), "float16", "precision 'float16'"),
     "precision of another network": (("net", "network", "dtype"), "float32", "not of shape"),
-    "another way to predict": (("net", "outputs"), "Sigmoid", "did by Sigmoid"),
+    "another way to predict": (("net", "outputs"), "Sigmoid", "saved one by Sigmoid"),
     "history that is no list": (("net", "history"), 3, "history is not a list"),
     "epoch that is no record": (("net", "history", 0), 3, "cannot be loaded"),
     "epoch that holds a class": (
         ("net", "history", 0, "x"), {"class": "x"}, "is not a known value"),
-    "other features": (("data", "n_features"), 5, "another number of features|no names"),
-    "share above 1": (("data", "validation_fraction"), 1.5, "no share"),
-    "share is not a number": (("data", "validation_fraction"), "nan", "no share"),
+    "other features": (("data", "n_features"), 5, "another number of features|names are invalid"),
+    "fraction above 1": (
+        ("data", "validation_fraction"), 1.5, r"validation_fraction is not in \[0, 1\]"),
+    "fraction is not a number": (
+        ("data", "validation_fraction"), "nan", r"validation_fraction is not in \[0, 1\]"),
     "path without a field": (("path", "arrays", "n_pulls"), DELETED, "no field 'n_pulls'"),
     "path with a field too many": (("path", "arrays", "x"), None, "unknown field 'x'"),
     "path with a number for an array": (("path", "arrays", "loss"), 3, "is not an array"),
@@ -87,8 +89,10 @@ HOSTILE = {
         ("path", "arrays", "removed", 1), DELETED, "another length than its shapes"),
     "path with parts of no shape": (("path", "arrays", "removed", 1), [-1], "has invalid shapes"),
     "path with odd sizes": (("path", "arrays", "layer_sizes", 0, 0), 2.5, "not of type int"),
-    "path with other sizes": (("path", "arrays", "layer_sizes", 0, 0), 99, "not those of its"),
-    "path with a layer too few": (("path", "arrays", "layer_sizes", 1, 0), DELETED, "loses layers"),
+    "path with other sizes": (
+        ("path", "arrays", "layer_sizes", 0, 0), 99, "is not the sum of its layers"),
+    "path with a layer too few": (
+        ("path", "arrays", "layer_sizes", 1, 0), DELETED, "its networks differ in depth"),
     "path with a step too few": (("path", "arrays", "layer_sizes", -1), DELETED, "another length"),
     "network of no step": (("path", "networks", "999"), None, "no step '999'"),
     "network of a step in words": (("path", "networks", "+0"), None, "no step"),
@@ -97,7 +101,7 @@ HOSTILE = {
     "report of another type": (("report", "n_pulls"), "many", "not of type int"),
     "report with a class": (("report", "before"), {"class": "x"}, "unknown field"),
     "report on another network": (
-        ("report", "after", "hidden_layer_sizes", 0), 99, "report is on other networks"),
+        ("report", "after", "hidden_layer_sizes", 0), 99, "report is about other networks"),
     "report that cannot be printed": (("report", "before", "n_macs"), 0, "cannot be loaded"),
     "report that is a list": (("report",), [], "report is not a JSON object"),
     "warnings that are no list": (("report", "warnings"), "x", "not a list"),
@@ -129,7 +133,7 @@ def test_hostile_content_is_refused(name, saved, tmp_path):
         (("data", "classes", "dtype"), "V8", "dtype 'V8'"),
         (("data", "classes", "dtype"), ["O"], "cannot be loaded"),
         (("data", "classes", "values"), "abc", "is not an array of labels"),
-        (("data", "features", "values"), ["a"], "features are no names"),
+        (("data", "features", "values"), ["a"], "its feature names are invalid"),
     ],
 )
 def test_odd_labels_are_refused(where, value, message, saved, tmp_path):

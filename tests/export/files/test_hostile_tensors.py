@@ -39,11 +39,11 @@ TENSORS = {
     "no ranking": ("ranking.1", dict.pop, "cannot be loaded"),
     "path that ends early": ("path.score", changed(lambda a: a[1:]), "another length in score"),
     "path of another type": ("path.score", changed(lambda a: a > 0), "array of bool, not of"),
-    "path that removes what is not there": ("path.removed", poisoned(999), "what is not there"),
+    "path that removes what is not there": ("path.removed", poisoned(999), "does not exist"),
     "path that removes twice": (
-        "path.removed", changed(lambda a: np.repeat(a[:1], len(a))), "what is not there"),
-    "path that removes less than nothing": ("path.removed", poisoned(-1), "what is not there"),
-    "path with other neurons": ("path.n_neurons", poisoned(3), "not those of its layers"),
+        "path.removed", changed(lambda a: np.repeat(a[:1], len(a))), "removes a unit twice"),
+    "path that removes less than nothing": ("path.removed", poisoned(-1), "does not exist"),
+    "path with other neurons": ("path.n_neurons", poisoned(3), "not the sum of its layers"),
 }  # fmt: skip
 
 
@@ -80,5 +80,7 @@ def test_units_without_a_scale_are_refused(value, saved, tmp_path):
     tensors = {**saved.tensors, "target.mean": np.zeros(2), "target.scale": np.array([1.0, value])}
     write_file(tmp_path / "model", saved.content, tensors)
     # A classifier has no units at all.
-    with pytest.raises(ModelFileError, match=r"have no scale|not finite|tensor too many"):
+    with pytest.raises(
+        ModelFileError, match=r"scale of its targets is not positive|not finite|tensor too many"
+    ):
         load(tmp_path / "model")
