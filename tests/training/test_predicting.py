@@ -100,12 +100,12 @@ def test_the_same_rows_in_other_forms(model_and_rows, change):
         (lambda X: np.where(X[0, 0] == X, np.nan, X), "NaN"),
         (lambda X: np.where(X[0, 0] == X, np.inf, X), "infinity"),
         (lambda X: X.astype(complex), "Complex"),
-        (lambda X: X.astype(str), "text or categories"),
+        (lambda X: X.astype(str), "strings or categories"),
     ],
 )
 def test_bad_rows_are_refused_as_everywhere(model_and_rows, change, message):
     model, X = model_and_rows
-    bad = change(X[:6]) if message != "text or categories" else [["a"] * 8]
+    bad = change(X[:6]) if message != "strings or categories" else [["a"] * 8]
     with pytest.raises(ValueError, match=message):
         model.predict_proba(bad)
 
