@@ -116,7 +116,7 @@ def test_pickle_opens_on_a_cpu(case, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "",
-             "PYTHONPATH": os.pathsep.join(map(str, [tests.parent, tests / "helpers"]))},
+             "PYTHONPATH": os.pathsep.join(map(str, [tests.parent, tests / "helpers", *sys.path]))},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     expected = outputs(model, X)

@@ -48,7 +48,7 @@ def record_to_plain(
     ValueError
         If an array is not of its declared dtype.
     """
-    origin, args = get_origin(hint) or hint, get_args(hint)
+    origin, args = _parts(hint)
     if origin is np.ndarray:
         tensors[name] = np.array(value, order="C")
         _check_dtype(tensors[name], args, name)
@@ -108,7 +108,7 @@ def record_from_plain(
     ValueError
         If a field or an array is missing, unknown or of another type.
     """
-    origin, args = get_origin(hint) or hint, get_args(hint)
+    origin, args = _parts(hint)
     if origin is np.ndarray:
         array = tensors.pop(name, None)
         if array is None or data is not None:
@@ -171,9 +171,18 @@ def _dataclass(
     )
 
 
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Origin and arguments of a declared type; of arrays those of ``numpy.ndarray``."""
+    origin, args = get_origin(hint) or hint, get_args(hint)
+    # From NumPy 2.5 on NDArray is an alias that is not taken apart by itself.
+    if origin is NDArray:
+        return np.ndarray, (Any, np.dtype[args[0]])
+    return origin, args
+
+
 def _are_arrays(origin: Any, args: tuple[Any, ...]) -> bool:
     """Whether a declared type is a list of arrays."""
-    return origin is list and get_origin(args[0]) is np.ndarray
+    return origin is list and _parts(args[0])[0] is np.ndarray
 
 
 def _joined(arrays: list[NDArray[Any]], hint: Any, name: str, tensors: Tensors) -> Any:

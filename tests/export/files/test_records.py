@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import pytest
 from same_values import assert_same
 
+from sklearn_mabprune.export.files import records
 from sklearn_mabprune.export.files.records import record_from_plain, record_to_plain
 
 
@@ -66,3 +68,24 @@ def test_a_declared_type_that_cannot_be_written_is_refused():
 
     with pytest.raises(TypeError, match=r"r\.what is declared as"):
         record_to_plain(Odd({1}), Odd, "r", {})
+
+
+Scalar = TypeVar("Scalar")
+
+
+class Alias(Generic[Scalar]):
+    """What NumPy 2.5 makes of NDArray: an alias that is not taken apart by itself."""
+
+
+def test_arrays_of_the_alias_of_newer_numpy(monkeypatch):
+    monkeypatch.setattr(records, "NDArray", Alias)
+    for value, hint in (
+        (np.arange(3), Alias[np.int64]),
+        ([np.zeros((2, 1)), np.ones(3)], list[Alias[np.float64]]),
+    ):
+        tensors = {}
+        data = record_to_plain(value, hint, "it", tensors)
+        assert_same(record_from_plain(data, hint, "it", dict(tensors)), value)
+        assert set(tensors) == {"it"}
+    with pytest.raises(ValueError, match="it is an array of float64, not of int64"):
+        record_to_plain(np.zeros(2), Alias[np.int64], "it", {})
