@@ -173,7 +173,8 @@ def _dataclass(
 
 def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     """Origin and arguments of a declared type; of arrays those of ``numpy.ndarray``."""
-    origin, args = get_origin(hint) or hint, get_args(hint)
+    origin: Any = get_origin(hint) or hint
+    args: tuple[Any, ...] = get_args(hint)
     # From NumPy 2.5 on NDArray is an alias that is not taken apart by itself.
     if origin is NDArray:
         return np.ndarray, (Any, np.dtype[args[0]])
