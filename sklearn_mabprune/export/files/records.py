@@ -177,7 +177,7 @@ def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     args: tuple[Any, ...] = get_args(hint)
     # From NumPy 2.5 on NDArray is an alias that is not taken apart by itself.
     if origin is NDArray:
-        return np.ndarray, (Any, np.dtype[args[0]])
+        return np.ndarray, (Any, np.dtype.__class_getitem__(args[0]))
     return origin, args
 
 
