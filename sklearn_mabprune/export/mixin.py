@@ -7,6 +7,7 @@ from typing import Any
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
+from ..utils.files import write_whole
 from .files.saving import save
 from .onnx import onnx_model
 from .sklearn_mlp import sklearn_mlp
@@ -142,8 +143,7 @@ class Exports:
             getattr(self, "multilabel_", False),
         )
         if path is not None:
-            with open(path, "wb") as file:
-                file.write(model.SerializeToString())
+            write_whole(path, model.SerializeToString())
         return model
 
     def save(self, path: Any, *, networks: bool = True) -> None:
@@ -155,7 +155,8 @@ class Exports:
         Parameters
         ----------
         path : str or path-like
-            File to write.
+            File to write.  Written beside an old file, which is replaced when the new one is
+            complete.
         networks : bool, default=True
             Whether to save the networks of ``pruning_path_`` too.  Without them the file is
             smaller, and the loaded estimator is like one fitted with ``keep_path=False``.

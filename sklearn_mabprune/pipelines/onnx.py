@@ -16,6 +16,7 @@ from ..estimators.regressor import MABPrunedRegressor
 from ..export.onnx import OPSET, ContainerGraph, Writer, onnx_labels
 from ..export.torch_layers import n_outputs, plain_layers, precision
 from ..utils.compat import check_n_features
+from ..utils.files import write_whole
 from ..utils.optional import require
 from .onnx_steps import register_table_converters
 from .tabular import ColumnSelector, as_strings, has_numeric_dtype
@@ -109,8 +110,7 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
             "the step; or run it in Python, and export the network alone with to_onnx."
         ) from error
     if path is not None:
-        with open(path, "wb") as file:
-            file.write(model.SerializeToString())
+        write_whole(path, model.SerializeToString())
     return model
 
 

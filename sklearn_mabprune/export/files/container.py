@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...exceptions import ModelFileError
+from ...utils.files import NotAFileError, open_regular, write_whole
 from ...utils.optional import require
 
 FORMAT, FORMAT_VERSION = "sklearn_mabprune", 1
+
+#: Bytes of the header that safetensors accepts.
+_LONGEST_HEADER = 100_000_000
 
 _DTYPES = {"BOOL", "U8", "U16", "U32", "U64", "I64", "F32", "F64"}
 
@@ -41,6 +46,8 @@ def write_file(path: Any, content: dict[str, Any], tensors: Tensors) -> None:
     ------
     ImportError
         If safetensors is not installed.
+    OSError
+        If the file cannot be written; a file that was there is unchanged then.
     """
     safetensors = require("safetensors.numpy", "safetensors")
     text = json.dumps(content, allow_nan=False)
@@ -50,7 +57,7 @@ def write_file(path: Any, content: dict[str, Any], tensors: Tensors) -> None:
         "content": text,
         "sha256": _digest(text, tensors),
     }
-    Path(path).write_bytes(safetensors.save(tensors, metadata))
+    write_whole(path, safetensors.save(tensors, metadata))
 
 
 def read_file(path: Any) -> tuple[dict[str, Any], Tensors]:
@@ -75,21 +82,23 @@ def read_file(path: Any) -> tuple[dict[str, Any], Tensors]:
     OSError
         If the file does not exist or cannot be opened.
     ModelFileError
-        If it is not a complete file of this format and version.
+        If it is not a regular file, or not a complete one of this format and version.
     """
-    safetensors = require("safetensors", "safetensors")
     path = Path(path)
-    with path.open("rb"):
-        pass
+    safetensors = require("safetensors", "safetensors")
+    load_tensors = require("safetensors.numpy", "safetensors").load
     try:
-        # safe_open also checks that all tensors lie inside the file and do not overlap.
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise unreadable(path, "it was not written by save() of sklearn_mabprune")
-            _check_version(path, metadata)
-            tensors = {name: _tensor(path, file, name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        # Read once, not mapped: a mapped file that another process makes shorter ends this one.
+        with open_regular(path) as file:
+            metadata, head, n_left = _read_header(path, file)
+            data = head + file.read(n_left)
+        # This also checks that all tensors lie inside the file and do not overlap.
+        tensors = {
+            name: np.require(array, requirements="W") for name, array in load_tensors(data).items()
+        }
+    except NotAFileError as error:
+        raise unreadable(path, str(error), "Pass the path of a file that save() wrote.") from error
+    except (safetensors.SafetensorError, ValueError, LookupError, TypeError) as error:
         if isinstance(error, ModelFileError):
             raise
         raise unreadable(path, f"it is not a complete safetensors file ({error})") from error
@@ -136,11 +145,44 @@ def _check_version(path: Path, metadata: dict[str, str]) -> None:
         )
 
 
-def _tensor(path: Path, file: Any, name: str) -> NDArray[Any]:
-    dtype = file.get_slice(name).get_dtype()
-    if dtype not in _DTYPES:
-        raise unreadable(path, f"its tensor {name[:80]!r} has the unsupported dtype {dtype}")
-    return file.get_tensor(name)
+def _read_header(path: Path, file: BinaryIO) -> tuple[dict[str, str], bytes, int]:
+    """Read the beginning of a file, and check that the file has the length that it announces.
+
+    Returns
+    -------
+    metadata : dict of str to str
+        The strings of the header.
+    head : bytes
+        What was read.
+    n_left : int
+        Number of bytes that follow.
+    """
+    size = os.fstat(file.fileno()).st_size
+    n_header = int.from_bytes(file.read(8), "little")
+    if size < 8 or n_header > min(size - 8, _LONGEST_HEADER):
+        raise ValueError(f"it has {size} bytes, and announces a header of {n_header}")
+    header = file.read(n_header)
+    try:
+        parts = json.loads(header)
+    except RecursionError as error:
+        raise ValueError("its header is nested too deeply") from error
+    if type(parts) is not dict:
+        raise ValueError("its header is not a JSON object")
+    metadata = parts.pop("__metadata__", {})
+    if type(metadata) is not dict or not all(type(text) is str for text in metadata.values()):
+        raise ValueError("its metadata are not strings")
+    if metadata.get("format") != FORMAT:
+        raise unreadable(path, "it was not written by save() of sklearn_mabprune")
+    _check_version(path, metadata)
+    for name, part in parts.items():
+        if part["dtype"] not in _DTYPES:
+            raise unreadable(
+                path, f"its tensor {name[:80]!r} has the unsupported dtype {part['dtype']!s:.20}"
+            )
+    n_left = max((part["data_offsets"][1] for part in parts.values()), default=0)
+    if size != 8 + n_header + n_left:
+        raise ValueError(f"it has {size} bytes, and should have {8 + n_header + n_left}")
+    return metadata, n_header.to_bytes(8, "little") + header, n_left
 
 
 def _digest(text: str, tensors: Tensors) -> str:
