@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from skorch.history import History
 from torch import nn
 
 from ..exceptions import ModelFileError
-from ..export.files.container import Tensors, read_file, unreadable
+from ..export.files.container import Tensors, read_file, shown, unreadable
 from ..export.files.parameters import from_plain, labels_from_plain
 from ..export.files.records import record_from_plain
 from ..export.files.saving import (
     LEFT_OUT,
     NO_LAYER,
-    NOT_IN_ARRAYS,
     SAVED_CLASSES,
     outputs_of,
     versions,
 )
 from ..graph.graph import Graph
-from ..graph.kinds.base import argument_names
-from ..graph.kinds.registry import BY_NAME, build, describe, kind_of, shapes_of
 from ..graph.module import PrunedChain
-from ..graph.tracing import recover_graph
-from ..reports.path_record import PruningPath
 from ..reports.report import PruningReport
 from ..training.auto_size import SelfSizing
 from ..training.mlp import MLP
@@ -39,6 +31,13 @@ from ..training.nets import MLPNetClassifier
 from ..training.rebuilding import net_around
 from ..utils.compat import uncompiled
 from .classifier import MABPrunedClassifier
+from .loaded_networks import (
+    finite_array,
+    network_from_plain,
+    path_from_plain,
+    require,
+    values_of,
+)
 from .parameters import resolve_net, resolve_policy
 from .regressor import MABPrunedRegressor
 
@@ -99,6 +98,8 @@ def load(path: Any, **parameters: Any) -> Any:
     try:
         # All errors from here on are errors of the file.
         estimator, missing = _estimator(content)
+    except MemoryError:
+        raise
     except Exception as error:
         raise _refusal(path, content, error) from error
     if set(parameters) != set(missing):
@@ -107,13 +108,15 @@ def load(path: Any, **parameters: Any) -> Any:
     net, _ = resolve_net(estimator.estimator, estimator._default_net, estimator._net_base)
     try:
         fitted = _fitted(estimator, net, content, tensors)
-        _require(not tensors, f"it has a tensor too many, {min(tensors, default=None)!r}")
+        require(not tensors, f"it has a tensor too many, {min(tensors, default=None)!r}")
     except _OtherOutputsError as error:
         if "estimator" in parameters:
             raise ValueError(
                 f"estimator= does not match: {error}. Pass a net with the saved net's criterion."
             ) from None
         raise _refusal(path, content, error) from error
+    except MemoryError:
+        raise
     except Exception as error:
         raise _refusal(path, content, error) from error
     vars(estimator).update(fitted)
@@ -151,19 +154,8 @@ def _wrong_parameters(
     names = ", ".join(f"{name}=..." for name in missing)
     return TypeError(
         f"{path} was saved without parameters that a file cannot hold: "
-        f"{'; '.join(missing.values())}. Pass them: load(path, {names})."
+        f"{shown('; '.join(missing.values()))}. Pass them: load(path, {names})."
     )
-
-
-def _require(condition: bool, what: str) -> None:
-    if not condition:
-        raise ValueError(what)
-
-
-def _record(data: Any, name: str, *keys: str) -> list[Any]:
-    """The values of a record, which must have exactly these keys."""
-    _require(type(data) is dict and set(data) == set(keys), f"{name} has other fields than {keys}")
-    return [data[key] for key in keys]
 
 
 # ---------------------------------------------------------------- the unfitted estimator
@@ -171,14 +163,14 @@ def _record(data: Any, name: str, *keys: str) -> list[Any]:
 
 def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     """The unfitted estimator, and the parameters that the caller must give."""
-    kind, parameters, missing, written_by, *_ = _record(
+    kind, parameters, missing, written_by, *_ = values_of(
         content, "the file",
         "class", "parameters", "missing", "versions", "data", "net", "path", "report", "n_ranking",
     )  # fmt: skip
-    _require(type(kind) is str and kind in _CLASSES, f"class {str(kind)[:80]!r} is not supported")
+    require(type(kind) is str and kind in _CLASSES, f"class {str(kind)[:80]!r} is not supported")
     made = _CLASSES[kind]
     known = set(inspect.signature(made).parameters) - set(LEFT_OUT)
-    _require(
+    require(
         type(parameters) is dict
         and type(missing) is dict
         and type(written_by) is dict
@@ -187,7 +179,7 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
         "its parameters or versions are not records",
     )
     unknown = (set(parameters) | set(missing)) - known
-    _require(not unknown, f"{kind} has no parameter {str(min(unknown, default=''))[:80]!r}")
+    require(not unknown, f"{kind} has no parameter {str(min(unknown, default=''))[:80]!r}")
     estimator = made(**{name: from_plain(value, name) for name, value in parameters.items()})
     estimator._validate_params()
     resolve_policy(estimator.policy)
@@ -203,26 +195,26 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
     known = _data(estimator, content["data"])
     multilabel = known.get("multilabel_", False)
     graph, rebuilt = _net(net, estimator.estimator is None, multilabel, content["net"], tensors)
-    _require(
+    require(
         known["n_features_in_"] == graph.n_inputs, "its network reads another number of features"
     )
-    _require(
+    require(
         len(known.get("classes_", range(graph.n_outputs))) == graph.n_outputs
         and (known.get("y_ndim_") != 1 or graph.n_outputs == 1),
         "its network has another number of classes or targets",
     )
     report = record_from_plain(content["report"], PruningReport, "report", tensors)
-    path = _path(content["path"], tensors)
+    path = path_from_plain(content["path"], tensors)
     sizes = path.layer_sizes[0]
     measured = report.before.hidden_layer_sizes, report.after.hidden_layer_sizes
-    _require(measured == (sizes, graph.sizes), "its report is about other networks")
+    require(measured == (sizes, graph.sizes), "its report is about other networks")
     # A report that cannot be printed is invalid.
     str(report)
     n_ranking = content["n_ranking"]
-    _require(n_ranking == len(sizes), "its rankings are not those of its hidden layers")
+    require(n_ranking == len(sizes), "its rankings are not those of its hidden layers")
     ranking = [tensors.pop(f"ranking.{k}") for k in range(n_ranking)]
     for part, size, left in zip(ranking, sizes, graph.sizes, strict=True):
-        _require(
+        require(
             part.dtype == np.int64
             and part.shape == (size,)
             and part.min() >= 1
@@ -244,25 +236,25 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
 
 def _data(estimator: Any, data: Any) -> dict[str, Any]:
     """Fitted attributes that describe the data."""
-    n_features, features, classes, multilabel, y_ndim, held = _record(
+    n_features, features, classes, multilabel, y_ndim, held = values_of(
         data, "data",
         "n_features", "features", "classes", "multilabel", "y_ndim", "validation_fraction",
     )  # fmt: skip
-    _require(type(n_features) is int, "its number of features is not an integer")
-    _require(type(held) in (int, float) and 0 <= held <= 1, "validation_fraction is not in [0, 1]")
+    require(type(n_features) is int, "its number of features is not an integer")
+    require(type(held) in (int, float) and 0 <= held <= 1, "validation_fraction is not in [0, 1]")
     found: dict[str, Any] = {"n_features_in_": n_features, "validation_fraction_": float(held)}
     if features is not None:
         names = labels_from_plain(features, "features")
-        _require(
+        require(
             names.dtype == object and names.shape == (n_features,), "its feature names are invalid"
         )
         found["feature_names_in_"] = names
     if is_classifier(estimator):
         labels = labels_from_plain(classes, "classes")
-        _require(all(a < b for a, b in pairwise(labels.tolist())), "its classes are not sorted")
-        _require(type(multilabel) is bool, "multilabel is not a boolean")
+        require(all(a < b for a, b in pairwise(labels.tolist())), "its classes are not sorted")
+        require(type(multilabel) is bool, "multilabel is not a boolean")
         return found | {"classes_": labels, "multilabel_": multilabel}
-    _require(type(y_ndim) is int and y_ndim in (1, 2), "its targets are not 1- or 2-dimensional")
+    require(type(y_ndim) is int and y_ndim in (1, 2), "its targets are not 1- or 2-dimensional")
     return found | {"y_ndim_": y_ndim}
 
 
@@ -270,10 +262,10 @@ def _net(
     net: Any, default: bool, multilabel: bool, data: Any, tensors: Tensors
 ) -> tuple[Graph, Any]:
     """The graph in the file, and a skorch net with its layers and the parameters of `net`."""
-    network, is_mlp, outputs, rescaled, labels, history = _record(
+    network, is_mlp, outputs, rescaled, labels, history = values_of(
         data, "net", "network", "mlp", "outputs", "rescaled", "labels", "history"
     )
-    graph = _saved_graph(network, "network", tensors)
+    graph = network_from_plain(network, "network", tensors)
     net = clone(net).set_params(device="cpu", compile=False)
     if net.module is MLP and not is_mlp:
         net.set_params(module=PrunedChain)
@@ -285,115 +277,26 @@ def _net(
         net.set_params(criterion=nn.BCEWithLogitsLoss)
     if rescaled:
         net.target_mean_, net.target_scale_ = (
-            _finite(tensors.pop(f"target.{part}"), "target", (graph.n_outputs,), np.float64)
+            finite_array(tensors.pop(f"target.{part}"), "target", (graph.n_outputs,), np.float64)
             for part in ("mean", "scale")
         )
-        _require(bool((net.target_scale_ > 0).all()), "the scale of its targets is not positive")
+        require(bool((net.target_scale_ > 0).all()), "the scale of its targets is not positive")
     if labels is not None:
         net.classes_inferred_ = labels_from_plain(labels, "labels")
     if isinstance(net, SelfSizing):
         net.n_features_in_, net.n_outputs_ = graph.n_inputs, graph.n_outputs
         net.auto_dtype_ = str(graph.dtype).removeprefix("torch.")
-    _require(type(history) is list, "its history is not a list")
+    require(type(history) is list, "its history is not a list")
     net.history_ = History({k: from_plain(v, k) for k, v in epoch.items()} for epoch in history)
     rebuilt = net_around(net, graph)
     if isinstance(net, MLPNetClassifier):
         rebuilt.multilabel_ = multilabel
     again = Graph.of(list(uncompiled(rebuilt.module_).children()))
-    _require(again.descriptions() == graph.descriptions(), "its layers are not those of its net")
-    _require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no target scale")
+    require(again.descriptions() == graph.descriptions(), "its layers are not those of its net")
+    require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no target scale")
     if outputs_of(rebuilt) != outputs:
         raise _OtherOutputsError(
             f"the {type(net).__name__} computes predictions from its module's outputs by "
             f"{outputs_of(rebuilt)}, the saved one by {str(outputs)[:40]}"
         )
     return graph, rebuilt
-
-
-def _saved_graph(data: Any, name: str, tensors: Tensors) -> Graph:
-    """The graph of the saved layers; their weights are checked before a layer is built."""
-    layers, dtype = _record(data, name, "layers", "dtype")
-    _require(dtype in ("float32", "float64"), f"{name} is in precision {str(dtype)[:20]!r}")
-    _require(type(layers) is list and len(layers) > 0, f"{name} has no list of layers")
-    built = [
-        _layer(layer, dtype, f"{name}.{k}", tensors).to(getattr(torch, dtype))
-        for k, layer in enumerate(layers)
-    ]
-    module = nn.Sequential(*built)
-    # Runs the layers on two samples: they must match each other, and be supported by fit.
-    n_inputs = next((kind_of(la).n_inputs(la) for la in built if kind_of(la).produces), 1)
-    return recover_graph(module, torch.zeros(2, n_inputs, dtype=getattr(torch, dtype)))
-
-
-def _layer(data: Any, dtype: str, name: str, tensors: Tensors) -> nn.Module:
-    _require(type(data) is list and len(data) == 2, f"{name} is not a layer")
-    kind, arguments = data
-    _require(
-        type(kind) is str and kind in BY_NAME, f"{name} is of an unknown kind, {str(kind)[:40]!r}"
-    )
-    known = set(argument_names(BY_NAME[kind]))
-    _require(
-        type(arguments) is dict
-        and set(arguments) <= known
-        and all(type(value) in (bool, int, float, str, type(None)) for value in arguments.values()),
-        f"{name} has arguments that are not those of {kind}",
-    )
-    state = {
-        key.removeprefix(f"{name}."): tensors.pop(key)
-        for key in list(tensors)
-        if key.startswith(f"{name}.")
-    }
-    # Checked before a layer is built: memory for its weights is bounded by the size of the file.
-    for tensor, shape in shapes_of((kind, arguments)).items():
-        _require(
-            tensor in state and state[tensor].shape == shape and state[tensor].size > 0,
-            f"{name} is not of the shape {shape}",
-        )
-    layer = build((kind, arguments)).to(getattr(torch, dtype))
-    expected = layer.state_dict()
-    _require(expected.keys() == state.keys(), f"{name} has other weights than {kind}")
-    for key, value in expected.items():
-        kept = np.dtype(str(value.dtype).removeprefix("torch."))
-        _finite(state[key], f"{name}.{key}", tuple(value.shape), kept)
-        value.copy_(torch.as_tensor(state[key]))
-    written = describe(layer)[1]
-    _require(all(written.get(k) == v for k, v in arguments.items()), f"{name} has other arguments")
-    return layer
-
-
-def _finite(array: NDArray[Any], name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    _require(
-        array.shape == shape and array.dtype == dtype and bool(np.isfinite(array).all()),
-        f"{name} is not of shape {shape} and dtype {np.dtype(dtype).name}, or not finite",
-    )
-    return array
-
-
-def _path(data: Any, tensors: Tensors) -> PruningPath:
-    arrays, networks = _record(data, "path", "arrays", "networks")
-    path = record_from_plain(arrays, PruningPath, "path", tensors, NOT_IN_ARRAYS)
-    sizes = path.layer_sizes
-    _require(len(sizes) > 0 and len(sizes[0]) > 0, "its path is empty")
-    for part in fields(path):
-        value = getattr(path, part.name)
-        n_steps = len(value) if isinstance(value, (list, np.ndarray)) else len(sizes)
-        _require(n_steps == len(sizes), f"its path has another length in {part.name}")
-    _require(all(len(step) == len(sizes[0]) for step in sizes), "its networks differ in depth")
-    sums = [sum(step) for step in sizes]
-    _require(path.n_neurons.tolist() == sums, "n_neurons of its path is not the sum of its layers")
-    total = sum(sizes[0])
-    removed = np.concatenate(path.removed)
-    _require(
-        removed.ndim == 1
-        and len(np.unique(removed)) == len(removed)
-        and bool(((removed >= 0) & (removed < total)).all()),
-        "its path removes a unit twice or one that does not exist",
-    )
-    _require(type(networks) is dict, "the networks of its path are not a record")
-    for key, network in networks.items():
-        step = int(key)
-        _require(0 <= step < len(sizes) and key == str(step), f"its path has no step {key[:20]!r}")
-        graph = _saved_graph(network, f"path.network.{step}", tensors)
-        _require(graph.sizes == sizes[step], f"the network of step {step} has other sizes")
-        path.networks[step] = graph.to_arrays()
-    return path

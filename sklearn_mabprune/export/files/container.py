@@ -25,6 +25,9 @@ FORMAT, FORMAT_VERSION = "sklearn_mabprune", 1
 #: Bytes of the header that safetensors accepts.
 _LONGEST_HEADER = 100_000_000
 
+#: Characters of a file's text that a message shows.
+_LONGEST_TEXT = 1000
+
 _DTYPES = {"BOOL", "U8", "U16", "U32", "U64", "I64", "F32", "F64"}
 
 Tensors = dict[str, NDArray[Any]]
@@ -130,7 +133,14 @@ def unreadable(
     remedy : str
         What the user can do.
     """
-    return ModelFileError(f"{path} cannot be loaded: {reason.rstrip('.')}. {remedy}")
+    return ModelFileError(f"{path} cannot be loaded: {shown(reason.rstrip('.'))}. {remedy}")
+
+
+def shown(text: str) -> str:
+    """Text from a file for a message: without control characters, and not too long."""
+    if len(text) > _LONGEST_TEXT:
+        text = text[:_LONGEST_TEXT] + "..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _check_version(path: Path, metadata: dict[str, str]) -> None:

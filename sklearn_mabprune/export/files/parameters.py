@@ -44,6 +44,9 @@ _NET_PREFIXES = (
 #: Parameters that are refused because they would weaken the checks of skorch's load_params.
 _REFUSED = {"torch_load_kwargs"}
 
+#: Characters that an array of strings may always have, padding included (64 MiB).
+_PADDED = 2**24
+
 _SPLIT = ("cv", "stratified", "random_state")
 
 
@@ -199,10 +202,18 @@ def labels_to_plain(labels: NDArray[Any], name: str) -> dict[str, Any]:
     Raises
     ------
     DescriptionError
-        If the array contains values that are neither numbers nor strings.
+        If the array contains values that are neither numbers nor strings, or so many short
+        strings beside a long one that NumPy's padding takes most of its memory.
     """
     kind = labels.dtype.kind
     values = labels.tolist()
+    if kind == "U" and not _is_width(labels.dtype.itemsize // 4, values):
+        labels = labels.astype(f"U{max(map(len, values), default=1)}")
+        if not _is_width(labels.dtype.itemsize // 4, values):
+            raise DescriptionError(
+                f"{name} has {len(values)} strings, which NumPy pads to the longest one, of "
+                f"{labels.dtype.itemsize // 4} characters: shorten it"
+            )
     if not (kind in "biufU" or (kind == "O" and all(type(value) is str for value in values))):
         raise DescriptionError(
             f"{name} must contain only numbers or only strings to be saved, got {values[:5]}"
@@ -235,11 +246,21 @@ def labels_from_plain(data: Any, name: str) -> NDArray[Any]:
     if type(dtype) is str and dtype.startswith("U") and dtype[1:].isdecimal():
         width = int(dtype[1:])
         known[dtype] = str
-    longest = max((len(value) for value in values if type(value) is str), default=0)
-    # The dtype may be wider than the longest label: NumPy keeps the width when a subset of
-    # the samples is selected.
-    if dtype not in known or width > max(1000, 10 * longest):
+    if dtype not in known or not _is_width(width, values):
         raise ValueError(f"{name} is an array of the unsupported dtype {str(dtype)[:40]!r}")
     if not all(type(value) is known[dtype] for value in values):
         raise ValueError(f"{name} contains values that are not of type {known[dtype].__name__}")
     return np.array(values, dtype=dtype)
+
+
+def _is_width(width: int, values: list[Any]) -> bool:
+    """Whether strings may be padded to a width: the array stays in proportion to its content.
+
+    The width may be larger than the longest string, because NumPy keeps it when a subset of the
+    samples is selected.
+    """
+    lengths = [len(value) for value in values if type(value) is str]
+    longest = max(lengths, default=0)
+    return width <= max(1000, 10 * longest) and width * len(values) <= max(
+        _PADDED, 10 * sum(lengths)
+    )

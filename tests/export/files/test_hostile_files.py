@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 
 import pytest
 from safetensors.numpy import save_file
 from saved_files import DELETED, set_in
 
 from sklearn_mabprune import ModelFileError, load
+from sklearn_mabprune.estimators import loading
 from sklearn_mabprune.export.files.container import _digest, write_file
 
 
@@ -80,6 +82,12 @@ HOSTILE = {
         ("data", "validation_fraction"), 1.5, r"validation_fraction is not in \[0, 1\]"),
     "fraction is not a number": (
         ("data", "validation_fraction"), "nan", r"validation_fraction is not in \[0, 1\]"),
+    "more layers than a network has": (
+        (*LAYERS[:-1], "layers"), [["ReLU", {}]] * 1001, "network has 1001 layers, more than"),
+    "more layers than a path has": (
+        ("path", "networks"),
+        {str(k): {"layers": [["ReLU", {}]] * 1000} for k in range(101)},
+        "path have 101000 layers, more than"),
     "path without a field": (("path", "arrays", "n_pulls"), DELETED, "no field 'n_pulls'"),
     "path with a field too many": (("path", "arrays", "x"), None, "unknown field 'x'"),
     "path with a number for an array": (("path", "arrays", "loss"), 3, "is not an array"),
@@ -144,6 +152,51 @@ def test_odd_labels_are_refused(where, value, message, saved, tmp_path):
     write_file(tmp_path / "model", content, saved.tensors)
     with pytest.raises(ModelFileError, match=message):
         load(tmp_path / "model")
+
+
+WIDE = {"dtype": "U300000", "values": ["a" * 30_000] + ["b"] * 1500}
+
+
+@pytest.mark.parametrize("where", [("data", "classes"), ("data", "features"), ("net", "labels")])
+def test_strings_padded_beyond_proportion_are_refused(where, saved, tmp_path):
+    """A file of 142 kB with classes like these took 11.7 GB."""
+    if where == ("data", "classes") and not hasattr(saved.model, "classes_"):
+        where = ("net", "labels")
+    content = copy.deepcopy(saved.content)
+    set_in(content, where, WIDE)
+    write_file(tmp_path / "model", content, saved.tensors)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFileError, match="of the unsupported dtype 'U300000'"):
+            load(tmp_path / "model")
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_file_says_reaches_no_terminal_as_it_is(saved, tmp_path):
+    content = copy.deepcopy(saved.content)
+    content["missing"] = {"random_state": "\x1b[2J" + "x" * 10**6}
+    del content["parameters"]["random_state"]
+    write_file(tmp_path / "model", content, saved.tensors)
+    with pytest.raises(TypeError, match=r"\\x1b\[2J") as asked:
+        load(tmp_path / "model")
+    content["class"] = "\x1b[2J" + "x" * 10**6
+    write_file(tmp_path / "model", content, saved.tensors)
+    with pytest.raises(ModelFileError, match=r"\\x1b\[2J") as refused:
+        load(tmp_path / "model")
+    for caught in (asked, refused):
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 2000
+
+
+def test_out_of_memory_is_not_called_a_damaged_file(saved, tmp_path, monkeypatch):
+    (tmp_path / "model").write_bytes(saved.data)
+    for name in ("_estimator", "_fitted"):
+        with monkeypatch.context() as patch:
+            patch.setattr(loading, name, lambda *args: bytearray(2**62))
+            with pytest.raises(MemoryError):
+                load(tmp_path / "model")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,15 @@ TENSORS = {
         "path.removed", changed(lambda a: np.repeat(a[:1], len(a))), "removes a unit twice"),
     "path that removes less than nothing": ("path.removed", poisoned(-1), "does not exist"),
     "path with other neurons": ("path.n_neurons", poisoned(3), "not the sum of its layers"),
+    "losses in a column": (
+        "path.loss", changed(lambda a: a[:, None]), r"path has loss of shape \(\d+, 1\), not"),
+    "a single loss": ("path.loss", changed(lambda a: np.array(a[0])), "length in loss"),
+    "flat scales of rewards": (
+        "path.reward_scale", changed(lambda a: a[:, 0].copy()), "path has reward_scale of shape"),
+    "pulls of another network": (
+        "path.pulls_by_arm", changed(lambda a: a[:, 1:].copy()), "path has pulls_by_arm of shape"),
+    "seconds in a cube": (
+        "path.seconds", changed(lambda a: a[:, None, None]), "path has seconds of shape"),
 }  # fmt: skip
 
 
@@ -55,6 +66,28 @@ def test_hostile_tensors_are_refused(name, saved, tmp_path):
     write_file(tmp_path / "model", saved.content, tensors)
     with pytest.raises(ModelFileError, match=message):
         load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["removed", "loss_increase", "standard_error"])
+def test_parts_of_a_path_in_other_shapes_are_refused(name, saved, tmp_path):
+    content = copy.deepcopy(saved.content)
+    shapes = content["path"]["arrays"][name]
+    assert len(shapes[1]) == 1
+    for shape in ([shapes[1][0], 1], [1, shapes[1][0]]):
+        shapes[1] = shape
+        write_file(tmp_path / "model", content, saved.tensors)
+        with pytest.raises(ModelFileError, match=rf"path has {name}\[1\] of shape"):
+            load(tmp_path / "model")
+
+
+def test_estimates_of_another_network_are_refused(saved, tmp_path):
+    name = next(name for name in saved.tensors if name.startswith("path.estimates."))
+    for change in (lambda a: a[:1].copy(), lambda a: a[:, 1:].copy(), lambda a: a.ravel()):
+        write_file(
+            tmp_path / "model", saved.content, {**saved.tensors, name: change(saved.tensors[name])}
+        )
+        with pytest.raises(ModelFileError, match="path has estimates of shape"):
+            load(tmp_path / "model")
 
 
 def test_a_tensor_too_many_is_refused(saved, tmp_path):

@@ -112,3 +112,13 @@ def test_values_that_are_no_plain_data_are_refused(value):
 def test_labels_come_back_in_their_dtype(labels):
     plain = json.loads(json.dumps(labels_to_plain(labels, "labels")))
     assert_same(labels_from_plain(plain, "labels"), labels)
+
+
+def test_wide_strings_of_an_honest_array_come_back():
+    """NumPy keeps the width of a dtype when a few of its strings are left."""
+    few = np.array(["a", "b", "c" * 5000])[:2]
+    assert few.dtype == "U5000"
+    found = labels_from_plain(labels_to_plain(few, "classes"), "classes")
+    assert found.tolist() == few.tolist()
+    with pytest.raises(DescriptionError, match=r"NumPy pads.* of 30000 characters: shorten it"):
+        labels_to_plain(np.array(["a" * 30_000, *map(str, range(1500))]), "classes")
