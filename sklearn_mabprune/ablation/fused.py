@@ -8,6 +8,7 @@ does the work: the results agree up to rounding.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
@@ -40,7 +41,11 @@ def pays(n_units: int, n_samples: int, linear: nn.Linear) -> bool:
         Behind the ReLU.
     """
     macs = n_units * n_samples * linear.in_features * linear.out_features
-    return linear.out_features <= _NARROW and macs >= _WORTH and compiled() is not None
+    return (
+        linear.out_features <= _NARROW
+        and macs >= _WORTH
+        and (compiled(linear.weight.dtype) is not None)
+    )
 
 
 def outputs(
@@ -65,7 +70,7 @@ def outputs(
     Tensor of int, shape (n_points,)
         Where in `residual`, flattened, each point is; increasing.
     """
-    loop = compiled()
+    loop = compiled(linear.weight.dtype)
     assert loop is not None
     weight = linear.weight.detach().contiguous().numpy()
     bias = np.zeros(len(weight), weight.dtype)
@@ -156,8 +161,19 @@ def points(
 
 
 @cache
-def compiled() -> Callable[..., int] | None:
-    """The loop, compiled when it is first called and kept on disk; None without Numba."""
+def compiled(dtype: torch.dtype) -> Callable[..., int] | None:
+    """The loop compiled for a dtype and kept on disk; None where Numba is missing or fails.
+
+    Parameters
+    ----------
+    dtype : torch.dtype
+        Precision of the network.
+
+    Warns
+    -----
+    RuntimeWarning
+        If Numba's cache on disk, or Numba itself, cannot be used.
+    """
     try:
         from numba import njit
     except ImportError:
@@ -165,8 +181,40 @@ def compiled() -> Callable[..., int] | None:
     # Sums may be added up in another order, which is what makes them vectors; infinities and
     # NaN stay what they are.
     make = partial(njit, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+    failure: Exception | None = None
     try:
         loop: Callable[..., int] = make(cache=True)(points)
-    except RuntimeError:  # nowhere to write
-        loop = make()(points)
+    except RuntimeError:
+        pass  # there is no folder to write to
+    else:
+        try:
+            return _tried(loop, dtype)
+        # A full disk, a damaged or unreadable index: whatever reading and writing can raise.
+        except Exception as error:
+            failure = error
+    try:
+        loop = _tried(make()(points), dtype)
+    except Exception as error:
+        _warn(error, "torch does its work, more slowly. Reinstall or remove Numba")
+        return None
+    if failure is not None:
+        _warn(
+            failure,
+            "its cache on disk is not used, and each process compiles anew. Delete the files "
+            f"fused.points-* of Numba's cache beside {__file__}, free space on the disk, or name "
+            "another folder in the environment variable NUMBA_CACHE_DIR",
+        )
     return loop
+
+
+def _tried(loop: Callable[..., int], dtype: torch.dtype) -> Callable[..., int]:
+    """The loop after a call with one point: what is raised here is not raised in a fit."""
+    one = torch.zeros(1, 1, dtype=dtype).numpy()
+    loop(one, one, one, one, one[0], (0, 1), one.copy(), np.zeros(1, np.int64))
+    return loop
+
+
+def _warn(error: Exception, remedy: str) -> None:
+    """Warn that Numba fails, and say what is done and what the user can do."""
+    what = f"{type(error).__name__}: {error}".rstrip(".")
+    warnings.warn(f"Numba failed ({what}): {remedy}.", RuntimeWarning, stacklevel=2)

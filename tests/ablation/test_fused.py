@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import pickle
 import subprocess
 import sys
 
@@ -137,7 +140,7 @@ def test_without_numba(monkeypatch):
     graph, samples = make_graph("classes", (64, 48)), make_samples("classes", 200)
     monkeypatch.setattr(fused, "_WORTH", 0)
     compiled = assert_as_plainly(graph, samples, "zero", 0)
-    monkeypatch.setattr(fused, "compiled", lambda: None)
+    monkeypatch.setattr(fused, "compiled", lambda dtype: None)
     assert not fused.pays(256, 256, nn.Linear(128, 10))
     found = assert_as_plainly(graph, samples, "zero", 0)
     np.testing.assert_allclose(compiled, found, rtol=0, atol=TOLERANCE[torch.float64])
@@ -155,8 +158,82 @@ def test_compiling_where_nothing_can_be_kept(monkeypatch, writable):
         return lambda function: function
 
     monkeypatch.setattr("numba.njit", njit)
-    assert fused.compiled.__wrapped__() is fused.points
+    assert fused.compiled.__wrapped__(torch.float64) is fused.points
     assert asked == ([True] if writable else [True, False])
+
+
+DAMAGES = {
+    "full disk": OSError(28, "No space left on device"),
+    "damaged index": pickle.UnpicklingError("invalid load key"),
+    "empty index": EOFError(),
+    "unreadable folder": PermissionError(13, "Permission denied"),
+    "another version's": ModuleNotFoundError("No module named 'numba.old'"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_cache_that_fails_when_the_loop_is_called(name, monkeypatch):
+    """The loop is compiled without it, once, with one warning."""
+    asked = []
+
+    def njit(cache=False, **options):
+        def fail(*args):
+            raise DAMAGES[name]
+
+        asked.append(cache)
+        return lambda function: fail if cache else function
+
+    monkeypatch.setattr("numba.njit", njit)
+    with pytest.warns(RuntimeWarning, match=r"Numba failed .*NUMBA_CACHE_DIR") as caught:
+        assert fused.compiled.__wrapped__(torch.float32) is fused.points
+    assert asked == [True, False]
+    assert len(caught) == 1
+
+
+def test_a_numba_that_cannot_compile_leaves_the_work_to_torch(monkeypatch):
+    def njit(**options):
+        def fail(*args):
+            raise OSError("Could not find or load libllvmlite.so")
+
+        return lambda function: fail
+
+    fresh = functools.cache(fused.compiled.__wrapped__)
+    monkeypatch.setattr("numba.njit", njit)
+    monkeypatch.setattr(fused, "compiled", fresh)
+    monkeypatch.setattr(fused, "_WORTH", 0)
+    graph, samples = make_graph("classes", (64, 48)), make_samples("classes", 200)
+    with pytest.warns(RuntimeWarning, match=r"libllvmlite.*torch does its work") as caught:
+        assert_as_plainly(graph, samples, "zero", 0)
+    assert len(caught) == 1
+    # Without a second warning, which would be an error here.
+    assert_as_plainly(graph, samples, "zero", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", ["damage", "empty", "limit"])
+def test_a_real_cache_that_is_harmed(harm, tmp_path):
+    """Numba's own files, in a folder of the test."""
+    script = """
+import resource, sys, torch
+from sklearn_mabprune.ablation import fused
+if sys.argv[1:]: resource.setrlimit(resource.RLIMIT_FSIZE, (100, -1))
+loop = fused.compiled(torch.float64)
+assert loop is not fused.points and callable(loop)
+"""
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-W", "always", "-c", script, *arguments],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True,
+        )  # fmt: skip
+
+    if harm != "limit":
+        assert run().returncode == 0
+        (index,) = tmp_path.rglob("*.nbi")
+        index.write_bytes(b"" if harm == "empty" else bytes(range(100)))
+    found = run(*["x"] * (harm == "limit"))
+    assert found.returncode == 0, found.stderr
+    assert found.stderr.count("RuntimeWarning: Numba failed") == 1
 
 
 @pytest.mark.slow
@@ -164,7 +241,7 @@ def test_numba_is_optional():
     hidden = (
         "import sys; sys.modules['numba'] = None; from sklearn_mabprune.ablation import fused; "
     )
-    command = hidden + "assert fused.compiled() is None"
+    command = hidden + "assert fused.compiled(None) is None"
     subprocess.run([sys.executable, "-c", command], check=True)
     command = "import sys, sklearn_mabprune; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", command], check=True)
