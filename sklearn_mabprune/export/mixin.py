@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
 from ..utils.files import write_whole
 from .files.saving import save
-from .onnx import onnx_model
+from .onnx import TYPES, onnx_model
+from .onnx_check import check_model
 from .sklearn_mlp import sklearn_mlp
 from .torch_layers import plain_layers
+
+#: NumPy dtypes by their codes in onnx.TensorProto.
+_DTYPES = {code: name for name, code in TYPES.items()}
 
 
 class Exports:
@@ -123,7 +128,10 @@ class Exports:
         UnsupportedModuleError
             If the net's ``predict_nonlinearity`` is a custom function.
         ValueError
-            If class labels are neither numbers nor strings.
+            If class labels are neither numbers nor strings, or are integers beyond int64.
+        RuntimeError
+            If onnxruntime, where it is installed, predicts otherwise with the model for samples
+            that are drawn; where it is not, if onnx finds an error in the model.
 
         Examples
         --------
@@ -142,6 +150,7 @@ class Exports:
             getattr(self, "classes_", None),
             getattr(self, "multilabel_", False),
         )
+        _check(model, self)
         if path is not None:
             write_whole(path, model.SerializeToString())
         return model
@@ -200,3 +209,21 @@ class Exports:
         True
         """
         save(self, path, networks)
+
+
+def _check(model: Any, estimator: Any) -> None:
+    """Compare an ONNX model with its estimator on samples that are drawn."""
+    drawn = np.random.default_rng(0).standard_normal((64, estimator.n_features_in_))
+    X = drawn.astype(_DTYPES[model.graph.input[0].type.tensor_type.elem_type])
+    # Predictions put the net into evaluation mode; an export leaves it as it is.
+    modes = {part: part.training for part in estimator.estimator_.module_.modules()}
+    try:
+        check_model(model, estimator, X, {"X": X})
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"The ONNX form of this {type(estimator).__name__} is not handed out: {error} Use "
+            "another release of onnx or onnxruntime, or to_torch() and torch's own export."
+        ) from error
+    finally:
+        for part, training in modes.items():
+            part.training = training

@@ -200,10 +200,18 @@ def onnx_labels(classes: NDArray[Any]) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If class labels are neither numbers nor strings.
+        If class labels are neither numbers nor strings, or are integers beyond int64.
     """
     if classes.dtype.kind in "iufb":
         # Class labels of a float dtype are integers: scikit-learn refuses others.
+        limits = np.iinfo(np.int64)
+        beyond = [label for label in classes.tolist() if not limits.min <= label <= limits.max]
+        if beyond:
+            raise ValueError(
+                f"The class label {beyond[0]} is beyond int64 ({limits.min} to {limits.max}), in "
+                "which ONNX keeps labels. Fit on strings, y.astype(str), or encode the labels "
+                "with LabelEncoder."
+            )
         return classes.astype(np.int64)
     if all(isinstance(label, str) for label in classes.tolist()):
         return classes.astype(object)

@@ -13,11 +13,20 @@ from sklearn.utils.validation import check_is_fitted
 from ..estimators.classifier import MABPrunedClassifier
 from ..estimators.cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from ..estimators.regressor import MABPrunedRegressor
-from ..export.onnx import OPSET, ContainerGraph, Writer, onnx_labels
+from ..export.onnx import OPSET, TYPES, ContainerGraph, Writer, onnx_labels
+from ..export.onnx_check import check_model
 from ..export.torch_layers import n_outputs, plain_layers, precision
 from ..utils.compat import check_n_features
 from ..utils.files import write_whole
 from ..utils.optional import require
+from .onnx_parts import (
+    check_thresholds,
+    inputs_of,
+    names_of_steps,
+    parts_of,
+    some_samples,
+    without_frozen,
+)
 from .onnx_steps import register_table_converters
 from .tabular import ColumnSelector, as_strings, has_numeric_dtype
 
@@ -62,10 +71,14 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
     ValueError
         If X lacks columns that the pipeline was fitted with.
     RuntimeError
-        If skl2onnx cannot convert a step.
+        If skl2onnx cannot convert a step, or if the model does not predict for X (at most 256
+        samples of it) what the pipeline predicts: labels, probabilities or values that differ by
+        more than rounding.  Without onnxruntime the model is checked, but not run.
 
     Notes
     -----
+    The more samples X has, the more of the pipeline is compared.
+
     For other options of skl2onnx call :func:`register_onnx_converters` and then
     ``skl2onnx.to_onnx``.
 
@@ -83,11 +96,14 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
     """
     pipeline = getattr(pipeline, "best_estimator_", pipeline)
     check_is_fitted(pipeline)
+    check_thresholds(pipeline)
     register_onnx_converters()
+    pipeline = without_frozen(pipeline)
     last = pipeline
     while isinstance(last, Pipeline):
         last = last.steps[-1][1]
-    initial_types = _inputs(X, _reads_strings(pipeline), _numeric_columns(pipeline))
+    reads_strings = _reads_strings(pipeline)
+    initial_types = _inputs(X, reads_strings, _numeric_columns(pipeline))
     if not hasattr(X, "columns") and np.ndim(X) == 2:
         check_n_features(pipeline, X, reset=False)
     try:
@@ -98,7 +114,8 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
             options={id(last): {"zipmap": False}} if is_classifier(last) else None,
             target_opset={"": OPSET, "ai.onnx.ml": 3},
         )
-    except (RuntimeError, NotImplementedError) as error:
+    # skl2onnx raises what its code happens to meet for settings and classes that it lacks.
+    except (RuntimeError, NotImplementedError, LookupError, AttributeError, TypeError) as error:
         missing = _missing_columns(pipeline, X)
         if missing:
             raise ValueError(
@@ -106,12 +123,47 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
                 "samples in the format that predict accepts."
             ) from error
         raise RuntimeError(
-            f"skl2onnx cannot convert a step of this {type(pipeline).__name__}: {error} Replace "
-            "the step; or run it in Python, and export the network alone with to_onnx."
+            f"skl2onnx cannot convert a step of this {type(pipeline).__name__}: {_words(error)} "
+            f"{_remedy(error)}"
         ) from error
+    _check(model, pipeline, X, reads_strings)
     if path is not None:
         write_whole(path, model.SerializeToString())
     return model
+
+
+def _words(error: Exception) -> str:
+    """The first line of what skl2onnx says, with the class of an error that says only a name."""
+    text = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{text}." if isinstance(error, RuntimeError) else f"{type(error).__name__} {text}."
+
+
+def _remedy(error: Exception) -> str:
+    """What the user can do about an error of skl2onnx."""
+    if "input(s) is(are) supported" in str(error):
+        return (
+            "A wrapper around a pipeline that reads a table cannot be exported; one inside it can: "
+            "make_tabular_pipeline(CalibratedClassifierCV(estimator)), for example."
+        )
+    return "Replace the step; or run it in Python, and export the network alone with to_onnx."
+
+
+def _check(model: Any, pipeline: Any, X: Any, reads_strings: bool) -> None:
+    """Compare the ONNX form of a pipeline with the pipeline on samples of X."""
+    some = some_samples(X)
+    try:
+        check_model(model, pipeline, some, inputs_of(model, some, reads_strings))
+    except RuntimeError as error:
+        kinds = {put.type.tensor_type.elem_type for put in model.graph.input}
+        # skl2onnx converts such steps to float32 and leaves the others in float64.
+        mixed = "different types" in str(error) and TYPES["float64"] in kinds
+        narrow = "Fit and export on float32 samples, X.astype('float32'). " if mixed else ""
+        raise RuntimeError(
+            f"The ONNX form of this {type(pipeline).__name__} is not handed out: {error} skl2onnx "
+            f"converts {names_of_steps(pipeline)} in another way than scikit-learn computes. "
+            f"{narrow}Replace the step; or run it in Python, and export the network alone with "
+            "to_onnx."
+        ) from error
 
 
 def register_onnx_converters() -> None:
@@ -208,14 +260,15 @@ def _inputs(X: Any, reads_strings: bool, numeric: set[str]) -> list[tuple[str, A
 
 def _reads_strings(pipeline: Any) -> bool:
     """Whether a pipeline contains the step of `make_tabular_pipeline` that makes strings."""
-    return any(getattr(part, "func", None) is as_strings for part in pipeline.get_params().values())
+    return any(getattr(part, "func", None) is as_strings for part in parts_of(pipeline))
 
 
 def _numeric_columns(pipeline: Any) -> set[str]:
     """Names of columns that a pipeline of `make_tabular_pipeline` reads as numbers."""
     found: set[str] = set()
-    for part in pipeline.get_params().values():
-        if isinstance(part, ColumnTransformer):
+    for part in parts_of(pipeline):
+        # A wrapper keeps the unfitted pipeline that it clones, too.
+        if isinstance(part, ColumnTransformer) and hasattr(part, "transformers_"):
             columns = {name: where for name, _, where in part.transformers_}
             for name, _, asked in part.transformers:
                 if asked == ColumnSelector(True):

@@ -151,7 +151,7 @@ def _is_numeric(column: Any) -> bool:
     """Whether a column contains numbers: by dtype, or as objects next to missing values."""
     if has_numeric_dtype(column):
         return True
-    present = [value for value in _one_of_each_class(column) if not _is_missing(value)]
+    present = [value for value in _one_of_each_class(column) if not is_missing(value)]
     return bool(present) and all(
         isinstance(value, (Real, Decimal)) and not isinstance(value, (bool, np.bool_))
         for value in present
@@ -161,7 +161,7 @@ def _is_numeric(column: Any) -> bool:
 def _has_unreadable_missing(column: Any) -> bool:
     """Whether a column contains numbers and missing values other than None and NaN."""
     return any(
-        _is_missing(value) and not (value is None or isinstance(value, (Real, Decimal)))
+        is_missing(value) and not (value is None or isinstance(value, (Real, Decimal)))
         for value in _one_of_each_class(column)
     ) and _is_numeric(column)
 
@@ -173,7 +173,7 @@ def _is_date(column: Any) -> bool:
         return bool(dtype.is_temporal())
     if getattr(dtype, "kind", "O") in "mM" or str(dtype).startswith("period"):
         return True
-    present = [value for value in _one_of_each_class(column) if not _is_missing(value)]
+    present = [value for value in _one_of_each_class(column) if not is_missing(value)]
     return any(isinstance(value, _DATES) for value in present)
 
 
@@ -181,7 +181,7 @@ def _one_of_each_class(column: Any) -> list[Any]:
     """One value of each class in a column of objects; missing values only if there is no other."""
     found: dict[type, Any] = {}
     for value in column if column.dtype == object else ():
-        if type(value) not in found or _is_missing(found[type(value)]):
+        if type(value) not in found or is_missing(found[type(value)]):
             found[type(value)] = value
     return list(found.values())
 
@@ -192,11 +192,11 @@ def as_strings(X: Any) -> NDArray[np.object_]:
     strings = np.empty((len(X), len(names)), dtype=object)
     for k, name in enumerate(names):
         values = X[name] if hasattr(X, "columns") else X[:, k]
-        strings[:, k] = [MISSING if _is_missing(value) else str(value) for value in values]
+        strings[:, k] = [MISSING if is_missing(value) else str(value) for value in values]
     return strings
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Whether a value is missing: None, NaN, or pandas' NA or NaT."""
     if value is None:
         return True

@@ -1,0 +1,121 @@
+"""Parts of a fitted pipeline, and samples as inputs of its ONNX form."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import shuffle
+
+from ..estimators.base import BaseMABPruned
+from ..estimators.base_cv import BudgetSearchMixin
+from ..export.onnx import TYPES
+from .tabular import as_strings, is_missing
+
+_OURS = (BaseMABPruned, BudgetSearchMixin)
+
+#: NumPy dtypes of numeric inputs by their codes in onnx.TensorProto.
+_NUMBERS = {code: name for name, code in TYPES.items() if name != "object"}
+
+#: Samples that are compared; they are taken from the whole of X.
+_MAX_SAMPLES = 256
+
+
+def parts_of(part: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    """All parts of an estimator, fitted ones and those that it clones, itself among them."""
+    # Of parts alone: what is made here on the way, such as lists, may get the same id again.
+    seen = set() if seen is None else seen
+    if isinstance(part, np.ndarray) and part.dtype == object:
+        part = part.ravel().tolist()
+    if isinstance(part, dict):
+        part = list(part.values())
+    if isinstance(part, (list, tuple)):
+        for item in part:
+            yield from parts_of(item, seen)
+    elif id(part) not in seen and _is_part(part):
+        seen.add(id(part))
+        yield part
+        if not isinstance(part, _OURS):
+            for value in list(vars(part).values()):
+                yield from parts_of(value, seen)
+
+
+def _is_part(value: Any) -> bool:
+    """Whether a value is an estimator, or another object of scikit-learn."""
+    is_known = hasattr(value, "get_params") or type(value).__module__.startswith("sklearn.")
+    return is_known and hasattr(value, "__dict__") and not isinstance(value, type)
+
+
+def without_frozen(pipeline: Any) -> Any:
+    """The pipeline with the estimators inside FrozenEstimators, which predict the same."""
+    frozen = [part for part in parts_of(pipeline) if isinstance(part, FrozenEstimator)]
+    if not frozen:
+        return pipeline
+    # A copy in which each of them is replaced, and our estimators are shared.
+    memo = {id(part): part for part in parts_of(pipeline) if isinstance(part, _OURS)}
+    for part in frozen:
+        inner = part
+        while isinstance(inner, FrozenEstimator):
+            inner = inner.estimator
+        memo[id(part)] = inner
+    return copy.deepcopy(pipeline, memo)
+
+
+def names_of_steps(pipeline: Any) -> str:
+    """Class names of the parts that skl2onnx converts by itself, for messages."""
+    names = {
+        type(part).__name__
+        for part in parts_of(pipeline)
+        if hasattr(part, "get_params")
+        and not isinstance(part, (*_OURS, Pipeline, ColumnTransformer, FrozenEstimator))
+    }
+    return ", ".join(sorted(names)) or "no other step"
+
+
+def check_thresholds(pipeline: Any) -> None:
+    """Raise RuntimeError for a tuned threshold, which skl2onnx replaces by 0.5 in silence."""
+    for part in parts_of(pipeline):
+        threshold = getattr(part, "best_threshold_", 0.5)
+        if threshold != 0.5:
+            raise RuntimeError(
+                f"{type(part).__name__} cannot be exported: its labels are decided at "
+                f"best_threshold_ = {threshold:.6g}, but skl2onnx writes 0.5. Export its "
+                "estimator_ with pipeline_to_onnx, and compare the probability of the positive "
+                "class, the second column of the output, with this threshold."
+            )
+
+
+def some_samples(X: Any) -> Any:
+    """At most 256 samples of X, drawn."""
+    n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+    return X if n_samples <= _MAX_SAMPLES else shuffle(X, random_state=0, n_samples=_MAX_SAMPLES)
+
+
+def inputs_of(model: Any, X: Any, reads_strings: bool) -> dict[str, NDArray[Any]]:
+    """Samples as inputs of an ONNX model, in the form that `pipeline_to_onnx` describes."""
+    inputs = {}
+    columns = [X[[name]] for name in X.columns] if hasattr(X, "columns") else [X]
+    for put, column in zip(model.graph.input, columns, strict=True):
+        kind = put.type.tensor_type.elem_type
+        if kind in _NUMBERS:
+            values = column.toarray() if issparse(column) else np.asarray(column)
+            if values.dtype == object:
+                values = np.frompyfunc(_number, 1, 1)(values)
+            found = values.astype(_NUMBERS[kind])
+        elif reads_strings:
+            found = as_strings(column)
+        else:
+            found = np.asarray(column, dtype=object)
+        inputs[put.name] = found.reshape(len(found), -1)
+    return inputs
+
+
+def _number(value: Any) -> float:
+    return np.nan if is_missing(value) else float(value)
