@@ -22,7 +22,7 @@ from ..data.losses import SampleLoss, check_criterion
 from ..data.samples import Data, Samples
 from ..data.sparse import few
 from ..graph.graph import Graph
-from ..graph.kinds.registry import kind_of, layers_of
+from ..graph.kinds.registry import layers_of
 from ..graph.tracing import recover_graph
 from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions, UserInterrupt
@@ -162,10 +162,6 @@ def check_weights(net: Any, *sides: Data) -> None:
 
 def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Graph:
     """The module's graph; refuses modules that cannot be pruned or do not fit the data."""
-    producing = layers_of(uncompiled(module), "produces")
-    n_inputs = kind_of(producing[0]).n_inputs(producing[0]) if producing else x.shape[1]
-    if n_inputs != x.shape[1]:
-        raise ValueError(f"The net's module reads {n_inputs} features, X has {x.shape[1]}.")
     mode = module.training
     graph = recover_graph(module, x)
     module.train(mode)

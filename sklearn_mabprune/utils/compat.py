@@ -55,8 +55,10 @@ __all__ = [
     "check_method_params",
     "check_n_features",
     "check_sample_weight",
+    "dispatch_mode",
     "drop_parameter",
     "fit_context",
+    "hooks_of",
     "is_identity",
     "manual_routing",
     "num_samples",
@@ -127,3 +129,21 @@ def drop_parameter(net: Any, name: str) -> None:
 def uncompiled(module: Any) -> Any:
     """The module inside one that ``torch.compile`` returned; any other module itself."""
     return getattr(module, "_orig_mod", module)
+
+
+def dispatch_mode(torch: Any) -> Any:
+    """Class of contexts that see every operator, from the given torch.
+
+    Nothing public shows the operators of a module's ``forward`` while it runs on real samples;
+    ``torch.export`` refuses modules that a run does not.
+    """
+    return torch.utils._python_dispatch.TorchDispatchMode
+
+
+def hooks_of(module: Any) -> tuple[bool, bool]:
+    """Whether a module has hooks of its forward pass, and of its backward pass.
+
+    torch has functions that add hooks, and none that lists them.
+    """
+    forward = module._forward_hooks or module._forward_pre_hooks
+    return bool(forward), bool(module._backward_hooks or module._backward_pre_hooks)
