@@ -10,7 +10,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
-from skorch import NeuralNetClassifier
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
 from ..ablation.compensation import ABLATIONS
@@ -18,6 +18,7 @@ from ..ablation.estimates import CONTROL_VARIATES
 from ..criteria import CRITERIA, Criterion
 from ..policies import POLICIES, Policy
 from ..pruning.budget import UNITS
+from ..training.outside_module import check_outside_module
 from ..utils.compat import HasMethods, Interval, InvalidParameterError, StrOptions
 from ..utils.validation import check_parameters
 
@@ -121,7 +122,8 @@ def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
     TypeError
         If it is not a skorch net of the class `base`.
     ValueError
-        If a FrozenEstimator has a net that is not fitted.
+        If a FrozenEstimator has a net that is not fitted, or if the net does something of its
+        own outside its module.
     """
     frozen = isinstance(estimator, FrozenEstimator)
     net = default() if estimator is None else estimator.estimator if frozen else estimator
@@ -133,7 +135,7 @@ def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
             hint = f"Pass an object: {got}(...)."
         elif isinstance(net, nn.Module) or (isinstance(net, type) and issubclass(net, nn.Module)):
             hint = f"Wrap the module: {kind}({got}, ...)."
-        elif got == "NeuralNetBinaryClassifier":
+        elif isinstance(net, NeuralNetBinaryClassifier):
             hint = "For two classes use two outputs and CrossEntropyLoss."
         raise TypeError(
             f"estimator must be a skorch {kind}, FrozenEstimator of one, or None, got "
@@ -144,6 +146,7 @@ def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
             f"estimator=FrozenEstimator({type(net).__name__}) has a net that is not fitted. Fit it "
             "first, or pass the net without FrozenEstimator to have it trained."
         )
+    check_outside_module(net)
     return net, frozen
 
 

@@ -17,6 +17,7 @@ from ..utils.compat import Interval, Options, StrOptions, set_training
 from ..utils.randomness import draw_seeds
 from ..utils.validation import check_parameters
 from .optimizers import needs_closure
+from .outside_module import check_batches
 from .weighted_loss import WeightedLossMixin
 
 # Up to so many samples and features, float64 input is trained in float64 on a CPU: exact, and
@@ -170,14 +171,17 @@ class SelfSizing(WeightedLossMixin):
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches from memory; for another class of iterator as in skorch."""
-        if (self.iterator_train if training else self.iterator_valid) is not TensorBatches:
+        side = "iterator_train" if training else "iterator_valid"
+        if getattr(self, side) is not TensorBatches:
             return super().get_iterator(dataset, training)  # type: ignore[misc]
+        check_batches(self, side)
+        given = self.get_params_for(side)
         parameter = next(self.module_.parameters())
         size = self.batch_size if training else max(self.batch_size, 8192)
         return TensorBatches(
             dataset,
-            batch_size=size if self.batch_size != -1 else -1,
-            shuffle=training,
+            batch_size=given.get("batch_size", size if self.batch_size != -1 else -1),
+            shuffle=given.get("shuffle", training),
             seed=draw_seeds(self.random_state, 2)[1],
             device=self.device,
             dtype=parameter.dtype,

@@ -19,6 +19,7 @@ from ..graph.kinds.registry import layers_of
 from ..utils.compat import uncompiled
 from ..utils.randomness import global_generators
 from .optimizers import needs_closure, renew_optimizer
+from .outside_module import batches_of_training
 
 #: Cycles of "auto" fine-tuning, as fractions of the epochs of the initial training.
 _CYCLES = (0.25, 0.5, 1.0)
@@ -171,10 +172,10 @@ def _cycle(
         group["lr"] = starting_rate(net, options.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     weights = samples.weights.to(samples.x.dtype)
-    batch_size = len(samples) if net.batch_size == -1 else net.batch_size
+    batch_size, shuffle = batches_of_training(net, len(samples))
     for _ in range(epochs):
         module.train()
-        for index in epoch(len(samples), batch_size, generator):
+        for index in epoch(len(samples), batch_size, generator if shuffle else None):
             where = index if isinstance(index, slice) else index.to(samples.x.device)
             outputs = outputs_of(module, samples.x[where])
             losses = samples.loss(outputs, samples.targets[where])

@@ -30,6 +30,7 @@ from ..utils.randomness import global_generators
 from .auto_size import SelfSizing
 from .mlp import MLP
 from .optimizers import renew_optimizer
+from .outside_module import batches_of_training
 from .weighted_loss import WeightedLossMixin
 
 
@@ -142,7 +143,8 @@ def _whole_batches(net: Any, n_samples: int) -> Iterator[None]:
     if not (norms and net.iterator_train is DataLoader and not hasattr(net, name)):
         yield
         return
-    setattr(net, name, net.batch_size > 1 and n_samples % net.batch_size == 1)
+    size, _ = batches_of_training(net, n_samples)
+    setattr(net, name, 1 < size < n_samples and n_samples % size == 1)
     try:
         yield
     finally:

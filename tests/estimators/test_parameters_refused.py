@@ -255,9 +255,9 @@ def test_a_budget_that_cannot_be_met_is_refused_before_the_training():
     epochs = []
 
     class Counting(MLPNetClassifier):
-        def run_single_epoch(self, *args, **kwargs):
+        def on_epoch_begin(self, *args, **kwargs):
             epochs.append(1)
-            super().run_single_epoch(*args, **kwargs)
+            super().on_epoch_begin(*args, **kwargs)
 
     net = Counting(module__hidden_layer_sizes=(12, 8))
     refused(MABPrunedClassifier(net, pruning_budget=0.95), "pruning_budget=0.95")

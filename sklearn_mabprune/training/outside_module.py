@@ -1,0 +1,131 @@
+"""What a skorch net does outside its module, which pruning would drop: refused by name.
+
+Pulls, fine-tuning and predictions run the module on validated samples, without the net's own
+methods, data set and batches.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Any
+
+from skorch.dataset import Dataset
+from torch.utils.data import DataLoader
+
+from ..data.batches import TensorBatches
+
+_FEATURES = (
+    "Put what it does to X into the module's forward as a layer, or into a step of a Pipeline "
+    "before the estimator."
+)
+_TRAINING = (
+    "Put what it does to X or y into a step of a Pipeline before the estimator or a "
+    "TransformedTargetRegressor around it, and what it does in training into a callback."
+)
+_LOSS = "Put it into the criterion: a loss module of your own with a `reduction` parameter."
+_PREDICTIONS = "Pass predict_nonlinearity=..., or transform the estimator's predictions."
+
+#: Methods of nets that are not called everywhere, and the way out where one is of the user's own.
+_METHODS = {
+    **dict.fromkeys(
+        ("infer", "get_dataset", "get_iterator", "forward", "forward_iter", "evaluation_step"),
+        _FEATURES,
+    ),
+    **dict.fromkeys(
+        ("fit", "partial_fit", "fit_loop", "run_single_epoch", "get_split_datasets",
+         "train_step", "train_step_single", "validation_step"),
+        _TRAINING,
+    ),
+    "get_loss": _LOSS,
+    **dict.fromkeys(("predict", "predict_proba", "_get_predict_nonlinearity"), _PREDICTIONS),
+}  # fmt: skip
+
+#: Packages whose methods do what pruning expects.
+_KNOWN = ("skorch", "sklearn", __name__.split(".")[0])
+#: Parameters of a DataLoader that choose or change samples.
+_CHANGES_SAMPLES = ("collate_fn", "sampler", "batch_sampler")
+
+
+def check_outside_module(net: Any) -> None:
+    """Refuse a net that does something of its own outside its module.
+
+    Raises
+    ------
+    ValueError
+        It names the method or the parameter, and where to put what it does.
+    """
+    for name, way_out in _METHODS.items():
+        owner = _owner(net, name)
+        if owner is not None:
+            raise ValueError(
+                f"{owner}.{name} is a method of your own, and pruning would drop what it does: "
+                f"pulls, fine-tuning and predictions run the module alone. {way_out}"
+            )
+    own = [name for name in vars(net) if name.startswith("dataset__") and name != "dataset__length"]
+    if net.dataset is not Dataset or own:
+        what = own[0] if own else "dataset"
+        raise ValueError(
+            f"{what}={getattr(net, what)!r} of {type(net).__name__} would be dropped: pulls, "
+            f"fine-tuning and predictions read X as it is. {_FEATURES}"
+        )
+    for side in ("iterator_train", "iterator_valid"):
+        iterator = getattr(net, side)
+        if iterator not in (DataLoader, TensorBatches):
+            raise ValueError(
+                f"{side}={iterator!r} of {type(net).__name__} would be dropped: pulls, fine-tuning "
+                f"and predictions make batches of X as it is. Leave {side} out. {_FEATURES}"
+            )
+        check_batches(net, side)
+
+
+def _owner(net: Any, name: str) -> str | None:
+    """The class of the user's that overrides a method, or the net itself; None: no one does."""
+    if name in vars(net):
+        return type(net).__name__
+    for own in type(net).__mro__:
+        if name in vars(own) and own.__module__.split(".")[0] not in (*_KNOWN, "builtins"):
+            return own.__name__
+    return None
+
+
+def check_batches(net: Any, side: str) -> None:
+    """Refuse parameters of a net's iterator that it does not know or that change the samples.
+
+    Parameters
+    ----------
+    net : skorch net
+    side : {"iterator_train", "iterator_valid"}
+
+    Raises
+    ------
+    ValueError
+        It names the parameter.
+    """
+    iterator = getattr(net, side)
+    # What else our own batches take is set by the net.
+    ours = iterator is TensorBatches
+    known: Collection[str] = (
+        ("batch_size", "shuffle") if ours else inspect.signature(iterator).parameters
+    )
+    for name, value in net.get_params_for(side).items():
+        given = f"{side}__{name}={value!r} of {type(net).__name__}"
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f" Did you mean {side}__{near[0]}?" if near else ""
+            raise ValueError(f"{given} is not a parameter of {iterator.__name__}.{hint}")
+        if name in _CHANGES_SAMPLES and value is not None:
+            raise ValueError(
+                f"{given} would be dropped: pulls, fine-tuning and predictions make batches of X "
+                f"as it is. {_FEATURES}"
+            )
+        if side == "iterator_valid" and name == "shuffle" and value:
+            raise ValueError(f"{given} would shuffle predictions. Leave it out.")
+
+
+def batches_of_training(net: Any, n_samples: int) -> tuple[int, bool]:
+    """Batch size of a net's training, and whether it may be shuffled."""
+    size = getattr(net, "iterator_train__batch_size", net.batch_size)
+    shuffle = getattr(net, "iterator_train__shuffle", True)
+    return n_samples if size == -1 else size, bool(shuffle)
