@@ -100,7 +100,10 @@ class MLP(nn.Sequential):
         return super().__getitem__(index)
 
     def _initialise(self, random_state: int | None) -> None:
-        """The initialisation of torch's Linear, drawn from one generator."""
+        """The initialisation of torch's Linear, drawn from one generator in float64.
+
+        torch draws other numbers in float32: one `random_state` gives one network.
+        """
         generator = None
         if random_state is not None:
             generator = torch.Generator().manual_seed(random_state)
@@ -108,4 +111,7 @@ class MLP(nn.Sequential):
             if isinstance(layer, nn.Linear):
                 bound = layer.in_features**-0.5
                 for parameter in (layer.weight, layer.bias):
-                    nn.init.uniform_(parameter, -bound, bound, generator=generator)
+                    drawn = torch.empty_like(parameter, dtype=torch.float64)
+                    drawn.uniform_(-bound, bound, generator=generator)
+                    with torch.no_grad():
+                        parameter.copy_(drawn)

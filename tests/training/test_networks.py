@@ -343,6 +343,31 @@ def test_pickle_keeps_the_targets_units():
     np.testing.assert_array_equal(weights["target_scale"].numpy(), net.target_scale_)
 
 
+@pytest.mark.parametrize("params", [{}, {"batch_norm": True, "activation": "tanh"}])
+def test_one_seed_draws_the_same_weights_in_both_precisions(params):
+    single, double = (
+        MLP(6, 3, (7, 5), random_state=3, dtype=dtype, **params) for dtype in ("float32", "float64")
+    )
+    for name, value in double.state_dict().items():
+        assert torch.equal(single.state_dict()[name], value.to(single.state_dict()[name].dtype))
+    assert {p.dtype for p in single.parameters()} == {torch.float32}
+    assert all(p.requires_grad for p in single.parameters())
+
+
+@pytest.mark.parametrize("kind", [MLPNetClassifier, MLPNetRegressor])
+def test_fits_of_one_table_in_both_precisions_are_near(kind):
+    X, y = classes_table() if kind is MLPNetClassifier else values_table()
+    X = X.astype(np.float32)
+    found = [
+        kind(module__hidden_layer_sizes=(8,), max_epochs=3, random_state=0)
+        .fit(X.astype(dtype), y)
+        .module_.state_dict()["0.weight"]
+        for dtype in (np.float32, np.float64)
+    ]
+    assert (found[0].dtype, found[1].dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(found[0].double(), found[1], rtol=1e-3, atol=1e-4)
+
+
 def test_documented_defaults():
     net = MLPNetRegressor()
     found = {k: getattr(net, k) for k in ("lr", "max_epochs", "batch_size", "patience", "dtype")}
