@@ -17,6 +17,22 @@ from ..utils.compat import predict_nonlinearity, uncompiled
 ONE_LABEL = (nn.CrossEntropyLoss, nn.NLLLoss)
 SEVERAL_LABELS = (nn.BCEWithLogitsLoss, nn.BCELoss, nn.MultiLabelSoftMarginLoss)
 
+#: Losses of torch that compare outputs with targets in the same units.
+SAME_UNITS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
+
+
+def has_other_units(criterion: nn.Module) -> bool:
+    """Whether a loss of torch reads outputs in other units than targets.
+
+    Examples are logarithms of rates (PoissonNLLLoss) and logits.  Losses of the user's own are
+    taken to compare both in the same units.
+    """
+    own = not any(
+        base.__module__ == nn.MSELoss.__module__ and base.__name__ in nn.__dict__
+        for base in type(criterion).__mro__
+    )
+    return not own and not isinstance(criterion, SAME_UNITS)
+
 
 def check_criterion(criterion: nn.Module, y: np.ndarray) -> None:
     """Raise ValueError if a criterion does not match y, class indices or an indicator matrix."""
@@ -152,7 +168,8 @@ class SampleLoss:
         network's probabilities at the given temperature, multiplied by the squared temperature
         so that the scale of gradients does not depend on it (Hinton et al. 2015).  For
         multilabel targets it is the mean or sum of this divergence over classes.  For other
-        targets it is the criterion with the teacher's outputs as targets.
+        targets it is the criterion with the teacher's predictions as targets, or the squared
+        difference of outputs where the criterion reads them in other units than targets.
 
         Parameters
         ----------
@@ -174,7 +191,12 @@ class SampleLoss:
             cross_entropy = F.binary_cross_entropy_with_logits(student, target, reduction="none")
             entropy = F.binary_cross_entropy_with_logits(wanted, target, reduction="none")
             return self._per_sample(cross_entropy - entropy) * temperature**2
+        if isinstance(self.criterion, nn.PoissonNLLLoss):
+            # Its targets are counts, also where outputs are logarithms of them.
+            return self(outputs, teacher.exp() if self.criterion.log_input else teacher)
         if not isinstance(self.criterion, ONE_LABEL):
+            if has_other_units(self.criterion):
+                return self._per_sample(F.mse_loss(outputs, teacher, reduction="none"))
             return self(outputs, teacher)
         student = F.log_softmax(self._logits(outputs) / temperature, dim=-1)
         wanted = F.log_softmax(self._logits(teacher) / temperature, dim=-1)

@@ -10,8 +10,9 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import ValidSplit
 from torch import Tensor, nn
 
-from ..data.losses import SEVERAL_LABELS, output_nonlinearity
+from ..data.losses import SEVERAL_LABELS, has_other_units, output_nonlinearity
 from ..graph.kinds.registry import kind_of, layers_of
+from ..utils.compat import uncompiled
 from ..utils.docstrings import documented_by
 from .auto_size import SelfSizing
 from .mlp import MLP
@@ -216,6 +217,27 @@ class MLPNetRegressor(SelfSizing, NeuralNetRegressor):
             self.target_mean_, self.target_scale_ = np.zeros(n_outputs), np.ones(n_outputs)
         for name in ("target_mean", "target_scale"):
             self.module_.register_buffer(name, torch.tensor(getattr(self, f"{name}_")))
+        return self
+
+    def initialize_criterion(self) -> Any:
+        """As in skorch; refuses losses for which targets must not be standardised.
+
+        Raises
+        ------
+        ValueError
+            If the criterion reads outputs in other units than targets, such as PoissonNLLLoss.
+        """
+        super().initialize_criterion()
+        criterion = uncompiled(self.criterion_)
+        if has_other_units(criterion):
+            name = type(criterion).__name__
+            hint = ", predict_nonlinearity=torch.exp" * isinstance(criterion, nn.PoissonNLLLoss)
+            raise ValueError(
+                f"criterion={name} of {type(self).__name__} reads outputs in other units than y, "
+                "and this net standardises y. Use MSELoss, L1Loss, SmoothL1Loss or HuberLoss; or "
+                f"your module in a skorch net: NeuralNetRegressor(module, criterion=nn.{name}"
+                f"{hint})."
+            )
         return self
 
     def load_params(self, *args: Any, **kwargs: Any) -> None:

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from skorch.dataset import Dataset
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ..data.batches import TensorBatches
@@ -70,6 +71,7 @@ def check_outside_module(net: Any) -> None:
             f"{what}={getattr(net, what)!r} of {type(net).__name__} would be dropped: pulls, "
             f"fine-tuning and predictions read X as it is. {_FEATURES}"
         )
+    _check_units(net)
     for side in ("iterator_train", "iterator_valid"):
         iterator = getattr(net, side)
         if iterator not in (DataLoader, TensorBatches):
@@ -78,6 +80,23 @@ def check_outside_module(net: Any) -> None:
                 f"and predictions make batches of X as it is. Leave {side} out. {_FEATURES}"
             )
         check_batches(net, side)
+
+
+def _check_units(net: Any) -> None:
+    """Refuse predictions that would be logarithms of what y is; the built-in nets say more."""
+    given = net.criterion
+    if isinstance(given, nn.PoissonNLLLoss):
+        logarithms = given.log_input
+    else:
+        poisson = isinstance(given, type) and issubclass(given, nn.PoissonNLLLoss)
+        logarithms = poisson and net.get_params_for("criterion").get("log_input", True)
+    plain = net.predict_nonlinearity is None or isinstance(net.predict_nonlinearity, str)
+    if logarithms and plain and not hasattr(net, "standardise"):
+        raise ValueError(
+            f"criterion=PoissonNLLLoss of {type(net).__name__} reads logarithms of rates, and "
+            "predictions would be these. Pass predict_nonlinearity=torch.exp to the net, or "
+            "criterion__log_input=False."
+        )
 
 
 def _owner(net: Any, name: str) -> str | None:
