@@ -82,6 +82,7 @@ class Recorder(dispatch_mode(torch)):  # type: ignore[misc]
         self._inside = False
         self._handed: Tensor | None = None
         self._handed_by: Any = None
+        self._modes: dict[str, bool] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -94,6 +95,7 @@ class Recorder(dispatch_mode(torch)):  # type: ignore[misc]
 
     def start(self, x: Tensor) -> Recorder:
         """The context, for a run on these samples."""
+        self._modes = _modes(x)
         self._hand_over(x)
         return self
 
@@ -101,7 +103,8 @@ class Recorder(dispatch_mode(torch)):  # type: ignore[misc]
         """A layer is called: what was done to its input since the layer before returned it."""
         self._inside = True
         found, self.found = self.found, []
-        return found or self._unseen(given)
+        set_here = [name for name, on in _modes(given).items() if on and not self._modes[name]]
+        return found or self._unseen(given) or set_here
 
     def leave(self, returned: Tensor) -> None:
         """The layer has returned."""
@@ -132,6 +135,14 @@ class Recorder(dispatch_mode(torch)):  # type: ignore[misc]
         if by is not self._handed_by:
             return [f"a gradient of its own ({by.name() if by is not None else 'detached'})"]
         return []
+
+
+def _modes(x: Tensor) -> dict[str, bool]:
+    """Modes of torch that change what a layer computes or learns, by what sets them."""
+    return {
+        "torch.no_grad": not torch.is_grad_enabled(),
+        "torch.autocast": torch.is_autocast_enabled(x.device.type),
+    }
 
 
 def _line() -> str:

@@ -58,12 +58,13 @@ def recover_graph(module: nn.Module, x: Tensor) -> Graph:
         If the first layer reads another number of features than X has.
     """
     try:
-        module = copy.deepcopy(uncompiled(module)).eval()
+        module = copy.deepcopy(uncompiled(module))
     except Exception as error:
         raise UnsupportedModuleError(
             f"{type(module).__name__} cannot be copied ({error}), and only copies are cut. Keep "
             "what cannot be copied, such as a lock, an open file or a generator, out of it."
         ) from error
+    module.eval()
     names = _known_layers(module)
     calls, outputs = _trace(module, x, names)
     if not is_plain(module):
@@ -135,7 +136,8 @@ def _trace(module: nn.Module, x: Tensor, names: dict[nn.Module, str]) -> tuple[l
 
 def _check_training(module: nn.Module, x: Tensor, wanted: list[str]) -> None:
     """In training mode the same layers must run, and nothing else, on a copy of the module."""
-    module = copy.deepcopy(module).train()
+    module = copy.deepcopy(module)
+    module.train()
     # BatchNorm cannot train on a batch of one sample.
     x = x.detach() if len(x) > 1 else x.detach().repeat(2, 1)
     with global_generators(0, x.device), torch.inference_mode(False), torch.enable_grad():

@@ -118,6 +118,25 @@ class ReversedGradient(Parts):
         return Reversal.apply(h)
 
 
+class WithoutGradients(Parts):
+    def forward(self, X):
+        with torch.no_grad():
+            h = self.first(X)
+        return self.last(self.act(h))
+
+
+class HalfPrecision(Parts):
+    def forward(self, X):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
+            return super().forward(X)
+
+
+class ChecksItsInput(Parts):
+    def forward(self, X):
+        assert torch.isfinite(X).all()
+        return super().forward(X)
+
+
 class FirstSamples(Parts):
     def forward(self, X):
         return super().forward(X[:64])
@@ -146,6 +165,9 @@ LOST = {
     "input through NumPy": (InputThroughNumPy, "'the input' and 'first', .*aten.detach in InputTh"),
     "detached": (Detached, "Between 'act' and 'last', .*aten.detach in Detached.between"),
     "reversed gradient": (ReversedGradient, r"in training mode \(a gradient of its own \(Revers"),
+    "without gradients": (WithoutGradients, r"'first', .* in training mode \(torch.no_grad\)"),
+    "half precision": (HalfPrecision, r"'first', .* in training mode \(torch.autocast\)"),
+    "a check of values": (ChecksItsInput, "'first', .*aten.* in ChecksItsInput.forward"),
     "first samples": (FirstSamples, "Between 'the input' and 'first', .*aten.slice in FirstSamp"),
 }
 
@@ -265,6 +287,28 @@ class Reshapes(Parts):
         return self.last(h.squeeze(1).reshape(-1, 8))
 
 
+class KeepsAndReturnsNothing(Parts):
+    """Keeps a value, and its `train` returns nothing."""
+
+    def train(self, mode=True):
+        super().train(mode)
+
+    def between(self, h):
+        self.kept = h
+        return h.contiguous().flatten(1)[:, :]
+
+
+class Loop(Parts):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([self.first, self.act, self.last])
+
+    def forward(self, X):
+        for layer in self.layers:
+            X = layer(X)
+        return X
+
+
 class Wired(Parts):
     def __init__(self):
         super().__init__()
@@ -277,9 +321,9 @@ class Wired(Parts):
 
 @pytest.mark.parametrize(
     "make",
-    [Parts, Reshapes, Wired, lambda: AveragedModel(Wired()),
+    [Parts, Reshapes, KeepsAndReturnsNothing, Loop, Wired, lambda: AveragedModel(Wired()),
      lambda: hooked("register_forward_hook", lambda *_: None)],
-    ids=["parts", "reshapes", "with dropout and norm", "averaged", "a hook that looks on"],
+    ids=["parts", "reshapes", "keeps", "loop", "dropout and norm", "averaged", "a hook"],
 )  # fmt: skip
 def test_forwards_of_layers_alone_are_accepted(make):
     module = make()
@@ -287,7 +331,8 @@ def test_forwards_of_layers_alone_are_accepted(make):
     x = features(20, 6, torch.float32)
     graph = recover_graph(module, x)
     with torch.no_grad():
-        assert torch.equal(graph.forward(x), module.eval()(x))
+        module.eval()
+        assert torch.equal(graph.forward(x), module(x))
 
 
 def test_plain_modules_are_known_by_their_classes_alone():
