@@ -79,6 +79,8 @@ class TensorBatches:
         Device that all samples are copied to, once.
     dtype : torch.dtype, optional
         Dtype of floating-point values.
+    target_dtype : torch.dtype, optional
+        Dtype of floating-point targets.
     module : nn.Module, optional
         Module that the batches are for.  Sparse batches stay :class:`SparseRows` if its first
         layer can read them, and are converted to dense otherwise.
@@ -98,6 +100,7 @@ class TensorBatches:
         device: str = "cpu",
         dtype: torch.dtype | None = None,
         module: Any = None,
+        target_dtype: torch.dtype | None = None,
     ):
         x, y = data_from_dataset(dataset)
         if not isinstance(x, dict):
@@ -105,7 +108,7 @@ class TensorBatches:
         self.x = {name: as_tensor(values, device, dtype) for name, values in x.items()}
         self.n_samples = n_samples = len(self.x["X"])
         # For predictions skorch passes a data set without targets.
-        self.y = torch.zeros(n_samples) if y is None else as_tensor(y, device, dtype)
+        self.y = torch.zeros(n_samples) if y is None else as_tensor(y, device, target_dtype)
         self.batch_size = n_samples if batch_size == -1 else batch_size
         self.shuffle = shuffle
         self.module = module

@@ -186,6 +186,8 @@ class SelfSizing(WeightedLossMixin):
             device=self.device,
             dtype=parameter.dtype,
             module=self.module_,
+            # Targets that are standardised are not rounded before.
+            target_dtype=None if hasattr(self, "standardise") else parameter.dtype,
         )
 
     def run_single_epoch(

@@ -89,14 +89,14 @@ def train(
     with nullcontext() if alone else global_generators(seed, net.device):
         net.initialize()
         dtype = next(net.module_.parameters()).dtype
-        x, y = _features(data, dtype), _targets(data.y, dtype)
+        x, y = _features(data, dtype), _targets(net, data.y, dtype)
         first = few(as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device))
         # Refused now rather than after the training.
         SampleLoss(uncompiled(net.criterion_))
         check_criterion(uncompiled(net.criterion_), data.y)
         graph = check_fits(net.module_, first, data.n_outputs)
         on_start(net, graph)
-        held_out = _dataset(_features(validation, dtype), _targets(validation.y, dtype))
+        held_out = _dataset(_features(validation, dtype), _targets(net, validation.y, dtype))
         _train_epochs(net, x, y, held_out, on_epoch, interruptions or Interruptions())
     # The last step may have diverged.
     if not all(bool(torch.isfinite(p).all()) for p in net.module_.parameters()):
@@ -229,18 +229,35 @@ def _dataset(x: Any, y: np.ndarray) -> Dataset:
     return (SparseDataset if issparse(x["X"] if isinstance(x, dict) else x) else Dataset)(x, y)
 
 
-def _targets(y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-    """Class indices as they are; other targets in the module's precision."""
-    return y if y.dtype.kind == "i" else y.astype(str(dtype).removeprefix("torch."))
+def _targets(net: Any, y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+    """Class indices, and targets that the net standardises, as they are; others in its precision.
+
+    Raises
+    ------
+    ValueError
+        If a target is too large for the precision of the net.
+    """
+    if y.dtype.kind == "i" or hasattr(net, "standardise"):
+        return y
+    with np.errstate(over="ignore"):
+        rounded = y.astype(str(dtype).removeprefix("torch."))
+    bad = np.flatnonzero(~np.isfinite(rounded).reshape(len(y), -1).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"The target {y[bad[0]].tolist()} in y is too large for the net's module in "
+            f"{str(dtype).removeprefix('torch.')}. Scale the targets "
+            "(TransformedTargetRegressor), or use a module in float64: module.double()."
+        )
+    return rounded
 
 
 def samples_of(net: Any, data: Data) -> Samples:
     """Samples on the net's device, with targets and losses as the net is trained on them."""
     parameter = next(net.module_.parameters())
     x = as_tensor(data.x, net.device, parameter.dtype)
-    y = as_tensor(_targets(data.y, parameter.dtype), net.device)
+    y = as_tensor(_targets(net, data.y, parameter.dtype), net.device)
     if hasattr(net, "standardise"):
-        y = net.standardise(y)
+        y = net.standardise(y).to(parameter.dtype)
     weights = np.ones(len(data)) if data.weights is None else data.weights
     # A compiled criterion hides its kind.
     loss = SampleLoss(uncompiled(net.criterion_))

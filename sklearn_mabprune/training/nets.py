@@ -247,16 +247,19 @@ class MLPNetRegressor(SelfSizing, NeuralNetRegressor):
             setattr(self, f"{name}_", getattr(self.module_, name).cpu().numpy().copy())
 
     def standardise(self, y_true: Tensor) -> Tensor:
-        """Standardised targets, as the module is trained on them."""
+        """Standardised targets in float64, to be rounded to the module's precision afterwards.
+
+        Rounded before, targets far from zero would lose what distinguishes them.
+        """
         mean = torch.as_tensor(self.target_mean_, device=y_true.device)
         scale = torch.as_tensor(self.target_scale_, device=y_true.device)
-        return ((y_true - mean) / scale).to(y_true.dtype)
+        return (y_true.to(mean.dtype) - mean) / scale
 
     def get_loss(
         self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False
     ) -> Tensor:
         """Mean over samples of weight times loss, in standardised units."""
-        return super().get_loss(y_pred, self.standardise(y_true), X, training)
+        return super().get_loss(y_pred, self.standardise(y_true).to(y_pred.dtype), X, training)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predictions in original units, (n_samples, n_outputs)."""

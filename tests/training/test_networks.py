@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.utils.data import DataLoader
 from user_nets import (
     classes_table,
     same_state,
@@ -302,6 +303,28 @@ def test_regressor_learns_targets_far_from_zero():
     X, y = values_table()
     net = small_regressor(random_state=0, max_epochs=150, lr=0.02).fit(X, y)
     assert net.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("offset", [1.7e9, -(2.0**40), 2.0**44])
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_targets_far_from_zero_are_standardised_before_they_are_rounded(offset, n_targets):
+    X, y = values_table(n_targets=n_targets)
+    # Multiples of 1/64: the sum is exact, so that only the net could round them.
+    y = np.round(64 * y) / 64
+    shift = offset * (np.arange(y[:1].size) == y[:1].size - 1)
+    near = small_regressor(dtype="float32", random_state=0).fit(X, y).predict(X)
+    far = small_regressor(dtype="float32", random_state=0).fit(X, y + shift).predict(X)
+    np.testing.assert_allclose(far - shift, near, rtol=0, atol=2e-3 * y.std())
+    weights = np.random.default_rng(0).uniform(0.2, 3.0, len(y))
+    for given in (X.astype(np.float32), {"X": X.astype(np.float32), "sample_weight": weights}):
+        iterators = {"iterator_train": DataLoader, "iterator_valid": DataLoader}
+        for params in ({}, iterators):
+            net = small_regressor(dtype="float32", random_state=0, **params)
+            history = [
+                clone(net).fit(given, some).history[-1, ("train_loss", "valid_loss")]
+                for some in (y, y + shift)
+            ]
+            np.testing.assert_allclose(history[1], history[0], rtol=2e-3)
 
 
 def test_integer_targets_count_as_real_numbers():

@@ -1,0 +1,70 @@
+"""Targets whose offset is large against their spread: dates, identifiers, one of several."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from refusals import refused
+from sklearn.metrics import r2_score
+from skorch import NeuralNetRegressor
+from torch import nn
+from user_nets import regressor, small_regressor, values_table
+
+from sklearn_mabprune.training.initial import Data, samples_of, train
+
+
+def table(n_targets=1):
+    """Float32 features; targets are multiples of 1/64, which add to an offset without rounding."""
+    X, y = values_table(n_rows=240, n_targets=n_targets)
+    return X.astype(np.float32), np.round(64 * y) / 64
+
+
+@pytest.mark.parametrize("offset", [1.7e9, -(2.0**44)])
+@pytest.mark.parametrize("n_targets", [1, 2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_an_offset_moves_the_predictions_alone(offset, n_targets, weighted):
+    X, y = table(n_targets)
+    weights = np.random.default_rng(0).uniform(0.2, 3.0, len(y)) if weighted else None
+    shift = offset if n_targets == 1 else np.array([0.0, offset])
+    near, far = (
+        regressor(small_regressor(max_epochs=40)).fit(X, each, sample_weight=weights)
+        for each in (y, y + shift)
+    )
+    scores = [
+        r2_score(each, model.predict(X), multioutput="raw_values")
+        for each, model in ((y, near), (y + shift, far))
+    ]
+    assert min(scores[0]) > 0.8
+    np.testing.assert_allclose(scores[1], scores[0], atol=0.02)
+    found, wanted = far.pruning_report_.before, near.pruning_report_.before
+    np.testing.assert_allclose((found.score, found.loss), (wanted.score, wanted.loss), rtol=0.02)
+    # The losses of the path, and of fine-tuning, are those of the same targets.
+    np.testing.assert_allclose(far.pruning_path_.loss[0], near.pruning_path_.loss[0], rtol=0.02)
+
+
+def test_samples_of_the_path_are_standardised_before_they_are_rounded():
+    X, y = table()
+    y = y[:, None]
+    expected = (y - y[:200].mean()) / y[:200].std()
+    for offset in (0.0, 2.0**44):
+        sides = (
+            Data(X[part], y[part] + offset, None, 1) for part in np.split(np.arange(240), [200])
+        )
+        data, validation = sides
+        net, _ = train(small_regressor(), data, validation, seed=0)
+        for side, part in ((data, slice(200)), (validation, slice(200, None))):
+            targets = samples_of(net, side).targets
+            assert str(targets.dtype) == "torch.float32"
+            np.testing.assert_allclose(targets.numpy(), expected[part], atol=1e-4)
+
+
+def test_targets_too_large_for_a_net_that_does_not_standardise():
+    X, y = table()
+    y[7] = 1e39
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))
+    net = NeuralNetRegressor(module, max_epochs=2, verbose=0)
+    message = (
+        r"The target \[1e\+39\] in y is too large for the net's module in float32. "
+        r"Scale the targets \(TransformedTargetRegressor\)"
+    )
+    refused(regressor(net), message, X, y)
