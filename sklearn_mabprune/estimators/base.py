@@ -307,7 +307,8 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         module = self.estimator_.module_
         if module.training:
             module.eval()
-        return network_outputs(self.estimator_, partial(outputs_of, module), X)
+        names = getattr(self, "feature_names_in_", None)
+        return network_outputs(self.estimator_, partial(outputs_of, module), X, names)
 
     # ------------------------------------------------- overridden by the subclasses
 

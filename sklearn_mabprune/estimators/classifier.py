@@ -187,6 +187,11 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         -------
         ndarray of shape (n_samples, n_classes)
             Each sample's probabilities sum to 1; if multilabel, each label has its own.
+
+        Raises
+        ------
+        ValueError
+            If a sample is too large for the precision of the network, which would give NaN.
         """
         return self._outputs(X)
 

@@ -178,6 +178,11 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predictions, in the shape of the y of fit.
+
+        Raises
+        ------
+        ValueError
+            If a sample is too large for the precision of the network, which would give NaN.
         """
         outputs = self._outputs(X)
         return outputs[:, 0] if self.y_ndim_ == 1 else outputs

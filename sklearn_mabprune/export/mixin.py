@@ -35,7 +35,9 @@ class Exports:
             classifier its output is that of ``predict_proba``: the last layer is a Softmax, or
             a Sigmoid for multilabel targets, and ``module[:-1]`` returns logits, for further
             training with CrossEntropyLoss or BCEWithLogitsLoss.  For a regressor its output has
-            shape (n_samples, n_outputs), in the units of y.
+            shape (n_samples, n_outputs), in the units of y.  It checks no input: where
+            ``predict_proba`` raises an error because values are too large for the precision of
+            the network, its output is NaN.
 
         Raises
         ------
@@ -74,7 +76,8 @@ class Exports:
             ``partial_fit``.  Weights have the precision of the network, except for the last
             layer of a regressor, which is float64 because it contains the scaling of the
             targets.  For y of shape (n_samples, 1) predictions have shape (n_samples,), as in
-            scikit-learn.
+            scikit-learn.  Values that are too large for the precision of the network give NaN
+            instead of an error.
 
         Raises
         ------

@@ -18,6 +18,7 @@ from ..utils.randomness import draw_seeds
 from ..utils.validation import check_parameters
 from .optimizers import needs_closure
 from .outside_module import check_batches
+from .predicting import check_outputs
 from .weighted_loss import WeightedLossMixin
 
 # Up to so many samples and features, float64 input is trained in float64 on a CPU: exact, and
@@ -168,6 +169,14 @@ class SelfSizing(WeightedLossMixin):
         if isinstance(features, SparseRows):
             return outputs_of(self.module_, features)
         return super().infer(x, **fit_params)
+
+    def predict_proba(self, X: Any) -> Any:
+        """As in skorch; raises ValueError for samples whose predictions are not finite."""
+        outputs = super().predict_proba(X)  # type: ignore[misc]
+        samples = X["X"] if isinstance(X, dict) else X
+        if not is_dataset(samples):
+            check_outputs(outputs, samples, next(self.module_.parameters()).dtype)
+        return outputs
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches from memory; for another class of iterator as in skorch."""

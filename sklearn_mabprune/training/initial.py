@@ -219,10 +219,32 @@ def _diverged(net: Any, what: str) -> ValueError:
 
 def _features(data: Data, dtype: torch.dtype | None = None) -> Any:
     """Features as the net takes them: in a dict if there are weights."""
-    x = data.x
-    if dtype is not None:
-        x = x.astype(str(dtype).removeprefix("torch."), copy=False)
+    x = data.x if dtype is None else _rounded(data.x, dtype)
     return x if data.weights is None else {"X": x, "sample_weight": data.weights}
+
+
+def _rounded(x: Any, dtype: torch.dtype) -> Any:
+    """Features in the net's precision; refuses those that it does not hold.
+
+    Raises
+    ------
+    ValueError
+        If a value is finite and its rounded one is not; the message names the column.
+    """
+    name = str(dtype).removeprefix("torch.")
+    with np.errstate(over="ignore"):
+        rounded = x.astype(name, copy=False)
+    values = rounded.data if issparse(rounded) else rounded
+    if rounded.dtype.itemsize < x.dtype.itemsize and not np.isfinite(values).all():
+        place = np.unravel_index(int(np.argmin(np.isfinite(values))), values.shape)
+        column = x.indices[place[0]] if issparse(x) else place[1]
+        value = x.data[place] if issparse(x) else x[place]
+        raise ValueError(
+            f"Column {column} of X contains {value:.6g}, which is too large for a network in "
+            f"{name}. Replace values that mark missing ones, and scale the features (StandardScaler); a net "
+            "with dtype='float64' holds larger values."
+        )
+    return rounded
 
 
 def _dataset(x: Any, y: np.ndarray) -> Dataset:
@@ -254,7 +276,7 @@ def _targets(net: Any, y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
 def samples_of(net: Any, data: Data) -> Samples:
     """Samples on the net's device, with targets and losses as the net is trained on them."""
     parameter = next(net.module_.parameters())
-    x = as_tensor(data.x, net.device, parameter.dtype)
+    x = as_tensor(_rounded(data.x, parameter.dtype), net.device)
     y = as_tensor(_targets(net, data.y, parameter.dtype), net.device)
     if hasattr(net, "standardise"):
         y = net.standardise(y).to(parameter.dtype)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from torch import Tensor
 
 from ..data.batches import as_tensor
@@ -64,7 +65,46 @@ def needs_no_check(estimator: Any, X: Any) -> bool:
         return bool(np.isfinite(X.sum()))
 
 
-def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArray[Any]:
+def check_outputs(
+    outputs: NDArray[Any], x: Any, dtype: torch.dtype, names: Sequence[str] | None = None
+) -> None:
+    """Refuse samples for which a network returns infinity or NaN.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (n_samples, ...)
+        Predictions of the network.
+    x : ndarray or CSR matrix of shape (n_samples, n_features)
+        The samples; for an infinite one the message names its largest feature.
+    dtype : torch.dtype
+        Precision of the network.
+    names : sequence of str, optional
+        Names of the features.
+
+    Raises
+    ------
+    ValueError
+        It names the sample, the feature and its value.
+    """
+    if np.isfinite(outputs).all():
+        return
+    bad = np.flatnonzero(~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
+    sample = x[[bad[0]]]
+    sample = (sample.toarray() if issparse(sample) else np.asarray(sample)).ravel()
+    column = int(np.nanargmax(np.abs(sample)))
+    name = "" if names is None else f" ({names[column]!r})"
+    also = f" (and {len(bad) - 1:,} more of {len(outputs):,})" if len(bad) > 1 else ""
+    raise ValueError(
+        f"Sample {bad[0]} of X{also} is too large for the network, which computes in "
+        f"{str(dtype).removeprefix('torch.')} and returns infinity or NaN for it: its largest "
+        f"feature, column {column}{name}, is {sample[column]:.6g}. Replace values that mark "
+        "missing ones, or clip the features (numpy.clip); fit on scaled ones (StandardScaler)."
+    )
+
+
+def network_outputs(
+    net: Any, forward: Callable[[Any], Tensor], x: Any, names: Sequence[str] | None = None
+) -> NDArray[Any]:
     """A net's predictions: class probabilities, or values in original units.
 
     Parameters
@@ -75,10 +115,17 @@ def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArr
         From samples, dense or sparse, to the module's outputs in evaluation mode: see
         :func:`~sklearn_mabprune.data.sparse.outputs_of`, or ``Graph.forward``.
     x : ndarray or CSR matrix of shape (n_samples, n_features)
+    names : sequence of str, optional
+        Names of the features, for messages.
 
     Returns
     -------
     ndarray of shape (n_samples, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        If a prediction is not finite; the message names the sample and its largest feature.
     """
     nonlinearity = output_nonlinearity(net)
     if is_softmax(nonlinearity):
@@ -91,4 +138,6 @@ def network_outputs(net: Any, forward: Callable[[Any], Tensor], x: Any) -> NDArr
     outputs = found.cpu().numpy()
     if hasattr(net, "target_scale_"):
         outputs = outputs * net.target_scale_ + net.target_mean_
-    return outputs.reshape(x.shape[0], -1)
+    outputs = outputs.reshape(x.shape[0], -1)
+    check_outputs(outputs, x, dtype, names)
+    return outputs

@@ -10,7 +10,18 @@ import pytest
 import torch
 from builders import make_graph
 from pairwise import pairwise
+from scipy import sparse
 from sklearn.datasets import make_classification
+from sklearn.frozen import FrozenEstimator
+from user_nets import (
+    classes_table,
+    classifier,
+    labels_table,
+    regressor,
+    small_classifier,
+    small_regressor,
+    values_table,
+)
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
 from sklearn_mabprune.data.losses import is_softmax, output_nonlinearity
@@ -112,10 +123,70 @@ def test_bad_rows_are_refused_as_everywhere(model_and_rows, change, message):
 
 def test_rows_whose_sum_overflows_are_no_nan(model_and_rows):
     model, X = model_and_rows
-    huge = np.full_like(X[:2], 3e38)
+    huge = np.full_like(X[:2], 3e37)
     assert not needs_no_check(model, huge)
     assert needs_no_check(model, X[:2])
+    assert np.isfinite(model.predict_proba(huge)).all()
     model.predict(huge)
+
+
+# ------------------------------------------------------- values beyond the net's precision
+
+FORMS = {"dense": np.asarray, "sparse": sparse.csr_matrix, "list": lambda X: X.tolist()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", ["classifier", "regressor", "multilabel"])
+def test_samples_too_large_for_the_precision_are_named(kind, form):
+    X, y = {"multilabel": labels_table, "regressor": values_table}.get(kind, classes_table)()
+    net = small_regressor if kind == "regressor" else small_classifier
+    model = (regressor if kind == "regressor" else classifier)(net(dtype="float32")).fit(X, y)
+    huge = X.copy()
+    huge[[3, 5], 2] = -1e39
+    methods = ["predict"] if kind == "regressor" else ["predict", "predict_proba"]
+    for method in methods:
+        call = getattr(model, method)
+        if kind == "multilabel":
+            # Each probability has a limit of its own; those that have none are refused.
+            huge[3, 4] = 1e39
+        with pytest.raises(ValueError, match=NAMED):
+            call(FORMS[form](huge))
+        with pytest.raises(ValueError, match=r"Sample 0 of X is too large .* column 2, is -1e"):
+            call(FORMS[form](huge[5:6]))
+        assert np.isfinite(call(FORMS[form](X))).all()
+    if form == "dense":
+        for method in methods:
+            with pytest.raises(ValueError, match=NAMED):
+                getattr(model.estimator_, method)(huge)
+
+
+NAMED = (
+    r"Sample 3 of X \(and 1 more of 120\) is too large for the network, which computes in float32 "
+    r"and returns infinity or NaN for it: its largest feature, column 2, is -1e\+39. Replace"
+)
+
+
+def test_nodata_of_a_raster_is_an_error_and_no_class():
+    X, y = classes_table()
+    frame = pd.DataFrame(X.astype(np.float32), columns=list("uvwxyz"))
+    model = classifier().fit(frame, y)
+    frame.loc[[7], :] = np.float32(-3.4028235e38)
+    with pytest.raises(ValueError, match=r"Sample 7 of X is too large .* column 0 \('u'\), is "):
+        model.predict(frame)
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse"])
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("validation", [False, True])
+def test_training_samples_too_large_for_the_precision_name_their_column(form, frozen, validation):
+    X, y = classes_table()
+    net = small_classifier(dtype="float32")
+    net = FrozenEstimator(net.fit(X, y)) if frozen else net
+    sides = [X.copy(), X[:30].copy()]
+    sides[validation][4, 1] = 1e39
+    X_train, X_val = (FORMS[form](side) for side in sides)
+    with pytest.raises(ValueError, match=r"[Cc]olumn 1( of X contains|, is) 1e\+39"):
+        classifier(net).fit(X_train, y, X_val=X_val, y_val=y[:30])
 
 
 def test_names_of_features_are_checked():
