@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from ..graph.kinds.registry import layers_of
 from ..graph.tracing import recover_graph
 from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions, UserInterrupt
+from ..utils.progress import is_open
 from ..utils.randomness import global_generators
 from .auto_size import SelfSizing
 from .mlp import MLP
@@ -119,7 +122,7 @@ def _train_epochs(
     dataset = _dataset(x, y)
     try:
         net.notify("on_train_begin", X=x, y=y)
-        with _whole_batches(net, len(y)), interruptions.raised():
+        with _some_stdout(), _whole_batches(net, len(y)), interruptions.raised():
             net.fit_loop(dataset if isinstance(dataset, SparseDataset) else x, y)
     except UserInterrupt:
         raise
@@ -129,6 +132,16 @@ def _train_epochs(
     net.notify("on_train_end", X=x, y=y)
     net.callbacks_.remove(("watch", watch))
     net.train_split = own_split
+
+
+@contextmanager
+def _some_stdout() -> Iterator[None]:
+    """Give skorch, which prints and flushes, a stdout where the program has none."""
+    if is_open(sys.stdout):
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 @contextmanager
@@ -241,8 +254,8 @@ def _rounded(x: Any, dtype: torch.dtype) -> Any:
         value = x.data[place] if issparse(x) else x[place]
         raise ValueError(
             f"Column {column} of X contains {value:.6g}, which is too large for a network in "
-            f"{name}. Replace values that mark missing ones, and scale the features (StandardScaler); a net "
-            "with dtype='float64' holds larger values."
+            f"{name}. Replace values that mark missing ones, and scale the features "
+            "(StandardScaler); a net with dtype='float64' holds larger values."
         )
     return rounded
 

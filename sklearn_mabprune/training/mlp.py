@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..graph.kinds.linear import uninitialised_linear
 from ..utils.compat import Interval, StrOptions
 from ..utils.validation import check_values
 
@@ -82,14 +83,14 @@ class MLP(nn.Sequential):
         layers: list[nn.Module] = []
         width = n_features
         for size in sizes:
-            layers.append(nn.utils.skip_init(nn.Linear, width, size, **options))
+            layers.append(uninitialised_linear(width, size, **options))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(size, **options))
             layers.append(ACTIVATIONS[activation]())
             if dropout:
                 layers.append(nn.Dropout(dropout))
             width = size
-        layers.append(nn.utils.skip_init(nn.Linear, width, n_outputs, **options))
+        layers.append(uninitialised_linear(width, n_outputs, **options))
         super().__init__(*layers)
         self._initialise(random_state)
 

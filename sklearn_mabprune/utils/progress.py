@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import time
@@ -28,8 +29,8 @@ class Progress:
     """Progress bar (``verbose=1``) or log lines (``verbose=2``) over all stages of a fit.
 
     The bar is written to stderr, or displayed in the notebook; if stderr is not a terminal,
-    there is no bar.  Log lines go to the logger ``sklearn_mabprune`` at level INFO: one per
-    round, one per finished stage, and one every 5 seconds during training.
+    closed or None, there is no bar.  Log lines go to the logger ``sklearn_mabprune`` at level
+    INFO: one per round, one per finished stage, and one every 5 seconds during training.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class Progress:
         self._remaining = ""
 
     def __enter__(self) -> Progress:
-        if self.verbose == 1:
+        if self.verbose == 1 and (_in_notebook() or is_open(sys.stderr)):
             # Imported only when needed: in a notebook without ipywidgets the import warns.
             from tqdm.auto import tqdm as bar
 
@@ -192,8 +193,20 @@ def _in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
+def is_open(stream: Any) -> bool:
+    """Whether a stream can be written to: a program without a console has None for stdout.
+
+    Examples
+    --------
+    >>> from sklearn_mabprune.utils.progress import is_open
+    >>> is_open(None)
+    False
+    """
+    return stream is not None and not getattr(stream, "closed", False)
+
+
 _lock = threading.Lock()
-_listening = 0
+_listening: list[int] = []
 _own_handler: logging.Handler | None = None
 _own_level = False
 
@@ -206,10 +219,11 @@ def _handler_for_lines() -> Iterator[None]:
     writes to stderr is added temporarily; if it has no level, it is set to INFO temporarily.
     Fits may run in several threads: the first one adds the handler, the last one removes it.
     """
-    global _listening, _own_handler, _own_level
+    global _own_handler, _own_level
+    thread = threading.get_ident()
     with _lock:
-        _listening += 1
-        if _listening == 1:
+        _listening.append(thread)
+        if len(_listening) == 1:
             if not logger.hasHandlers():
                 _own_handler = logging.StreamHandler()
                 _own_handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
@@ -221,10 +235,30 @@ def _handler_for_lines() -> Iterator[None]:
         yield
     finally:
         with _lock:
-            _listening -= 1
-            if _listening == 0:
-                if _own_handler is not None:
-                    logger.removeHandler(_own_handler)
-                    _own_handler = None
-                if _own_level:
-                    logger.setLevel(logging.NOTSET)
+            _listening.remove(thread)
+            if not _listening:
+                _restore_logger()
+
+
+def _restore_logger() -> None:
+    """Remove the handler and the level that :func:`_handler_for_lines` has set."""
+    global _own_handler, _own_level
+    if _own_handler is not None:
+        logger.removeHandler(_own_handler)
+        _own_handler = None
+    if _own_level:
+        logger.setLevel(logging.NOTSET)
+        _own_level = False
+
+
+def _forget_threads() -> None:
+    """Forget the fits of other threads in a forked process, where these do not exist."""
+    global _lock
+    _lock = threading.Lock()
+    _listening[:] = [thread for thread in _listening if thread == threading.get_ident()]
+    if not _listening:
+        _restore_logger()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)

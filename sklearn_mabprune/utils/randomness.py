@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,16 @@ from sklearn.utils import check_random_state
 # Dropout and users' modules draw from torch's global generator, which all threads share:
 # only one fit at a time may have it.
 _GLOBAL_GENERATOR = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked process: a thread that held it does not exist there."""
+    global _GLOBAL_GENERATOR
+    _GLOBAL_GENERATOR = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 RandomState = int | np.random.RandomState | None
 

@@ -156,12 +156,24 @@ class LinearKind(Kind):
     @classmethod
     def build(cls, module: type[nn.Module], arguments: dict[str, Any]) -> nn.Module:
         """A layer whose weights are not initialised."""
-        return nn.utils.skip_init(module, **arguments)
+        return uninitialised_linear(**arguments)
 
     @classmethod
     def shapes(cls, arguments: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
         """The weights."""
         return {"weight": (arguments.get("out_features"), arguments.get("in_features"))}
+
+
+def uninitialised_linear(
+    in_features: int, out_features: int, bias: bool = True, dtype: torch.dtype | None = None
+) -> nn.Linear:
+    """A Linear on the CPU whose weights are not initialised, so that nothing is drawn.
+
+    ``nn.utils.skip_init`` imports modules at every call, on whose locks a forked process can hang.
+    """
+    options: dict[str, Any] = {"dtype": dtype, "device": "cpu"}
+    weight = torch.empty(out_features, in_features, **options)
+    return _linear(weight, torch.empty(out_features, **options) if bias else None)
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
