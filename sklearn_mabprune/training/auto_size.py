@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from ..data.batches import TensorBatches
 from ..data.sparse import SparseRows, outputs_of
 from ..utils.compat import Interval, Options, StrOptions, set_training
+from ..utils.progress import is_open
 from ..utils.randomness import draw_seeds
 from ..utils.validation import check_parameters
 from .optimizers import needs_closure
@@ -24,6 +26,15 @@ from .weighted_loss import WeightedLossMixin
 # Up to so many samples and features, float64 input is trained in float64 on a CPU: exact, and
 # still fast.
 _FLOAT64_SAMPLES = _FLOAT64_FEATURES = 2000
+
+
+class PrintedLog(PrintLog):
+    """skorch's line per epoch, if the net is verbose and there is a stdout to write to."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Print the line; skorch flushes stdout even if it prints nothing."""
+        if net.verbose > 0 and is_open(sys.stdout):
+            super().on_epoch_end(net, **kwargs)
 
 
 class StopEarly(EarlyStopping):
@@ -161,7 +172,7 @@ class SelfSizing(WeightedLossMixin):
         callbacks: list[tuple[str, Any]] = [("epoch_timer", EpochTimer())]
         if self.early_stopping:
             callbacks.append(("stop_early", StopEarly(patience=self.patience, load_best=True)))
-        return [*callbacks, ("print_log", PrintLog())]
+        return [*callbacks, ("print_log", PrintedLog())]
 
     def infer(self, x: Any, **fit_params: Any) -> Tensor:
         """As in skorch; sparse samples are read by the first layer as they are."""
