@@ -27,6 +27,7 @@ from ..utils.compat import check_feature_names, check_n_features
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
+from ..utils.torch_settings import own_settings
 from .fitting import prune, tell_late
 from .parameters import resolve_policy
 from .plan import Pruned
@@ -114,7 +115,8 @@ class ResizingMixin:
                 f"at_budget was given a part of the data, without {missing}. Pass X and y together "
                 "(and sample_weight, X_val and y_val as in fit), or no data for a kept network."
             )
-        return _without_data(self, new)
+        with own_settings():
+            return _without_data(self, new)
 
 
 # ------------------------------------------------------------------------------- with data
@@ -125,7 +127,7 @@ def _with_data(
 ) -> Any:
     """`new`, fitted from the unpruned network of `old`."""
     path, resume = old.pruning_path_, old.pruning_path_.resume
-    with Interruptions() as interruptions:
+    with Interruptions() as interruptions, own_settings():
         with interruptions.raised():
             chooser = resolve_policy(new.policy)
             seeds = resume.seeds if resume else tuple(draw_seeds(new.random_state, 5))

@@ -32,6 +32,7 @@ from ..utils.compat import check_sample_weight, fit_context, uncompiled
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
+from ..utils.torch_settings import own_settings
 from ..utils.validation import check_parameters
 from .at_budget import ResizingMixin
 from .fitting import prune, tell_late
@@ -110,7 +111,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         """
         stages = ["training", "pruning", "fine-tuning"]
         try:
-            with Interruptions() as interruptions:
+            with Interruptions() as interruptions, own_settings():
                 forget(self)
                 with interruptions.raised():
                     chooser = resolve_policy(self.policy)

@@ -17,6 +17,7 @@ from ..data.sparse import SparseRows, outputs_of
 from ..utils.compat import Interval, Options, StrOptions, set_training
 from ..utils.progress import is_open
 from ..utils.randomness import draw_seeds
+from ..utils.torch_settings import no_autocast, own_settings
 from ..utils.validation import check_parameters
 from .optimizers import needs_closure
 from .outside_module import check_batches
@@ -122,13 +123,15 @@ class SelfSizing(WeightedLossMixin):
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Any:
         """Fit from scratch; as in skorch, sized from the data."""
         self.size_from(X, y)
-        return super().fit(X, self._targets(y), **fit_params)  # type: ignore[misc]
+        with own_settings():
+            return super().fit(X, self._targets(y), **fit_params)  # type: ignore[misc]
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
         """Go on training; as in skorch, sized from the data the first time."""
         if not self.initialized_:
             self.size_from(X, y)
-        return super().partial_fit(X, self._targets(y), classes, **fit_params)  # type: ignore[misc]
+        with own_settings():
+            return super().partial_fit(X, self._targets(y), classes, **fit_params)  # type: ignore[misc]
 
     def initialize_module(self) -> Any:
         """Build the module with the sizes of the data; parameters of the user take precedence."""
@@ -183,7 +186,8 @@ class SelfSizing(WeightedLossMixin):
 
     def predict_proba(self, X: Any) -> Any:
         """As in skorch; raises ValueError for samples whose predictions are not finite."""
-        outputs = super().predict_proba(X)  # type: ignore[misc]
+        with no_autocast():
+            outputs = super().predict_proba(X)  # type: ignore[misc]
         samples = X["X"] if isinstance(X, dict) else X
         if not is_dataset(samples):
             check_outputs(outputs, samples, next(self.module_.parameters()).dtype)

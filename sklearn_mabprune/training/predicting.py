@@ -14,6 +14,7 @@ from torch import Tensor
 from ..data.batches import as_tensor
 from ..data.losses import is_softmax, output_nonlinearity
 from ..data.sparse import SparseRows
+from ..utils.torch_settings import no_autocast
 
 # Samples per call: hidden activations stay in the processor's cache, and memory small.
 _AT_ONCE = {"cpu": 2**11, "cuda": 2**16}
@@ -131,7 +132,7 @@ def network_outputs(
     if is_softmax(nonlinearity):
         nonlinearity = softmax
     dtype = next(net.module_.parameters()).dtype
-    with torch.inference_mode():
+    with no_autocast(), torch.inference_mode():
         found = run_in_parts(
             lambda part: nonlinearity(forward(part.to(net.device, dtype))), as_tensor(x, "cpu")
         )

@@ -1,0 +1,48 @@
+"""Global settings of torch that a caller may have changed, and that would reach into a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import torch
+
+
+def no_autocast() -> AbstractContextManager[Any]:
+    """Compute in the precision of the network inside a block, also in the caller's autocast."""
+    kinds = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+    return _autocast_off(kinds) if kinds else nullcontext()
+
+
+@contextmanager
+def _autocast_off(kinds: list[str]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for kind in kinds:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Have gradients, the CPU as default device, and no autocast inside a block.
+
+    The caller may be inside ``no_grad``, ``inference_mode`` or autocast, or may have set a default
+    device; networks are trained, and tensors made, as if not.  The default dtype stays, because it
+    is that of the user's modules.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_mabprune.utils.torch_settings import own_settings
+    >>> with torch.inference_mode(), own_settings():
+    ...     torch.is_grad_enabled()
+    True
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        stack.enter_context(no_autocast())
+        yield

@@ -1,0 +1,164 @@
+"""Fits, other sizes and predictions inside global settings of torch: the same as without."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sklearn.frozen import FrozenEstimator
+from user_nets import (
+    classes_table,
+    classifier,
+    labels_table,
+    plain_classifier,
+    regressor,
+    small_classifier,
+    small_regressor,
+    values_table,
+)
+
+from sklearn_mabprune import MABPrunedClassifierCV
+
+
+@contextmanager
+def default_device(name):
+    before = torch.get_default_device()
+    torch.set_default_device(name)
+    try:
+        yield
+    finally:
+        torch.set_default_device(None if before.type == "cpu" else before)
+
+
+@contextmanager
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+SETTINGS = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "set_grad_enabled": lambda: torch.set_grad_enabled(False),
+    "autocast bfloat16": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "autocast float16": lambda: torch.autocast("cpu", dtype=torch.float16),
+    "default device": lambda: default_device("meta"),
+    "device context": lambda: torch.device("meta"),
+    "default dtype": lambda: default_dtype(torch.float64),
+    "half default dtype": lambda: default_dtype(torch.bfloat16),
+}
+settings = pytest.mark.parametrize("name", SETTINGS)
+
+
+def cases(dtype):
+    return {
+        "classifier": (classifier(small_classifier(dtype=dtype)), classes_table()),
+        "dropout": (
+            classifier(small_classifier(dtype=dtype, module__dropout=0.2)),
+            classes_table(),
+        ),
+        "regressor": (regressor(small_regressor(dtype=dtype)), values_table()),
+        "multilabel": (classifier(small_classifier(dtype=dtype)), labels_table()),
+        "ucb1": (
+            classifier(small_classifier(dtype=dtype), policy="ucb1", ablation="mean"),
+            classes_table(),
+        ),
+        "sparse": (
+            classifier(small_classifier(dtype=dtype)),
+            (sparse.csr_matrix(classes_table()[0]), classes_table()[1]),
+        ),
+    }
+
+
+@settings
+@pytest.mark.parametrize("kind", cases("float32"))
+def test_fit_predict_and_other_sizes(name, kind):
+    model, (X, y) = cases("float32")[kind]
+    expected = model.fit(X, y)
+    outputs = expected.predict(X), expected.at_budget(0.7, X, y).predict(X)
+    kept = expected.at_budget(0)
+    model, _ = cases("float32")[kind]
+    with SETTINGS[name]():
+        found = model.fit(X, y)
+        inside = found.predict(X), found.at_budget(0.7, X, y).predict(X)
+        taken = found.at_budget(0)
+        if hasattr(found, "predict_proba"):
+            assert found.predict_proba(X).dtype == np.float32
+    outside = found.predict(X), found.at_budget(0.7, X, y).predict(X)
+    for each in (inside, outside):
+        for one, other in zip(each, outputs, strict=True):
+            np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(taken.predict(X), kept.predict(X))
+    # What was fitted inside can be trained on outside.
+    found.estimator_.partial_fit(X, y)
+
+
+@settings
+@pytest.mark.parametrize("make", [small_classifier, small_regressor])
+def test_our_nets_alone(name, make):
+    X, y = classes_table() if make is small_classifier else values_table()
+    X = X.astype(np.float32)
+    expected = make(random_state=0).fit(X, y).predict(X)
+    with SETTINGS[name]():
+        net = make(random_state=0).fit(X, y)
+        np.testing.assert_array_equal(net.predict(X), expected)
+        net.partial_fit(X, y)
+    net.partial_fit(X, y)
+
+
+@settings
+def test_a_frozen_net_and_a_net_of_the_users(name):
+    X, y = classes_table()
+    X = X.astype(np.float32)
+    frozen = FrozenEstimator(small_classifier(random_state=0).fit(X, y))
+    data = {"X_val": X[:40], "y_val": y[:40]}
+    wanted = [
+        classifier(net).fit(X[40:], y[40:], **data).predict_proba(X)
+        for net in (frozen, plain_classifier())
+    ]
+    with SETTINGS[name]():
+        found = classifier(frozen).fit(X[40:], y[40:], **data)
+        np.testing.assert_array_equal(found.predict_proba(X), wanted[0])
+        if "dtype" not in name:
+            # The default dtype is that of the user's modules.
+            found = classifier(plain_classifier()).fit(X[40:], y[40:], **data)
+            np.testing.assert_array_equal(found.predict_proba(X), wanted[1])
+
+
+@pytest.mark.slow
+@settings
+def test_cross_validation(name):
+    X, y = classes_table()
+    search = MABPrunedClassifierCV(classifier(), budgets=(0.3, 0.6), cv=2)
+    expected = search.fit(X, y).predict(X)
+    with SETTINGS[name]():
+        np.testing.assert_array_equal(search.fit(X, y).predict(X), expected)
+
+
+@settings
+def test_the_settings_are_left_as_they_were(name):
+    X, y = classes_table()
+
+    def now():
+        return (
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+            torch.is_autocast_enabled("cpu"),
+            torch.get_default_device(),
+            torch.get_default_dtype(),
+        )
+
+    with SETTINGS[name]():
+        before = now()
+        classifier().fit(X, y).predict(X)
+        assert now() == before
+        with pytest.raises(ValueError, match="2 features"):
+            classifier().fit(X, y).predict(X[:, :2])
+        assert now() == before
