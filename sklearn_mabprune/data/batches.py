@@ -18,13 +18,17 @@ from .sparse import SparseRows, batch_for
 def as_tensor(values: Any, device: str | torch.device, dtype: torch.dtype | None = None) -> Any:
     """A tensor on the device, or :class:`SparseRows` for a sparse matrix.
 
-    Arrays that are read-only or not C-contiguous are copied.  Only floating-point values are
+    Arrays that are read-only, not aligned, not C-contiguous or of strides that torch does not
+    know, such as those of a reversed view, are copied.  Only floating-point values are
     converted to `dtype`.
     """
     if sparse.issparse(values):
         return SparseRows.of(values, device, dtype)
     if not isinstance(values, Tensor):
-        array = np.require(np.asarray(values), requirements=["C", "W"])
+        array = np.require(np.asarray(values), requirements=["C", "W", "A"])
+        # A dimension of length 1 may have any stride in a C-contiguous array of NumPy.
+        if any(stride < 0 or stride % array.itemsize for stride in array.strides):
+            array = array.copy()
         values = torch.from_numpy(array)
     if dtype is not None and values.is_floating_point():
         return values.to(device=device, dtype=dtype)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pairwise import pairwise
 from skorch.dataset import Dataset
-from user_nets import classes_table, same_state, small_classifier, state
+from user_nets import classes_table, classifier, same_state, small_classifier, state
 
 from sklearn_mabprune.data.batches import TensorBatches, as_tensor, epoch
 
@@ -87,3 +87,49 @@ def test_only_floating_point_values_are_cast():
     tensor = torch.arange(3.0)
     assert as_tensor(tensor, "cpu") is tensor
     assert as_tensor([1.5], "cpu").dtype == torch.float64
+
+
+def misaligned(array):
+    """The same values at addresses that are no multiples of their size, as in packed records."""
+    packed = np.zeros(len(array), dtype=[("flag", "i1"), ("x", array.dtype, array.shape[1:])])
+    packed["x"] = array
+    return packed["x"]
+
+
+VIEWS = {
+    "reversed": lambda X: X[::-1],
+    "one row, reversed": lambda X: X[::-1][:1],
+    "one row of a slice": lambda X: X[4::-2][:1],
+    "reversed columns": lambda X: X[:, ::-1],
+    "one column, reversed": lambda X: X[:, ::-1][:, :1],
+    "both": lambda X: X[::-1, ::-1][:1],
+    "misaligned": misaligned,
+    "one misaligned row": lambda X: misaligned(X)[:1],
+    "broadcast": lambda X: np.broadcast_to(X[0], X.shape),
+    "transposed": lambda X: np.asfortranarray(X),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_of_any_stride(name, dtype):
+    view = VIEWS[name](np.arange(24, dtype=dtype).reshape(6, 4))
+    np.testing.assert_array_equal(as_tensor(view, "cpu").numpy(), view)
+    # Also a vector, as targets and weights are.
+    vector = view[:, 0]
+    np.testing.assert_array_equal(as_tensor(vector, "cpu").numpy(), vector)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_predictions_of_views_of_any_stride(name):
+    X, y = classes_table()
+    model = classifier().fit(X, y)
+    view = VIEWS[name](X)
+    if view.shape[1] == 1:
+        model = classifier().fit(X[:, :1], y)
+    expected = model.predict_proba(np.array(view))
+    for part in (slice(None), slice(1)):
+        found = model.predict_proba(view[part])
+        np.testing.assert_allclose(found, expected[part], rtol=1e-6)
+        net = model.estimator_.predict_proba(view[part])
+        np.testing.assert_allclose(net, expected[part], rtol=1e-6)
