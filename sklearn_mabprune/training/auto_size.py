@@ -21,6 +21,7 @@ from ..utils.torch_settings import no_autocast, own_settings
 from ..utils.validation import check_parameters
 from .optimizers import needs_closure
 from .outside_module import check_batches
+from .parameter_names import suggestions
 from .predicting import check_outputs
 from .weighted_loss import WeightedLossMixin
 
@@ -119,6 +120,27 @@ class SelfSizing(WeightedLossMixin):
         small = small and torch.device(self.device).type == "cpu"
         wide = str(x.dtype).endswith("float64")
         self.auto_dtype_ = "float64" if small and wide else "float32"
+
+    def initialize(self) -> Any:
+        """As in skorch; an error about an unknown parameter says which one may be meant."""
+        try:
+            return super().initialize()  # type: ignore[misc]
+        except (TypeError, ValueError) as error:
+            meant = suggestions(self, error)
+            if not meant:
+                raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{meant} {type(self).__name__}: {error}") from error
+
+    def set_params(self, **params: Any) -> Any:
+        """As in skorch; an error about an unknown parameter says which one may be meant."""
+        try:
+            return super().set_params(**params)  # type: ignore[misc]
+        except ValueError as error:
+            meant = suggestions(self, error, params)
+            if not meant:
+                raise
+            raise ValueError(f"{meant} {error}") from error
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Any:
         """Fit from scratch; as in skorch, sized from the data."""

@@ -94,11 +94,53 @@ class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
         super().__init__(module, *args, criterion=criterion, train_split=train_split, **kwargs)
 
     def _targets(self, y: Any) -> Any:
-        """Multilabel targets as floats, as the loss takes them."""
-        return np.asarray(y, dtype=np.float64) if _is_multilabel(y) else y
+        """Multilabel targets as floats, as the loss takes them; checked class indices."""
+        if _is_multilabel(y):
+            return np.asarray(y, dtype=np.float64)
+        n_classes = getattr(self, "module__n_outputs", getattr(self, "n_outputs_", None))
+        if n_classes is not None and y is not None:
+            self._check_indices(y, n_classes)
+        return y
 
     def _count_outputs(self, y: Any) -> int:
-        return int(y.shape[1]) if _is_multilabel(y) else int(np.max(np.asarray(y))) + 1
+        if _is_multilabel(y):
+            return int(y.shape[1])
+        if self.classes is not None:
+            return len(self.classes)
+        self._check_indices(y)
+        return int(np.max(np.asarray(y))) + 1
+
+    def _check_indices(self, y: Any, n_classes: int | None = None) -> None:
+        """Refuse targets that are not class indices from 0 to `n_classes` - 1.
+
+        Raises
+        ------
+        ValueError
+            It names the first of the other values.
+        """
+        values, name = np.asarray(y), type(self).__name__
+        if values.dtype.kind not in "iub":
+            raise ValueError(
+                f"y of {name} must contain class indices, integers from 0, but contains "
+                f"{values.ravel()[:1].tolist()[0]!r} (dtype {values.dtype}). Encode classes with "
+                "sklearn.preprocessing.LabelEncoder; MABPrunedClassifier does it itself."
+            )
+        bad = values[(values < 0) | (values >= (n_classes or np.inf))]
+        if bad.size:
+            count = f", and the net has {n_classes} outputs" if n_classes else ""
+            raise ValueError(
+                f"y contains the class index {bad[0]}{count}. Class indices count from 0; to train "
+                f"on some of the classes first, name all of them: {name}(classes=[0, 1, 2])."
+            )
+
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
+        """Go on training; the first call sizes the net from `classes`, if given, or from y."""
+        if classes is None or self.initialized_ or self.classes is not None:
+            return super().partial_fit(X, y, classes, **fit_params)
+        self.size_from(X, y)
+        self.n_outputs_ = max(self.n_outputs_, len(classes))
+        self.initialize()
+        return super().partial_fit(X, y, classes, **fit_params)
 
     def size_from(self, X: Any, y: Any = None) -> None:
         """Set sizes, precision, and whether targets are multilabel from the data."""
