@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
+from pickle import PicklingError
 
 import torch
 from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
 from ..utils.compat import uncompiled
+from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
 from .analysis import Recorder, changed, is_plain, orphans
 from .graph import Graph
@@ -59,7 +61,9 @@ def recover_graph(module: nn.Module, x: Tensor) -> Graph:
     """
     try:
         module = copy.deepcopy(uncompiled(module))
-    except Exception as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, PicklingError) as error:
+        if out_of_memory(error):
+            raise
         raise UnsupportedModuleError(
             f"{type(module).__name__} cannot be copied ({error}), and only copies are cut. Keep "
             "what cannot be copied, such as a lock, an open file or a generator, out of it."

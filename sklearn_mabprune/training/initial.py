@@ -17,12 +17,14 @@ from skorch.callbacks import Callback
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils.data import DataLoader
 
 from ..data.batches import SparseDataset, as_tensor
 from ..data.losses import SampleLoss, check_criterion
 from ..data.samples import Data, Samples
 from ..data.sparse import few
+from ..exceptions import UnsupportedModuleError
 from ..graph.graph import Graph
 from ..graph.kinds.registry import layers_of
 from ..graph.tracing import recover_graph
@@ -91,7 +93,7 @@ def train(
     alone = ours and net.module is MLP and not getattr(net, "module__dropout", 0)
     with nullcontext() if alone else global_generators(seed, net.device):
         net.initialize()
-        dtype = next(net.module_.parameters()).dtype
+        dtype = dtype_of(net.module_)
         x, y = _features(data, dtype), _targets(net, data.y, dtype)
         first = few(as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device))
         # Refused now rather than after the training.
@@ -173,6 +175,33 @@ def check_weights(net: Any, *sides: Data) -> None:
             "weights. Derive your net from WeightedLossMixin: class WeightedNet("
             f"WeightedLossMixin, {type(net).__name__}): ..."
         )
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """Precision of a module: float32 or float64.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If it is another one, if layers have different ones, or if a layer has no size yet.
+    """
+    module = uncompiled(module)
+    for name, layer in module.named_modules():
+        if isinstance(layer, LazyModuleMixin) and layer.has_uninitialized_params():
+            raise UnsupportedModuleError(
+                f"Layer {name!r} ({type(layer).__name__}) of {type(module).__name__} has no size "
+                "yet. Run the module once before it is passed, module(torch.zeros(2, n_features)), "
+                "or pass a layer with its number of inputs: nn.Linear(n_features, n_units)."
+            )
+    found = {each.dtype: name for name, each in reversed([*module.named_parameters()])}
+    *others, dtype = found
+    if others or dtype not in (torch.float32, torch.float64):
+        named = ", ".join(f"{name!r} is {str(each)[6:]}" for each, name in found.items())
+        raise UnsupportedModuleError(
+            f"Of the parameters of {type(module).__name__}, {named}, but networks are trained and "
+            "pruned in float32 or float64, all layers in the same. Convert it: module.float()."
+        )
+    return dtype
 
 
 def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Graph:
@@ -288,11 +317,11 @@ def _targets(net: Any, y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
 
 def samples_of(net: Any, data: Data) -> Samples:
     """Samples on the net's device, with targets and losses as the net is trained on them."""
-    parameter = next(net.module_.parameters())
-    x = as_tensor(_rounded(data.x, parameter.dtype), net.device)
-    y = as_tensor(_targets(net, data.y, parameter.dtype), net.device)
+    dtype = dtype_of(net.module_)
+    x = as_tensor(_rounded(data.x, dtype), net.device)
+    y = as_tensor(_targets(net, data.y, dtype), net.device)
     if hasattr(net, "standardise"):
-        y = net.standardise(y).to(parameter.dtype)
+        y = net.standardise(y).to(dtype)
     weights = np.ones(len(data)) if data.weights is None else data.weights
     # A compiled criterion hides its kind.
     loss = SampleLoss(uncompiled(net.criterion_))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pickle import PicklingError
 from typing import Any
 
 from sklearn.base import clone
@@ -10,6 +11,7 @@ from sklearn.base import clone
 from ..graph.graph import Graph
 from ..graph.module import PrunedChain
 from ..utils.compat import drop_parameter, uncompiled
+from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
 from .mlp import MLP
 from .optimizers import renew_optimizer
@@ -39,7 +41,9 @@ def copy_of_net(net: Any) -> Any:
     new: Any = object.__new__(type(net))
     try:
         new.__dict__.update(copy.deepcopy(vars(net), {id(net): new}))
-    except Exception as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, PicklingError) as error:
+        if out_of_memory(error):
+            raise
         raise TypeError(
             f"The {type(net).__name__} in FrozenEstimator cannot be copied ({error}), and only a "
             "copy of it is pruned. Keep what cannot be copied, such as a lock, an open file or a "

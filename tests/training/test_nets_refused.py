@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from refusals import refused
+from refusals import Untrained, refused
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -129,6 +132,93 @@ def test_modules_that_are_not_a_chain(module, message, frozen):
     net = NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, verbose=0, max_epochs=1)
     model = classifier(FrozenEstimator(net.initialize()) if frozen else net)
     refused(model, f"{message}.* Supported is a chain of Linear", error=UnsupportedModuleError)
+
+
+# --------------------------------------------------------- precisions, layers without a size
+
+
+class Delayed(nn.Module):
+    """A module with a lazy layer inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 4), nn.ReLU())
+        self.head = nn.LazyLinear(3)
+
+    def forward(self, X):
+        return self.head(self.body(X))
+
+
+def layers(first=nn.Linear(6, 4), last=nn.Linear(4, 3)):  # noqa: B008 - copied
+    return copy.deepcopy(nn.Sequential(first, nn.BatchNorm1d(4), nn.ReLU(), last))
+
+
+PRECISIONS = {
+    "float16": (lambda: layers().half(), r"'0.weight' is float16, but .* module.float\(\)"),
+    "bfloat16": (lambda: layers().bfloat16(), r"'0.weight' is bfloat16, but networks are trained"),
+    "mixed": (
+        lambda: layers(last=nn.Linear(4, 3).double()),
+        r"'3.weight' is float64, '0.weight' is float32, but .* all layers in the same",
+    ),
+    "half head": (lambda: layers(last=nn.Linear(4, 3).half()), r"'3.weight' is float16"),
+    "complex": (lambda: layers().to(torch.complex64), "'0.weight' is complex64"),
+    "lazy": (
+        lambda: layers(first=nn.LazyLinear(4)),
+        r"Layer '0' \(LazyLinear\) of Sequential has no size yet. Run the module once .*, or pass",
+    ),
+    "lazy last": (lambda: layers(last=nn.LazyLinear(3)), r"Layer '3' \(LazyLinear\) of Sequential"),
+    "lazy inside": (Delayed, r"Layer 'head' \(LazyLinear\) of Delayed has no size yet"),
+}
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature:UserWarning")
+@pytest.mark.filterwarnings("ignore:Complex modules are a new feature:UserWarning")
+def test_precisions_and_sizes_are_refused_before_the_training(name, frozen):
+    module, message = PRECISIONS[name]
+    net = Untrained(module(), criterion=nn.CrossEntropyLoss, verbose=0)
+    net = FrozenEstimator(net.initialize()) if frozen else net
+    X, y = classes_table()
+    refused(classifier(net), message, X.astype(np.float32), y, error=UnsupportedModuleError)
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature:UserWarning")
+def test_a_lazy_layer_that_has_its_size_is_a_layer_like_others():
+    X, y = classes_table()
+    module = layers(first=nn.LazyLinear(4))
+    module(torch.zeros(2, 6))
+    net = NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, verbose=0, max_epochs=2)
+    assert sum(classifier(net).fit(X.astype(np.float32), y).hidden_layer_sizes_) == 2
+
+
+# ---------------------------------------------------------------- errors of other causes
+
+_SHORT = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 64 GB")
+
+
+class EndedError(Exception):
+    """A user's time limit."""
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [MemoryError("no"), _SHORT, torch.OutOfMemoryError("CUDA"), TimeoutError(), EndedError()],
+)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_no_memory_and_no_time_are_not_the_modules_fault(monkeypatch, cause, frozen):
+    X, y = classes_table()
+    net = FrozenEstimator(small_classifier().fit(X, y)) if frozen else small_classifier()
+
+    def fails(*args):
+        raise cause
+
+    where = "training.rebuilding" if frozen else "graph.tracing"
+    fake = SimpleNamespace(deepcopy=fails)
+    monkeypatch.setattr(f"sklearn_mabprune.{where}.copy", fake)
+    with pytest.raises(type(cause)) as caught:
+        classifier(net).fit(X, y)
+    assert caught.value is cause
 
 
 def test_criterion_without_a_loss_for_each_row():
