@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from skorch.callbacks import Callback
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import Tensor, nn
-from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
 
 from ..data.batches import SparseDataset, as_tensor
@@ -187,7 +188,8 @@ def dtype_of(module: nn.Module) -> torch.dtype:
     """
     module = uncompiled(module)
     for name, layer in module.named_modules():
-        if isinstance(layer, LazyModuleMixin) and layer.has_uninitialized_params():
+        own = chain(layer.parameters(recurse=False), layer.buffers(recurse=False))
+        if any(is_lazy(each) for each in own):
             raise UnsupportedModuleError(
                 f"Layer {name!r} ({type(layer).__name__}) of {type(module).__name__} has no size "
                 "yet. Run the module once before it is passed, module(torch.zeros(2, n_features)), "

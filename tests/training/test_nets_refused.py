@@ -201,10 +201,10 @@ class EndedError(Exception):
     """A user's time limit."""
 
 
-@pytest.mark.parametrize(
-    "cause",
-    [MemoryError("no"), _SHORT, torch.OutOfMemoryError("CUDA"), TimeoutError(), EndedError()],
-)
+CAUSES = [MemoryError(), _SHORT, torch.OutOfMemoryError("CUDA"), TimeoutError(), EndedError()]
+
+
+@pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize("frozen", [False, True])
 def test_no_memory_and_no_time_are_not_the_modules_fault(monkeypatch, cause, frozen):
     X, y = classes_table()
