@@ -1,8 +1,12 @@
 """Train/validation split by the content of the samples, independent of their order.
 
-A seeded hash of its features decides whether a sample is used for training or validation.
-Therefore a permutation of the samples, or integer weights in place of duplicates, gives the
-same split, and duplicates are never on both sides.
+The validation samples stand for samples to come.  A seeded hash of its features decides whether a
+sample is used for training or validation.  Therefore a permutation of the samples gives the same
+split, and a few copies of a sample, which integer weights may replace, are never on both sides.
+
+Where features have many copies (categories, rounded values, oversampled classes), samples to come
+have features that are known as well.  Such samples are split one by one: of all features there are
+training samples, and the fraction of samples is kept.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from ..exceptions import PruningWarning
 
 # Number of values that are hashed at a time: 32 MB of uint64.
 _CHUNK = 2**22
+# Samples of the same features that are split one by one; fewer stay on one side.
+_MANY = 10
 # Multipliers of SplitMix64.
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
@@ -103,18 +109,21 @@ def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) -> Split:
     """Split samples into training and validation samples by the hash of their features.
 
-    The split is stratified: in each class, the distinct samples with the lowest hashes become
-    validation samples.  Duplicates with different labels belong to the class with the lowest
-    index among these labels.
+    The split is stratified: in each class, the samples with the lowest hashes become validation
+    samples.  Samples with the same features stay on one side, and count as one sample of the class
+    with the lowest index among their labels.  They are split one by one, in the same fraction for
+    all features and targets, if they are 10 or more, or if most samples of the table share their
+    features with samples of other targets: then they are no copies.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Features.
-    y : ndarray of int, shape (n_samples,), or None
-        Class indices; None for regression.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
+        Class indices; or targets that are not stratified (regression, multilabel), of which only
+        equality is used.
     fraction : float in (0, 1)
-        Fraction of the distinct samples of each class to use for validation.
+        Fraction of the samples of each class to use for validation.
     seed : int
         Seed of the hash function.
 
@@ -130,20 +139,19 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
         validation samples more than twice the requested one.
     """
     hashes = hash_samples(X, seed)
-    unique, where = np.unique(hashes, return_inverse=True)
-    label = np.zeros(len(unique), dtype=np.intp)
-    if y is not None:
-        label[:] = np.iinfo(np.intp).max
-        np.minimum.at(label, where, y)
-    chosen = np.zeros(len(unique), dtype=bool)
-    for each in np.unique(label):
-        members = np.flatnonzero(label == each)  # in increasing order of hash
-        wanted = max(round(fraction * len(members)), 1 if y is not None else 2)
-        # A class with a single distinct sample stays in training.
-        chosen[members[: min(wanted, len(members) - 1)]] = True
-    valid = chosen[where]
+    unique, where, copies = np.unique(hashes, return_inverse=True, return_counts=True)
+    labels = np.zeros(len(hashes), dtype=np.intp) if y is None or y.ndim == 2 else y
+    keys, single = _order(hashes, where, copies, y)
+    # A unit is a sample that is split by itself, or all samples of the same features.
+    of_unit = np.where(single, len(unique) + np.arange(len(hashes)), where)
+    units, first, where_unit = np.unique(of_unit, return_index=True, return_inverse=True)
+    label = np.full(len(units), np.iinfo(np.intp).max)
+    np.minimum.at(label, where_unit, labels)
+    chosen = _lowest(keys[first], label, fraction, 1 if labels is y else 2)
+    valid = chosen[where_unit]
+    _give_back(valid, where, single)
     train, validation = np.flatnonzero(~valid), np.flatnonzero(valid)
-    lacks = y is not None and len(np.unique(y[train])) < len(np.unique(y))
+    lacks = len(np.unique(labels[train])) < len(np.unique(labels))
     if min(len(train), len(validation)) < 2 or lacks:
         warnings.warn(
             f"X has only {len(unique)} distinct samples, too few to hold out validation samples "
@@ -167,3 +175,54 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
             stacklevel=2,
         )
     return Split(train, validation, share)
+
+
+def _order(
+    hashes: NDArray[np.uint64],
+    where: NDArray[np.intp],
+    copies: NDArray[np.intp],
+    y: NDArray[Any] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Keys in [0, 1] of samples, low for validation, and which samples are split one by one.
+
+    The key of a sample that is not is the hash of its features.  The keys of those with the same
+    features and targets are equidistant, so that any fraction of them is met up to one sample.
+    """
+    if len(copies) == len(hashes):
+        return hashes / 2.0**64, np.zeros(len(hashes), dtype=bool)
+    pairs = hashes
+    if y is not None:
+        with np.errstate(over="ignore"):
+            pairs = _mix(_mix(hashes) + hash_samples(np.reshape(y, (len(y), -1)), 0))
+    _, kind, alike = np.unique(pairs, return_inverse=True, return_counts=True)
+    shared_features = copies[where] > alike[kind]
+    limit = 2 if shared_features.mean() > 0.5 else _MANY
+    single = copies[where] >= limit
+    rank = np.empty(len(hashes), dtype=np.intp)
+    order = np.argsort(kind, kind="stable")
+    rank[order] = np.arange(len(hashes)) - (np.cumsum(alike) - alike)[kind[order]]
+    own = (rank + pairs / 2.0**64) / alike[kind]
+    return np.where(single, own, hashes / 2.0**64), single
+
+
+def _lowest(
+    keys: NDArray[np.float64], label: NDArray[np.intp], fraction: float, least: int
+) -> NDArray[np.bool_]:
+    """Units of the lowest keys in each class; the last unit of a class stays in training."""
+    chosen = np.zeros(len(keys), dtype=bool)
+    for each in np.unique(label):
+        members = np.flatnonzero(label == each)
+        members = members[np.argsort(keys[members], kind="stable")]
+        wanted = max(round(fraction * len(members)), least)
+        chosen[members[: min(wanted, len(members) - 1)]] = True
+    return chosen
+
+
+def _give_back(
+    valid: NDArray[np.bool_], where: NDArray[np.intp], single: NDArray[np.bool_]
+) -> None:
+    """Give training one sample of those features, split one by one, of which it has none."""
+    trained = np.zeros(where.max() + 1, dtype=bool)
+    trained[where[~valid]] = True
+    lost = np.flatnonzero(single & ~trained[where])
+    valid[lost[np.unique(where[lost], return_index=True)[1]]] = False

@@ -162,8 +162,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         codes = self._encode(y)
         weights = self._weigh(codes, weights)
         if X_val is None:
-            stratify = codes if codes.ndim == 1 else None
-            split = content_split(X, stratify, self.validation_fraction, seed)
+            split = content_split(X, codes, self.validation_fraction, seed)
         else:
             X_val = read_validation(self, X_val, y_val)
             y_val = self._encode_validation(y_val)
