@@ -11,12 +11,12 @@ class PruningWarning(UserWarning):
     >>> import warnings
     >>> import numpy as np
     >>> from sklearn_mabprune import MABPrunedRegressor, PruningWarning
-    >>> X, y = np.ones((20, 2)), np.arange(20.0)
+    >>> X, y = np.eye(3), np.arange(3.0)
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always", PruningWarning)
     ...     model = MABPrunedRegressor(random_state=0).fit(X, y)
     >>> print(caught[0].message)  # doctest: +ELLIPSIS
-    X has only 1 distinct samples, too few to hold out validation samples ...
+    X has only 3 distinct samples, too few to hold out validation samples ...
     """
 
 

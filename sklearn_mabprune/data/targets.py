@@ -1,7 +1,8 @@
-"""Validation of class labels, and class labels from predicted probabilities."""
+"""Validation of targets, weights of classes, and class labels from predicted probabilities."""
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,79 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+
+def complete(y: Any, name: str = "y") -> Any:
+    """Targets without missing values; numbers in an array of objects as an array of numbers.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    name : str
+        What the message calls them.
+
+    Returns
+    -------
+    array-like
+        `y` itself unless it is an array or a column of objects that are all numbers.
+
+    Raises
+    ------
+    ValueError
+        If values are None, NaN, NaT or pandas' NA in an array of objects or dates.  NaN in arrays
+        of numbers is left to scikit-learn's checks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mabprune.data.targets import complete
+    >>> complete(np.array([1, 0, 1], dtype=object)).dtype.kind
+    'i'
+    """
+    if sparse.issparse(y) or (isinstance(y, np.ndarray) and y.dtype.kind not in "OmM"):
+        return y
+    plain = isinstance(y, (list, tuple))
+    try:
+        # NumPy makes the string "nan" of NaN among strings.
+        values = np.asarray(y, dtype=object if plain else None)
+    except (TypeError, ValueError):
+        return y  # said better by scikit-learn
+    if values.dtype.kind not in "OmM" or not values.ndim:
+        return y
+    flat = list(values.ravel())
+    missing = np.array([_is_missing(each) for each in flat], dtype=bool).reshape(values.shape)
+    if missing.any():
+        samples = np.flatnonzero(missing.reshape(len(values), -1).any(axis=1))
+        more = f" and {len(samples) - 1:,} more" * (len(samples) > 1)
+        raise ValueError(
+            f"{name} has missing values, in sample {samples[0]}{more}: Input {name} contains NaN. "
+            f"Remove these samples from the features and from {name}, or fill them."
+        )
+    numbers = flat and not plain and all(isinstance(each, (Real, np.bool_)) for each in flat)
+    return np.array(flat).reshape(values.shape) if numbers else y
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a target is None, NaN, NaT or pandas' NA."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except TypeError:  # "boolean value of NA is ambiguous"
+        return True
+    except ValueError:  # an array
+        return False
+
+
+def _check_one_type(y: NDArray[Any]) -> None:
+    """Refuse labels that are strings and numbers: they have no order."""
+    numbers = [each for each in y.ravel() if isinstance(each, (Real, np.bool_))]
+    strings = [each for each in y.ravel() if isinstance(each, str)]
+    if numbers and strings:
+        raise ValueError(
+            f"y has both strings and numbers, such as {strings[0]!r} and {numbers[0]!r}. Pass "
+            "labels of one type: y = [str(label) for label in y]."
+        )
 
 
 def read_labels(y: Any) -> NDArray[Any]:
@@ -26,7 +100,8 @@ def read_labels(y: Any) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If `y` contains neither class labels nor a multilabel indicator matrix.
+        If `y` contains neither class labels nor a multilabel indicator matrix, or both strings
+        and numbers.
 
     Examples
     --------
@@ -34,6 +109,8 @@ def read_labels(y: Any) -> NDArray[Any]:
     >>> read_labels(["no", "yes"]).shape, read_labels([[0, 1], [1, 1]]).shape
     ((2,), (2, 2))
     """
+    if getattr(getattr(y, "dtype", None), "kind", "") == "O":
+        _check_one_type(y)
     kind = type_of_target(y, input_name="y")
     if kind == "multiclass-multioutput":
         raise ValueError(
@@ -86,3 +163,51 @@ def predicted(probabilities: NDArray[Any], classes: NDArray[Any], multilabel: bo
     if multilabel:
         return (probabilities > 0.5).astype(np.int64)
     return classes[probabilities.argmax(axis=1)]
+
+
+def class_weights(
+    given: dict[Any, float] | str, classes: NDArray[Any], codes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Weight of each sample by its class.
+
+    scikit-learn's ``compute_sample_weight`` compares labels such as "1" as numbers.
+
+    Parameters
+    ----------
+    given : dict or "balanced"
+        Weights by class label; classes that it lacks have weight 1.
+    classes : ndarray of shape (n_classes,)
+        Class labels.
+    codes : ndarray of int, shape (n_samples,)
+        Index of each sample's class.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If `given` lacks classes and has others that are not among `classes`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mabprune.data.targets import class_weights
+    >>> class_weights({"2": 3.0}, np.array(["1", "2"]), np.array([0, 1, 1]))
+    array([1., 3., 3.])
+    """
+    labels = classes.tolist()
+    if isinstance(given, str):
+        counts = np.bincount(codes, minlength=len(labels))
+        each = len(codes) / (len(labels) * counts)
+    else:
+        missing = [label for label in labels if label not in given]
+        unknown = [label for label in given if label not in labels]
+        if missing and unknown:
+            raise ValueError(
+                f"The classes {missing[:5]} are not in class_weight, which has {unknown[:5]} that "
+                "y does not contain. Pass the labels as they are in y, of the same type."
+            )
+        each = np.array([float(given.get(label, 1.0)) for label in labels])
+    return np.asarray(each[codes], dtype=np.float64)

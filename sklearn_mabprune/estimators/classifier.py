@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array
 from skorch import NeuralNetClassifier
 
 from ..data.features import read_table
 from ..data.samples import Data
-from ..data.targets import as_indicator, predicted, read_labels
+from ..data.targets import as_indicator, class_weights, complete, predicted, read_labels
 from ..training.nets import MLPNetClassifier
 from ..training.scoring import classification_scores
 from ..utils.compat import StrOptions
@@ -220,7 +220,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         return tags
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        X, y = read_table(self, X, y, multi_output=True, ensure_min_samples=2)
+        X, y = read_table(self, X, complete(y), multi_output=True, ensure_min_samples=2)
         return X, read_labels(y)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
@@ -237,6 +237,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         return codes.astype(np.int64)
 
     def _encode_validation(self, y: Any) -> NDArray[Any]:
+        y = complete(y, "y_val")
         if self.multilabel_:
             y = as_indicator(check_array(y, accept_sparse="csr", input_name="y_val"), "y_val")
             return y.astype(np.float64)
@@ -262,7 +263,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
             )
         if isinstance(self.class_weight, dict):
             check_class_weights(self.class_weight)
-        each = compute_sample_weight(self.class_weight, self.classes_[codes])
+        each = class_weights(self.class_weight, self.classes_, codes)
         each = each if weights is None else each * weights
         if not (each > 0).any():
             raise ValueError(

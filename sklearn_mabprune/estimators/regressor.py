@@ -13,6 +13,7 @@ from skorch import NeuralNetRegressor
 
 from ..data.features import read_table
 from ..data.samples import Data
+from ..data.targets import complete
 from ..training.nets import MLPNetRegressor
 from ..training.scoring import regression_scores
 from .base import BaseMABPruned
@@ -192,14 +193,15 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
             raise TypeError(
                 "y is a sparse matrix, but regression targets must be dense: pass y.toarray()."
             )
-        return read_table(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
+        options = {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2}
+        return read_table(self, X, complete(y), **options)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         self.y_ndim_ = y.ndim
         return y.reshape(len(y), -1).astype(np.float64)
 
     def _encode_validation(self, y: Any) -> NDArray[Any]:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y_val")
+        y = check_array(complete(y, "y_val"), ensure_2d=False, dtype=np.float64, input_name="y_val")
         return y.reshape(len(y), -1)
 
     def _make_task(self, data: Data, validation: Data) -> Task:
