@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from numbers import Integral
 from typing import Any
 
@@ -19,6 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
+from ..exceptions import PruningWarning
 from ..export.mixin import Exports
 from ..utils.compat import (
     Interval,
@@ -32,7 +34,7 @@ from ..utils.compat import (
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
 from .base import BaseMABPruned, forget
-from .cv_scores import RULES, check_budgets, choose, score_fold, table
+from .cv_scores import RULES, check_budgets, choose, failures, score_fold, table
 
 
 def of_best(name: str) -> Any:
@@ -149,6 +151,12 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
             If `estimator` is not of the supported class.
         ValueError
             If a parameter or the data is invalid; the message says which and why.
+
+        Warns
+        -----
+        PruningWarning
+            If the fit or the score of a fold fails: its scores are NaN, and it is left out of the
+            means.
         """
         raise_for_params(params, self, "fit", allow=["groups"])
         forget(self)
@@ -258,7 +266,8 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         return (
             MetadataRouter(owner=self)
             .add_self_request(self)
-            .add(splitter=check_cv(self.cv), method_mapping=fit)
+            # As it is: check_cv would use up a generator.
+            .add(splitter=self.cv, method_mapping=fit)
             .add(scorer=self._scorer(), method_mapping=score)
         )
 
@@ -297,6 +306,11 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
             )
         cv = check_cv(self.cv, y, classifier=is_classifier(self))
         folds = list(cv.split(X, y, **routed.splitter.split))
+        if not folds:
+            raise ValueError(
+                f"cv={self.cv!r} gives no folds. A generator can be read once, by one fit: pass "
+                "list(cv), or a splitter."
+            )
         # Large budgets are expected to lower the score: no warnings in the folds.
         quiet = {"tolerance": sys.float_info.max, "keep_path": True, "verbose": 0}
         model = clone(model).set_params(**quiet)
@@ -313,7 +327,10 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
             for scored in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
                 found.append(scored)
                 progress.advance(1)
-        self.cv_results_ = table(budgets, found)
+        failed = failures(found, folds, y, is_classifier(self))
+        self.cv_results_ = table(budgets, found, failed)
+        for text in failed:
+            warnings.warn(text, PruningWarning, stacklevel=4)
         self.best_index_ = choose(self.cv_results_, self.rule, model.budget_unit)
         self.best_budget_ = budgets[self.best_index_]
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])

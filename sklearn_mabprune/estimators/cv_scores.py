@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -19,6 +21,25 @@ RULES = ("best", "one_std_error")
 _TIE = 1e-12
 
 Budgets = list[float | int]
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """What one fold has found.
+
+    Parameters
+    ----------
+    scores : list of float
+        Test score of each budget; NaN where it could not be computed.
+    reports : list of PruningReport
+        Report for each budget; empty where the fit failed.
+    error : ValueError, optional
+        Why scores are missing.
+    """
+
+    scores: list[float]
+    reports: list[PruningReport]
+    error: ValueError | None = None
 
 
 def check_budgets(budgets: ArrayLike) -> Budgets:
@@ -62,8 +83,10 @@ def score_fold(
     fold: tuple[NDArray[np.intp], NDArray[np.intp]],
     scorer: Any,
     score_params: dict[str, Any],
-) -> list[tuple[float, PruningReport]]:
+) -> FoldScores:
     """Scores and reports of all budgets in one fold, from one training and one path.
+
+    A ValueError of the fit or of the scorer, mostly of a class that the fold lacks, is returned.
 
     Parameters
     ----------
@@ -80,8 +103,7 @@ def score_fold(
 
     Returns
     -------
-    list of (float, PruningReport)
-        Score and report for each budget.
+    FoldScores
     """
     train, test = fold
     samples = [safe_indexing(X, train), safe_indexing(y, train)]
@@ -90,32 +112,105 @@ def score_fold(
     params = check_method_params(X, score_params, indices=test)
     # The path to the largest fraction contains those to smaller ones; counts may be larger.
     longest = max([b for b in budgets if isinstance(b, float)] or budgets)
-    walked = clone(model).set_params(pruning_budget=longest).fit(*samples)
-    found = []
-    for budget in budgets:
+    nothing = [np.nan] * len(budgets)
+    try:
+        walked = clone(model).set_params(pruning_budget=longest).fit(*samples)
+    except ValueError as error:
+        return FoldScores(nothing, [], error)
+    scores, failed = nothing, None
+    reports: list[PruningReport] = []
+    for k, budget in enumerate(budgets):
         sized = walked if budget == longest else walked.at_budget(budget, *samples)
         if sized.pruning_report_.interrupted:
             # A single fit keeps an unfinished network, but its score is not that of the budget.
             raise KeyboardInterrupt
-        found.append((float(scorer(sized, *held_out, **params)), sized.pruning_report_))
-    return found
+        reports.append(sized.pruning_report_)
+        try:
+            scores[k] = float(scorer(sized, *held_out, **params))
+        except ValueError as error:
+            failed = error
+    return FoldScores(scores, reports, failed)
 
 
-def table(budgets: Budgets, folds: list[list[tuple[float, PruningReport]]]) -> dict[str, Any]:
+def failures(
+    found: list[FoldScores],
+    folds: list[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    y: NDArray[Any],
+    classes: bool,
+) -> list[str]:
+    """A warning for each fold that has failed: why, and which classes it lacks.
+
+    Parameters
+    ----------
+    found : list of FoldScores
+    folds : list of tuple of ndarray of int
+        Indices of training and of test samples.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Targets of all samples.
+    classes : bool
+        Whether these are classes.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        That of the first fold, if the fit has failed in all of them.
+    """
+    if not any(fold.reports for fold in found) and found[0].error:
+        raise found[0].error
+    texts = []
+    for k, (fold, sides) in enumerate(zip(found, folds, strict=True)):
+        missing = np.isnan(fold.scores)
+        if not (missing.all() or fold.error):
+            continue
+        why = f"the {'scoring' if fold.reports else 'fit'} failed: {fold.error}"
+        lacks = []
+        for side, index in zip(("training", "test"), sides, strict=True):
+            absent = np.setdiff1d(y, y[index])[:5].tolist() if classes and y.ndim == 1 else []
+            lacks += [f" Its {side} samples lack the classes {absent}."] if absent else []
+        texts.append(
+            f"Fold {k + 1} of {len(folds)} has no scores for {missing.sum()} of {len(missing)} "
+            f"budgets: {why if fold.error else 'they are NaN'}.{''.join(lacks)} "
+            f"{'It is left out of the means' if missing.all() else 'These are not chosen'}. Pass "
+            "other folds (cv), fewer of them, or another scoring."
+        )
+    return texts
+
+
+def table(budgets: Budgets, folds: list[FoldScores], failed: Sequence[str] = ()) -> dict[str, Any]:
     """``cv_results_`` in the layout of ``GridSearchCV``, and the mean sizes of the networks.
+
+    Means are over the folds that have a score for any budget.
+
+    Parameters
+    ----------
+    budgets : list of float or int
+    folds : list of FoldScores
+    failed : sequence of str
+        Why folds have no scores, for the error.
+
+    Returns
+    -------
+    dict
 
     Raises
     ------
     ValueError
         If no budget has a score.
     """
-    scores = np.array([[score for score, _ in fold] for fold in folds])
-    mean = scores.mean(axis=0)
+    scores = np.array([fold.scores for fold in folds])
+    scored = scores[~np.isnan(scores).all(axis=1)]
+    mean = scored.mean(axis=0) if len(scored) else np.full(len(budgets), np.nan)
     if not np.isfinite(mean).any():
+        why = f" {failed[0]}" if failed else ""
         raise ValueError(
-            f"No budget has a finite mean score over the folds: {scores.tolist()}. Pass a scoring "
-            "that is defined on the test samples of every fold, or other folds (cv)."
+            f"No budget has a finite mean score over the folds: {scores.tolist()}.{why} Pass a "
+            "scoring that is defined on the test samples of every fold, or other folds (cv)."
         )
+    reports = [fold.reports for fold in folds if fold.reports]
     sizes = {
         "neurons": lambda network: sum(network.hidden_layer_sizes),
         "parameters": lambda network: network.n_parameters,
@@ -129,10 +224,10 @@ def table(budgets: Budgets, folds: list[list[tuple[float, PruningReport]]]) -> d
         "params": [{"pruning_budget": budget} for budget in budgets],
         **{f"split{k}_test_score": each for k, each in enumerate(scores)},
         "mean_test_score": mean,
-        "std_test_score": scores.std(axis=0),
+        "std_test_score": scored.std(axis=0),
         "rank_test_score": ranks.astype(np.int32),
         **{
-            f"mean_n_{unit}": np.mean([[size(r.after) for _, r in fold] for fold in folds], axis=0)
+            f"mean_n_{unit}": np.mean([[size(r.after) for r in fold] for fold in reports], axis=0)
             for unit, size in sizes.items()
         },
     }
@@ -167,6 +262,7 @@ def choose(results: dict[str, Any], rule: str, unit: str) -> int:
     if rule == "one_std_error":
         names = [name for name in results if name.startswith("split")]
         scores = np.array([results[name][best] for name in names])
+        scores = scores[np.isfinite(scores)]
         if len(scores) > 1:
             margin = float(scores.std(ddof=1) / np.sqrt(len(scores)))
     good = np.flatnonzero(mean >= mean[best] - margin - _TIE)
