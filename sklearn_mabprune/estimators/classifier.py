@@ -273,7 +273,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         return each
 
     def _make_task(self, data: Data, validation: Data) -> Task:
-        scores = classification_scores(self.scoring, validation, self.classes_)
+        scores = classification_scores(self.scoring, data, validation, self.classes_)
         return Task(data, validation, *scores)
 
     def _count_outputs(self, codes: NDArray[Any]) -> int:

@@ -169,6 +169,15 @@ def _reported(
     before, after, batch_size = _measured(fit, [fit.graph, final])
     interrupted = plan.interruptions.happened
     found = _complaints(walk, chosen, tuner, len(task.validation), interrupted)
+    losses = task.constant.losses(fit.net, fit.graph)
+    found += notes.behind_constant(task.constant.answer, *losses, task.validation.weights)
+    if found and not interrupted:
+        found[-1] += notes.large_features(spread)
+    elif plan.budget == "auto":
+        scores = walk.steps[0].score, task.constant.score()
+        found += notes.auto_beside_constant(
+            task.constant.answer, *scores, plan.tolerance, task.score_name
+        )
     found += notes.unscored(walk.steps[0].score, task.score_name)
     found += notes.rounded_away(plan.budget, fit.budget, plan.options.min_neurons)
     found += notes.slower(before, after, batch_size)
@@ -192,7 +201,7 @@ def _reported(
         seconds_pruning=fit.seconds["pruning"],
         seconds_fine_tuning=fit.seconds["fine-tuning"],
         unused_features=notes.unused_features(final, spread),
-        warnings=(*found, *notes.unfinished(fit.net)),
+        warnings=(*found, *notes.unfinished(fit.net), *notes.first_epoch_best(fit.net)),
         interrupted=interrupted,
     )
 

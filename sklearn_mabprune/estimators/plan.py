@@ -14,6 +14,7 @@ from ..pruning.path import PathOptions
 from ..reports.path_record import PruningPath
 from ..reports.report import PruningReport
 from ..training.fine_tuning import FineTuning
+from ..training.scoring import Constant
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 
@@ -31,6 +32,8 @@ class Task:
     loss : callable
         From net and graph to the validation log-loss or root mean squared error.
     score_name, loss_name : str
+    constant : Constant
+        The constant answer, beside which networks are measured.
     """
 
     data: Data
@@ -39,6 +42,7 @@ class Task:
     loss: Callable[[Any, Graph], float]
     score_name: str
     loss_name: str
+    constant: Constant
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         return y.reshape(len(y), -1)
 
     def _make_task(self, data: Data, validation: Data) -> Task:
-        return Task(data, validation, *regression_scores(self.scoring, validation))
+        return Task(data, validation, *regression_scores(self.scoring, data, validation))
 
     def _count_outputs(self, codes: NDArray[Any]) -> int:
         return int(codes.shape[1])

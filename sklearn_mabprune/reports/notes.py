@@ -55,6 +55,57 @@ def beyond_tolerance(
     ]
 
 
+def behind_constant(
+    answer: str,
+    own: NDArray[np.float64],
+    constant: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+) -> list[str]:
+    """A warning if a constant answer has clearly smaller errors than the trained network."""
+    excess = own - constant
+    mean = np.average(excess, weights=weights)
+    error = excess.std() / np.sqrt(len(excess))
+    # Where there is nothing to learn, networks are a little worse by chance.
+    if not (mean > 3 * error and np.average(own, weights=weights) > 1.2 * constant.mean()):
+        return []
+    return [
+        f"The trained network is worse than {answer} for all of the {len(own):,} validation "
+        "samples. Are the features scaled (StandardScaler)? If they are, lower the net's lr, or "
+        "raise max_epochs."
+    ]
+
+
+def auto_beside_constant(
+    answer: str, score: float, constant: float, tolerance: float, score_name: str
+) -> list[str]:
+    """A warning if a constant answer is good enough for ``pruning_budget="auto"``."""
+    if not constant >= score - tolerance:
+        return []
+    way = "Lower tolerance, or pass a scoring that rewards more than a constant answer"
+    if score_name == "accuracy":
+        way = 'Pass scoring="average_precision" or scoring="balanced_accuracy", or lower tolerance'
+    return [
+        f'pruning_budget="auto" may end in a constant answer: {answer} for all validation samples '
+        f"scores {constant:.4f} ({score_name}), within tolerance={tolerance} of the unpruned "
+        f"network's {score:.4f}. {way}."
+    ]
+
+
+def large_features(spread: NDArray[np.float64]) -> str:
+    """The end of a warning: which features are so large that they may be the cause."""
+    large = np.flatnonzero(spread >= 1e3)
+    if not len(large):
+        return ""
+    largest = large[np.argsort(-spread[large])]
+    names = ", ".join(str(k) for k in largest[:5]) + f" and {len(large) - 5} more" * (
+        len(large) > 5
+    )
+    return (
+        f" Features with a large standard deviation (up to {spread.max():.3g}), counted from 0: "
+        f"{names}. Look for wrong values in them, and scale the features."
+    )
+
+
 def slower(before: Measured, after: Measured, batch_size: int) -> list[str]:
     """A warning if the smaller network is not faster."""
     pruned = after.hidden_layer_sizes != before.hidden_layer_sizes
@@ -105,6 +156,21 @@ def unfinished(net: Any) -> list[str]:
     return [
         f"the training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
         "may give a better network. Are the features scaled?"
+    ]
+
+
+def first_epoch_best(net: Any) -> list[str]:
+    """A remark if early stopping kept the weights of the first of several epochs."""
+    history = net.history or []
+    if not getattr(net, "early_stopping", False) or len(history) < 2:
+        return []
+    losses = [row.get("valid_loss", np.nan) for row in history]
+    if not min(losses[1:]) >= losses[0]:
+        return []
+    return [
+        f"early stopping kept the first of {len(history)} epochs, since the validation loss rose "
+        "after it: a lower lr, more samples or other validation samples (X_val, y_val) may give a "
+        "better network."
     ]
 
 

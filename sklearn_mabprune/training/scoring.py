@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,38 @@ from .predicting import network_outputs
 Score = Callable[[Any, Graph], float]
 
 
+@dataclass(frozen=True)
+class Constant:
+    """The best constant answer of the training samples, beside which networks are measured.
+
+    Parameters
+    ----------
+    answer : str
+        What it is, for messages.
+    score : callable
+        Without arguments: its validation score, NaN if the scorer cannot be applied to it.
+    losses : callable
+        From net and graph to the errors of the network and of the constant answer on each
+        validation sample (fraction of wrong labels, or squared error), each (n_validation,).
+    """
+
+    answer: str
+    score: Callable[[], float]
+    losses: Callable[[Any, Graph], tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
 def classification_scores(
-    scoring: Any, validation: Data, classes: NDArray[Any]
-) -> tuple[Score, Score, str, str]:
-    """Functions for the score and the log-loss on validation samples, and their names.
+    scoring: Any, data: Data, validation: Data, classes: NDArray[Any]
+) -> tuple[Score, Score, str, str, Constant]:
+    """Score and log-loss on validation samples, their names, and the constant answer.
 
     Parameters
     ----------
     scoring : str, callable or None
         As everywhere in scikit-learn; None: accuracy, for multilabel targets that of all labels
         together.
-    validation : Data
+    data, validation : Data
+        Training and validation samples.
     classes : ndarray of shape (n_classes,)
         Labels of the class indices; for multilabel targets the columns' numbers.
     """
@@ -43,8 +65,7 @@ def classification_scores(
     weights = _weights(validation)
     scorer = _scorer(scoring)
 
-    def score(net: Any, graph: Graph) -> float:
-        view = ClassifierView(net, graph, classes, multilabel)
+    def scored(view: ClassifierView) -> float:
         if scorer is None and multilabel:
             right = (view.predict(validation.x) == labels).all(axis=1)
             return float(np.average(right, weights=validation.weights))
@@ -53,6 +74,9 @@ def classification_scores(
             right = view.predict_proba(validation.x).argmax(axis=1) == validation.y
             return float(np.average(right, weights=validation.weights))
         return float(scorer(view, validation.x, labels, **weights))
+
+    def score(net: Any, graph: Graph) -> float:
+        return scored(ClassifierView(net, graph, classes, multilabel))
 
     def loss(net: Any, graph: Graph) -> float:
         proba = network_outputs(net, graph.forward, validation.x).astype(np.float64)
@@ -63,26 +87,78 @@ def classification_scores(
         proba /= proba.sum(axis=1, keepdims=True)
         return float(log_loss(labels, proba, labels=classes, **weights))
 
-    return score, loss, _name(scoring, "accuracy"), "log-loss"
+    truth = validation.y if multilabel else np.eye(len(classes))[validation.y]
+    trained = data.y if multilabel else np.eye(len(classes))[data.y]
+    frequent = np.average(trained, axis=0, weights=data.weights)
+
+    def wrong(proba: NDArray[Any]) -> NDArray[np.float64]:
+        if multilabel:
+            return np.asarray(((proba > 0.5) != truth).mean(axis=1))
+        return (proba.argmax(axis=1) != validation.y).astype(np.float64)
+
+    answer = "the most frequent class"
+    if multilabel:
+        answer = "the most frequent value of each label"
+    else:
+        answer += f" ({classes.tolist()[frequent.argmax()]!r})"
+    view = _ConstantClassifier(frequent, classes, multilabel)
+    constant = _constant(answer, scored, view, wrong, validation)
+    return score, loss, _name(scoring, "accuracy"), "log-loss", constant
 
 
-def regression_scores(scoring: Any, validation: Data) -> tuple[Score, Score, str, str]:
-    """Functions for the score (None: R2) and the root mean squared error, and their names."""
+def _constant(
+    answer: str,
+    scored: Callable[[Any], float],
+    view: Any,
+    errors: Callable[[NDArray[Any]], NDArray[np.float64]],
+    validation: Data,
+) -> Constant:
+    """A constant answer, from a view of it and a function for the errors of outputs."""
+
+    def score() -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return scored(view)
+            except Exception:  # a user's scorer may ask for more than predictions
+                return np.nan
+
+    def losses(net: Any, graph: Graph) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        outputs = network_outputs(net, graph.forward, validation.x)
+        return errors(outputs), errors(np.tile(view.outputs, (len(outputs), 1)))
+
+    return Constant(answer, score, losses)
+
+
+def regression_scores(
+    scoring: Any, data: Data, validation: Data
+) -> tuple[Score, Score, str, str, Constant]:
+    """As :func:`classification_scores`, for R2 (None) and the root mean squared error."""
     truth = validation.y[:, 0] if validation.y.shape[1] == 1 else validation.y
     weights = _weights(validation)
     scorer = _scorer(scoring)
 
-    def score(net: Any, graph: Graph) -> float:
-        view = RegressorView(net, graph)
+    def scored(view: RegressorView) -> float:
         if scorer is None:
             return float(r2_score(truth, view.predict(validation.x), **weights))
         return float(scorer(view, validation.x, truth, **weights))
+
+    def score(net: Any, graph: Graph) -> float:
+        return scored(RegressorView(net, graph))
 
     def loss(net: Any, graph: Graph) -> float:
         predicted = RegressorView(net, graph).predict(validation.x)
         return float(root_mean_squared_error(truth, predicted, **weights))
 
-    return score, loss, _name(scoring, "R2"), "RMSE"
+    spread = data.y.std(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
+
+    def errors(outputs: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray((((outputs - validation.y) / scale) ** 2).mean(axis=1))
+
+    view = _ConstantRegressor(np.average(data.y, axis=0, weights=data.weights))
+    constant = _constant("the mean of y", scored, view, errors, validation)
+    return score, loss, _name(scoring, "R2"), "RMSE", constant
 
 
 def check_score(scoring: Any, score: Score, net: Any, graph: Graph) -> None:
@@ -158,4 +234,27 @@ class RegressorView(RegressorMixin, BaseEstimator):
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
         """Values, (n_samples,) or (n_samples, n_outputs)."""
         outputs = network_outputs(self.net, self.graph.forward, X)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+class _ConstantClassifier(ClassifierView):
+    """The same probabilities for all samples."""
+
+    def __init__(self, outputs: NDArray[Any], classes: NDArray[Any], multilabel: bool):
+        self.outputs, self.classes_, self.multilabel = outputs, classes, multilabel
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Class probabilities, (n_samples, n_classes)."""
+        return np.tile(self.outputs, (X.shape[0], 1))
+
+
+class _ConstantRegressor(RegressorView):
+    """The same values for all samples."""
+
+    def __init__(self, outputs: NDArray[Any]):
+        self.outputs = outputs
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Values, (n_samples,) or (n_samples, n_outputs)."""
+        outputs = np.tile(self.outputs, (X.shape[0], 1))
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
