@@ -35,7 +35,7 @@ def test_a_column_of_categories(seed):
     model = MABPrunedClassifier(MLPNetClassifier(**SMALL), pruning_budget=0, random_state=seed)
     pipeline = make_tabular_pipeline(model).fit(pd.DataFrame({"city": city.astype(str)}), y)
     assert pipeline.score(pd.DataFrame({"city": city.astype(str)}), y) > best - 0.02
-    assert pipeline[-1].validation_share_ == pytest.approx(0.1, abs=0.002)
+    assert pipeline[-1].validation_fraction_ == pytest.approx(0.1, abs=0.002)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -55,7 +55,7 @@ def test_most_rows_alike():
     X[np.arange(12), np.arange(12)] = 1
     model = MABPrunedRegressor(MLPNetRegressor(**SMALL), pruning_budget=0, random_state=0)
     model.fit(X, rng.normal(size=600))
-    assert model.validation_share_ == pytest.approx(0.1, abs=0.002)
+    assert model.validation_fraction_ == pytest.approx(0.1, abs=0.002)
 
 
 @pytest.mark.parametrize("seed", range(4))
