@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
+from ..utils.columns import has_date_dtype
 from ..utils.compat import num_samples
 from .sparse import as_csr
 
 _DTYPES = [np.float64, np.float32]
+
+# Parts of NumPy's messages for values that cannot be converted to floats; the first for strings.
+_CONVERSION = (
+    "could not convert",
+    "setting an array element",
+    "float() argument",
+    "could not be promoted",
+)
 
 
 def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
@@ -39,13 +49,14 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     Raises
     ------
     ValueError
-        If X is not numeric (the message names the columns), if y of a regressor is not, or if
-        ``validate_data`` refuses them.
+        If X is not numeric, or contains dates, missing or infinite values (the message names the
+        columns of a DataFrame), if y of a regressor is not numeric, or if ``validate_data``
+        refuses them.
     TypeError
-        If X is a LazyFrame.
+        If X is a LazyFrame or a dictionary, or a list of dictionaries.
     """
-    if type(X).__name__ == "LazyFrame":
-        raise TypeError("X is a LazyFrame, which contains no samples yet. Pass X.collect().")
+    _refuse_other_containers(X)
+    _refuse_dates(X)
     if options.get("y_numeric") and _has_strings(y[0]):
         raise ValueError(
             "y contains strings, but a regressor needs numeric targets. Use a classifier for "
@@ -54,10 +65,11 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
     dtype = [np.float32] if _is_float32(X) else _DTYPES
     try:
         read = validate_data(estimator, X, *y, dtype=dtype, accept_sparse="csr", **options)
-    except ValueError as error:
-        if "could not convert" not in str(error):
+    except (ValueError, TypeError) as error:
+        message = _named(X, str(error))
+        if message is None:
             raise
-        raise ValueError(_not_numbers(X)) from error
+        raise ValueError(message) from error
     if not y:
         return as_csr(read) if sparse.issparse(read) else read
     return (as_csr(read[0]), read[1]) if sparse.issparse(read[0]) else read
@@ -76,7 +88,11 @@ def read_validation(estimator: Any, X_val: Any, y_val: Any) -> Any:
         read = read_table(estimator, X_val, reset=False)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"X_val cannot be used: {error}") from error
+        raise kind(
+            f"X_val cannot be used: {error} In a pipeline, X_val must be transformed by the steps "
+            "before the estimator: pass pipe[:-1].fit(X, y).transform(X_val); or, with metadata "
+            "routing enabled, Pipeline(..., transform_input=['X_val'])."
+        ) from error
     if read.shape[0] != num_samples(y_val):
         raise ValueError(
             f"X_val has {read.shape[0]:,} samples, but y_val has {num_samples(y_val):,}. Pass one "
@@ -93,15 +109,63 @@ def stacked(X: Any, below: Any) -> Any:
     return np.concatenate([X, below.astype(X.dtype)])
 
 
-def _not_numbers(X: Any) -> str:
-    """The message for X that could not be converted to numbers, with the columns at fault."""
-    names = [f"{name!r}" for name in getattr(X, "columns", ()) if not _is_numeric(X[name])]
-    which = f" in column{'s' * (len(names) > 1)} {', '.join(names[:5])}" if names else ""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+def _refuse_other_containers(X: Any) -> None:
+    """Raise TypeError for X whose columns or samples stand in another container than a table."""
+    if type(X).__name__ == "LazyFrame":
+        raise TypeError("X is a LazyFrame, which contains no samples yet. Pass X.collect().")
+    is_mapping = isinstance(X, Mapping)
+    if is_mapping or (isinstance(X, (list, tuple)) and any(isinstance(x, Mapping) for x in X[:1])):
+        got = "a dictionary" if is_mapping else "a list of dictionaries"
+        raise TypeError(
+            f"X is {got}, but features must be an array, DataFrame or sparse matrix of shape "
+            "(n_samples, n_features). Pass pandas.DataFrame(X) for columns by name, or the array."
+        )
+
+
+def _refuse_dates(X: Any) -> None:
+    """Raise ValueError for dtypes of dates, which NumPy would convert to numbers or not at all."""
+    which = ""
+    if hasattr(X, "columns"):
+        dates = [name for name in X.columns if _of_dates(X[name])]
+        which = f" in {_quoted(dates)}"
+    elif not hasattr(X, "dtype") or not has_date_dtype(X):
+        return
+    if not which or dates:
+        raise ValueError(
+            f"X contains dates or times{which}, but a network needs numbers. Replace them by "
+            "numbers, such as the month, the hour, or the days since a first date."
+        )
+
+
+def _of_dates(column: Any) -> bool:
+    """Whether a column is of a dtype of dates; False for columns of the same name."""
+    return hasattr(column, "dtype") and has_date_dtype(column)
+
+
+def _named(X: Any, message: str) -> str | None:
+    """A message of scikit-learn with the columns at fault; None if it says all there is to say."""
+    columns = list(getattr(X, "columns", ()))
+    for found, is_wrong in (("NaN", np.isnan), ("infinity", np.isinf)):
+        if message.startswith(f"Input X contains {found}"):
+            wrong = {name: _as_floats(X[name]) for name in columns}
+            names = [name for name, values in wrong.items() if is_wrong(values).any()]
+            where = f"Input X contains {found} in {_quoted(names)}"
+            return message.replace(f"Input X contains {found}", where, 1) if names else None
+    if not any(part in message for part in _CONVERSION):
+        return None
+    names = [name for name in columns if _as_floats(X[name]) is None]
+    what = "strings or categories" if _CONVERSION[0] in message else "objects other than numbers"
+    which = f" in {_quoted(names)}" if names else ""
     return (
-        f"X contains strings or categories{which}{more}, but a network needs numbers. Encode them, "
-        "or use make_tabular_pipeline(estimator), which accepts columns of mixed types."
+        f"X contains {what}{which}, but a network needs numbers. Encode them, or "
+        "use make_tabular_pipeline(estimator), which accepts columns of mixed types."
     )
+
+
+def _quoted(names: list[Any]) -> str:
+    """Names of columns for a message."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"column{'s' * (len(names) > 1)} {', '.join(map(repr, names[:5]))}{more}"
 
 
 def _has_strings(y: Any) -> bool:
@@ -127,10 +191,11 @@ def _is_float32(X: Any) -> bool:
     return {str(dtype) for dtype in dtypes} == {"Float32"}
 
 
-def _is_numeric(column: Any) -> bool:
-    """Whether a column can be converted to float64."""
+def _as_floats(column: Any) -> Any:
+    """A column as float64 with NaN for missing values; None if it cannot be converted."""
     try:
-        np.asarray(column).astype(np.float64)
-    except (TypeError, ValueError):
-        return False
-    return True
+        if hasattr(column.dtype, "na_value") and column.dtype != object:  # pandas' own dtypes
+            return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.asarray(column).astype(np.float64)
+    except (AttributeError, TypeError, ValueError):
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -75,6 +77,69 @@ X, Y = classes_table()
 )
 def test_tables_that_cannot_be_used(data, message, error):
     refused(classifier(), message, *data, error=error)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "polars"])
+def test_missing_and_infinite_values_are_found_by_column(value, dtype):
+    table = pd.DataFrame(X, columns=list("abcdef"))
+    table.loc[7, ["c", "e"]] = value
+    table = pl.from_pandas(table) if dtype == "polars" else table.astype(dtype)
+    word = "NaN" if np.isnan(value) else "infinity"
+    refused(classifier(), f"Input X contains {word} in columns 'c', 'e'", table, Y)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        pd.date_range("2020", periods=120),
+        pd.timedelta_range("1h", periods=120),
+        pd.period_range("2020", periods=120, freq="D"),
+    ],
+)
+@pytest.mark.parametrize("others", [{}, {"x": X[:, 0]}])
+def test_dates_are_refused_by_name(dates, others):
+    table = pd.DataFrame({**others, "when": dates})
+    refused(classifier(), "X contains dates or times in column 'when', but a network", table, Y)
+    if not isinstance(dates, pd.PeriodIndex):
+        array = table[["when"]].to_numpy()
+        refused(classifier(), "X contains dates or times, but a network needs numbers", array, Y)
+        table = pl.from_pandas(table)
+        refused(classifier(), "X contains dates or times in column 'when', but", table, Y)
+
+
+@pytest.mark.parametrize(
+    "cells", [[dt.date(2020, 1, 1)] * 120, [[1.0, 2.0]] * 120, [{"a": 1}] * 120, [pd.NA] * 120]
+)
+def test_objects_are_refused_by_name(cells):
+    table = pd.DataFrame({"x": X[:, 0], "cells": pd.Series(cells, dtype=object)})
+    message = "X contains objects other than numbers in column 'cells', but a network needs"
+    refused(classifier(), message, table, Y)
+
+
+@pytest.mark.parametrize("container", [{"X": X}, [{"a": 1.0}] * 120, ({"a": 1.0},) * 120])
+def test_dictionaries_are_no_tables(container):
+    message = r"X is a (list of )?dictionar.*must be an array, .* Pass pandas.DataFrame\(X\)"
+    refused(classifier(), message, container, Y, error=TypeError)
+    model, _, _ = fitted("classifier")
+    with pytest.raises(TypeError, match=message):
+        model.predict(container)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pd.DataFrame(X, columns=list("abcdef")).assign(b="red"),
+        pd.DataFrame(X[:, :4], columns=list("abcd")),
+        pd.DataFrame(np.nan, index=range(120), columns=list("abcdef")),
+    ],
+)
+def test_validation_rows_of_a_pipeline_have_to_be_transformed(wrong):
+    message = (
+        r"X_val cannot be used: .*pipe\[:-1\].fit\(X, y\).transform\(X_val\).*transform_input="
+    )
+    table = pd.DataFrame(X, columns=list("abcdef"))
+    refused(classifier(), f"(?s){message}", table, Y, X_val=wrong, y_val=Y)
 
 
 def test_a_lazy_frame_has_no_rows():
