@@ -2,7 +2,7 @@
 Tables with text, missing values and categories
 ===============================================
 
-A network takes numbers. ``make_tabular_pipeline`` returns a pipeline of scikit-learn's own
+A network takes numbers. ``make_tabular_pipeline`` returns a pipeline of scikit-learn's
 transformers and the estimator that converts columns of several types.
 """
 

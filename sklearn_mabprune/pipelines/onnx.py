@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +15,7 @@ from ..estimators.regressor import MABPrunedRegressor
 from ..export.onnx import OPSET, TYPES, ContainerGraph, Writer, onnx_labels
 from ..export.onnx_check import check_model
 from ..export.torch_layers import n_outputs, plain_layers, precision
+from ..utils.columns import has_numeric_dtype
 from ..utils.compat import check_n_features
 from ..utils.files import write_whole
 from ..utils.optional import require
@@ -28,7 +28,7 @@ from .onnx_parts import (
     without_frozen,
 )
 from .onnx_steps import register_table_converters
-from .tabular import ColumnSelector, as_strings, has_numeric_dtype
+from .table_columns import TableColumns
 
 
 def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
@@ -260,27 +260,26 @@ def _inputs(X: Any, reads_strings: bool, numeric: set[str]) -> list[tuple[str, A
 
 def _reads_strings(pipeline: Any) -> bool:
     """Whether a pipeline contains the step of `make_tabular_pipeline` that makes strings."""
-    return any(getattr(part, "func", None) is as_strings for part in parts_of(pipeline))
+    return any(isinstance(part, TableColumns) for part in parts_of(pipeline))
 
 
 def _numeric_columns(pipeline: Any) -> set[str]:
     """Names of columns that a pipeline of `make_tabular_pipeline` reads as numbers."""
-    found: set[str] = set()
-    for part in parts_of(pipeline):
+    return {
+        str(name)
+        for part in parts_of(pipeline)
+        if isinstance(part, TableColumns)
         # A wrapper keeps the unfitted pipeline that it clones, too.
-        if isinstance(part, ColumnTransformer) and hasattr(part, "transformers_"):
-            columns = {name: where for name, _, where in part.transformers_}
-            for name, _, asked in part.transformers:
-                if asked == ColumnSelector(True):
-                    found |= set(map(str, columns.get(name, ())))
-    return found
+        for name, kind in getattr(part, "kinds_", {}).items()
+        if kind.is_number
+    }
 
 
 def _missing_columns(pipeline: Any, X: Any) -> list[str]:
     """Quoted names of the columns of fit that a DataFrame lacks; not all of them may be needed."""
     given = set(getattr(X, "columns", ()))
     known = getattr(pipeline, "feature_names_in_", ())
-    return [repr(name) for name in known if name not in given] if given else []
+    return [repr(name) for name in known if name not in set(map(str, given))] if given else []
 
 
 def _is_string(column: Any, name: str) -> bool:

@@ -17,7 +17,8 @@ from sklearn.utils import shuffle
 from ..estimators.base import BaseMABPruned
 from ..estimators.base_cv import BudgetSearchMixin
 from ..export.onnx import TYPES
-from .tabular import as_strings, is_missing
+from ..utils.columns import is_missing
+from .kinds import read_categories
 
 _OURS = (BaseMABPruned, BudgetSearchMixin)
 
@@ -110,11 +111,19 @@ def inputs_of(model: Any, X: Any, reads_strings: bool) -> dict[str, NDArray[Any]
                 values = np.frompyfunc(_number, 1, 1)(values)
             found = values.astype(_NUMBERS[kind])
         elif reads_strings:
-            found = as_strings(column)
+            found = _strings(column)
         else:
             found = np.asarray(column, dtype=object)
         inputs[put.name] = found.reshape(len(found), -1)
     return inputs
+
+
+def _strings(X: Any) -> NDArray[Any]:
+    """Columns of categories as the strings that the pipeline makes of them."""
+    names = X.columns if hasattr(X, "columns") else range(X.shape[1])
+    columns = [X[name] if hasattr(X, "columns") else X[:, name] for name in names]
+    found = [read_categories(name, c)[0] for name, c in zip(names, columns, strict=True)]
+    return np.stack(found, axis=1)
 
 
 def _number(value: Any) -> float:

@@ -1,7 +1,7 @@
 """ONNX converters for the transformers of tabular pipelines.
 
-skl2onnx supports their classes, but not indicator columns of missing values, the conversion of
-categories to strings, and infrequent categories in one column.  These converters handle such
+skl2onnx supports their classes, but not indicator columns of missing values, and infrequent
+categories in one column.  These converters handle such
 settings and leave all others to those of skl2onnx.
 """
 
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder
 
 from ..export.onnx import ContainerGraph, Writer
+from ..utils.compat import parse_column_transformer, register_onnx_parser
 from ..utils.optional import require
-from .tabular import as_strings
+from .table_columns import CategoryEncoder, TableColumns
 
 
 class _Converter:
@@ -73,12 +74,30 @@ def register_table_converters(register: Callable[..., None]) -> None:
     register : callable
         ``skl2onnx.update_registered_converter``.
     """
-    for converter in (_ImputerConverter(), _StringConverter(), _EncoderConverter()):
+    for converter in (_ImputerConverter(), _EncoderConverter(), _CategoryConverter()):
         register(
             converter.transformer,
             f"Sklearn{converter.transformer.__name__}",
             *converter.functions(),
         )
+    # A parser alone: the nodes are those of its steps, since inputs are floats and strings already.
+    register_onnx_parser(TableColumns, _parse_table_columns)
+
+
+def _parse_table_columns(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Declare the steps of TableColumns, as those of a ColumnTransformer."""
+    categories = {str(name) for name, kind in model.kinds_.items() if not kind.is_number}
+    strings = _types().StringTensorType
+    # ONNX formats numbers differently than Python.
+    if any(
+        variable.raw_name in categories and not isinstance(variable.type, strings)
+        for variable in inputs
+    ):
+        raise TypeError(
+            "Categorical columns must be strings in ONNX: pipeline_to_onnx declares them so; "
+            "for skl2onnx.to_onnx declare them in initial_types with StringTensorType."
+        )
+    return parse_column_transformer(scope, model, inputs, custom_parsers)
 
 
 def _types() -> Any:
@@ -141,39 +160,6 @@ class _ImputerConverter(_Converter):
         writer.node("Concat", complete, indicators, to=to, axis=1)
 
 
-class _StringConverter(_Converter):
-    """Converter of the step from categories to strings: the identity on string inputs.
-
-    The inputs must be strings already, because ONNX formats numbers differently than Python.
-    """
-
-    transformer = FunctionTransformer
-    shapes = (
-        "shape_calculators.function_transformer",
-        "calculate_sklearn_function_transformer_output_shapes",
-    )
-    nodes = ("operator_converters.function_transformer", "convert_sklearn_function_transformer")
-
-    def takes(self, operator: Any) -> bool:
-        """Whether the function of the transformer is `as_strings`."""
-        return operator.raw_operator.func is as_strings
-
-    def shape(self, operator: Any) -> None:
-        """Set the type and shape of the concatenated columns."""
-        if not _all_are(operator, "StringTensorType"):
-            raise TypeError(
-                "Categorical columns must be strings in ONNX: pipeline_to_onnx declares them so; "
-                "for skl2onnx.to_onnx declare them in initial_types with StringTensorType."
-            )
-        widths = [variable.type.shape[1] for variable in operator.inputs]
-        first = operator.inputs[0]
-        operator.outputs[0].type = type(first.type)([first.get_first_dimension(), sum(widths)])
-
-    def write(self, writer: Writer, part: Any, x: str, to: str) -> None:
-        """Write an identity node."""
-        writer.node("Identity", x, to=to)
-
-
 class _EncoderConverter(_Converter):
     """Converter of OneHotEncoder with infrequent categories, which unknown ones are treated as."""
 
@@ -212,6 +198,10 @@ class _EncoderConverter(_Converter):
             all_codes.append((categories.tolist(), codes, n_frequent if has_column else -1))
         return all_codes
 
+    def keys(self, categories: list[str], codes: list[int]) -> dict[str, int]:
+        """Strings that the model reads as a category, with the code of each."""
+        return dict(zip(categories, codes, strict=True))
+
     def shape(self, operator: Any) -> None:
         """Set the type and shape of the one-hot columns."""
         width = sum(int(codes.max()) + 1 for _, codes, _ in self._codes(operator.raw_operator))
@@ -223,16 +213,33 @@ class _EncoderConverter(_Converter):
         """Write the nodes that compare the code of each category with all output columns."""
         columns = []
         for number, (categories, codes, unknown) in enumerate(self._codes(part)):
+            keys = self.keys([str(category) for category in categories], codes.tolist())
             column = writer.node("Gather", x, writer.integers([number]), axis=1)
             code = writer.node(
                 "LabelEncoder",
                 column,
                 op_domain="ai.onnx.ml",
                 op_version=2,
-                keys_strings=[str(category) for category in categories],
-                values_int64s=codes.tolist(),
+                keys_strings=list(keys),
+                values_int64s=list(keys.values()),
                 default_int64=unknown,
             )
             all_codes = writer.integers(np.arange(codes.max() + 1)[None])
             columns.append(writer.cast(writer.node("Equal", code, all_codes), writer.dtype))
         writer.node("Concat", *columns, to=to, axis=1)
+
+
+class _CategoryConverter(_EncoderConverter):
+    """Converter of CategoryEncoder: "1", "1.0" and "True" are one category, as 1, 1.0 and True."""
+
+    transformer = CategoryEncoder
+
+    def keys(self, categories: list[str], codes: list[int]) -> dict[str, int]:
+        """Strings that the model reads as a category, in any form that ``str(value)`` has."""
+        known = super().keys(categories, codes)
+        forms = {"1": ("1.0", "True"), "0": ("0.0", "-0.0", "False")}
+        for category, code in list(known.items()):
+            is_integer = category.removeprefix("-").isdecimal()
+            for form in forms.get(category, (f"{category}.0",) if is_integer else ()):
+                known.setdefault(form, code)
+        return known

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import dataclass
-from decimal import Decimal
-from numbers import Real
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import issparse
-from sklearn.compose import make_column_transformer
+from sklearn import config_context
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 
-_DATES = (dt.date, dt.time, dt.timedelta, np.datetime64, np.timedelta64)
+from .table_columns import CategoryEncoder, ColumnSelector, TableColumns
 
-#: Category of missing values.
-MISSING = "missing"
+# Fraction of values other than zero below which the estimator is given a CSR matrix.
+_DENSITY = 0.05
 
 
 def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeline:
     """Pipeline of preprocessing for columns of mixed types, followed by an estimator.
 
     Numeric columns, also of object dtype: missing values are imputed with the median and marked
-    in an indicator column; then all columns are standardized.  All other columns (strings,
-    categories, booleans) are one-hot encoded.  If a column has more than `max_categories`
-    categories, the least frequent share one column.  Missing values are a category of their
-    own.  Categories that are unknown in ``fit`` are encoded as infrequent, or as all zeros if
-    the column has no infrequent categories.
+    in an indicator column; then all columns are standardized.  Strings such as "?", "-" or "N/A"
+    among numbers are missing values; strings with decimal points or commas, or with thousands
+    separators, are numbers where they have one reading.  A warning names each column that is
+    encoded as categories although most of its values are numbers.
+
+    All other columns (strings, categories, booleans) are one-hot encoded.  If a column has more
+    than `max_categories` categories, the least frequent share one column.  Missing values are a
+    category of their own.  Equal numbers are one category: 1, 1.0 and True.  Categories that are
+    unknown in ``fit`` are encoded as infrequent, or as all zeros if the column has no infrequent
+    categories; a warning names a column of which no category is known.
 
     Parameters
     ----------
@@ -42,8 +41,9 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeli
     Returns
     -------
     sklearn.pipeline.Pipeline
-        A ``columntransformer`` of scikit-learn's transformers, followed by the estimator.
-        Change its parameters with ``set_params``.
+        A ``columntransformer`` with the steps ``numbers`` and ``categories``, followed by the
+        estimator.  Change its parameters with ``set_params``.  If less than 5 % of its output
+        is non-zero and the estimator accepts sparse matrices, the output is a CSR matrix.
 
     Raises
     ------
@@ -66,140 +66,30 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeli
             f"estimator={repr(estimator)[:80]} is not an estimator: it has no fit method. Pass an "
             "estimator, such as MABPrunedClassifier()."
         )
+    # Requests can be set only while routing is enabled.
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
     numbers = make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-        StandardScaler(),
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), scaler
     )
-    categories = make_pipeline(
-        FunctionTransformer(as_strings, feature_names_out="one-to-one"),
-        OneHotEncoder(
-            handle_unknown="infrequent_if_exist",
-            max_categories=max_categories,
-            sparse_output=False,
-        ),
+    # Its sparse output is no DataFrame, whatever the global configuration asks for.
+    categories = CategoryEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=max_categories
+    ).set_output(transform="default")
+    columns = TableColumns(
+        [
+            ("numbers", numbers, ColumnSelector(True)),
+            ("categories", categories, ColumnSelector(False)),
+        ],
+        sparse_threshold=_DENSITY if _accepts_sparse(estimator) else 0,
     )
-    preprocessing = make_column_transformer(
-        (numbers, ColumnSelector(True)), (categories, ColumnSelector(False))
-    )
-    return make_pipeline(preprocessing, estimator)
+    name = type(estimator).__name__.lower()
+    return Pipeline([("columntransformer", columns), (name, estimator)])
 
 
-@dataclass(frozen=True)
-class ColumnSelector:
-    """Selector of the numeric columns, or of all others, of a DataFrame or an array.
-
-    Parameters
-    ----------
-    numbers : bool
-        Whether to select the numeric columns; False selects all others.
-    """
-
-    numbers: bool
-
-    def __call__(self, X: Any) -> list[Any]:
-        """Names of the selected columns of a DataFrame, or their indices in an array.
-
-        Parameters
-        ----------
-        X : DataFrame (pandas or polars) or array of shape (n_samples, n_features)
-            The samples.
-
-        Raises
-        ------
-        ValueError
-            If X is not two-dimensional or is sparse, if a column contains dates or times, or if
-            a column of object dtype contains numbers and pandas.NA.
-        """
-        if hasattr(X, "columns"):
-            columns = {name: X[name] for name in X.columns}
-        elif issparse(X) or np.ndim(X) != 2:
-            got = "a sparse matrix" if issparse(X) else f"an array of {np.ndim(X)} dimensions"
-            raise ValueError(
-                f"X is {got}, but make_tabular_pipeline needs a DataFrame or a dense array of "
-                "shape (n_samples, n_features). Pass sparse data to the estimator directly."
-            )
-        else:
-            X = np.asarray(X)
-            columns = {k: X[:, k] for k in range(X.shape[1])}
-        dates = [name for name, values in columns.items() if _is_date(values)]
-        if dates:
-            raise ValueError(
-                f"X contains dates or times in {', '.join(map(repr, dates))}, which cannot be "
-                "encoded as categories: later dates would be unknown. Replace them by numbers, "
-                "such as the month, the hour, or the days since a first date."
-            )
-        unreadable = [name for name, values in columns.items() if _has_unreadable_missing(values)]
-        if unreadable:
-            raise ValueError(
-                f"X contains numbers and pandas.NA as objects in "
-                f"{', '.join(map(repr, unreadable))}, which scikit-learn cannot impute. Convert "
-                "the columns: X[name] = X[name].astype('Float64')."
-            )
-        return [name for name, values in columns.items() if _is_numeric(values) == self.numbers]
-
-
-def has_numeric_dtype(column: Any) -> bool:
-    """Whether a column or array is of an integer or float dtype; booleans are categories."""
-    dtype = column.dtype
-    if hasattr(dtype, "is_numeric"):  # polars
-        return bool(dtype.is_numeric())
-    # NumPy's dtypes and pandas' nullable ones.
-    return getattr(dtype, "kind", "O") in "iuf"
-
-
-def _is_numeric(column: Any) -> bool:
-    """Whether a column contains numbers: by dtype, or as objects next to missing values."""
-    if has_numeric_dtype(column):
-        return True
-    present = [value for value in _one_of_each_class(column) if not is_missing(value)]
-    return bool(present) and all(
-        isinstance(value, (Real, Decimal)) and not isinstance(value, (bool, np.bool_))
-        for value in present
-    )
-
-
-def _has_unreadable_missing(column: Any) -> bool:
-    """Whether a column contains numbers and missing values other than None and NaN."""
-    return any(
-        is_missing(value) and not (value is None or isinstance(value, (Real, Decimal)))
-        for value in _one_of_each_class(column)
-    ) and _is_numeric(column)
-
-
-def _is_date(column: Any) -> bool:
-    """Whether a column contains dates, times or durations."""
-    dtype = column.dtype
-    if hasattr(dtype, "is_temporal"):  # polars
-        return bool(dtype.is_temporal())
-    if getattr(dtype, "kind", "O") in "mM" or str(dtype).startswith("period"):
-        return True
-    present = [value for value in _one_of_each_class(column) if not is_missing(value)]
-    return any(isinstance(value, _DATES) for value in present)
-
-
-def _one_of_each_class(column: Any) -> list[Any]:
-    """One value of each class in a column of objects; missing values only if there is no other."""
-    found: dict[type, Any] = {}
-    for value in column if column.dtype == object else ():
-        if type(value) not in found or is_missing(found[type(value)]):
-            found[type(value)] = value
-    return list(found.values())
-
-
-def as_strings(X: Any) -> NDArray[np.object_]:
-    """Categorical columns as strings, (n_samples, n_columns); missing values as "missing"."""
-    names = list(getattr(X, "columns", range(np.shape(X)[1])))
-    strings = np.empty((len(X), len(names)), dtype=object)
-    for k, name in enumerate(names):
-        values = X[name] if hasattr(X, "columns") else X[:, k]
-        strings[:, k] = [MISSING if is_missing(value) else str(value) for value in values]
-    return strings
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value is missing: None, NaN, or pandas' NA or NaT."""
-    if value is None:
-        return True
-    # Missing values are not equal to themselves; NA == NA is NA, which is not a boolean.
-    same = value == value
-    return same is not True and not (isinstance(same, np.bool_) and bool(same))
+def _accepts_sparse(estimator: Any) -> bool:
+    """Whether an estimator says that it accepts sparse matrices."""
+    try:
+        return bool(get_tags(estimator).input_tags.sparse)
+    except (AttributeError, TypeError):
+        return False  # not of scikit-learn's kind

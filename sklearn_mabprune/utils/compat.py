@@ -6,7 +6,11 @@ it imports neither torch nor skorch: what belongs to those is reached through th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
+
+from sklearn import get_config
 
 # Validates parameters and sets the configuration around `fit`, as scikit-learn's own estimators.
 from sklearn.base import _fit_context as fit_context
@@ -24,6 +28,9 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils._param_validation import Interval as _Interval
+
+# Sets the container of a transformer's output alone: compositions set that of their steps too.
+from sklearn.utils._set_output import _SetOutputMixin
 
 # Routing of `fit` in meta-estimators: what to do while metadata routing is disabled, and whether.
 from sklearn.utils.metadata_routing import _manual_routing as manual_routing
@@ -62,10 +69,14 @@ __all__ = [
     "is_identity",
     "manual_routing",
     "num_samples",
+    "output_container",
+    "parse_column_transformer",
     "predict_nonlinearity",
     "raise_for_params",
+    "register_onnx_parser",
     "routing_enabled",
     "safe_indexing",
+    "set_output_container",
     "set_training",
     "uncompiled",
     "validate_parameter_constraints",
@@ -89,6 +100,34 @@ class Interval(_Interval):
     def is_satisfied_by(self, val: Any) -> bool:
         """Whether the value is a number of the interval."""
         return not isinstance(val, bool) and super().is_satisfied_by(val)
+
+
+# -------------------------------------------------------------------------- scikit-learn
+
+
+def output_container(transformer: Any) -> str:
+    """Container of a transformer's output: "default", "pandas" or "polars"."""
+    own = getattr(transformer, "_sklearn_output_config", {})
+    return str(own.get("transform", get_config()["transform_output"]))
+
+
+def set_output_container(transformer: Any, transform: str | None) -> None:
+    """Set the container of a composition's own output, and not that of its steps."""
+    _SetOutputMixin.set_output(transformer, transform=transform)
+
+
+def register_onnx_parser(model: type, parser: Callable[..., Any]) -> None:
+    """Register a parser with skl2onnx for a class that needs no nodes of its own."""
+    import_module("skl2onnx._parse").update_registered_parser(model, parser)
+
+
+def parse_column_transformer(scope: Any, model: Any, inputs: Any, custom_parsers: Any) -> Any:
+    """Declare the steps of a ColumnTransformer, or of a class derived from it, to skl2onnx.
+
+    skl2onnx finds parsers by class, without the classes that it derives from.
+    """
+    parsers = import_module("skl2onnx._parse")
+    return parsers._parse_sklearn_column_transformer(scope, model, inputs, custom_parsers)
 
 
 # -------------------------------------------------------------------------------- skorch

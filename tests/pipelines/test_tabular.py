@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from user_nets import classes_table, classifier, regressor, small_classifier, values_table
 
-from sklearn_mabprune import make_tabular_pipeline
-from sklearn_mabprune.pipelines.tabular import ColumnSelector, as_strings
+from sklearn_mabprune import PruningWarning, make_tabular_pipeline
+from sklearn_mabprune.pipelines.kinds import read_categories
 
 
 def frame(n_rows=90, seed=0):
@@ -47,6 +47,13 @@ def frame(n_rows=90, seed=0):
     for name in ("nullable", "text", "category", "maybe", "mixed"):
         X.loc[rng.random(n_rows) < 0.2, name] = None
     return X, np.where(y, "yes", "no")
+
+
+def kinds(X):
+    """What `make_tabular_pipeline` takes each column for."""
+    columns = make_tabular_pipeline(LogisticRegression())[0].fit(X)
+    found = columns.kinds_
+    return {name: "number" if kind.is_number else "category" for name, kind in found.items()}
 
 
 def test_what_comes_out_by_hand():
@@ -87,7 +94,9 @@ def test_a_table_of_everything_is_learnt_from():
     assert model[-1].n_features_in_ < 120
     # Rows and columns that fit has not seen the like of.
     new = X[240:].assign(text="violet", category="z", many="id -1", count=10**6, gaps=np.nan)
-    assert set(model.predict(new)) <= {"yes", "no"}
+    with pytest.warns(PruningWarning, match="No category of column '(text|category)' is known"):
+        assert set(model.predict(new)) <= {"yes", "no"}
+    new.loc[240, ["text", "category"]] = ["red", "a"]
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict_proba(new), model.predict_proba(new))
     np.testing.assert_array_equal(
@@ -121,7 +130,7 @@ def test_it_is_a_pipeline_like_any_other():
     model = make_tabular_pipeline(classifier())
     grid = {
         "mabprunedclassifier__pruning_budget": [0, 0.5],
-        "columntransformer__pipeline-2__onehotencoder__max_categories": [2, 20],
+        "columntransformer__categories__max_categories": [2, 20],
     }
     search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(X, y)
     assert len(search.cv_results_["params"]) == 4
@@ -174,14 +183,14 @@ def test_objects_that_are_numbers_are_numbers(values):
     expected = clone(model).fit(floats, y)[:-1].transform(floats)
     np.testing.assert_allclose(model.fit(X, y)[:-1].transform(X), expected)
     np.testing.assert_allclose(model[:-1].transform(X[:1]), expected[:1])
-    assert ColumnSelector(True)(X.to_numpy()) == [0]
+    assert kinds(X.to_numpy()) == {0: "number", 1: "category"}
 
 
 @pytest.mark.parametrize(
     "values", [[True, None, False], [None, None, np.nan], [1, True, 2], [1, "a"]]
 )
 def test_objects_that_are_no_numbers_are_categories(values):
-    assert ColumnSelector(False)(pd.DataFrame({"c": pd.Series(values, dtype=object)})) == ["c"]
+    assert kinds(pd.DataFrame({"c": pd.Series(values, dtype=object)})) == {"c": "category"}
 
 
 @pytest.mark.parametrize("estimator", [None, 3, "net"])
@@ -199,11 +208,16 @@ def test_what_is_no_table_is_refused(table, got):
         make_tabular_pipeline(classifier()).fit(table, [0, 1, 0, 1])
 
 
-def test_numbers_with_gaps_that_cannot_be_read_are_refused():
-    X = pd.DataFrame({"n": pd.Series([1, pd.NA, 3], dtype=object)})
-    with pytest.raises(ValueError, match=r"in 'n'. .*X\[name\].astype\('Float64'\)"):
-        ColumnSelector(True)(X)
-    assert ColumnSelector(True)(X.astype("Float64")) == ["n"]
+@pytest.mark.parametrize("gap", [pd.NA, pd.NaT, None, np.nan, Decimal("NaN")])
+def test_missing_values_among_objects_are_read_in_fit_and_predict(gap):
+    X = pd.DataFrame({"n": pd.Series([1, gap, 3, 8], dtype=object), "c": list("abab")})
+    floats = X.assign(n=[1, np.nan, 3, 8])
+    prepare = make_tabular_pipeline(LogisticRegression())[:-1].fit(X)
+    expected = make_tabular_pipeline(LogisticRegression())[:-1].fit_transform(floats)
+    np.testing.assert_array_equal(prepare.transform(X), expected)
+    np.testing.assert_array_equal(prepare.transform(floats.astype({"n": "Float64"})), expected)
+    row = pd.DataFrame([{"n": gap, "c": "b"}])
+    np.testing.assert_array_equal(prepare.transform(row), expected[1:2])
 
 
 @settings(deadline=None, max_examples=30, derandomize=True)
@@ -225,14 +239,14 @@ def test_any_columns_become_finite_numbers(columns):
     assert len(found) == 6
     assert found.dtype.kind == "f"
     assert np.isfinite(found).all()
-    numbers, others = ColumnSelector(True)(X), ColumnSelector(False)(X)
-    assert sorted(numbers + others) == list(X.columns)
+    assert list(kinds(X)) == list(X.columns)
 
 
 def test_gaps_of_every_kind_are_one_category():
     values = [None, np.nan, float("nan"), pd.NA, pd.NaT, np.float32("nan"), "", 0, False, "None"]
-    found = as_strings(pd.DataFrame({"c": pd.Series(values, dtype=object)}))
-    assert found[:, 0].tolist() == ["missing"] * 6 + ["", "0", "False", "None"]
+    found, names = read_categories("c", pd.Series(values, dtype=object))
+    assert found.tolist() == ["missing"] * 6 + ["", "0", "0", "None"]
+    assert set(names) == {"", "0", "None"}
 
 
 # ------------------------------------------------------------- frames without a pipeline

@@ -1,0 +1,262 @@
+"""Kinds of table columns, numbers or categories, and their cells as floats or strings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exceptions import PruningWarning
+from ..utils.columns import (
+    as_objects,
+    distinct,
+    has_date_dtype,
+    has_numeric_dtype,
+    is_container,
+    is_date,
+    is_number,
+)
+from .number_strings import NumberStrings, are_dates, is_mark, parse, sort_strings
+
+#: Category of missing values.
+MISSING = "missing"
+
+# Strings of at most so many distinct numbers may be codes of categories.
+_FEW = 20
+
+
+@dataclass(frozen=True)
+class ColumnKind:
+    """What ``fit`` found in a column.
+
+    Parameters
+    ----------
+    is_number : bool
+        Whether the column contains numbers; if not, it contains categories.
+    style : str
+        How numbers in strings are written.
+    """
+
+    is_number: bool
+    style: str = "decimal points"
+
+
+def kind_of(name: Any, column: Any) -> ColumnKind:
+    """The kind of a column in ``fit``; warns of strings among numbers that cannot be read.
+
+    Parameters
+    ----------
+    name : str or int
+        Name of the column, or its index in an array.
+    column : Series or ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If cells are dates, times, or hold several values.
+    """
+    if has_numeric_dtype(column):
+        return ColumnKind(True)
+    if has_date_dtype(column):
+        raise ValueError(_dates(name, ""))
+    values, codes = _values(name, column)
+    if any(map(is_date, values)):
+        raise ValueError(_dates(name, ""))
+    strings = [value for value in values if isinstance(value, str)]
+    if strings and len(strings) == len(values) and are_dates(strings):
+        raise ValueError(_dates(name, f" as strings such as {strings[0]!r}"))
+    if str(column.dtype).lower().startswith(("category", "categorical", "enum")):
+        return ColumnKind(False)
+    n_numbers = sum(map(is_number, values))
+    if n_numbers + len(strings) < len(values) or not values:
+        return ColumnKind(False)
+    # Where 1 and True are one value, the value may be either.
+    if {bool, np.bool_}.intersection(map(type, as_objects(column))):
+        return ColumnKind(False)
+    if not strings:
+        return ColumnKind(True)
+    return _kind_of_strings(name, sort_strings(strings), n_numbers, _counts(values, codes))
+
+
+def _counts(values: list[Any], codes: NDArray[np.intp]) -> dict[Any, int]:
+    """Number of cells of each distinct value."""
+    counts = np.bincount(codes[codes >= 0], minlength=len(values))
+    return dict(zip(values, counts.tolist(), strict=True))
+
+
+def _kind_of_strings(
+    name: Any, found: NumberStrings, n_numbers: int, counts: dict[Any, int]
+) -> ColumnKind:
+    """Kind of a column of strings, or of numbers and strings.
+
+    Parameters
+    ----------
+    name : str or int
+    found : NumberStrings
+        The distinct strings.
+    n_numbers : int
+        Number of distinct values that are numbers, not strings.
+    counts : dict
+        Number of cells of each distinct value.
+    """
+    n_distinct = n_numbers + len(found.numbers)
+    if n_distinct == 0 or found.are_codes:
+        return ColumnKind(False)
+    is_number_like = n_numbers > 0 or (
+        n_distinct > _FEW and (found.have_fractions or bool(found.marks))
+    )
+    if not found.others and found.is_certain and is_number_like:
+        return ColumnKind(True, found.style)
+    is_silent = found.style == "decimal points" and not found.marks and n_distinct <= _FEW
+    n_cells = sum(counts.values())
+    not_numbers = [*found.others, *found.marks]
+    n_others = sum(counts[value] for value in found.others)
+    n_numeric = n_cells - sum(counts[value] for value in not_numbers)
+    if (is_silent and n_numbers == 0) or n_numeric < 0.8 * (n_numeric + n_others):
+        return ColumnKind(False)
+    also = f", others: {_some(not_numbers)}" if not_numbers else ""
+    unclear = "" if found.is_certain else f"; {found.numbers[0]!r} has two readings"
+    warnings.warn(
+        f"Column {name!r} is encoded as categories, but {n_numeric:,} of {n_cells:,} values are "
+        f"numbers{also}{unclear}. If it is a column of numbers, convert it: "
+        "pandas.to_numeric(X[name], errors='coerce') reads all other values as missing. If its "
+        "values are codes of categories, convert it with X[name].astype('category').",
+        PruningWarning,
+        stacklevel=2,
+    )
+    return ColumnKind(False)
+
+
+def read_numbers(name: Any, column: Any, style: str) -> Any:
+    """A column of numbers as floats, with NaN for missing values.
+
+    Parameters
+    ----------
+    name : str or int
+        Name of the column, or its index in an array.
+    column : Series or ndarray of shape (n_samples,)
+    style : str
+        How numbers in strings are written.
+
+    Returns
+    -------
+    Series or ndarray of shape (n_samples,)
+        The column itself if its dtype is one of NumPy's numeric ones.
+
+    Raises
+    ------
+    ValueError
+        If a cell is infinite or not a number.
+    """
+    numbers = column
+    if not has_numeric_dtype(column):
+        numbers = _parsed(name, column, style)
+    elif not isinstance(column.dtype, np.dtype):
+        single = str(column.dtype).lower().startswith("float32")
+        dtype = np.float32 if single else np.float64
+        if hasattr(column.dtype, "is_numeric"):  # polars: null becomes NaN
+            numbers = column.to_numpy().astype(dtype)
+        else:
+            numbers = column.to_numpy(dtype=dtype, na_value=np.nan)
+    if numbers.dtype.kind == "f":
+        infinite = np.isinf(np.asarray(numbers))
+        if infinite.any():
+            raise ValueError(
+                f"Input X contains infinity in column {name!r} ({int(infinite.sum()):,} of "
+                f"{len(infinite):,} values). Replace it by a number or by NaN, which is imputed."
+            )
+    return numbers
+
+
+def _parsed(name: Any, column: Any, style: str) -> NDArray[np.float64]:
+    """Cells of objects, strings or booleans as floats."""
+    values, codes = _values(name, column)
+    if has_date_dtype(column) and values:
+        raise ValueError(_dates(name, ""))
+    numbers = np.full(len(values) + 1, np.nan)  # the last one for missing values, of code -1
+    others = []
+    for k, value in enumerate(values):
+        try:
+            if not isinstance(value, str):
+                numbers[k] = float(value)
+            elif not is_mark(value):
+                numbers[k] = parse(value, style)
+        except (TypeError, ValueError):
+            others.append(value)
+    if others:
+        count = _counts(values, codes)
+        raise ValueError(
+            f"Column {name!r} contained numbers (or only missing values) in fit, but "
+            f"{sum(count[value] for value in others):,} of {len(codes):,} values are not numbers "
+            f"now: {_some(others)}. Convert them to numbers, or to NaN, which is imputed."
+        )
+    return numbers[codes]
+
+
+def read_categories(name: Any, column: Any) -> tuple[NDArray[np.object_], list[str]]:
+    """A column of categories as strings, and the distinct ones.
+
+    Equal numbers are the same string: 1, 1.0 and True are "1".  Missing values are "missing",
+    which the distinct ones do not contain.
+
+    Raises
+    ------
+    ValueError
+        If a cell holds several values, or is a date.
+    """
+    values, codes = _values(name, column)
+    if any(map(is_date, values)):
+        raise ValueError(_dates(name, ""))
+    strings = [category(value) for value in values]
+    return np.array([*strings, MISSING], dtype=object)[codes], strings
+
+
+def category(value: Any) -> str:
+    """A value as the name of a category; equal numbers have the same name."""
+    if isinstance(value, str):
+        return str(value)
+    if not (is_number(value) or isinstance(value, (bool, np.bool_))):
+        return str(value)
+    number = float(value)
+    if not number.is_integer():
+        return str(number)
+    return str(int(value))
+
+
+def _values(name: Any, column: Any) -> tuple[list[Any], NDArray[np.intp]]:
+    """Distinct values and codes; refuses cells that hold several values, by the column's name."""
+    several = None
+    try:
+        values, codes = distinct(column)
+        several = next(filter(is_container, values), None)
+    except TypeError:
+        several = next(filter(is_container, as_objects(column)), None)
+        if several is None:
+            raise
+    if several is not None:
+        raise ValueError(
+            f"Column {name!r} contains cells of type {type(several).__name__}, each of which holds "
+            "several values. Convert them to one column per value, such as "
+            "pandas.DataFrame(X[name].tolist())."
+        )
+    return values, codes
+
+
+def _dates(name: Any, form: str) -> str:
+    """The message for a column of dates."""
+    return (
+        f"X contains dates or times in {name!r}{form}, which cannot be encoded as categories: "
+        "later dates would be unknown. Replace them by numbers, such as the month, the hour, or "
+        "the days since a first date."
+    )
+
+
+def _some(values: Iterable[Any]) -> str:
+    """The first three values, quoted and short."""
+    shown = list(values)
+    more = f" and {len(shown) - 3:,} more" if len(shown) > 3 else ""
+    return ", ".join(repr(value)[:30] for value in shown[:3]) + more

@@ -1,0 +1,250 @@
+"""ColumnTransformer for tables as people have them: reads and checks the columns by name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils.validation import check_is_fitted
+
+from ..exceptions import PruningWarning
+from ..utils.columns import has_numeric_dtype
+from ..utils.compat import num_samples, output_container, set_output_container
+from .kinds import MISSING, ColumnKind, kind_of, read_categories, read_numbers
+
+
+@dataclass(frozen=True)
+class ColumnSelector:
+    """Selector of the columns of numbers, or of strings, of a table that `TableColumns` has read.
+
+    Parameters
+    ----------
+    numbers : bool
+        Whether to select the numeric columns; False selects all others.
+    """
+
+    numbers: bool
+
+    def __call__(self, X: Any) -> list[Any]:
+        """Names of the selected columns of a DataFrame, or their indices in an array."""
+        if hasattr(X, "columns"):
+            is_number = {name: has_numeric_dtype(X[name]) for name in X.columns}
+        else:
+            # In an array of objects all cells of a column are of one class.
+            is_number = {k: not isinstance(X[0, k], str) for k in range(X.shape[1])}
+        return [name for name, found in is_number.items() if found == self.numbers]
+
+
+class CategoryEncoder(OneHotEncoder):
+    """OneHotEncoder of strings from `read_categories`, in which equal numbers are one category.
+
+    The class tells the export to ONNX that its categories may be numbers.
+    """
+
+
+class TableColumns(ColumnTransformer):
+    """ColumnTransformer that reads the columns first: names, numbers, categories, missing values.
+
+    Columns of numbers become floats with NaN for missing values, all others strings, in which
+    missing values are "missing".  Columns are found by name in ``transform``, whatever their
+    order and the type of their names; integer names are names, not positions.
+
+    Attributes
+    ----------
+    kinds_ : dict
+        Name of each column (index, if ``fit`` was given an array): its :class:`ColumnKind`.
+    container_ : type or None
+        Class of the DataFrame that ``fit`` was given; None for an array.
+    identifiers_ : list
+        Names of the columns in which each sample had a category of its own.
+    """
+
+    def set_output(self, *, transform: str | None = None) -> TableColumns:
+        """Set the container of the output; the steps inside keep sparse categories.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, optional
+
+        Returns
+        -------
+        self
+        """
+        set_output_container(self, transform)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Fit the steps and return their output.
+
+        Parameters
+        ----------
+        X : DataFrame (pandas or polars) or array of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), optional
+        **params
+            Metadata for the steps.
+
+        Returns
+        -------
+        ndarray or CSR matrix of shape (n_samples, n_outputs)
+
+        Raises
+        ------
+        TypeError
+            If X is a dictionary.
+        ValueError
+            If X is not two-dimensional or is sparse, if names of columns are not distinct, or
+            if a column contains dates, infinite numbers, or cells that hold several values.
+        """
+        columns = _columns(X)
+        self.container_ = type(X) if hasattr(X, "columns") else None
+        self.kinds_ = {name: kind_of(name, column) for name, column in columns.items()}
+        table, categories = self._read(X, columns)
+        # Identifiers: all are unknown in new samples.
+        self.identifiers_ = [n for n, found in categories.items() if len(found) == num_samples(X)]
+        threshold = self.get_params(deep=False)["sparse_threshold"]
+        try:
+            if output_container(self) != "default":
+                self.set_params(sparse_threshold=0)  # dataframes are dense
+            return super().fit_transform(table, y, **params)
+        finally:
+            self.set_params(sparse_threshold=threshold)
+
+    def transform(self, X: Any, **params: Any) -> Any:
+        """Output of the steps; warns if no category of a column is known.
+
+        Parameters
+        ----------
+        X : DataFrame (pandas or polars) or array of shape (n_samples, n_features)
+        **params
+            Metadata for the steps.
+
+        Returns
+        -------
+        ndarray or CSR matrix of shape (n_samples, n_outputs)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``fit_transform``, and if a column is missing or a column of numbers contains
+            other values.
+        """
+        check_is_fitted(self)
+        table, categories = self._read(X, self._aligned(_columns(X)))
+        if num_samples(X) > 1:
+            self._warn_of_unknown(categories)
+        return super().transform(table, **params)
+
+    def _aligned(self, columns: dict[Any, Any]) -> dict[Any, Any]:
+        """The columns that ``fit`` has seen, in its order."""
+        known = list(self.kinds_)
+        if columns.keys() >= set(known):
+            return {name: columns[name] for name in known}
+        by_index = {str(name): column for name, column in columns.items()}
+        # Names 0, 1, ... are the indices of an array.
+        numbered = set(map(str, known)) == set(map(str, range(len(known))))
+        if numbered and by_index.keys() >= set(map(str, known)):
+            return {name: by_index[str(name)] for name in known}
+        is_array = all(isinstance(name, int) for name in columns)
+        if isinstance(known[0], int) and not is_array and len(known) == len(columns):
+            return dict(zip(known, columns.values(), strict=True))  # fitted without names
+        if is_array or isinstance(known[0], int):
+            raise ValueError(
+                f"X has {len(columns)} {'features' if is_array else 'columns'}, but fit has seen "
+                f"{len(known)} columns: {', '.join(map(repr, known[:5]))}"
+                f"{', ...' if len(known) > 5 else ''}. Pass X in the format of fit."
+            )
+        missing = [name for name in known if name not in columns]
+        raise ValueError(
+            f"columns are missing: {', '.join(map(repr, missing))}. Pass X with all columns that "
+            "fit has seen."
+        )
+
+    def _read(self, X: Any, columns: dict[Any, Any]) -> tuple[Any, dict[Any, list[str]]]:
+        """The table with floats and strings, and the distinct categories of each column."""
+        categories: dict[Any, list[str]] = {}
+        read = {}
+        for name, column in columns.items():
+            kind: ColumnKind = self.kinds_[name]
+            if kind.is_number:
+                read[name] = read_numbers(name, column, kind.style)
+            else:
+                read[name], categories[name] = read_categories(name, column)
+        if self.container_ is not None:
+            named = {str(name): values for name, values in read.items()}
+            options = {"index": X.index} if hasattr(X, "index") else {}
+            container = type(X) if hasattr(X, "columns") else self.container_
+            return container(named, **options), categories
+        if not categories and not hasattr(X, "columns") and has_numeric_dtype(np.asarray(X)):
+            return np.asarray(X), categories
+        table = np.empty((num_samples(X), len(read)), dtype=object)
+        for k, values in enumerate(read.values()):
+            table[:, k] = values
+        return table, categories
+
+    def _warn_of_unknown(self, categories: dict[Any, list[str]]) -> None:
+        """Warn of columns without any known category."""
+        encoder = self.named_transformers_.get("categories")
+        if not hasattr(encoder, "categories_"):
+            return
+        names = [name for name, kind in self.kinds_.items() if not kind.is_number]
+        for name, known in zip(names, encoder.categories_, strict=True):
+            found = categories[name]
+            if not found or name in self.identifiers_ or known.tolist() == [MISSING]:
+                continue
+            if not set(known.tolist()).intersection(found):
+                warnings.warn(
+                    f"No category of column {name!r} is known from fit: it contains "
+                    f"{', '.join(repr(value)[:30] for value in found[:3])}, and fit has seen "
+                    f"{', '.join(repr(value)[:30] for value in known[:3])}. Check how the column "
+                    "is written and that X has the columns of fit.",
+                    PruningWarning,
+                    stacklevel=3,
+                )
+
+
+def _columns(X: Any) -> dict[Any, Any]:
+    """Columns of a table by name, or by index in an array."""
+    if isinstance(X, Mapping):
+        raise TypeError(
+            "X is a dictionary, but make_tabular_pipeline needs a DataFrame or a dense array of "
+            "shape (n_samples, n_features). Pass pandas.DataFrame(X)."
+        )
+    if hasattr(X, "columns"):
+        return {name: X[name] for name in _names(X.columns)}
+    if issparse(X) or np.ndim(X) != 2:
+        got = "a sparse matrix" if issparse(X) else f"an array of {np.ndim(X)} dimensions"
+        raise ValueError(
+            f"X is {got}, but make_tabular_pipeline needs a DataFrame or a dense array of "
+            "shape (n_samples, n_features). Pass sparse data to the estimator directly."
+        )
+    X = np.asarray(X)
+    return {k: X[:, k] for k in range(X.shape[1])}
+
+
+def _names(columns: Any) -> list[Any]:
+    """Names of the columns of a DataFrame, which differ as strings."""
+    names = list(columns)
+    nested = [name for name in names if isinstance(name, tuple)]
+    if nested:
+        raise ValueError(
+            f"The columns of X have names of several levels, such as {nested[0]!r}. Join them: "
+            "X.columns = ['_'.join(map(str, name)) for name in X.columns]."
+        )
+    seen: dict[str, Any] = {}
+    for name in names:
+        if str(name) in seen:
+            first = seen[str(name)]
+            raise ValueError(
+                f"Two columns of X have the name {name!r}. Rename or drop one."
+                if type(first) is type(name)
+                else f"The names {first!r} and {name!r} of columns of X differ in their type "
+                "alone. Rename one."
+            )
+        seen[str(name)] = name
+    return names
