@@ -39,14 +39,17 @@ class ColumnKind:
         Whether the column contains numbers; if not, it contains categories.
     style : str
         How numbers in strings are written.
+    doubt : str
+        What speaks for numbers in a column of categories; empty if nothing does.
     """
 
     is_number: bool
     style: str = "decimal points"
+    doubt: str = ""
 
 
 def kind_of(name: Any, column: Any) -> ColumnKind:
-    """The kind of a column in ``fit``; warns of strings among numbers that cannot be read.
+    """The kind of a column in ``fit``.
 
     Parameters
     ----------
@@ -111,24 +114,32 @@ def _kind_of_strings(
     )
     if not found.others and found.is_certain and is_number_like:
         return ColumnKind(True, found.style)
-    is_silent = found.style == "decimal points" and not found.marks and n_distinct <= _FEW
+    # Strings of integers are codes: whoever reads a file gets integers from it.
+    is_silent = not (n_numbers or found.marks or found.others) and found.style == "decimal points"
     n_cells = sum(counts.values())
     not_numbers = [*found.others, *found.marks]
     n_others = sum(counts[value] for value in found.others)
     n_numeric = n_cells - sum(counts[value] for value in not_numbers)
-    if (is_silent and n_numbers == 0) or n_numeric < 0.8 * (n_numeric + n_others):
+    if is_silent or n_numeric < 0.8 * (n_numeric + n_others):
         return ColumnKind(False)
     also = f", others: {_some(not_numbers)}" if not_numbers else ""
-    unclear = "" if found.is_certain else f"; {found.numbers[0]!r} has two readings"
-    warnings.warn(
-        f"Column {name!r} is encoded as categories, but {n_numeric:,} of {n_cells:,} values are "
-        f"numbers{also}{unclear}. If it is a column of numbers, convert it: "
-        "pandas.to_numeric(X[name], errors='coerce') reads all other values as missing. If its "
-        "values are codes of categories, convert it with X[name].astype('category').",
-        PruningWarning,
-        stacklevel=2,
+    unclear = "" if found.is_certain else f", {found.numbers[0]!r} has two readings"
+    return ColumnKind(
+        False, doubt=f"{name!r} ({n_numeric:,} of {n_cells:,} values are numbers{also}{unclear})"
     )
-    return ColumnKind(False)
+
+
+def warn_of_doubts(kinds: Iterable[ColumnKind]) -> None:
+    """Warn once of all columns of categories that may be numbers."""
+    doubts = [kind.doubt for kind in kinds if kind.doubt]
+    if doubts:
+        warnings.warn(
+            f"Columns are encoded as categories that may be numbers: {'; '.join(doubts)}. Convert "
+            "columns of numbers: pandas.to_numeric(X[name], errors='coerce') reads all other "
+            "values as missing. Convert codes of categories with X[name].astype('category').",
+            PruningWarning,
+            stacklevel=4,
+        )
 
 
 def read_numbers(name: Any, column: Any, style: str) -> Any:

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..exceptions import PruningWarning
 from ..utils.columns import has_numeric_dtype
 from ..utils.compat import num_samples, output_container, set_output_container
-from .kinds import MISSING, ColumnKind, kind_of, read_categories, read_numbers
+from .kinds import MISSING, ColumnKind, kind_of, read_categories, read_numbers, warn_of_doubts
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ class TableColumns(ColumnTransformer):
         columns = _columns(X)
         self.container_ = type(X) if hasattr(X, "columns") else None
         self.kinds_ = {name: kind_of(name, column) for name, column in columns.items()}
+        warn_of_doubts(self.kinds_.values())
         table, categories = self._read(X, columns)
         # Identifiers: all are unknown in new samples.
         self.identifiers_ = [n for n, found in categories.items() if len(found) == num_samples(X)]
@@ -193,19 +194,23 @@ class TableColumns(ColumnTransformer):
         if not hasattr(encoder, "categories_"):
             return
         names = [name for name, kind in self.kinds_.items() if not kind.is_number]
+        unknown = []
         for name, known in zip(names, encoder.categories_, strict=True):
             found = categories[name]
             if not found or name in self.identifiers_ or known.tolist() == [MISSING]:
                 continue
             if not set(known.tolist()).intersection(found):
-                warnings.warn(
-                    f"No category of column {name!r} is known from fit: it contains "
-                    f"{', '.join(repr(value)[:30] for value in found[:3])}, and fit has seen "
-                    f"{', '.join(repr(value)[:30] for value in known[:3])}. Check how the column "
-                    "is written and that X has the columns of fit.",
-                    PruningWarning,
-                    stacklevel=3,
+                now, then = (
+                    ", ".join(repr(value)[:30] for value in values[:3]) for values in (found, known)
                 )
+                unknown.append(f"column {name!r} (now {now}, in fit {then})")
+        if unknown:
+            warnings.warn(
+                f"No category is known from fit in {'; '.join(unknown)}. Check how the values are "
+                "written, and that X has the columns of fit.",
+                PruningWarning,
+                stacklevel=4,
+            )
 
 
 def _columns(X: Any) -> dict[Any, Any]:

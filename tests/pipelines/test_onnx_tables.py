@@ -60,7 +60,7 @@ def assert_same(model, X, *tables):
         np.testing.assert_allclose(found["probabilities"], model.predict_proba(table), atol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:No category of column:sklearn_mabprune.PruningWarning")
+@pytest.mark.filterwarnings("ignore:No category is known:sklearn_mabprune.PruningWarning")
 @pytest.mark.parametrize("max_categories", [5, 64])
 def test_a_table_of_everything(max_categories):
     X, y = frame(200)

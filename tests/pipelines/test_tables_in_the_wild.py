@@ -139,7 +139,9 @@ def test_strings_stay_strings():
 def test_columns_without_a_known_category_are_named(library):
     X = {"n": NUMBERS, "size": ["s", "m", "l"] * 20}
     prepare = fit(library(X))
-    with pytest.warns(PruningWarning, match="No category of column 'size' is known .* 'S', 'M'"):
+    with pytest.warns(
+        PruningWarning, match="No category is known from fit in column 'size' .now 'S', 'M'"
+    ):
         prepare.transform(library({**X, "size": ["S", "M", "L"] * 20}))
     prepare.transform(library({**X, "size": ["s", "M", "L"] * 20}))
     prepare.transform(library(X)[:1])
@@ -206,11 +208,10 @@ def test_every_style_is_read_back(number):
     [
         (
             [*NUMBERS[:58], "abc", "abc"],
-            "'p' is encoded as categories, but 58 of 60 .*others: 'abc'",
+            "'p' .58 of 60 values .*others: 'abc'",
         ),
         ([*map(str, NUMBERS[:58]), "<5", "?"], "58 of 60 values are numbers, others: '<5', '.'"),
         ([f"{k + 1},{k + 100}" for k in range(60)], "60 of 60 .*'1,100' has two readings"),
-        ([str(k) for k in range(60)], "60 of 60 values are numbers. If it is a column of numbers"),
         ([*map(str, range(1, 6)), "?"] * 10, "50 of 60 values are numbers, others: '.'"),
         (["1,5", "2,5"] * 30, "60 of 60 values are numbers"),
     ],
@@ -221,11 +222,22 @@ def test_numbers_that_are_not_certain_are_named(values, message):
         assert not is_number(X, "p")
 
 
+def test_one_warning_names_all_columns():
+    X = pd.DataFrame({f"p{k}": [*NUMBERS[:58], "abc", "abc"] for k in range(3)})
+    with pytest.warns(PruningWarning, match=r"'p0' \(.*'p1' \(.*'p2' \(") as caught:
+        prepare = fit(X)
+    assert len(caught) == 1
+    with pytest.warns(PruningWarning, match="column 'p0'.*column 'p1'.*column 'p2'") as caught:
+        prepare.transform(X.astype(str).map(lambda value: "v" + value))
+    assert len(caught) == 1
+
+
 @pytest.mark.parametrize(
     "values",
     [
         ["1", "2", "3"] * 20,
         ["0.5", "1.0", "2.0"] * 20,
+        [str(k) for k in range(60)],
         [f"{k:05d}" for k in range(60)],
         ["a", "b", "1"] * 20,
         [f"item {k}" for k in range(60)],
@@ -337,7 +349,7 @@ def test_sample_weights_pass_when_routing_is_enabled():
         values = {"X_val": X[:20], "y_val": Y[:20]}
         net = classifier().set_fit_request(X_val=True, y_val=True)
         other = make_tabular_pipeline(net).set_params(transform_input=["X_val"])
-        assert other.fit(X, Y, **values)[-1].validation_share_ == 0.0
+        assert other.fit(X, Y, **values)[-1].validation_fraction_ == 0.0
     np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
 
 
