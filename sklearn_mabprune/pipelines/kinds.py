@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def kind_of(name: Any, column: Any) -> ColumnKind:
     Raises
     ------
     ValueError
-        If cells are dates, times, or hold several values.
+        If cells are dates, times, complex numbers, or hold several values.
     """
     if has_numeric_dtype(column):
         return ColumnKind(True)
@@ -69,6 +70,11 @@ def kind_of(name: Any, column: Any) -> ColumnKind:
     values, codes = _values(name, column)
     if any(map(is_date, values)):
         raise ValueError(_dates(name, ""))
+    if any(isinstance(value, (complex, np.complexfloating)) for value in values):
+        raise ValueError(
+            f"Column {name!r} contains complex numbers. Pass their real and imaginary parts, or "
+            "absolute values, as columns."
+        )
     strings = [value for value in values if isinstance(value, str)]
     if strings and len(strings) == len(values) and are_dates(strings):
         raise ValueError(_dates(name, f" as strings such as {strings[0]!r}"))
@@ -178,7 +184,8 @@ def read_numbers(name: Any, column: Any, style: str) -> Any:
         if infinite.any():
             raise ValueError(
                 f"Input X contains infinity in column {name!r} ({int(infinite.sum()):,} of "
-                f"{len(infinite):,} values). Replace it by a number or by NaN, which is imputed."
+                f"{len(infinite):,} values). Replace it by a number of at most 1e308, or "
+                "by NaN, which is imputed."
             )
     return numbers
 
@@ -196,6 +203,8 @@ def _parsed(name: Any, column: Any, style: str) -> NDArray[np.float64]:
                 numbers[k] = float(value)
             elif not is_mark(value):
                 numbers[k] = parse(value, style)
+        except OverflowError:
+            numbers[k] = np.inf  # refused as too large
         except (TypeError, ValueError):
             others.append(value)
     if others:
@@ -232,10 +241,9 @@ def category(value: Any) -> str:
         return str(value)
     if not (is_number(value) or isinstance(value, (bool, np.bool_))):
         return str(value)
-    number = float(value)
-    if not number.is_integer():
-        return str(number)
-    return str(int(value))
+    if isinstance(value, (Integral, np.bool_)) or float(value).is_integer():
+        return str(int(value))
+    return str(float(value))
 
 
 def _values(name: Any, column: Any) -> tuple[list[Any], NDArray[np.intp]]:

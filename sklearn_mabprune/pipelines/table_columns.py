@@ -156,8 +156,8 @@ class TableColumns(ColumnTransformer):
             return dict(zip(known, columns.values(), strict=True))  # fitted without names
         if is_array or isinstance(known[0], int):
             raise ValueError(
-                f"X has {len(columns)} {'features' if is_array else 'columns'}, but fit has seen "
-                f"{len(known)} columns: {', '.join(map(repr, known[:5]))}"
+                f"X has {len(columns)} {'features without names' if is_array else 'columns'}, but "
+                f"fit has seen {len(known)} columns: {', '.join(map(repr, known[:5]))}"
                 f"{', ...' if len(known) > 5 else ''}. Pass X in the format of fit."
             )
         missing = [name for name in known if name not in columns]

@@ -66,7 +66,7 @@ def test_arrays_and_frames_without_names_are_the_same_table():
     frame = pd.DataFrame(X)
     np.testing.assert_array_equal(fit(X).transform(frame[[2, 0, 1]]), fit(X).transform(X))
     np.testing.assert_array_equal(fit(frame).transform(X), fit(frame).transform(frame))
-    with pytest.raises(ValueError, match="X has 2 features, but fit has seen 3 columns"):
+    with pytest.raises(ValueError, match="X has 2 features without names, but fit has seen 3"):
         fit(frame).transform(X[:, :2])
     with pytest.raises(ValueError, match="columns are missing: 'b'"):
         fit(frame.set_axis(list("abc"), axis=1)).transform(
@@ -327,6 +327,12 @@ def test_infinite_numbers_are_named(value, dtype):
         fit(bad)
     with pytest.raises(ValueError, match=message):
         fit(good).transform(bad)
+
+
+@pytest.mark.parametrize("value", [10**400, 1j])
+def test_numbers_that_no_float_holds_are_named(value):
+    with pytest.raises(ValueError, match=r"contains infinity in column 'x'|'x' contains complex"):
+        fit(pd.DataFrame({"x": pd.Series([value, 1.0] * 30, dtype=object)}))
 
 
 def test_dictionaries_are_refused():
