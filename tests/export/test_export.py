@@ -142,6 +142,7 @@ def test_torch_of_nets_of_ones_own(make, table):
 # ----------------------------------------------------------------------------- scikit-learn
 
 
+@pytest.mark.filterwarnings("ignore:The trained network is worse:sklearn_mabprune.PruningWarning")
 @settings(max_examples=25, deadline=None)
 @given(
     activation=st.sampled_from(["relu", "tanh", "sigmoid", "identity"]),
@@ -174,6 +175,7 @@ def test_sklearn_classifier_is_the_same(
     assert np.array_equal(mlp.predict(X)[clear], model.predict(X)[clear])
 
 
+@pytest.mark.filterwarnings("ignore:The trained network is worse:sklearn_mabprune.PruningWarning")
 @settings(max_examples=15, deadline=None)
 @given(
     activation=st.sampled_from(["relu", "tanh", "sigmoid", "identity"]),
@@ -340,6 +342,7 @@ def test_what_sklearn_cannot_be_is_refused_with_the_layer_and_a_way_out(layers, 
     refused(pruned_as_it_is(nn.Sequential(*layers), classes_table()), message)
 
 
+@pytest.mark.filterwarnings("ignore:The trained network is worse:sklearn_mabprune.PruningWarning")
 @pytest.mark.parametrize("tail", [nn.Tanh(), nn.Softplus(), nn.Softmax(dim=-1)])
 def test_values_that_are_not_those_of_a_linear_are_refused(tail):
     torch.manual_seed(0)

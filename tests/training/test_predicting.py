@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import numpy as np
@@ -142,13 +143,12 @@ def test_samples_too_large_for_the_precision_are_named(kind, form):
     net = small_regressor if kind == "regressor" else small_classifier
     model = (regressor if kind == "regressor" else classifier)(net(dtype="float32")).fit(X, y)
     huge = X.copy()
+    # Infinities of both signs: a unit that weighs both is NaN, and no ReLU or softmax hides it.
     huge[[3, 5], 2] = -1e39
+    huge[[3, 5], 4] = 1e39
     methods = ["predict"] if kind == "regressor" else ["predict", "predict_proba"]
     for method in methods:
         call = getattr(model, method)
-        if kind == "multilabel":
-            # Each probability has a limit of its own; those that have none are refused.
-            huge[3, 4] = 1e39
         with pytest.raises(ValueError, match=NAMED):
             call(FORMS[form](huge))
         with pytest.raises(ValueError, match=r"Sample 0 of X is too large .* column 2, is -1e"):
@@ -166,13 +166,21 @@ NAMED = (
 )
 
 
-def test_nodata_of_a_raster_is_an_error_and_no_class():
+def test_nodata_of_a_raster_is_an_error_or_has_a_limit_and_is_never_nan():
     X, y = classes_table()
     frame = pd.DataFrame(X.astype(np.float32), columns=list("uvwxyz"))
-    model = classifier().fit(frame, y)
-    frame.loc[[7], :] = np.float32(-3.4028235e38)
-    with pytest.raises(ValueError, match=r"Sample 7 of X is too large .* column 0 \('u'\), is "):
-        model.predict(frame)
+    nodata = frame.copy()
+    nodata.loc[[7], :] = np.float32(-3.4028235e38)
+    messages = []
+    for seed in range(5):
+        model = classifier(random_state=seed).fit(frame, y)
+        try:
+            assert np.isfinite(model.predict_proba(nodata)).all()
+        except ValueError as error:
+            messages.append(str(error))
+    assert messages
+    named = r"Sample 7 of X is too large .* column 0 \('u'\), is "
+    assert all(re.match(named, message) for message in messages)
 
 
 @pytest.mark.parametrize("form", ["dense", "sparse"])
