@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 from builders import (
@@ -25,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_mabprune.data.sparse import SparseRows
 from sklearn_mabprune.graph.graph import Graph
+from sklearn_mabprune.graph.groups import Node
 from sklearn_mabprune.graph.module import module_of
 from sklearn_mabprune.graph.surgery import cut
 from sklearn_mabprune.graph.tracing import recover_graph
@@ -126,6 +129,36 @@ def test_only_what_is_needed_runs():
     assert all(torch.equal(again[value], every[value]) for value in every)
 
 
+def test_a_value_that_two_nodes_read():
+    """It is there until both have run, and no longer."""
+    layers, x = (linear(6, 7, 0).double(), nn.Tanh(), nn.ReLU()), features(9, 6)
+    graph = Graph([Node(str(k), layer, min(k, 1), k + 1) for k, layer in enumerate(layers)])
+    found = graph.run({0: x}, [3, 2])
+    assert list(found) == [3, 2]
+    assert torch.equal(found[2], layers[0](x).tanh())
+    assert torch.equal(found[3], layers[0](x).relu())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left"),
+    [([5], {1: [], 2: [1], 3: [2], 4: [3], 5: [4]}),
+     ([2, 5], {1: [], 2: [1], 3: [2], 4: [2, 3], 5: [2, 4]})],
+)  # fmt: skip
+def test_values_are_freed_after_their_last_reader(wanted, left):
+    """When a layer has run, what it read is there, and what is wanted."""
+    graph, seen, alive = make_graph(hidden=(7, 5)), {}, {}
+
+    def watch(value, z):
+        alive[value] = [number for number, ref in seen.items() if ref() is not None]
+        seen[value] = weakref.ref(z)
+
+    for node in graph.nodes:
+        node.layer.register_forward_hook(lambda _, __, z, value=node.value: watch(value, z))
+    with torch.no_grad():
+        graph.run({0: features(9, 6)}, wanted)
+    assert alive == left
+
+
 @pytest.mark.parametrize("feature_major", [False, True])
 @pytest.mark.parametrize("around", SURROUNDINGS)
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, "prelu"])
@@ -133,9 +166,9 @@ def test_what_is_known_is_left_alone(activation, around, feature_major):
     """Unless it may be overwritten, which changes no result."""
     graph = make_graph("probabilities", (7, 5), activation, around)
     x = features(9, 6)
-    every = graph.run({0: x}, range(1, graph.output + 1), feature_major=feature_major)
-    for number, z in every.items():
-        z = z.detach()
+    for number in range(1, graph.output + 1):
+        # Alone: what follows has not run, and cannot have changed it.
+        z = graph.run({0: x}, [number], feature_major=feature_major)[number].detach()
         before = z.clone()
         found = graph.run({number: z}, feature_major=feature_major)
         assert torch.equal(z, before)
