@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import example, removed, walk
+from builders import example, known_of, removed, walk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from same_fit import assert_same_fit
@@ -29,7 +29,6 @@ from user_nets import (
 from sklearn_mabprune.criteria import CRITERIA
 from sklearn_mabprune.policies import POLICIES, UCB1, Boundary, Thompson, Uniform
 from sklearn_mabprune.pruning.path import Walk
-from sklearn_mabprune.pruning.replay import Known
 
 CHOOSERS = {**POLICIES, **CRITERIA}
 
@@ -172,18 +171,10 @@ def test_walks_from_anywhere_to_anywhere(first, second, step, scope, chooser):
     options = {"graph": graph, "samples": samples, "step": step, "scope": scope}
     options["pulls_per_neuron"] = 2
     before = walk(chooser, first, **options)
-    facts = (
-        "n_pulls", "n_evaluations", "n_backward", "loss_increase", "standard_error",
-        "reward_scale", "seconds", "confidence", "pulls_by_arm", "estimates",
-    )  # fmt: skip
-    known = Known(
-        before.steps[0].loss,
-        [each.sizes for each in before.steps],
-        [each.removed for each in before.steps],
-        [{name: getattr(each, name) for name in facts} for each in before.steps],
-        {k: each.state for k, each in enumerate(before.steps) if each.state is not None},
+    found, wanted = (
+        walk(chooser, second, known=known_of(before), **options),
+        walk(chooser, second, **options),
     )
-    found, wanted = walk(chooser, second, known=known, **options), walk(chooser, second, **options)
     assert removed(found) == removed(wanted)
     assert isinstance(found, Walk)
     for ours, theirs in zip(found.steps, wanted.steps, strict=True):

@@ -20,6 +20,7 @@ from sklearn_mabprune.graph.tracing import recover_graph
 from sklearn_mabprune.pruning.budget import Budget
 from sklearn_mabprune.pruning.path import PathOptions, Surroundings, pruning_path
 from sklearn_mabprune.pruning.removal import remove_together
+from sklearn_mabprune.pruning.replay import Known
 
 ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -250,7 +251,7 @@ def walk(
     if graph is None:
         graph, samples = example()
     options = {"step": 3, "pull_batch_size": 25, "pulls_per_neuron": 4} | options
-    told = {name: options.pop(name) for name in ("on_step", "deferred") if name in options}
+    told = {name: options.pop(name) for name in ("on_step", "interruptions") if name in options}
     known = options.pop("known", None)
     return pruning_path(
         Activations(graph, samples),
@@ -260,6 +261,24 @@ def walk(
         Surroundings(score or (lambda graph: -mean_loss_of(graph, samples)), **told),
         seed,
         known,
+    )
+
+
+#: The fields of a step that say what its round did.
+FACTS = (
+    "n_pulls", "n_evaluations", "n_backward", "loss_increase", "standard_error",
+    "reward_scale", "seconds", "confidence", "pulls_by_arm", "estimates",
+)  # fmt: skip
+
+
+def known_of(found):
+    """A walk as a later one replays it."""
+    return Known(
+        found.steps[0].loss,
+        [step.sizes for step in found.steps],
+        [step.removed for step in found.steps],
+        [{name: getattr(step, name) for name in FACTS} for step in found.steps],
+        {k: step.state for k, step in enumerate(found.steps) if step.state is not None},
     )
 
 
