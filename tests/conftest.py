@@ -34,6 +34,17 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A test of Ctrl-C that lets it through fails; others would end the whole test run."""
+    try:
+        return (yield)
+    except KeyboardInterrupt as error:
+        if "sigint" not in pyfuncitem.fixturenames:
+            raise
+        raise AssertionError("Ctrl-C has left the test.") from error
+
+
 @pytest.fixture
 def sigint():
     """A shell starts background jobs, which a test run may be, with the signal ignored."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from builders import assert_consistent, example, removed, walk
 
 from sklearn_mabprune.policies import Uniform
+from sklearn_mabprune.utils.interruptions import Interruptions
 
 
 class Countdown:
@@ -50,6 +53,27 @@ class Interrupted(Uniform):
         super().remove(arms, discount)
 
 
+class Pressed(Uniform):
+    """Ctrl-C is pressed when a method is called for the first time."""
+
+    def __init__(self, *, method="remove"):
+        self.method = method
+        self.pressed = False
+
+    def _press(self, method):
+        if method == self.method and not self.pressed:
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+
+    def confidence(self):
+        self._press("confidence")
+        return super().confidence()
+
+    def remove(self, arms, discount=1.0):
+        self._press("remove")
+        super().remove(arms, discount)
+
+
 def assert_stopped_after(found, whole, rounds):
     assert found.interrupted
     assert len(found.steps) == 1 + rounds
@@ -85,6 +109,18 @@ def test_ctrl_c_while_the_policy_works(method, n):
     if method == "remove":
         # Ctrl-C after the surgery: that round is finished.
         assert len(found.steps) - 1 == n
+
+
+@pytest.mark.parametrize("method", ["confidence", "remove"])
+@pytest.mark.usefixtures("sigint")
+def test_ctrl_c_while_a_round_is_recorded(method):
+    """It waits until the step, the policy and the progress agree."""
+    told = []
+    with Interruptions() as interruptions:
+        found = walk(Pressed(method=method), 0.75, interruptions=interruptions, on_step=told.append)
+    assert_stopped_after(found, walk(Uniform(), 0.75), 1)
+    assert told == found.steps[1:]
+    assert found.chooser.live_.sum() == sum(found.steps[-1].sizes)
 
 
 def test_other_errors_are_not_swallowed():
