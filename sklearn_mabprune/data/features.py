@@ -53,7 +53,8 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         columns of a DataFrame), if y of a regressor is not numeric, or if ``validate_data``
         refuses them.
     TypeError
-        If X is a LazyFrame or a dictionary, or a list of dictionaries.
+        If X is a LazyFrame or a dictionary, or a list of dictionaries, or contains objects that
+        no float is made of.
     """
     _refuse_other_containers(X)
     _refuse_dates(X)
@@ -69,7 +70,8 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         message = _named(X, str(error))
         if message is None:
             raise
-        raise ValueError(message) from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(message) from error
     if not y:
         return as_csr(read) if sparse.issparse(read) else read
     return (as_csr(read[0]), read[1]) if sparse.issparse(read[0]) else read
@@ -113,7 +115,7 @@ def _refuse_other_containers(X: Any) -> None:
     """Raise TypeError for X whose columns or samples stand in another container than a table."""
     if type(X).__name__ == "LazyFrame":
         raise TypeError("X is a LazyFrame, which contains no samples yet. Pass X.collect().")
-    is_mapping = isinstance(X, Mapping)
+    is_mapping = isinstance(X, Mapping) and not sparse.issparse(X)  # DOK is both
     if is_mapping or (isinstance(X, (list, tuple)) and any(isinstance(x, Mapping) for x in X[:1])):
         got = "a dictionary" if is_mapping else "a list of dictionaries"
         raise TypeError(
@@ -154,11 +156,13 @@ def _named(X: Any, message: str) -> str | None:
     if not any(part in message for part in _CONVERSION):
         return None
     names = [name for name in columns if _as_floats(X[name]) is None]
-    what = "strings or categories" if _CONVERSION[0] in message else "objects other than numbers"
+    what, why = "objects other than numbers", f" ({message.rstrip('.')})"
+    if _CONVERSION[0] in message:
+        what, why = "strings or categories", ""
     which = f" in {_quoted(names)}" if names else ""
     return (
-        f"X contains {what}{which}, but a network needs numbers. Encode them, or "
-        "use make_tabular_pipeline(estimator), which accepts columns of mixed types."
+        f"X contains {what}{which}, but a network needs numbers{why}. Encode them, "
+        "or use make_tabular_pipeline(estimator), which accepts columns of mixed types."
     )
 
 

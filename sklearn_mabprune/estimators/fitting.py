@@ -167,14 +167,15 @@ def _reported(
     """Both networks measured, and warnings issued."""
     task, plan, final = fit.task, fit.plan, tuner.graphs[chosen]
     before, after, batch_size = _measured(fit, [fit.graph, final])
+    losses = task.constant.losses(fit.net, fit.graph)
+    constant_score = task.constant.score() if plan.budget == "auto" else np.nan
     interrupted = plan.interruptions.happened
     found = _complaints(walk, chosen, tuner, len(task.validation), interrupted)
-    losses = task.constant.losses(fit.net, fit.graph)
     found += notes.behind_constant(task.constant.answer, *losses, task.validation.weights)
     if found and not interrupted:
         found[-1] += notes.large_features(spread)
     elif plan.budget == "auto":
-        scores = walk.steps[0].score, task.constant.score()
+        scores = walk.steps[0].score, constant_score
         found += notes.auto_beside_constant(
             task.constant.answer, *scores, plan.tolerance, task.score_name
         )

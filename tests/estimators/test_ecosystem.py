@@ -29,8 +29,6 @@ from user_nets import (
     classes_table,
     classifier,
     regressor,
-    small_classifier,
-    small_regressor,
     values_table,
 )
 
@@ -200,10 +198,9 @@ def test_permuting_a_feature_costs_what_it_is_worth():
 # ------------------------------------------------------- the budget chosen inside of them
 
 
-def by_folds(kind=MABPrunedClassifierCV, net=None):
+def by_folds(kind=MABPrunedClassifierCV, model=None):
     """Chooses between two budgets in a tenth of a second."""
-    quick = {"budgets": (0, 0.5), "cv": 2, "step": 0.5, "fine_tune_epochs": 1, "random_state": 0}
-    return kind(net or small_classifier(), **quick)
+    return kind(model or classifier(step=0.5), budgets=(0, 0.5), cv=2)
 
 
 @pytest.mark.slow
@@ -237,7 +234,7 @@ def test_a_budget_may_be_chosen_along_a_learning_curve_and_for_other_targets():
     assert np.isfinite(scores).all()
     X, y = values_table()
     model = TransformedTargetRegressor(
-        by_folds(MABPrunedRegressorCV, small_regressor()), transformer=StandardScaler()
+        by_folds(MABPrunedRegressorCV, regressor(step=0.5)), transformer=StandardScaler()
     ).fit(X, 100 * y)
     assert model.regressor_.best_budget_ in (0, 0.5)
     assert model.score(X, 100 * y) > 0.2

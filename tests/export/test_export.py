@@ -35,6 +35,10 @@ from user_nets import (
 
 from sklearn_mabprune import MLPNetRegressor, UnsupportedModuleError
 
+# Networks that were never trained are exported here.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The trained network is worse:sklearn_mabprune.PruningWarning"
+)
 TOLERANCE = {"float64": 1e-9, "float32": 2e-5}
 
 
@@ -142,7 +146,6 @@ def test_torch_of_nets_of_ones_own(make, table):
 # ----------------------------------------------------------------------------- scikit-learn
 
 
-@pytest.mark.filterwarnings("ignore:The trained network is worse:sklearn_mabprune.PruningWarning")
 @settings(max_examples=25, deadline=None)
 @given(
     activation=st.sampled_from(["relu", "tanh", "sigmoid", "identity"]),
@@ -175,7 +178,6 @@ def test_sklearn_classifier_is_the_same(
     assert np.array_equal(mlp.predict(X)[clear], model.predict(X)[clear])
 
 
-@pytest.mark.filterwarnings("ignore:The trained network is worse:sklearn_mabprune.PruningWarning")
 @settings(max_examples=15, deadline=None)
 @given(
     activation=st.sampled_from(["relu", "tanh", "sigmoid", "identity"]),
@@ -342,7 +344,6 @@ def test_what_sklearn_cannot_be_is_refused_with_the_layer_and_a_way_out(layers, 
     refused(pruned_as_it_is(nn.Sequential(*layers), classes_table()), message)
 
 
-@pytest.mark.filterwarnings("ignore:The trained network is worse:sklearn_mabprune.PruningWarning")
 @pytest.mark.parametrize("tail", [nn.Tanh(), nn.Softplus(), nn.Softmax(dim=-1)])
 def test_values_that_are_not_those_of_a_linear_are_refused(tail):
     torch.manual_seed(0)

@@ -9,23 +9,17 @@ import torch
 from builders import (
     ACTIVATIONS,
     SURROUNDINGS,
-    batch_norm,
     features,
     generator,
-    group_values,
     hidden_and_sums,
     linear,
     linears,
     make_graph,
-    network,
-    sums,
 )
 from networks import NETWORKS, samples_for
-from scipy import sparse
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sklearn_mabprune.data.sparse import SparseRows
 from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.groups import Node
 from sklearn_mabprune.graph.module import module_of
@@ -44,12 +38,6 @@ def graph_and_samples(name):
     module = NETWORKS[name][0]()
     x = samples_for(module)
     return recover_graph(module, x), x
-
-
-def thin(x):
-    """Samples of which a half is zero, dense and sparse."""
-    x = x * (x > 0)
-    return x, SparseRows.of(sparse.csr_array(x.numpy()), "cpu", x.dtype)
 
 
 # -------------------------------------------------------------------------------- forward
@@ -193,49 +181,6 @@ def test_layers_in_place_are_so_no_longer():
     every = graph.run({0: x}, [1, 2, 3])
     assert (every[1] < 0).any()
     assert torch.equal(every[2], every[1].relu())
-
-
-@every_dtype
-@pytest.mark.parametrize("feature_major", [False, True])
-@pytest.mark.parametrize("head", ["nothing", "norm", "dropout", "relu"])
-def test_sparse_samples(head, feature_major, dtype):
-    """With and without something before the first Linear."""
-    before = {
-        "nothing": [], "norm": [batch_norm(6, 4)], "dropout": [nn.Dropout(0.2)],
-        "relu": [nn.ReLU(), nn.Tanh()],
-    }[head]  # fmt: skip
-    module = nn.Sequential(*before, *network((6, 7, 5, 3), around="norm_before")).to(dtype)
-    x, rows = thin(features(30, 6, dtype))
-    graph = recover_graph(module, x)
-    wanted_values = [*group_values(graph), *sums(graph), graph.output]
-    with torch.no_grad():
-        wanted = graph.run({0: x}, wanted_values, feature_major=feature_major)
-        found = graph.run({0: rows}, wanted_values, feature_major=feature_major)
-        assert found.keys() == wanted.keys()
-        for value, z in wanted.items():
-            torch.testing.assert_close(found[value], z)
-        torch.testing.assert_close(graph.forward(rows), module.eval()(x))
-
-
-def test_sparse_samples_are_dense_in_pieces_only(monkeypatch):
-    """Where something comes before the first Linear, and never where nothing does."""
-    x, rows = thin(features(30, 6))
-    dense, sizes = SparseRows.dense, []
-
-    def watched(self):
-        sizes.append(len(self))
-        return dense(self)
-
-    monkeypatch.setattr(SparseRows, "dense", watched)
-    monkeypatch.setattr(
-        SparseRows, "pieces", lambda self: [self[k : k + 8] for k in range(0, len(self), 8)]
-    )
-    plain = make_graph()
-    plain.forward(rows)
-    assert not sizes
-    headed = Graph.of([batch_norm(6, 4).double(), *plain.layers()])
-    torch.testing.assert_close(headed.forward(rows), headed.forward(x))
-    assert sizes == [8, 8, 8, 6]
 
 
 # ------------------------------------------------------------------------------- backward
