@@ -46,6 +46,7 @@ def check_all(folder: Path, mutants: Sequence[Mutant], limit: float) -> Outcome:
         if not path.is_file():
             raise MutantError(f"{mutant.name}: there is no file {mutant.file}.")
         mutant.applied(path.read_text())
+        mutant.check_tests(folder)
     tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
     outcome = run_tests(folder, tests, limit)
     if outcome.verdict != "passed":
@@ -62,6 +63,7 @@ def show_list(mutants: Sequence[Mutant], root: Path) -> int:
         print(f"    mutant:    {mutant.change}")
         try:
             mutant.applied((root / mutant.file).read_text())
+            mutant.check_tests(root)
         except (MutantError, OSError) as error:
             faults += 1
             print(f"    DOES NOT APPLY: {error}")

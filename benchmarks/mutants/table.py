@@ -61,6 +61,21 @@ class Mutant:
             raise MutantError(f"{self.name}: {self.file} would not be Python: {error}") from error
         return changed
 
+    def check_tests(self, root: Path) -> None:
+        """Refuse names of tests that are not in a repository, without importing any.
+
+        Raises
+        ------
+        MutantError
+            If there is no such file, or no such function in it.
+        """
+        for test in self.tests:
+            name, _, function = test.partition("::")
+            path = root / name
+            wanted = f"def {function.partition('[')[0]}(" if function else "def test_"
+            if not path.is_file() or wanted not in path.read_text():
+                raise MutantError(f"{self.name}: there is no test {test}.")
+
 
 def read_tables(folder: Path = TABLES) -> dict[str, Mutant]:
     """All mutants by name.

@@ -114,7 +114,7 @@ def test_one_after_the_other_in_one_copy(repository, tmp_path):
         ({"old": "return"}, "occurs 2 times"),
         ({"new": "2 *"}, "would not be Python"),
         ({"file": "sklearn_mabprune/gone.py"}, "there is no file"),
-        ({"tests": ("tests/test_toy.py::test_gone",)}, "Without any mutant"),
+        ({"tests": ("tests/test_toy.py::test_gone",)}, "there is no test .*::test_gone"),
     ],
 )
 def test_what_is_no_mutant_is_refused(changes, message, repository):
@@ -134,6 +134,9 @@ def test_the_list_says_what_does_not_apply(repository, capsys):
     assert KILLED.invariant in capsys.readouterr().out
     assert show_list([KILLED, replace(KILLED, old="y")], repository) == 1
     assert "DOES NOT APPLY" in capsys.readouterr().out
+    for test in ("tests/test_toy.py::test_third", "tests/test_gone.py::test_half"):
+        assert show_list([replace(KILLED, tests=(*KILLED.tests, test))], repository) == 1
+        assert f"there is no test {test}" in capsys.readouterr().out
 
 
 def test_tables_are_read(tmp_path):
