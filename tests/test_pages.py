@@ -21,6 +21,7 @@ PAGES = [
 GUIDE = ROOT / "docs" / "guide"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [

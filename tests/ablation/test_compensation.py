@@ -188,6 +188,7 @@ def test_statistics_are_float64_and_residuals_of_the_network(name):
             assert torch.equal(getattr(ablation, part), getattr(exact, part))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40, derandomize=True)
 @given(
     width=st.integers(2, 9),

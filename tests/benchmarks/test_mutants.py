@@ -75,6 +75,7 @@ def contents(root):
     return {path: path.read_text() for path in root.rglob("*.py")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "limit", "code", "line"),
     [
@@ -97,6 +98,7 @@ def test_verdicts(kind, limit, code, line, repository, capsys):
     assert contents(repository) == before, "only the copy is changed"
 
 
+@pytest.mark.slow
 def test_one_after_the_other_in_one_copy(repository, tmp_path):
     """The second of two changes of one file, of the same size, is not hidden by the first."""
     copy = tmp_path / "copy"
@@ -107,6 +109,7 @@ def test_one_after_the_other_in_one_copy(repository, tmp_path):
     assert contents(copy) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -122,6 +125,7 @@ def test_what_is_no_mutant_is_refused(changes, message, repository):
         run_all([replace(KILLED, **changes)], repository)
 
 
+@pytest.mark.slow
 def test_tests_that_fail_without_a_mutant_are_refused(repository):
     tests = repository / "tests" / "test_toy.py"
     tests.write_text(tests.read_text() + "    assert double(2) == 5\n")

@@ -40,6 +40,7 @@ def categories(data, kind, least, most):
     return np.eye(len(counts))[level], y, level
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["a label per category", "labels", "values", "label sets"])
 @quick
 @given(data=st.data(), fraction=st.sampled_from([0.05, 0.1, 0.25, 0.5]), seed=st.integers(0, 50))

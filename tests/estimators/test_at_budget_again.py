@@ -17,6 +17,7 @@ from sklearn_mabprune import PruningWarning, load
 from sklearn_mabprune.policies import UCB1
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_and_little_is_pulled(monkeypatch):
     X, y = classes_table()
     net = small_classifier(module__hidden_layer_sizes=(20, 16))

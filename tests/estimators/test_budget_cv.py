@@ -71,6 +71,7 @@ def test_scores_are_those_of_fits_of_their_own(kind):
     assert model.score(X, y) == refitted.score(X, y)
 
 
+@pytest.mark.slow
 def test_the_table_is_laid_out_as_in_a_grid_search():
     X, y = classes_table()
     found = chooser().fit(X, y)

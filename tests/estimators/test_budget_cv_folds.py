@@ -109,6 +109,7 @@ MAKE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("routing", [False, True])
 @pytest.mark.parametrize("kind", MAKE)
 def test_folds_are_read_once(kind, routing):

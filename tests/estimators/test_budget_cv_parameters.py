@@ -92,6 +92,7 @@ def test_clones_share_nothing(kind):
     assert model.estimator.estimator.lr == 0.01
 
 
+@pytest.mark.slow
 @both
 def test_the_given_estimator_is_left_alone(kind):
     make, _, table, _, _ = KINDS[kind]

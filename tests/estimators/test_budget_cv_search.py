@@ -60,6 +60,7 @@ def weighted(**params):
     return chooser(plain_classifier(WeightedClassifier), budgets=(0, 0.5), **params)
 
 
+@pytest.mark.slow
 def test_weights_in_training_and_in_scores():
     X, y = classes_table()
     weights = np.random.default_rng(0).integers(0, 4, len(y)).astype(float)

@@ -60,6 +60,7 @@ def expected():
     return {case: signature(case) for case in CASES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_another_fit(case, expected):
     assert signature(case) == expected[case]

@@ -77,6 +77,7 @@ def cases(dtype):
     }
 
 
+@pytest.mark.slow
 @settings
 @pytest.mark.parametrize("kind", cases("float32"))
 def test_fit_predict_and_other_sizes(name, kind):

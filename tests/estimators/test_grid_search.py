@@ -120,6 +120,7 @@ def test_regressor_in_a_grid():
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+@pytest.mark.slow
 def test_cross_validation_with_several_scores():
     X, y = classes_table()
     found = cross_validate(

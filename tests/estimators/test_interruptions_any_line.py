@@ -129,6 +129,7 @@ STRUCK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRUCK)
 def test_ctrl_c_at_any_line_keeps_all_or_nothing(name, monkeypatch):
     # Handlers of pytest would get the lines otherwise, and none would be lent.

@@ -19,6 +19,7 @@ def table(n_targets=1):
     return X.astype(np.float32), np.round(64 * y) / 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [1.7e9, -(2.0**44)])
 @pytest.mark.parametrize("n_targets", [1, 2])
 @pytest.mark.parametrize("weighted", [False, True])

@@ -146,6 +146,7 @@ def test_torch_of_nets_of_ones_own(make, table):
 # ----------------------------------------------------------------------------- scikit-learn
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     activation=st.sampled_from(["relu", "tanh", "sigmoid", "identity"]),

@@ -131,6 +131,7 @@ def test_what_would_be_wrong_is_refused_by_name(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_ways_out_of_the_messages():
     X, y = classes_table(n_classes=2)
     narrow = X.astype(np.float32)

@@ -117,6 +117,7 @@ def test_booleans_are_the_numbers_that_they_equal():
     np.testing.assert_array_equal(prepare.transform(pl.from_pandas(X)), prepare.transform(X))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(st.one_of(st.integers(-(2**60), 2**60), st.floats(allow_nan=False, allow_infinity=False)))
 def test_any_number_is_the_category_of_its_equals(number):

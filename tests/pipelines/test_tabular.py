@@ -222,6 +222,7 @@ def test_missing_values_among_objects_are_read_in_fit_and_predict(gap):
     np.testing.assert_array_equal(prepare.transform(row), expected[1:2])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30, derandomize=True)
 @given(
     columns=st.lists(

@@ -50,6 +50,7 @@ def test_uniform_with_all_blocks_chooses_as_exhaustive(seed):
 # ----------------------------------------------------------------------- all find the top
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize(("n_arms", "m"), [(12, 3), (20, 10)])
 def test_every_policy_finds_the_top_where_gaps_are_wide(name, n_arms, m):

@@ -228,6 +228,7 @@ def test_loss_per_mac_ranks_by_the_ratio(name):
     assert removed(found) == [int(np.argmin(wanted))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ablation", ["least_squares", "mean", "zero"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_uniform_with_all_blocks_chooses_as_exhaustive(ablation, dtype):

@@ -43,6 +43,7 @@ def walks(network):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POLICIES)
 def test_rounds_keep_to_their_budget(name, walks):
     policy, live = POLICIES[name](), sum(HIDDEN)

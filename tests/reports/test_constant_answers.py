@@ -44,6 +44,7 @@ def warned(model, X, y, **data):
 # ------------------------------------------------------------------------ worse than constant
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_features_that_are_not_scaled(n_outputs):
     X, _ = table()
@@ -109,6 +110,7 @@ def rare(n=3000):
     return X, (X[:, 0] > 2.1).astype(int)
 
 
+@pytest.mark.slow
 def test_auto_on_a_rare_class_says_what_to_score():
     X, y = rare()
     found = warned(classify(pruning_budget="auto"), X, y)
@@ -148,6 +150,7 @@ def test_a_scorer_that_cannot_score_a_constant_answer():
 # ------------------------------------------------------------------------ large features
 
 
+@pytest.mark.slow
 def test_a_huge_cell_is_named_where_pruning_loses_score():
     X, _ = table(2000)
     y = (X[:, 0] * X[:, 1] > 0).astype(int)

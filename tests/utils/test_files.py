@@ -52,6 +52,7 @@ def test_killed_at_a_step(where, content, tmp_path):
     assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
     path = tmp_path / "model"
     path.write_bytes(b"a" * 3_000_000)

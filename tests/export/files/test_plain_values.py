@@ -114,6 +114,7 @@ def test_labels_come_back_in_their_dtype(labels):
     assert_same(labels_from_plain(plain, "labels"), labels)
 
 
+@pytest.mark.slow
 def test_wide_strings_of_an_honest_array_come_back():
     """NumPy keeps the width of a dtype when a few of its strings are left."""
     few = np.array(["a", "b", "c" * 5000])[:2]
