@@ -81,6 +81,7 @@ def mask_forward_restore(module, number, ablation, samples, statistics_samples, 
     return np.array(rises)
 
 
+@pytest.mark.slow
 @pairwise(
     task=["classes", "probabilities", "targets"],
     ablation=ABLATIONS,

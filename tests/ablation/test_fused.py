@@ -92,6 +92,7 @@ def test_threads_share_the_units(threads, dtype):
         assert found.dtype == dtype
 
 
+@pytest.mark.slow
 @every_dtype
 @every_ablation
 @pytest.mark.parametrize("around", ["plain", "dropout"])

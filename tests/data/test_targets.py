@@ -102,6 +102,7 @@ def test_labels_of_two_types_are_refused():
 # ------------------------------------------------------------------------ weights of classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "given"),
     [

@@ -45,6 +45,7 @@ def test_every_way_of_choosing(name, cache):
     assert_same_fit(model.at_budget(0.85, X, y), wanted, X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [0, 1, 3, 4, 0.35, 11, 12, 0.6, 13, 0.9, 18, "auto"])
 def test_smaller_and_larger(budget, trained):
     """Rounds of two: budgets end within rounds and between them; with fine-tuning."""

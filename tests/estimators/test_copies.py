@@ -86,6 +86,7 @@ def test_copies(case, way, tmp_path):
     np.testing.assert_array_equal(outputs(fitted.fit(X, y), X), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", MODELS)
 def test_clones_are_not_fitted_and_fit_the_same(case):
     make, table = MODELS[case]

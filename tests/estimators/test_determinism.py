@@ -111,6 +111,7 @@ def global_states():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, None])
 @pytest.mark.parametrize("case", CASES)
 def test_global_states_are_left_as_found(case, seed):

@@ -114,6 +114,7 @@ def test_our_nets_alone(name, make):
     net.partial_fit(X, y)
 
 
+@pytest.mark.slow
 @settings
 def test_a_frozen_net_and_a_net_of_the_users(name):
     X, y = classes_table()
@@ -143,6 +144,7 @@ def test_cross_validation(name):
         np.testing.assert_array_equal(search.fit(X, y).predict(X), expected)
 
 
+@pytest.mark.slow
 @settings
 def test_the_settings_are_left_as_they_were(name):
     X, y = classes_table()

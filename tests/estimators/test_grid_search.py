@@ -193,6 +193,7 @@ def test_memory_trains_each_fold_once(kind, trainings, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_memory_without_counting_hooks(tmp_path):
     """The store of the cache itself: one entry a fold, and one for the refit."""
     X, y = classes_table(180)

@@ -43,6 +43,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pairwise(
     case=CASES,
     budget=[0.7, "auto"],

@@ -62,6 +62,7 @@ def test_dense_and_sparse_give_the_same(kind, dtype):
     assert next(thin.estimator_.module_.parameters()).dtype == getattr(torch, dtype.__name__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csc", "coo", "lil", "dok", "bsr"])
 @pytest.mark.parametrize("container", [sparse.csr_array, sparse.csr_matrix])
 def test_every_format_is_read_as_csr(form, container):

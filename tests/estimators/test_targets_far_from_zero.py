@@ -43,6 +43,7 @@ def test_an_offset_moves_the_predictions_alone(offset, n_targets, weighted):
     np.testing.assert_allclose(far.pruning_path_.loss[0], near.pruning_path_.loss[0], rtol=0.02)
 
 
+@pytest.mark.slow
 def test_samples_of_the_path_are_standardised_before_they_are_rounded():
     X, y = table()
     y = y[:, None]

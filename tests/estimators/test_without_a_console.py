@@ -26,6 +26,7 @@ def closed():
     return stream
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verbose", [0, 1, 2])
 @pytest.mark.parametrize("stream", [lambda: None, closed], ids=["None", "closed"])
 @pytest.mark.parametrize("net", [small_classifier, plain_classifier, quick_start])

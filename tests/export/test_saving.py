@@ -92,6 +92,7 @@ def there_and_back(model, folder, **how):
 # ------------------------------------------------------------------------- what is the same
 
 
+@pytest.mark.slow
 @every_model
 def test_loaded_estimator_is_the_saved_one(name, tmp_path):
     make, table = MODELS[name]

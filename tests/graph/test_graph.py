@@ -197,6 +197,7 @@ def jacobian(graph, x, source, target):
     return torch.stack(rows, dim=-1).detach()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("around", SURROUNDINGS)
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, "prelu"])
 @pytest.mark.parametrize("every_sample", [True, False], ids=("each its own", "one for all"))

@@ -21,6 +21,7 @@ every_chooser = pytest.mark.parametrize("name", CHOOSERS)
 # ---------------------------------------------------------------------------- how much
 
 
+@pytest.mark.slow
 @every_chooser
 @pytest.mark.parametrize("budget", [0, 1, 7, 0.5, 0.9, "auto"])
 def test_exactly_the_budget_is_removed(name, budget):

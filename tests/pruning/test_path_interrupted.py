@@ -97,6 +97,7 @@ def test_ctrl_c_while_a_score_is_taken(rounds):
     assert_stopped_after(found, walk(Uniform(), 0.75), rounds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["select", "update", "recommend", "remove"])
 @pytest.mark.parametrize("n", [1, 2, 5, 11])
 def test_ctrl_c_while_the_policy_works(method, n):

@@ -37,6 +37,7 @@ def test_regressor_learns_targets_far_from_zero():
     assert net.score(X, y) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [1.7e9, -(2.0**40), 2.0**44])
 @pytest.mark.parametrize("n_targets", [1, 2])
 def test_targets_far_from_zero_are_standardised_before_they_are_rounded(offset, n_targets):

@@ -195,6 +195,7 @@ def test_same_seed_same_net(kind, dropout):
     assert not same_state(fitted(3), fitted(4))
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("seed", [0, None])
 def test_global_states_are_left_alone(kind, seed):

@@ -118,6 +118,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_content_is_refused(name, saved, tmp_path):
     where, value, message = HOSTILE[name]
