@@ -100,25 +100,3 @@ class Block:
                     losses = paths.losses(units, residual, part, ablation.sparse)
                     total += losses @ weights[part]
             return total / self.weight - self.mean_loss
-
-    def loss_increase_together(self, units: Sequence[Tensor | None]) -> float:
-        """Rise of the mean loss when these units of all groups are ablated together.
-
-        Parameters
-        ----------
-        units : sequence of Tensor of int or None, one for each group
-            Positions in each group as it stands; None or empty: nothing of that group.
-        """
-        graph = self.graph
-        known = {graph.groups[0].value: self.values[graph.groups[0].value]}
-        with torch.inference_mode():
-            for group, ablation, which in zip(graph.groups, self.ablations, units, strict=True):
-                reader = graph.reader(group)
-                found = graph.run(known, [group.value, reader.value], feature_major=True)
-                z = found[reader.value]
-                if which is not None and len(which):
-                    residual = ablation.residual_together(found[group.value], which)
-                    z = z - reader.kind.enter(reader.layer, residual, which)
-                known = {reader.value: z}
-            rise = self._losses(known[graph.logits]) - self.base
-            return float(rise @ self.samples.weights) / self.weight

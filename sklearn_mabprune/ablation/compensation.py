@@ -56,10 +56,6 @@ class ZeroAblation:
         """Ablated part of each unit's activation, each removed alone, (n_units, n_samples)."""
         return activations.index_select(0, units)
 
-    def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
-        """Ablated part of these units' activations, removed together, (n_units, n_samples)."""
-        return self.residual(activations, units)
-
     def fold(self, units: Tensor) -> Fold:
         """Slopes (n_kept, n_removed) and constants (n_removed,) that predict the removed."""
         return None
@@ -115,11 +111,6 @@ class LeastSquaresAblation(MeanAblation):
         """Activation minus its prediction from all other units of the group."""
         single, centre = self._rows(units, activations.dtype)
         return torch.addmm(centre[:, None], single, activations, beta=-1)
-
-    def residual_together(self, activations: Tensor, units: Tensor) -> Tensor:
-        """Activations minus their predictions from the units outside the set."""
-        centred = activations - self.mean.to(activations.dtype)[:, None]
-        return self._together(units).T.to(activations.dtype) @ centred
 
     def fold(self, units: Tensor) -> Fold:
         """Regression of the removed units on the kept ones."""

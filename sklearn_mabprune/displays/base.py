@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
+from ..utils.optional import require
+
 Ints = NDArray[np.intp]
 
 #: The Okabe-Ito palette, safe for colour-blind readers, without its yellow, which is too light
@@ -45,14 +47,7 @@ def pyplot(caller: str) -> Any:
     ImportError
         If matplotlib is not installed; the message says how to install it.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            f"{caller} needs matplotlib, which is not installed: "
-            'pip install "sklearn-mabprune[plot]"'
-        ) from error
-    return plt
+    return require("matplotlib.pyplot", "plot", caller)
 
 
 def check_choice(name: str, value: Any, choices: Any) -> None:

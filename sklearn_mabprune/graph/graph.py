@@ -167,7 +167,7 @@ class Graph:
             Known and returned values have shape (n_units, n_samples), which is several times
             faster for narrow layers; the input has a sample in each row all the same.
         overwrite : bool, default=False
-            The known values may be overwritten.
+            The known values may be overwritten where nothing else reads them.
 
         Returns
         -------
@@ -176,10 +176,10 @@ class Graph:
         wanted = (self.output,) if wanted is None else tuple(wanted)
         values = dict(known)
         if 0 in values:
-            values |= self._entered(values.pop(0), wanted, feature_major)
+            values |= self._entered(values.pop(0), feature_major)
         for node, done in self._plan(frozenset(values), wanted):
             x = values[node.reads]
-            if overwrite and node.kind.rectifies:
+            if overwrite and node.kind.rectifies and node.reads in done:
                 values[node.value] = x.relu_()
             else:
                 values[node.value] = node.kind.run(node.layer, x, feature_major)
@@ -187,7 +187,7 @@ class Graph:
                 del values[value]
         return {value: values[value] for value in wanted}
 
-    def _entered(self, x: Any, wanted: Collection[int], feature_major: bool) -> dict[int, Tensor]:
+    def _entered(self, x: Any, feature_major: bool) -> dict[int, Tensor]:
         """The first values that are known once the input is."""
         if not isinstance(x, SparseRows):
             return {0: x.T if feature_major else x}

@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 
-def require(package: str, extra: str) -> Any:
+def require(package: str, extra: str, caller: str = "This function") -> Any:
     """Import and return an optional dependency.
 
     Parameters
@@ -15,6 +15,8 @@ def require(package: str, extra: str) -> Any:
         Name of the module to import, such as "onnx" or "onnx.helper".
     extra : str
         Extra of this package that installs it.
+    caller : str, default="This function"
+        What needs it, for the error message.
 
     Returns
     -------
@@ -25,14 +27,7 @@ def require(package: str, extra: str) -> Any:
     ImportError
         If the package is not installed; the message says how to install it.
     """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        name = package.partition(".")[0]
-        raise ImportError(
-            f"This function needs {name}, which is not installed: "
-            f'pip install "sklearn-mabprune[{extra}]"'
-        ) from error
+    return _imported(package, caller, f'"sklearn-mabprune[{extra}]"')
 
 
 def frames(caller: str) -> Any:
@@ -52,9 +47,14 @@ def frames(caller: str) -> Any:
     ImportError
         If pandas is not installed; the message says how to install it.
     """
+    return _imported("pandas", caller, "pandas")
+
+
+def _imported(package: str, caller: str, installed: str) -> Any:
     try:
-        return importlib.import_module("pandas")
+        return importlib.import_module(package)
     except ImportError as error:
+        name = package.partition(".")[0]
         raise ImportError(
-            f"{caller} needs pandas, which is not installed: pip install pandas"
+            f"{caller} needs {name}, which is not installed: pip install {installed}"
         ) from error

@@ -21,6 +21,7 @@ from builders import (
     linears,
     make_graph,
     make_samples,
+    residual_together,
     sums,
     walk,
 )
@@ -46,7 +47,7 @@ def plainly(graph, samples, ablation, number, units):
     with torch.no_grad():
         base = samples.loss(graph.forward(samples.x), samples.targets)
         for unit in units.tolist():
-            part = ablation.residual_together(hidden[number].T, ids(unit)).T
+            part = residual_together(ablation, hidden[number].T, ids(unit)).T
             moved = returned[number + 1] - part @ reader.weight[:, [unit]].T
             outputs = graph.run({value: moved})[graph.output]
             rise = (samples.loss(outputs, samples.targets) - base).double()

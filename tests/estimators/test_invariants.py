@@ -17,6 +17,7 @@ from builders import (
     block_of,
     ids,
     linears,
+    loss_increase_together,
     make_graph,
     make_samples,
     mean_loss,
@@ -71,7 +72,7 @@ def assert_set_holds(graph, arms, ablations, samples, task):
     table = UnitTable.of(graph.groups)
     layers, positions = table.group(arms), table.position(arms)
     units = [ids(*positions[layers == k].tolist()) for k in range(len(graph.sizes))]
-    found = block_of(graph, samples, ablations).loss_increase_together(units)
+    found = loss_increase_together(block_of(graph, samples, ablations), units)
     whole = mean_loss(module_of(graph), samples, task)
     wanted = loss_after_surgery(graph, arms, ablations, samples, task) - whole
     assert found == pytest.approx(wanted, rel=0, abs=TOLERANCE[graph.dtype] * max(1.0, whole))
@@ -139,8 +140,8 @@ def test_a_set_of_one_is_a_single_unit(ablation):
     block = block_of(graph, samples, ablations_of(graph, samples, ablation))
     for unit in range(7):
         alone = float(block.loss_increase(0, ids(unit)))
-        assert block.loss_increase_together([ids(unit), None]) == pytest.approx(alone, abs=1e-12)
-    assert block.loss_increase_together([None, ids()]) == 0.0
+        assert loss_increase_together(block, [ids(unit), None]) == pytest.approx(alone, abs=1e-12)
+    assert loss_increase_together(block, [None, ids()]) == 0.0
 
 
 @every_dtype

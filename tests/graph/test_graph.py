@@ -165,6 +165,17 @@ def test_what_is_known_is_left_alone(activation, around, feature_major):
         torch.testing.assert_close(given[graph.output], found[graph.output])
 
 
+def test_what_is_wanted_or_read_again_is_not_overwritten():
+    layers, x = (linear(6, 7, 0).double(), nn.ReLU(), nn.Tanh()), features(9, 6)
+    graph = Graph([Node(str(k), layer, min(k, 1), k + 1) for k, layer in enumerate(layers)])
+    with torch.no_grad():
+        z = layers[0](x)
+        for wanted in ([3, 2], [1, 2]):
+            found = graph.run({0: x}, wanted, overwrite=True)
+            expected = {1: z, 2: z.relu(), 3: z.tanh()}
+            assert all(torch.equal(found[value], expected[value]) for value in wanted)
+
+
 def test_only_a_relu_overwrites():
     graph = make_graph(hidden=(7, 5))
     with torch.no_grad():

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklearn_mabprune.ablation.activations import Activations
+from sklearn_mabprune.ablation.activations import Activations, sample_losses
 from sklearn_mabprune.ablation.block import Block
 from sklearn_mabprune.ablation.statistics import AblationStatistics
 from sklearn_mabprune.data.losses import SampleLoss
@@ -186,6 +186,32 @@ def ablations_of(graph, samples, name="least_squares", ridge=1e-3):
 def block_of(graph, samples, ablations, chunk=None):
     """A block of all these samples."""
     return Block(Activations(graph, samples), ablations, chunk)
+
+
+def residual_together(ablation, activations, units):
+    """Ablated part of these units, removed together, (n_units, n_samples): A P_S (P_SS)^-1."""
+    if not hasattr(ablation, "inverse"):
+        return ablation.residual(activations, units)
+    rows = ablation.inverse[units]
+    centred = activations - ablation.mean.to(activations.dtype)[:, None]
+    return torch.linalg.solve(rows[:, units], rows).to(activations.dtype) @ centred
+
+
+def loss_increase_together(block, units):
+    """Rise of the mean loss when these units of all groups, None for none, are ablated together."""
+    graph, samples = block.graph, block.samples
+    known = {graph.groups[0].value: block.values[graph.groups[0].value]}
+    with torch.inference_mode():
+        for group, ablation, which in zip(graph.groups, block.ablations, units, strict=True):
+            reader = graph.reader(group)
+            found = graph.run(known, [group.value, reader.value], feature_major=True)
+            z = found[reader.value]
+            if which is not None and len(which):
+                residual = residual_together(ablation, found[group.value], which)
+                z = z - reader.kind.enter(reader.layer, residual, which)
+            known = {reader.value: z}
+        losses = sample_losses(graph, known[graph.logits], samples.targets, samples.loss)
+        return float((losses - block.base) @ samples.weights) / block.weight
 
 
 def without(graph, samples, table, arms, ablations):

@@ -5,27 +5,9 @@ from __future__ import annotations
 import torch
 from builders import batch_norm, features, linear, network, prelu
 from torch import nn
+from user_nets import QuickStart
 
 from sklearn_mabprune.training.mlp import MLP
-
-
-class QuickStart(nn.Module):
-    """As in skorch's quick start: one activation used twice, probabilities at the end."""
-
-    def __init__(self, num_units=10, nonlin=None):
-        super().__init__()
-        self.dense0 = nn.Linear(6, num_units)
-        self.nonlin = nonlin or nn.ReLU()
-        self.dropout = nn.Dropout(0.5)
-        self.dense1 = nn.Linear(num_units, num_units)
-        self.output = nn.Linear(num_units, 3)
-        self.softmax = nn.Softmax(dim=-1)
-
-    def forward(self, X, **kwargs):
-        X = self.nonlin(self.dense0(X))
-        X = self.dropout(X)
-        X = self.nonlin(self.dense1(X))
-        return self.softmax(self.output(X))
 
 
 class OtherOrder(nn.Module):
