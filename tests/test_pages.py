@@ -17,22 +17,10 @@ PAGES = [
     # Snippets of CONTRIBUTING are files, which test_contributing.py writes.
     if page.name != "CONTRIBUTING.md" and BLOCK.search(page.read_text(encoding="utf-8"))
 ]
-# The pages of the guide train networks, search, and start processes: seconds each.
-GUIDE = ROOT / "docs" / "guide"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(
-            page,
-            id=page.relative_to(ROOT).as_posix(),
-            marks=pytest.mark.slow if page.parent == GUIDE else [],
-        )
-        for page in PAGES
-    ],
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 # What the guide announces beside the call.
 @pytest.mark.filterwarnings("ignore:The file was saved without parameters:UserWarning")
 # Where a test beside this one has a cluster, too.
@@ -47,6 +35,21 @@ def test_the_blocks_of_a_page_are_one_session(page, tmp_path, monkeypatch):
         code = "\n" * (text[: block.start()].count("\n") + 1) + block[1]
         exec(compile(code, str(page), "exec"), session)
     plt.close("all")
+
+
+def test_the_report_in_the_readme_is_what_is_printed(capsys):
+    """Its first line and its rows, in their order; times and scores depend on the machine."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1].splitlines()
+    exec(BLOCK.search(text)[1], {"__name__": "README"})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == shown[0]
+
+    def labels(lines):
+        return [re.split(r" {2,}", line)[0] for line in lines[3:]]
+
+    found = labels(printed)
+    assert [label for label in found if label in labels(shown)] == labels(shown)
 
 
 def test_pages_with_code_are_found():
