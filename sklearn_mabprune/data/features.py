@@ -126,22 +126,19 @@ def _refuse_other_containers(X: Any) -> None:
 
 def _refuse_dates(X: Any) -> None:
     """Raise ValueError for dtypes of dates, which NumPy would convert to numbers or not at all."""
-    which = ""
-    if hasattr(X, "columns"):
-        dates = [name for name in X.columns if _of_dates(X[name])]
-        which = f" in {_quoted(dates)}"
-    elif not hasattr(X, "dtype") or not has_date_dtype(X):
+    names = [name for name in getattr(X, "columns", ()) if _of_dates(X[name])]
+    if not names and not _of_dates(X):
         return
-    if not which or dates:
-        raise ValueError(
-            f"X contains dates or times{which}, but a network needs numbers. Replace them by "
-            "numbers, such as the month, the hour, or the days since a first date."
-        )
+    which = f" in {_quoted(names)}" if names else ""
+    raise ValueError(
+        f"X contains dates or times{which}, but a network needs numbers. Replace them by "
+        "numbers, such as the month, the hour, or the days since a first date."
+    )
 
 
-def _of_dates(column: Any) -> bool:
-    """Whether a column is of a dtype of dates; False for columns of the same name."""
-    return hasattr(column, "dtype") and has_date_dtype(column)
+def _of_dates(values: Any) -> bool:
+    """Whether an array or a column is of a dtype of dates; False for what has no dtype."""
+    return hasattr(values, "dtype") and has_date_dtype(values)
 
 
 def _named(X: Any, message: str) -> str | None:

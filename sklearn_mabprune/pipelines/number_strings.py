@@ -90,18 +90,17 @@ def sort_strings(strings: Sequence[str]) -> NumberStrings:
     marks = tuple(value for value in strings if is_mark(value))
     known = set(marks)
     rest = [value for value in strings if value not in known]
-    style, numbers = _PLAIN, _matching(_PLAIN, rest[:_SAMPLE])
-    is_certain = True
+    style, is_certain = _PLAIN, True
     found = {name: _matching(name, rest[:_SAMPLE]) for name in _PATTERNS}
     if any(2 * len(values) >= len(rest[:_SAMPLE]) for values in found.values()):
         found = {name: _matching(name, rest) for name in _PATTERNS}
         style = max(found, key=lambda name: len(found[name]))
-        numbers = found[style]
         is_certain = (
             style == _PLAIN
             or len(found[_COMMA]) != len(found[_THOUSANDS])
-            or all(parse(value, _COMMA) == parse(value, _THOUSANDS) for value in numbers)
+            or all(parse(value, _COMMA) == parse(value, _THOUSANDS) for value in found[style])
         )
+    numbers = found[style]
     are_numbers = set(numbers)
     others = tuple(value for value in rest if value not in are_numbers)
     return NumberStrings(style, numbers, marks, others, is_certain)
