@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import pytest
@@ -77,15 +78,20 @@ def cases(dtype):
     }
 
 
+@cache
+def without_settings(kind):
+    """Predictions at the budget, at another one, and without pruning."""
+    model, (X, y) = cases("float32")[kind]
+    model.fit(X, y)
+    return model.predict(X), model.at_budget(0.7, X, y).predict(X), model.at_budget(0).predict(X)
+
+
 @pytest.mark.slow
 @settings
 @pytest.mark.parametrize("kind", cases("float32"))
 def test_fit_predict_and_other_sizes(name, kind):
+    *outputs, kept = without_settings(kind)
     model, (X, y) = cases("float32")[kind]
-    expected = model.fit(X, y)
-    outputs = expected.predict(X), expected.at_budget(0.7, X, y).predict(X)
-    kept = expected.at_budget(0)
-    model, _ = cases("float32")[kind]
     with SETTINGS[name]():
         found = model.fit(X, y)
         inside = found.predict(X), found.at_budget(0.7, X, y).predict(X)
@@ -96,7 +102,7 @@ def test_fit_predict_and_other_sizes(name, kind):
     for each in (inside, outside):
         for one, other in zip(each, outputs, strict=True):
             np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(taken.predict(X), kept.predict(X))
+    np.testing.assert_array_equal(taken.predict(X), kept)
     # What was fitted inside can be trained on outside.
     found.estimator_.partial_fit(X, y)
 
@@ -114,32 +120,47 @@ def test_our_nets_alone(name, make):
     net.partial_fit(X, y)
 
 
+def with_validation():
+    X, y = classes_table()
+    X = X.astype(np.float32)
+    return X, y, (X[40:], y[40:]), {"X_val": X[:40], "y_val": y[:40]}
+
+
+@cache
+def of_nets_without_settings():
+    """A frozen net, and the probabilities of a fit with it and with a net of the user's."""
+    X, y, train, data = with_validation()
+    frozen = FrozenEstimator(small_classifier(random_state=0).fit(X, y))
+    nets = frozen, plain_classifier()
+    return frozen, [classifier(net).fit(*train, **data).predict_proba(X) for net in nets]
+
+
 @pytest.mark.slow
 @settings
 def test_a_frozen_net_and_a_net_of_the_users(name):
-    X, y = classes_table()
-    X = X.astype(np.float32)
-    frozen = FrozenEstimator(small_classifier(random_state=0).fit(X, y))
-    data = {"X_val": X[:40], "y_val": y[:40]}
-    wanted = [
-        classifier(net).fit(X[40:], y[40:], **data).predict_proba(X)
-        for net in (frozen, plain_classifier())
-    ]
+    X, _, train, data = with_validation()
+    frozen, wanted = of_nets_without_settings()
     with SETTINGS[name]():
-        found = classifier(frozen).fit(X[40:], y[40:], **data)
+        found = classifier(frozen).fit(*train, **data)
         np.testing.assert_array_equal(found.predict_proba(X), wanted[0])
         if "dtype" not in name:
             # The default dtype is that of the user's modules.
-            found = classifier(plain_classifier()).fit(X[40:], y[40:], **data)
+            found = classifier(plain_classifier()).fit(*train, **data)
             np.testing.assert_array_equal(found.predict_proba(X), wanted[1])
+
+
+@cache
+def of_folds():
+    X, y = classes_table()
+    return MABPrunedClassifierCV(classifier(), budgets=(0.3, 0.6), cv=2).fit(X, y).predict(X)
 
 
 @pytest.mark.slow
 @settings
 def test_cross_validation(name):
     X, y = classes_table()
+    expected = of_folds()
     search = MABPrunedClassifierCV(classifier(), budgets=(0.3, 0.6), cv=2)
-    expected = search.fit(X, y).predict(X)
     with SETTINGS[name]():
         np.testing.assert_array_equal(search.fit(X, y).predict(X), expected)
 

@@ -123,7 +123,7 @@ hung = 0
 for _ in range(4):
     child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        signal.alarm(10)
         model = fit()
         model.predict(X)
         model.at_budget(0.7, X, y)
