@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from benchmarks.shared.frozen_pulls import FrozenPulls
 from benchmarks.shared.prepared import Prepared
 from sklearn_mabprune.ablation.activations import Activations
-from sklearn_mabprune.ablation.block import Block
 from sklearn_mabprune.ablation.estimates import estimate
 from sklearn_mabprune.ablation.statistics import AblationStatistics
 from sklearn_mabprune.graph.units import UnitTable
@@ -45,9 +44,9 @@ class Frozen:
         rows = rows.at(torch.as_tensor(order[: n_blocks * BLOCK_ROWS]))
         activations = Activations(graph, rows)
         ablations = AblationStatistics("least_squares", 1e-3).update(activations)
-        whole = Block(activations, ablations)
+        whole = activations.block(ablations)
         parts = [slice(k * BLOCK_ROWS, (k + 1) * BLOCK_ROWS) for k in range(n_blocks)]
-        blocks = [Block(activations.at(part), ablations) for part in parts]
+        blocks = [activations.at(part).block(ablations) for part in parts]
         sizes = graph.sizes
         increase = [
             torch.cat([block.loss_increase(k, torch.arange(n)) for k, n in enumerate(sizes)])

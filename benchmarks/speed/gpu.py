@@ -16,7 +16,6 @@ from torch import nn
 from benchmarks.speed import naive
 from benchmarks.speed.timing import Result, in_turns, milliseconds
 from sklearn_mabprune.ablation.activations import Activations
-from sklearn_mabprune.ablation.block import Block
 from sklearn_mabprune.ablation.statistics import AblationStatistics
 from sklearn_mabprune.data.losses import SampleLoss
 from sklearn_mabprune.data.samples import Samples
@@ -47,7 +46,7 @@ def example(
 def every_neuron(graph: Graph, rows: Samples, ablation: str = "zero") -> torch.Tensor:
     """Loss increase of all units on a block of these samples."""
     activations = Activations(graph, rows)
-    block = Block(activations, AblationStatistics(ablation, 1e-3).update(activations))
+    block = activations.block(AblationStatistics(ablation, 1e-3).update(activations))
     units = [torch.arange(size, device=graph.device) for size in graph.sizes]
     return torch.cat([block.loss_increase(k, each) for k, each in enumerate(units)])
 

@@ -12,7 +12,6 @@ from torch import nn
 from benchmarks.speed import naive
 from benchmarks.speed.timing import Result, in_turns, milliseconds
 from sklearn_mabprune.ablation.activations import Activations
-from sklearn_mabprune.ablation.block import Block
 from sklearn_mabprune.ablation.compensation import ABLATIONS, ZeroAblation
 from sklearn_mabprune.ablation.statistics import AblationStatistics
 from sklearn_mabprune.data.losses import SampleLoss
@@ -70,7 +69,7 @@ def pulls(repeats: int, device: str, case: Case) -> Iterator[Result]:
     frozen = {name: statistics(name) for name in ABLATIONS}
 
     def batched(name: str) -> torch.Tensor:
-        block = Block(Activations(graph, rows), frozen[name])
+        block = Activations(graph, rows).block(frozen[name])
         return torch.cat([block.loss_increase(k, each) for k, each in enumerate(units)])
 
     found = in_turns(

@@ -18,7 +18,6 @@ from benchmarks.shared.frozen_pulls import FrozenPulls
 from benchmarks.shared.prepared import Prepared, points
 from benchmarks.study.torch_pruner import torch_pruning
 from sklearn_mabprune.ablation.activations import Activations
-from sklearn_mabprune.ablation.block import Block
 from sklearn_mabprune.ablation.statistics import AblationStatistics
 from sklearn_mabprune.estimators.parameters import resolve_policy
 from sklearn_mabprune.graph.graph import Graph
@@ -126,7 +125,7 @@ def unpaired(cell: Cell, share: float, unit: str) -> Graph:
     ablations = AblationStatistics("zero", 0.0).update(activations)
     losses = []
     for first in range(0, len(rows), MINI_BATCH):
-        block = Block(activations.at(slice(first, first + MINI_BATCH)), ablations)
+        block = activations.at(slice(first, first + MINI_BATCH)).block(ablations)
         increase = [
             block.loss_increase(number, torch.arange(size))
             for number, size in enumerate(cell.graph.sizes)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import singledispatch
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..data.losses import SampleLoss
 from ..data.samples import Samples
 from ..graph.graph import Graph
 from ..graph.groups import Group
 from ..graph.kinds.base import Fold
+from ..graph.surgery import cut
+from .block import Block
+from .compensation import LeastSquaresAblation, ZeroAblation, kept
+from .outputs import predictions, sample_losses
+from .statistics import AblationStatistics
 
 # Numbers that are kept at most: larger values are computed again instead.
 _LARGEST = 2**26
@@ -82,22 +87,59 @@ class Activations:
         weights = self.samples.weights
         return float(self.losses() @ weights / weights.sum())
 
-    def after(
-        self, smaller: Graph, keep: Sequence[Tensor | None], folds: Sequence[Fold]
+    def weights(self, number: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Incoming weights and biases of a group's units, a unit in each row, and outgoing ones."""
+        group = self.graph.groups[number]
+        producer, reader = self.graph.producer(group), self.graph.reader(group)
+        weight, bias = producer.kind.weights(producer.layer)
+        return weight, bias, reader.kind.weights(reader.layer)[0]
+
+    def gradients(self) -> list[Tensor]:
+        """Gradients of each sample's loss with respect to activations, (n_samples, n_units)."""
+        graph, samples = self.graph, self.samples
+        values = [group.value for group in graph.groups]
+        found = graph.run({0: samples.x}, [*values, graph.logits])
+        losses = samples.loss(predictions(graph, found[graph.logits]), samples.targets)
+        return list(torch.autograd.grad(losses.sum(), [found[value] for value in values]))
+
+    def residual_variance(self, number: int, ridge: float) -> Tensor:
+        """1 / P_jj: the variance of each unit that the rest of its group cannot predict."""
+        weights = self.samples.weights.double()
+        normalised = weights / weights.sum()
+        ablation = LeastSquaresAblation(self.hidden(number), normalised, ridge)
+        return 1.0 / ablation.inverse.diagonal()
+
+    def statistics(self, name: str, ridge: float, refresh: float) -> AblationStatistics:
+        """The ablations of all groups, to be kept up to date over a path from here."""
+        return AblationStatistics(name, ridge, refresh)
+
+    def block(self, ablations: Sequence[ZeroAblation], chunk: int | None = None) -> Block:
+        """All these samples, ready to measure ablations on; see :class:`Block`."""
+        return Block(self.graph, self.samples, self.values(), ablations, chunk)
+
+    def without(
+        self, units: Sequence[Tensor | None], ablations: Sequence[ZeroAblation]
     ) -> Activations:
-        """Of the network without some units.
+        """Of the network without some units, on the same samples.
 
         The first group's activations stay.  What its reader returns moves by a term for each
         unit removed from it; only what is downstream of that runs again.
 
         Parameters
         ----------
-        smaller : Graph
-        keep : sequence of Tensor of bool, shape (size,), or None, one for each group
-            None: all of them.
-        folds : sequence of Fold, one for each group
-            What the kept units take over; see :func:`~sklearn_mabprune.graph.surgery.cut`.
+        units : sequence of Tensor of int or None, one for each group
+            Positions of the units to remove, increasing; None: none.
+        ablations : sequence of ZeroAblation, one for each group
+            They say what the units' readers take over, and are brought up to date.
         """
+        keep: list[Tensor | None] = []
+        folds: list[Fold] = []
+        for group, gone, ablation in zip(self.graph.groups, units, ablations, strict=True):
+            keep.append(None if gone is None else kept(gone, group.size))
+            folds.append(None if gone is None else ablation.fold(gone))
+            if gone is not None:
+                ablation.remove(gone)
+        smaller = cut(self.graph, keep, folds)
         if self._values is None:
             return Activations(smaller, self.samples)
         first = self.graph.groups[0]
@@ -134,29 +176,10 @@ def _wanted(graph: Graph) -> list[int]:
     return [value for group in graph.groups for value in (group.value, graph.reader(group).value)]
 
 
-def sample_losses(graph: Graph, logits: Tensor, targets: Tensor, loss: SampleLoss) -> Tensor:
-    """Losses of raw outputs in the feature-major layout.
-
-    Parameters
-    ----------
-    graph : Graph
-        Says what follows the output layer.
-    logits : Tensor of shape (n_outputs, ..., n_samples)
-    targets : Tensor of shape (n_samples,) or (n_samples, n_outputs)
-    loss : SampleLoss
-
-    Returns
-    -------
-    Tensor of float64, shape (..., n_samples)
-    """
-    if not graph.has_tail and loss.takes_feature_major(targets):
-        return loss.feature_major(logits, targets).double()
-    outputs = predictions(graph, logits.flatten(1).T)
-    repeated = targets.repeat(len(outputs) // len(targets), *[1] * (targets.dim() - 1))
-    return loss(outputs, repeated).double().view(logits.shape[1:])
+@singledispatch
+def activations_of(network: Any, samples: Samples) -> Any:
+    """What a network computes on samples, as its kind of network keeps it."""
+    raise TypeError(f"{type(network).__name__} is not a kind of network.")
 
 
-def predictions(graph: Graph, logits: Tensor) -> Tensor:
-    """The network's outputs from those of the output layer, (n_samples, n_outputs)."""
-    found: Any = graph.run({graph.logits: logits})[graph.output]
-    return found
+activations_of.register(Graph, Activations)

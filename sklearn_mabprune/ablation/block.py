@@ -6,15 +6,18 @@ through the network once, and only what is downstream of the reader runs again f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from .activations import Activations, sample_losses
+from ..data.samples import Samples
+from ..graph.graph import Graph
 from .chunks import chunk_for
 from .compensation import ZeroAblation
+from .estimates import estimate, passes
 from .fast_paths import FastPaths
+from .outputs import sample_losses
 
 
 class Block:
@@ -22,8 +25,11 @@ class Block:
 
     Parameters
     ----------
-    activations : Activations
-        The network as it stands, on the block's samples.
+    graph : Graph
+        The network as it stands.
+    samples : Samples
+    values : mapping of int to Tensor of shape (n_units, n_samples)
+        What it computes on them: values that groups are read as, and that readers return.
     ablations : list of ZeroAblation
         One for each group, frozen.
     chunk : int, optional
@@ -46,13 +52,17 @@ class Block:
     """
 
     def __init__(
-        self, activations: Activations, ablations: Sequence[ZeroAblation], chunk: int | None = None
+        self,
+        graph: Graph,
+        samples: Samples,
+        values: Mapping[int, Tensor],
+        ablations: Sequence[ZeroAblation],
+        chunk: int | None = None,
     ):
-        self.graph, self.samples = activations.graph, activations.samples
-        self.ablations = ablations
+        self.graph, self.samples, self.ablations = graph, samples, ablations
         self.chunk = chunk or chunk_for(self.graph.device)
         # Kept while the block is there, however large.
-        self.values = activations.values()
+        self.values = values
         self.logits = self.values[self.graph.logits]
         with torch.inference_mode():
             self.base = self._losses(self.logits)
@@ -100,3 +110,17 @@ class Block:
                     losses = paths.losses(units, residual, part, ablation.sparse)
                     total += losses @ weights[part]
             return total / self.weight - self.mean_loss
+
+    def estimate(
+        self,
+        kind: str,
+        generator: torch.Generator,
+        parts: Sequence[slice | Tensor] = (slice(None),),
+        units: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Estimated rises, (n_parts, n_units); see :func:`~.estimates.estimate`."""
+        return estimate(self, kind, generator, parts, units)
+
+    def passes(self, kind: str) -> int:
+        """Backward passes that an estimate takes."""
+        return passes(kind, self)

@@ -23,11 +23,11 @@ minus its estimate plus the mean estimate has the same mean and a far smaller va
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .block import Block
 from .loss_models import (
     DIRECTIONS,
     LossModel,
@@ -36,6 +36,9 @@ from .loss_models import (
     SecondOrder,
     moved_loss,
 )
+
+if TYPE_CHECKING:
+    from .block import Block
 
 CONTROL_VARIATES = ("linear", "fisher")
 

@@ -25,8 +25,8 @@ from ..data.samples import Samples
 from ..graph.graph import Graph
 from ..utils.scratch import scratch
 from . import fused
-from .activations import sample_losses
 from .chunks import in_chunks
+from .outputs import sample_losses
 
 # Points are gathered where they are at most this fraction of all.
 _SPARSE = 0.8

@@ -8,13 +8,16 @@ when the activation is ablated.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ..utils.scratch import scratch
-from .activations import predictions, sample_losses
-from .block import Block
+from .outputs import predictions, sample_losses
+
+if TYPE_CHECKING:
+    from .block import Block
 
 #: Functions of the logits of many classes: those that are unlikely for a sample count as one.
 DIRECTIONS = 3

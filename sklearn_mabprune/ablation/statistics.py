@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .activations import Activations
 from .compensation import ZeroAblation, make_ablation
+
+if TYPE_CHECKING:
+    from .activations import Activations
 
 
 class AblationStatistics:

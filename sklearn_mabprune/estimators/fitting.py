@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from ..ablation.activations import Activations
+from ..ablation.activations import activations_of
 from ..data.samples import Samples
 from ..exceptions import PruningWarning
 from ..graph.graph import Graph
@@ -108,7 +108,7 @@ def _walked(fit: _Fit, known: Known | None) -> Walk:
     plan, budget, progress = fit.plan, fit.budget, fit.plan.progress
     with fit.timed("pruning"):
         samples = _some(fit.samples, plan.max_pruning_samples, plan.seeds[3])
-        activations = Activations(fit.graph, samples)
+        activations = activations_of(fit.graph, samples)
         _check_outputs(activations)
         n_going = budget.target if budget.unit == "neurons" else sum(fit.graph.sizes)
         with progress.stage("pruning", n_going, "neurons"):
@@ -225,10 +225,10 @@ def _some(samples: Samples, most: int, seed: int) -> Samples:
     if len(samples) <= most:
         return samples
     index = np.sort(np.random.default_rng(seed).permutation(len(samples))[:most])
-    return samples.at(torch.as_tensor(index, device=samples.x.device))
+    return samples.at(torch.as_tensor(index, device=samples.weights.device))
 
 
-def _check_outputs(activations: Activations) -> None:
+def _check_outputs(activations: Any) -> None:
     """Refuse a network whose outputs are not finite: nothing can be measured on it."""
     x = activations.samples.x
     with torch.no_grad():

@@ -116,7 +116,7 @@ class Tuner:
                 self._fine_tune(net, step)
                 self.fine_tuned.add(number)
             if number in self.fine_tuned:
-                return net, step.graph.with_layers(list(uncompiled(net.module_).children()))
+                return net, step.graph.with_weights_of(uncompiled(net.module_))
         return net_around(self.net, step.graph), step.graph
 
     def _fine_tune(self, net: Any, step: Step) -> None:

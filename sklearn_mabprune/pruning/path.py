@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ablation.activations import Activations
-from ..ablation.statistics import AblationStatistics
 from ..criteria import Criterion
 from ..graph.graph import Graph
 from ..graph.units import UnitTable
@@ -137,7 +136,7 @@ def pruning_path(
     table = UnitTable.of(activations.graph.groups)
     ranker = make_ranker(chooser, table, len(activations.samples), options, seed)
     least = ranker.round_size(1)
-    statistics = AblationStatistics(options.ablation, options.ridge, options.refresh)
+    statistics = activations.statistics(options.ablation, options.ridge, options.refresh)
     first = _measure(activations, surroundings)
     walk = Walk([first], chooser, n_factorisations=statistics.n_factorisations)
     if known is not None and known.loss == first.loss:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ..ablation.activations import Activations
 from ..ablation.block import Block
 from ..ablation.compensation import ZeroAblation
-from ..ablation.estimates import estimate, passes
 from ..graph.units import UnitTable
 
 # A fraction of the blocks, one of so many, tells finalists from others.
@@ -188,7 +187,7 @@ class RoundPulls:
             order = np.argsort(self.expected[arms], kind="stable")
             arms = np.sort(arms[order[:finalists]])
         # In the order in which a path keeps what its network computes on them.
-        whole = Block(self.activations, self.ablations, self.chunk)
+        whole = self.activations.block(self.ablations, self.chunk)
         everywhere = [torch.as_tensor(self._order[part]) for part in self._parts]
         self._fill(whole, estimates.kind, generator, everywhere, arms, totals)
 
@@ -207,11 +206,11 @@ class RoundPulls:
             torch.as_tensor(positions[groups == group], device=self.device)
             for group in range(len(self.table.sizes))
         ]
-        found = estimate(block, kind, generator, parts, units).cpu().numpy()
+        found = block.estimate(kind, generator, parts, units).cpu().numpy()
         assert self.expected is not None
         self._estimates[: len(parts), arms] = found
         self.expected[arms] = self._round(totals @ found / totals.sum(), block)
-        self.n_backward += len(block.samples) * passes(kind, block)
+        self.n_backward += len(block.samples) * block.passes(kind)
 
     def _round(self, increase: NDArray[np.float64], block: Block) -> NDArray[np.float64]:
         """Loss increases rounded so that summation order cannot change the ranking.
@@ -233,4 +232,4 @@ class RoundPulls:
     def _block_of(self, order: NDArray[np.intp]) -> Block:
         """A block of some of the pruning samples, in this order."""
         some = self.activations.at(torch.as_tensor(order, device=self.device))
-        return Block(some, self.ablations, self.chunk)
+        return some.block(self.ablations, self.chunk)

@@ -8,8 +8,7 @@ from typing import Any
 
 from sklearn.base import clone
 
-from ..graph.graph import Graph
-from ..graph.module import PrunedChain
+from ..graph.module import recipe_of
 from ..utils.compat import drop_parameter, uncompiled
 from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
@@ -52,7 +51,7 @@ def copy_of_net(net: Any) -> Any:
     return new
 
 
-def net_around(net: Any, graph: Graph) -> Any:
+def net_around(net: Any, graph: Any) -> Any:
     """A new net whose module computes what a graph computes.
 
     Its module is built from explicit sizes, so that ``clone``, ``initialize`` and
@@ -66,23 +65,20 @@ def net_around(net: Any, graph: Graph) -> Any:
         Left as it is; the new module shares no tensor with it.
     """
     new = clone(net)
-    dtype = str(graph.dtype).removeprefix("torch.")
     if net.module is MLP:
         sizes: dict[str, Any] = {
             "module__n_features": graph.n_inputs,
             "module__n_outputs": graph.n_outputs,
             "module__hidden_layer_sizes": graph.sizes,
-            "module__dtype": dtype,
+            "module__dtype": str(graph.dtype).removeprefix("torch."),
         }
     else:
         # The new module does not have the parameters of the old one.
         for name in [name for name in vars(new) if name.startswith("module__")]:
             drop_parameter(new, name)
-        sizes = {
-            "module": PrunedChain,
-            "module__layers": graph.descriptions(),
-            "module__dtype": dtype,
-        }
+        build, arguments = recipe_of(graph)
+        sizes = {"module": build}
+        sizes |= {f"module__{name}": value for name, value in arguments.items()}
     if getattr(net, "multilabel_", False):
         # Chosen by the data, which a clone of the smaller net has not seen.
         sizes["criterion"] = type(uncompiled(net.criterion_))

@@ -27,8 +27,9 @@ from pairwise import pairwise
 from scipy import sparse
 
 from sklearn_mabprune.ablation import activations as module
-from sklearn_mabprune.ablation.activations import Activations, predictions, sample_losses
+from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.ablation.compensation import ABLATIONS
+from sklearn_mabprune.ablation.outputs import predictions, sample_losses
 from sklearn_mabprune.ablation.statistics import AblationStatistics
 from sklearn_mabprune.data.sparse import SparseRows
 from sklearn_mabprune.graph.module import module_of

@@ -6,6 +6,7 @@ import logging
 import pickle
 import signal
 import warnings
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -47,14 +48,15 @@ CASES = {
 @pairwise(
     case=CASES,
     budget=[0.7, "auto"],
-    where=["path.remove_together", "removal.cut"],
+    where=["pruning.path.remove_together", "ablation.activations.cut"],
 )
 def test_pruning_keeps_the_last_finished_round(case, budget, where, monkeypatch):
     make, table = CASES[case]
     X, y = table()
     whole = make(pruning_budget=budget).fit(X, y).pruning_path_
-    module, name = where.split(".")
-    press_ctrl_c(monkeypatch, getattr(sklearn_mabprune.pruning, module), name, call=4)
+    *module, name = where.split(".")
+    place = import_module(".".join(["sklearn_mabprune", *module]))
+    press_ctrl_c(monkeypatch, place, name, call=4)
     model = make(pruning_budget=budget)
     with pytest.warns(PruningWarning, match="Pruning was interrupted.* last finished round"):
         model.fit(X, y)

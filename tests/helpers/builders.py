@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklearn_mabprune.ablation.activations import Activations, sample_losses
-from sklearn_mabprune.ablation.block import Block
+from sklearn_mabprune.ablation.activations import Activations
+from sklearn_mabprune.ablation.outputs import sample_losses
 from sklearn_mabprune.ablation.statistics import AblationStatistics
 from sklearn_mabprune.data.losses import SampleLoss
 from sklearn_mabprune.data.samples import Samples
@@ -185,7 +185,7 @@ def ablations_of(graph, samples, name="least_squares", ridge=1e-3):
 
 def block_of(graph, samples, ablations, chunk=None):
     """A block of all these samples."""
-    return Block(Activations(graph, samples), ablations, chunk)
+    return Activations(graph, samples).block(ablations, chunk)
 
 
 def residual_together(ablation, activations, units):
