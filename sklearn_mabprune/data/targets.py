@@ -11,6 +11,9 @@ from scipy import sparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+# Deviations of targets from their mean whose squares, and sums of these, are float64 numbers.
+_SQUARES_HOLD = (1e-145, 1e150)
+
 
 def complete(y: Any, name: str = "y") -> Any:
     """Targets without missing values; numbers in an array of objects as an array of numbers.
@@ -211,3 +214,96 @@ def class_weights(
             )
         each = np.array([float(given.get(label, 1.0)) for label in labels])
     return np.asarray(each[codes], dtype=np.float64)
+
+
+def scaled_weights(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of which the largest is about 1: only ratios matter, and sums cannot overflow.
+
+    Divided by a power of 2, which rounds nothing.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_samples,)
+        Not negative.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mabprune.data.targets import scaled_weights
+    >>> scaled_weights(np.array([5.0, 10.0]))
+    array([0.3125, 0.625 ])
+    """
+    if not weights.size:
+        return weights
+    return np.asarray(np.ldexp(weights, -np.frexp(weights.max())[1]))
+
+
+def check_squares(targets: NDArray[np.float64]) -> None:
+    """Refuse regression targets whose squared deviations are no numbers: losses are these.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n_samples, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        If deviations from the mean are too large or too small; the message names the target.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = targets.mean(axis=0)
+        largest = np.abs(targets - mean).max(axis=0)
+    smallest, most = _SQUARES_HOLD
+    too_small = (largest > _rounding(mean)) & (largest < smallest)
+    for column in np.flatnonzero(~(largest < most) | too_small):
+        raise ValueError(
+            f"Targets of y of up to {np.abs(targets[:, column]).max():.6g} are too "
+            f"{'small' if too_small[column] else 'large'} for regression: their squares are beyond "
+            "float64. Multiply y by a constant, or use a StandardScaler in a "
+            "TransformedTargetRegressor."
+        )
+
+
+def _rounding(mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Deviations from a mean that are no more than its rounding."""
+    return np.asarray(10 * np.finfo(float).eps * np.abs(mean))
+
+
+def mean_and_scale(
+    targets: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted mean and standard deviation of each target, to standardise it with.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n_samples, n_outputs)
+    weights : ndarray of shape (n_samples,) or None
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_outputs,)
+        The scale of a constant target (up to rounding) is that target, and 1 at most: the
+        outputs of the network are not far from 0, whatever that means in its units.
+
+    Raises
+    ------
+    ValueError
+        If targets are too large or too small for :func:`check_squares`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_mabprune.data.targets import mean_and_scale
+    >>> mean_and_scale(np.array([[1.0], [3.0]]), None)
+    (array([2.]), array([1.]))
+    """
+    check_squares(targets)
+    weights = None if weights is None else scaled_weights(np.asarray(weights, dtype=np.float64))
+    mean = np.average(targets, axis=0, weights=weights)
+    scale = np.sqrt(np.average((targets - mean) ** 2, axis=0, weights=weights))
+    constant = np.where(mean == 0, 1.0, np.minimum(np.abs(mean), 1.0))
+    return mean, np.where(scale > _rounding(mean), scale, constant)

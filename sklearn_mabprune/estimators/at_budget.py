@@ -28,6 +28,7 @@ from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import own_settings
+from .fitted_attributes import fitted_attributes
 from .fitting import prune, tell_late
 from .parameters import resolve_policy
 from .plan import Pruned
@@ -228,8 +229,7 @@ def _without_data(old: Any, new: Any) -> Any:
     notes = rounded_away(new.pruning_budget, budget, new.min_neurons)
     for text in notes:
         warnings.warn(text, PruningWarning, stacklevel=3)
-    fitted = {n: v for n, v in vars(old).items() if n.endswith("_") and not n.startswith("_")}
-    vars(new).update(copy.deepcopy(fitted))
+    vars(new).update(copy.deepcopy(fitted_attributes(old)))
     if path.layer_sizes[number] == old.hidden_layer_sizes_:
         return new
     graph = graph_of(path.networks[number], device)

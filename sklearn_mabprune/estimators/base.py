@@ -18,6 +18,7 @@ from ..data.features import read_table, read_validation, stacked
 from ..data.losses import check_criterion
 from ..data.sparse import few, outputs_of
 from ..data.splitting import Split, content_split
+from ..data.targets import scaled_weights
 from ..exceptions import PruningWarning
 from ..export.mixin import Exports
 from ..graph.graph import Graph
@@ -25,6 +26,7 @@ from ..pruning.budget import Budget
 from ..pruning.path import PathOptions
 from ..training.fine_tuning import FineTuning, check_optimizer
 from ..training.initial import Data, check_fits, check_weights, samples_of, train
+from ..training.outside_module import check_batch_statistics
 from ..training.predicting import needs_no_check, network_outputs
 from ..training.rebuilding import copy_of_net
 from ..training.scoring import check_score
@@ -35,6 +37,7 @@ from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import own_settings
 from ..utils.validation import check_parameters
 from .at_budget import ResizingMixin
+from .fitted_attributes import fitted_attributes, forget, unfitted
 from .fitting import prune, tell_late
 from .parameters import (
     CONSTRAINTS,
@@ -110,30 +113,29 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             pruning or the fine-tuning.
         """
         stages = ["training", "pruning", "fine-tuning"]
-        try:
-            with Interruptions() as interruptions, own_settings():
-                forget(self)
-                with interruptions.raised():
-                    chooser = resolve_policy(self.policy)
-                    net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
-                    seeds = draw_seeds(self.random_state, 5)
-                    task, held_out = self._read(X, y, sample_weight, X_val, y_val, seeds[0])
-                with Progress(self.verbose, stages[frozen:]) as progress:
-                    started = time.perf_counter()
-                    if frozen:
-                        progress.clear()  # before a warning
-                        net, graph = self._thaw(net, task, X_val is None)
-                    else:
-                        net, graph = self._train(net, task, seeds[1], progress, interruptions)
-                    seconds = 0.0 if frozen else time.perf_counter() - started
-                    plan = self._plan(chooser, net, tuple(seeds), progress, interruptions)
-                    pruned = prune(net, graph, task, plan, seconds)
-                self._remember(pruned, held_out)
-            tell_late(self, interruptions)
-            return self  # inside try: Ctrl-C here leaves nothing fitted as well
-        except BaseException:
-            forget(self)
-            raise
+        forget(self)
+        with Interruptions() as interruptions, own_settings():
+            # Whatever ends the fit, and wherever: `self` has all fitted attributes or none.
+            new = unfitted(self)
+            with interruptions.raised():
+                chooser = resolve_policy(self.policy)
+                net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
+                seeds = draw_seeds(self.random_state, 5)
+                task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
+            with Progress(self.verbose, stages[frozen:]) as progress:
+                started = time.perf_counter()
+                if frozen:
+                    progress.clear()  # before a warning
+                    net, graph = new._thaw(net, task, X_val is None)
+                else:
+                    net, graph = new._train(net, task, seeds[1], progress, interruptions)
+                seconds = 0.0 if frozen else time.perf_counter() - started
+                plan = new._plan(chooser, net, tuple(seeds), progress, interruptions)
+                pruned = prune(net, graph, task, plan, seconds)
+            new._remember(pruned, held_out)
+            self.__dict__.update(fitted_attributes(new))
+        tell_late(self, interruptions)
+        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -158,7 +160,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
             counted = weights > 0
-            X, y, weights = X[counted], y[counted], weights[counted]
+            X, y, weights = X[counted], y[counted], scaled_weights(weights[counted])
         codes = self._encode(y)
         weights = self._weigh(codes, weights)
         if X_val is None:
@@ -222,6 +224,8 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
         first = few(samples_of(net, task.data).x)
         graph = check_fits(net.module_, first, task.data.n_outputs)
         self._check_frozen(net)
+        if self.fine_tune_epochs != 0:
+            check_batch_statistics(net, len(task.data))
         check_score(self.scoring, task.score, net, graph)
         if own_samples:
             warnings.warn(
@@ -334,12 +338,6 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
 
     def _check_frozen(self, net: Any) -> None:
         """Refuse a net that was trained on other targets; the default accepts every net."""
-
-
-def forget(estimator: BaseEstimator) -> None:
-    """Delete all fitted attributes."""
-    for name in [n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")]:
-        delattr(estimator, name)
 
 
 def _unit_mean(

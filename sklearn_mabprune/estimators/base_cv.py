@@ -33,8 +33,9 @@ from ..utils.compat import (
 )
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
-from .base import BaseMABPruned, forget
+from .base import BaseMABPruned
 from .cv_scores import RULES, check_budgets, choose, failures, score_fold, table
+from .fitted_attributes import forget
 
 
 def of_best(name: str) -> Any:
@@ -161,15 +162,13 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         raise_for_params(params, self, "fit", allow=["groups"])
         forget(self)
         budgets = check_budgets(self.budgets)
-        try:
-            model = self._copy_of_estimator()
-            self._search(model, budgets, X, y, sample_weight, params)
-            if self.refit:
-                model.set_params(pruning_budget=self.best_budget_)
-                self.best_estimator_ = model.fit(X, y, sample_weight=sample_weight)
-        except BaseException:
-            forget(self)
-            raise
+        model = self._copy_of_estimator()
+        found = self._search(model, budgets, X, y, sample_weight, params)
+        if self.refit:
+            model.set_params(pruning_budget=found["best_budget_"])
+            found["best_estimator_"] = model.fit(X, y, sample_weight=sample_weight)
+        # All at once: whatever ends the fit before leaves nothing fitted.
+        self.__dict__.update(found)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -283,8 +282,8 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         y: Any,
         sample_weight: Any,
         params: dict[str, Any],
-    ) -> None:
-        """Score all budgets in all folds, and set ``cv_results_`` and the chosen budget."""
+    ) -> dict[str, Any]:
+        """Score all budgets in all folds, and choose one: fitted attributes by name."""
         # Errors in parameters and data are raised before any fold is made.
         model._validate_params()
         X, y = model._validate_training(X, y)
@@ -328,12 +327,16 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
                 found.append(scored)
                 progress.advance(1)
         failed = failures(found, folds, y, is_classifier(self))
-        self.cv_results_ = table(budgets, found, failed)
+        results = table(budgets, found, failed)
         for text in failed:
             warnings.warn(text, PruningWarning, stacklevel=4)
-        self.best_index_ = choose(self.cv_results_, self.rule, model.budget_unit)
-        self.best_budget_ = budgets[self.best_index_]
-        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        best = choose(results, self.rule, model.budget_unit)
+        return {
+            "cv_results_": results,
+            "best_index_": best,
+            "best_budget_": budgets[best],
+            "best_score_": float(results["mean_test_score"][best]),
+        }
 
     def _copy_of_estimator(self) -> Any:
         """A clone of the estimator, or the default one."""

@@ -13,7 +13,14 @@ from skorch import NeuralNetClassifier
 
 from ..data.features import read_table
 from ..data.samples import Data
-from ..data.targets import as_indicator, class_weights, complete, predicted, read_labels
+from ..data.targets import (
+    as_indicator,
+    class_weights,
+    complete,
+    predicted,
+    read_labels,
+    scaled_weights,
+)
 from ..training.nets import MLPNetClassifier
 from ..training.scoring import classification_scores
 from ..utils.compat import StrOptions
@@ -263,7 +270,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
             )
         if isinstance(self.class_weight, dict):
             check_class_weights(self.class_weight)
-        each = class_weights(self.class_weight, self.classes_, codes)
+        each = scaled_weights(class_weights(self.class_weight, self.classes_, codes))
         each = each if weights is None else each * weights
         if not (each > 0).any():
             raise ValueError(

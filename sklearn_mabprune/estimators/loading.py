@@ -30,6 +30,7 @@ from ..training.mlp import MLP
 from ..training.nets import MLPNetClassifier
 from ..training.rebuilding import net_around
 from ..utils.compat import uncompiled
+from ..utils.torch_settings import own_settings
 from .classifier import MABPrunedClassifier
 from .loaded_networks import (
     finite_array,
@@ -94,6 +95,12 @@ def load(path: Any, **parameters: Any) -> Any:
     ...         print("cannot be loaded" in str(error))
     True
     """
+    with own_settings():
+        return _loaded(path, parameters)
+
+
+def _loaded(path: Any, parameters: dict[str, Any]) -> Any:
+    """The estimator in a file, built in settings of torch of its own."""
     content, tensors = read_file(path)
     try:
         # All errors from here on are errors of the file.

@@ -13,7 +13,7 @@ from skorch import NeuralNetRegressor
 
 from ..data.features import read_table
 from ..data.samples import Data
-from ..data.targets import complete
+from ..data.targets import check_squares, complete
 from ..training.nets import MLPNetRegressor
 from ..training.scoring import regression_scores
 from .base import BaseMABPruned
@@ -198,14 +198,21 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         self.y_ndim_ = y.ndim
-        return y.reshape(len(y), -1).astype(np.float64)
+        return _checked(y)
 
     def _encode_validation(self, y: Any) -> NDArray[Any]:
         y = check_array(complete(y, "y_val"), ensure_2d=False, dtype=np.float64, input_name="y_val")
-        return y.reshape(len(y), -1)
+        return _checked(y)
 
     def _make_task(self, data: Data, validation: Data) -> Task:
         return Task(data, validation, *regression_scores(self.scoring, data, validation))
 
     def _count_outputs(self, codes: NDArray[Any]) -> int:
         return int(codes.shape[1])
+
+
+def _checked(y: NDArray[Any]) -> NDArray[np.float64]:
+    """Targets as (n_samples, n_outputs), whose squares are numbers."""
+    targets = y.reshape(len(y), -1).astype(np.float64)
+    check_squares(targets)
+    return targets

@@ -9,6 +9,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
 from ..utils.files import write_whole
+from ..utils.torch_settings import own_settings
 from .files.saving import save
 from .onnx import TYPES, onnx_model
 from .onnx_check import check_model
@@ -61,7 +62,8 @@ class Exports:
         >>> bool((abs(probabilities - model.predict_proba(X)) < 1e-9).all())
         True
         """
-        return nn.Sequential(*plain_layers(self)).eval()
+        with own_settings():
+            return nn.Sequential(*plain_layers(self)).eval()
 
     def to_sklearn(self) -> MLPClassifier | MLPRegressor:
         """Export the pruned network as a fitted MLP of scikit-learn.

@@ -20,7 +20,7 @@ from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import no_autocast, own_settings
 from ..utils.validation import check_parameters
 from .optimizers import needs_closure
-from .outside_module import check_batches
+from .outside_module import check_batch_statistics, check_batches
 from .parameter_names import suggestions
 from .predicting import check_outputs
 from .weighted_loss import WeightedLossMixin
@@ -221,6 +221,8 @@ class SelfSizing(WeightedLossMixin):
         if getattr(self, side) is not TensorBatches:
             return super().get_iterator(dataset, training)  # type: ignore[misc]
         check_batches(self, side)
+        if training:
+            check_batch_statistics(self, len(dataset))
         given = self.get_params_for(side)
         parameter = next(self.module_.parameters())
         size = self.batch_size if training else max(self.batch_size, 8192)

@@ -36,7 +36,7 @@ from ..utils.randomness import global_generators
 from .auto_size import SelfSizing
 from .mlp import MLP
 from .optimizers import renew_optimizer
-from .outside_module import batches_of_training
+from .outside_module import batches_of_training, check_batch_statistics
 from .weighted_loss import WeightedLossMixin
 
 
@@ -101,6 +101,7 @@ def train(
         SampleLoss(uncompiled(net.criterion_))
         check_criterion(uncompiled(net.criterion_), data.y)
         graph = check_fits(net.module_, first, data.n_outputs)
+        check_batch_statistics(net, len(data))
         on_start(net, graph)
         held_out = _dataset(_features(validation, dtype), _targets(net, validation.y, dtype))
         _train_epochs(net, x, y, held_out, on_epoch, interruptions or Interruptions())

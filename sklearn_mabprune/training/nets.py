@@ -11,6 +11,7 @@ from skorch.dataset import ValidSplit
 from torch import Tensor, nn
 
 from ..data.losses import SEVERAL_LABELS, has_other_units, output_nonlinearity
+from ..data.targets import mean_and_scale
 from ..graph.kinds.registry import kind_of, layers_of
 from ..utils.compat import uncompiled
 from ..utils.docstrings import documented_by
@@ -244,11 +245,7 @@ class MLPNetRegressor(SelfSizing, NeuralNetRegressor):
         super().size_from(X, y)
         targets = self._targets(y).astype(np.float64)
         weights = X.get("sample_weight") if isinstance(X, dict) else None
-        self.target_mean_ = np.average(targets, axis=0, weights=weights)
-        variance = np.average((targets - self.target_mean_) ** 2, axis=0, weights=weights)
-        # A constant target (up to rounding) is centred only.
-        tiny = 10 * np.finfo(float).eps * np.abs(self.target_mean_)
-        self.target_scale_ = np.where(np.sqrt(variance) > tiny, np.sqrt(variance), 1.0)
+        self.target_mean_, self.target_scale_ = mean_and_scale(targets, weights)
 
     def initialize_module(self) -> Any:
         """As in skorch; mean and scale of the targets are saved with the weights."""

@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..data.batches import TensorBatches
+from ..graph.kinds.registry import layers_of
 
 _FEATURES = (
     "Put what it does to X into the module's forward as a layer, or into a step of a Pipeline "
@@ -148,3 +149,29 @@ def batches_of_training(net: Any, n_samples: int) -> tuple[int, bool]:
     size = getattr(net, "iterator_train__batch_size", net.batch_size)
     shuffle = getattr(net, "iterator_train__shuffle", True)
     return n_samples if size == -1 else size, bool(shuffle)
+
+
+def check_batch_statistics(net: Any, n_samples: int) -> None:
+    """Refuse batches of one sample for a module that computes statistics of a batch.
+
+    Parameters
+    ----------
+    net : skorch net
+        Initialised.
+    n_samples : int
+        Of the training.
+
+    Raises
+    ------
+    ValueError
+        It names the layer and the batch size.
+    """
+    norms = layers_of(net.module_, "batch_statistics")
+    size, _ = batches_of_training(net, n_samples)
+    if norms and min(size, n_samples) == 1:
+        found = "batch_size=1" if size == 1 else "A single training sample"
+        raise ValueError(
+            f"{found} cannot train {type(norms[0]).__name__}, which computes the mean and variance "
+            f"of a batch. Pass a larger batch_size to {type(net).__name__} and at least two "
+            "training samples, or leave out batch normalisation."
+        )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+import tempfile
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -21,7 +25,8 @@ from user_nets import (
     values_table,
 )
 
-from sklearn_mabprune import MABPrunedClassifierCV
+from sklearn_mabprune import MABPrunedClassifierCV, load
+from sklearn_mabprune.displays import NeuronMapDisplay, PruningPathDisplay, PullsDisplay
 
 
 @contextmanager
@@ -163,6 +168,47 @@ def test_cross_validation(name):
     search = MABPrunedClassifierCV(classifier(), budgets=(0.3, 0.6), cv=2)
     with SETTINGS[name]():
         np.testing.assert_array_equal(search.fit(X, y).predict(X), expected)
+
+
+@cache
+def of_files():
+    """A fitted estimator with its file, pickle and ONNX form, made without settings."""
+    X, y = classes_table()
+    model = classifier(small_classifier(dtype="float32")).fit(X, y)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "model")
+        written = (Path(folder) / "model").read_bytes()
+    return model, X, y, written, pickle.dumps(model), model.to_onnx().SerializeToString()
+
+
+@settings
+def test_files_exports_and_displays(name, tmp_path):
+    model, X, y, written, pickled, onnx = of_files()
+    expected = model.predict_proba(X)
+    (tmp_path / "model").write_bytes(written)
+    with SETTINGS[name]():
+        loaded = load(tmp_path / "model")
+        opened = pickle.loads(pickled)
+        model.save(tmp_path / "again")
+        assert model.to_onnx().SerializeToString() == onnx
+        module = model.to_torch()
+        mlp = model.to_sklearn()
+        for display in (PruningPathDisplay, NeuronMapDisplay, PullsDisplay):
+            plt.close(display.from_estimator(model).figure_)
+        text = str(model.pruning_report_)
+        for each in (loaded, opened):
+            np.testing.assert_array_equal(each.predict_proba(X), expected)
+    assert (tmp_path / "again").read_bytes() == written
+    assert text == str(model.pruning_report_)
+    np.testing.assert_allclose(mlp.predict_proba(X), expected, atol=1e-6)
+    # What was made inside can be trained outside.
+    loaded.estimator_.partial_fit(X.astype(np.float32), y)
+    module.train()
+    module(torch.as_tensor(X).float()).sum().backward()
+    assert all(each.grad is not None for each in module.parameters())
+    np.testing.assert_array_equal(
+        opened.at_budget(0.7, X, y).predict(X), model.at_budget(0.7, X, y).predict(X)
+    )
 
 
 @pytest.mark.slow

@@ -70,3 +70,28 @@ def test_targets_too_large_for_a_net_that_does_not_standardise():
         r"Scale the targets \(TransformedTargetRegressor\)"
     )
     refused(regressor(net), message, X, y)
+
+
+@pytest.mark.parametrize(
+    ("factor", "size"), [(1e155, "large"), (1e300, "large"), (1e-155, "small"), (1e-300, "small")]
+)
+def test_targets_whose_squares_are_no_numbers(factor, size):
+    X, y = values_table(n_rows=40)
+    y = y - y.mean()
+    refused(regressor(), f"Targets of y of up to .* are too {size} .* Multiply y", X, factor * y)
+    with pytest.raises(ValueError, match=f"too {size} for regression"):
+        small_regressor().fit(X, factor * y)
+
+
+@pytest.mark.parametrize("factor", [1e140, 1e-140])
+def test_other_magnitudes_of_targets_change_nothing(factor):
+    X, y = values_table()
+    near, far = (regressor().fit(X, each) for each in (y, factor * y))
+    assert far.score(X, factor * y) == pytest.approx(near.score(X, y), rel=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-140, -0.1, 5.0])
+def test_a_constant_target_is_predicted_in_its_own_units(value):
+    X, _ = values_table()
+    net = small_regressor(random_state=0).fit(X, np.full(len(X), value))
+    assert np.abs(net.predict(X) - value).max() < (min(abs(value), 1.0) or 1.0)

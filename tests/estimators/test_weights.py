@@ -212,3 +212,17 @@ def test_own_validation_rows_weigh_the_same(case):
     assert model.pruning_report_.after.score == pytest.approx(model.score(X[120:], y[120:]))
     plain = kind(make(), **QUICK).fit(X[:120], y[:120], **rows)
     assert not np.array_equal(model.predict(X), plain.predict(X))
+
+
+@pytest.mark.parametrize("scale", [2.0**1021, 2.0**-1020])
+@pytest.mark.parametrize("by_class", [False, True])
+def test_only_ratios_matter_at_any_magnitude(scale, by_class):
+    X, y = classes_table()
+    weights = 1.0 + np.arange(len(X)) / len(X)
+
+    def probabilities(factor):
+        given = {k: factor * (k + 1) for k in range(3)} if by_class else None
+        model = MABPrunedClassifier(small_classifier(), class_weight=given, **QUICK)
+        return model.fit(X, y, sample_weight=factor * weights).predict_proba(X)
+
+    np.testing.assert_array_equal(probabilities(scale), probabilities(1.0))

@@ -266,3 +266,15 @@ def test_a_plain_net_with_such_an_optimizer_is_pruned_without_fine_tuning():
     refused(classifier(frozen), message, X, y, X_val=X, y_val=y)
     with pytest.raises(ValueError, match="or pass fine_tune_epochs=0"):
         clone(model).fit(X, y).set_params(fine_tune_epochs=3).at_budget(0.2, X, y)
+
+
+def test_batch_norm_and_batches_of_one_sample():
+    message = "cannot train BatchNorm1d, which computes the mean and variance of a batch"
+    X, y = classes_table(n_rows=40)
+    norms = small_classifier(module__batch_norm=True)
+    for net in (clone(norms).set_params(batch_size=1), plain_classifier(batch_size=1)):
+        refused(classifier(net), f"batch_size=1 {message}. Pass a larger batch_size", X, y)
+    net = clone(norms).fit(X, y).set_params(batch_size=1)
+    refused(classifier(FrozenEstimator(net)), f"batch_size=1 {message}", X, y)
+    with pytest.raises(ValueError, match=f"A single training sample {message}"):
+        clone(norms).set_params(train_split=None).fit(X[:1], y[:1] * 0)
