@@ -18,7 +18,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TEST_ENV := SCIPY_ARRAY_API=1 $(ONE_THREAD)
 
 .NOTPARALLEL:
-.PHONY: help demo test test-fast check format docs linkcheck coverage clean
+.PHONY: help demo test test-fast check format docs linkcheck coverage clean compiler
 
 help:
 	@echo "make demo      train and prune on real data, print tables, save a plot"
@@ -34,10 +34,10 @@ help:
 demo: .venv/.installed-demo
 	$(BIN)/python -m benchmarks.demo $(DEMO_ARGS)
 
-test: .venv/.installed-test
+test: .venv/.installed-test compiler
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--cov=sklearn_mabprune)
 
-test-fast: .venv/.installed-test
+test-fast: .venv/.installed-test compiler
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" $(PYTEST_ARGS)
 
 check: .venv/.installed-dev .venv/.installed-test
@@ -50,13 +50,13 @@ format: .venv/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: .venv/.installed-docs
+docs: .venv/.installed-docs compiler
 	$(ONE_THREAD) $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 linkcheck: .venv/.installed-docs
 	$(ONE_THREAD) $(BIN)/python -m sphinx -q -b linkcheck -D sphinx_gallery_conf.plot_gallery=0 docs docs/_build/linkcheck
 
-coverage: .venv/.installed-test
+coverage: .venv/.installed-test compiler
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --cov=sklearn_mabprune --cov-report=term --cov-report=html $(PYTEST_ARGS)
 
 clean:
@@ -64,6 +64,11 @@ clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf docs/_build docs/auto_examples docs/generated docs/sg_execution_times.rst
 	find sklearn_mabprune tests benchmarks examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Tests and examples compile C headers: where there is no compiler, the wheel of Zig brings one.
+compiler: | $(BIN)/python
+	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt ziglang
 
 $(BIN)/python:
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=...')"

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..utils.files import write_whole
 from ..utils.torch_settings import own_settings
+from .c.network import name_of, network_header
 from .files.saving import save
 from .onnx import TYPES, onnx_model
 from .onnx_check import check_model
@@ -159,6 +160,65 @@ class Exports:
         if path is not None:
             write_whole(path, model.SerializeToString())
         return model
+
+    def to_c(self: Any, path: Any = None, *, samples: Any = None, name: str | None = None) -> str:
+        """Export the pruned network as a C99 header, for microcontrollers and other programs.
+
+        The header needs nothing but ``math.h``, allocates nothing, and keeps the weights in
+        constants of float32, in which it computes.  A comment at its top says how many bytes
+        it takes in flash and on the stack, and how to call it.  For a pipeline use
+        :func:`pipeline_to_c`.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            File to write the header to.
+        samples : array-like of shape (n_samples, n_features), optional
+            Samples of a self-test, which the header then contains with the predictions of this
+            estimator: ``cc -std=c99 -DNAME_TEST -x c FILE -lm`` makes a program that prints the
+            largest difference, and exits with 1 if one is more than rounding.
+        name : str, optional
+            Beginning of all names in the header.  None: the name of the file, or "model".
+
+        Returns
+        -------
+        str
+            The header.  Its functions are ``static`` and take an array of features, ``float
+            x[n_features]``.  ``NAME_predict_proba(x, out)`` writes the probabilities of the
+            classes, ``NAME_predict(x)`` returns the position of the most probable class, and
+            ``NAME_label(k)`` its label; for multilabel targets ``NAME_predict(x, labels)`` writes
+            0 or 1 for each label.  For a regressor, ``NAME_predict(x, out)`` writes values in
+            the units of y.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        UnsupportedModuleError
+            If a layer has no C form, or the net's ``predict_nonlinearity`` is a custom function.
+        ValueError
+            If a weight is not finite in float32, or if class labels are neither numbers nor
+            strings that C can hold.
+
+        Notes
+        -----
+        Outputs differ from those of Python by rounding in float32.  C checks no input: NaN
+        gives NaN.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_mabprune import MABPrunedClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MABPrunedClassifier(random_state=0).fit(X, y)
+        >>> source = model.to_c(name="iris")
+        >>> "static inline void iris_predict_proba(const float *x, float *out)" in source
+        True
+        """
+        source = network_header(self, name_of(path, name), samples)
+        if path is not None:
+            write_whole(path, source.encode("ascii"))
+        return source
 
     def save(self, path: Any, *, networks: bool = True) -> None:
         """Save the fitted estimator to a safetensors file, which contains data and no code.

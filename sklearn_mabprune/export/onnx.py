@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..utils.optional import require
+from .labels import labels_as_data
 from .torch_layers import n_outputs, precision
 
 #: Operator set of 2022, which all current runtimes support.
@@ -177,7 +178,7 @@ def onnx_model(
         writer.node("Identity", output, to="variable")
         outputs = [helper.make_tensor_value_info("variable", kind, [None, width])]
     else:
-        labels = onnx_labels(classes)
+        labels = labels_as_data(classes, "ONNX")
         writer.node("Identity", output, to="probabilities")
         writer.labels("probabilities", None if multilabel else labels, "label")
         shape = [None, width] if multilabel else [None]
@@ -191,33 +192,6 @@ def onnx_model(
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=_IR_VERSION,
         producer_name="sklearn_mabprune",
-    )
-
-
-def onnx_labels(classes: NDArray[Any]) -> NDArray[Any]:
-    """Class labels in a data type of ONNX: int64, or strings as objects.
-
-    Raises
-    ------
-    ValueError
-        If class labels are neither numbers nor strings, or are integers beyond int64.
-    """
-    if classes.dtype.kind in "iufb":
-        # Class labels of a float dtype are integers: scikit-learn refuses others.
-        limits = np.iinfo(np.int64)
-        beyond = [label for label in classes.tolist() if not limits.min <= label <= limits.max]
-        if beyond:
-            raise ValueError(
-                f"The class label {beyond[0]} is beyond int64 ({limits.min} to {limits.max}), in "
-                "which ONNX keeps labels. Fit on strings, y.astype(str), or encode the labels "
-                "with LabelEncoder."
-            )
-        return classes.astype(np.int64)
-    if all(isinstance(label, str) for label in classes.tolist()):
-        return classes.astype(object)
-    raise ValueError(
-        "Class labels must be numbers or strings to be exported to ONNX, got "
-        f"{classes[:5].tolist()}. Encode them, for example with LabelEncoder, and fit again."
     )
 
 

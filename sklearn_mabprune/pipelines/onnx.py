@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from ..estimators.classifier import MABPrunedClassifier
 from ..estimators.cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from ..estimators.regressor import MABPrunedRegressor
-from ..export.onnx import OPSET, TYPES, ContainerGraph, Writer, onnx_labels
+from ..export.labels import labels_as_data
+from ..export.onnx import OPSET, TYPES, ContainerGraph, Writer
 from ..export.onnx_check import check_model
 from ..export.torch_layers import n_outputs, plain_layers, precision
 from ..utils.columns import has_numeric_dtype
@@ -307,7 +308,7 @@ def _is_string(column: Any, name: str) -> bool:
 def _classifier_outputs(operator: Any) -> None:
     """Set the types and shapes of label and probabilities."""
     types = require("skl2onnx.common.data_types", "onnx")
-    labels = onnx_labels(operator.raw_operator.classes_)
+    labels = labels_as_data(operator.raw_operator.classes_, "ONNX")
     n_samples = operator.inputs[0].get_first_dimension()
     label_type = types.StringTensorType if labels.dtype == object else types.Int64TensorType
     shape = [n_samples, len(labels)]
@@ -335,7 +336,9 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     writer, output = _write(scope, operator, container, probabilities)
     model = operator.raw_operator
     # From probabilities in the precision of the network, as in `predict`.
-    writer.labels(output, None if model.multilabel_ else onnx_labels(model.classes_), label)
+    writer.labels(
+        output, None if model.multilabel_ else labels_as_data(model.classes_, "ONNX"), label
+    )
 
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:

@@ -1,0 +1,147 @@
+"""The small functions that C programs consist of, as C99 source.
+
+``@@`` stands for the function's own name, ``@`` for the prefix of all names of a header.  Bytes
+of code are measured for Cortex-M (Thumb, ``-Os``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function of a C program.
+
+    Parameters
+    ----------
+    name : str
+    text : str
+        Its source.
+    code_bytes : int
+        Of its machine code.
+    needs : tuple of str
+        Names of other functions that it calls.
+    library : tuple of str
+        Functions of math.h that it calls.
+    """
+
+    name: str
+    text: str
+    code_bytes: int
+    needs: tuple[str, ...] = ()
+    library: tuple[str, ...] = ()
+
+
+_ALL = (
+    Kernel(
+        "linear",
+        """\
+/* y = w x + b; the weights of each input stand together, and inputs of 0 are passed over. */
+static void @@(const float *w, const float *b, int n, int m, const float *x, float *y)
+{
+    int i, j;
+    for (i = 0; i < m; i++)
+        y[i] = b[i];
+    for (j = 0; j < n; j++, w += m) {
+        const float v = x[j];
+        if (v != 0.0f)
+            for (i = 0; i < m; i++)
+                y[i] += w[i] * v;
+    }
+}
+""",
+        100,
+    ),
+    Kernel(
+        "softmax",
+        """\
+/* Probabilities from logits. */
+static void @@(int n, const float *x, float *y)
+{
+    float largest = x[0], sum = 0.0f;
+    int i;
+    for (i = 1; i < n; i++)
+        if (x[i] > largest)
+            largest = x[i];
+    for (i = 0; i < n; i++) {
+        y[i] = expf(x[i] - largest);
+        sum += y[i];
+    }
+    for (i = 0; i < n; i++)
+        y[i] /= sum;
+}
+""",
+        110,
+        library=("expf",),
+    ),
+    Kernel(
+        "log_softmax",
+        """\
+/* Logarithms of probabilities from logits. */
+static void @@(int n, const float *x, float *y)
+{
+    float largest = x[0], sum = 0.0f;
+    int i;
+    for (i = 1; i < n; i++)
+        if (x[i] > largest)
+            largest = x[i];
+    for (i = 0; i < n; i++)
+        sum += expf(x[i] - largest);
+    sum = logf(sum);
+    for (i = 0; i < n; i++)
+        y[i] = (x[i] - largest) - sum;
+}
+""",
+        120,
+        library=("expf", "logf"),
+    ),
+    Kernel(
+        "prelu",
+        """\
+/* A slope below 0 for each unit, or one for all (stride 0). */
+static void @@(const float *slope, int stride, int n, const float *x, float *y)
+{
+    int i;
+    for (i = 0; i < n; i++)
+        y[i] = x[i] < 0.0f ? x[i] * slope[i * stride] : x[i];
+}
+""",
+        60,
+    ),
+    Kernel(
+        "scale",
+        """\
+/* A factor and a constant for each element. */
+static void @@(const float *factor, const float *constant, int n, const float *x, float *y)
+{
+    int i;
+    for (i = 0; i < n; i++)
+        y[i] = x[i] * factor[i] + constant[i];
+}
+""",
+        50,
+    ),
+)
+
+#: The functions with a text of their own, by name.
+KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in _ALL}
+
+
+def elementwise(name: str, expression: str, library: tuple[str, ...], code_bytes: int) -> Kernel:
+    """A function that applies an expression of ``v`` to each element."""
+    return Kernel(
+        name,
+        f"""\
+static void @@(int n, const float *x, float *y)
+{{
+    int i;
+    for (i = 0; i < n; i++) {{
+        const float v = x[i];
+        y[i] = {expression};
+    }}
+}}
+""",
+        code_bytes,
+        library=library,
+    )

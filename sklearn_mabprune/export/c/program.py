@@ -1,0 +1,233 @@
+"""A C function under construction: vectors, constants, and calls of small functions in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kernels import KERNELS, Kernel
+from .literals import array, number
+
+#: Bytes of the types of vectors and constants.
+_BYTES = {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "unsigned char": 1}
+
+
+@dataclass(eq=False)
+class Vector:
+    """Numbers of a sample: the input, the output, a part of the working memory, or of these.
+
+    Parameters
+    ----------
+    size : int
+        Number of elements.
+    kind : {"float", "int16_t"}
+        Type of an element.
+    name : str, optional
+        Of the input and the output, which are the caller's memory.
+    whole : Vector, optional
+        The vector of which this one is a part, and its first element there.
+    shared : bool
+        Whether it is read again later, so that nothing may be written over it.
+    """
+
+    size: int
+    kind: str = "float"
+    name: str = ""
+    whole: Vector | None = None
+    first: int = 0
+    shared: bool = False
+
+    def part(self, first: int, size: int) -> Vector:
+        """A part of this vector."""
+        return Vector(size, self.kind, whole=self, first=first, shared=self.shared)
+
+    @property
+    def place(self) -> tuple[Vector, int]:
+        """The vector that this one is a part of, which is no part itself, and the offset in it."""
+        if self.whole is None:
+            return self, 0
+        base, offset = self.whole.place
+        return base, offset + self.first
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant array of the program, by name."""
+
+    name: str
+
+
+Argument = Vector | Constant | int | float
+
+
+@dataclass
+class _Call:
+    """A call; what it writes comes last."""
+
+    kernel: str
+    arguments: tuple[Argument, ...]
+    macs: int
+
+
+@dataclass
+class Program:
+    """The steps from an input to an output.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Number of features.
+
+    Attributes
+    ----------
+    input, output : Vector
+        The caller's memory; `output` is set by the last step.
+    macs : int
+        Multiply-accumulate operations per sample.
+    """
+
+    n_inputs: int
+    input: Vector = field(init=False)
+    output: Vector | None = field(default=None, init=False)
+    _arrays: list[tuple[str, str, NDArray[Any]]] = field(default_factory=list, init=False)
+    _calls: list[_Call] = field(default_factory=list, init=False)
+    _kernels: dict[str, Kernel] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.input = Vector(self.n_inputs, name="x", shared=True)
+
+    def constant(self, base: str, values: Any, kind: str = "float") -> Constant:
+        """A constant array with a name that begins with `base`; equal ones of one type are one."""
+        dtype = np.float64 if kind == "float" else np.int64
+        values = np.asarray(values, dtype=dtype).ravel()
+        for name, known_kind, known in self._arrays:
+            if known_kind == kind and np.array_equal(known, values):
+                return Constant(name)
+        name = f"{base}{len(self._arrays)}"
+        self._arrays.append((name, kind, values))
+        return Constant(name)
+
+    def function(self, kernel: Kernel) -> str:
+        """The name of a function that the program needs; the same text is the same function."""
+        for name, known in self._kernels.items():
+            if known == kernel:
+                return name
+        name = (
+            kernel.name
+            if kernel.name not in self._kernels
+            else f"{kernel.name}{len(self._kernels)}"
+        )
+        for needed in kernel.needs:
+            self.function(KERNELS[needed])
+        self._kernels[name] = kernel
+        return name
+
+    def call(self, kernel: str | Kernel, *arguments: Argument, macs: int = 0) -> None:
+        """Add a call; the last vector among its arguments is the one that it writes."""
+        found = KERNELS[kernel] if isinstance(kernel, str) else kernel
+        self._calls.append(_Call(self.function(found), arguments, macs))
+
+    def target(self, source: Vector, into: Vector | None = None) -> Vector:
+        """Where an element-wise step writes: `into`, or over its source, or a new vector."""
+        if into is not None:
+            return into
+        return Vector(source.size, source.kind) if source.shared else source
+
+    # ------------------------------------------------------------------------------ sizes
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations per sample."""
+        return sum(call.macs for call in self._calls)
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of all constants."""
+        return sum(_BYTES[kind] * values.size for _, kind, values in self._arrays)
+
+    @property
+    def code_bytes(self) -> int:
+        """Estimated bytes of the machine code, for size (``-Os``)."""
+        words = sum(len(call.arguments) + 1 for call in self._calls)
+        return 4 * words + sum(kernel.code_bytes for kernel in self._kernels.values())
+
+    @property
+    def work_bytes(self) -> int:
+        """Bytes of the working memory, on the stack."""
+        return sum(_BYTES[kind] * size for kind, size in self._places()[1].items())
+
+    @property
+    def library(self) -> list[str]:
+        """Functions of math.h that are called."""
+        return sorted({name for kernel in self._kernels.values() for name in kernel.library})
+
+    # ------------------------------------------------------------------------------- text
+
+    def definitions(self) -> Iterable[str]:
+        """Constants and functions, with ``@`` in place of the prefix."""
+        for name, kind, values in self._arrays:
+            yield array(kind, f"@{name}", values)
+        for name, kernel in self._kernels.items():
+            yield kernel.text.replace("@@", f"@{name}")
+
+    def body(self) -> Iterable[str]:
+        """The lines of the function, with ``@`` in place of the prefix."""
+        places, sizes = self._places()
+        for kind, size in sizes.items():
+            yield f"    {kind} {_MEMORY[kind]}[{size}];"
+        if sizes:
+            yield ""
+        for call in self._calls:
+            shown = ", ".join(self._shown(argument, places) for argument in call.arguments)
+            yield f"    @{call.kernel}({shown});"
+
+    def _shown(self, argument: Argument, places: dict[int, int]) -> str:
+        if isinstance(argument, Constant):
+            return f"@{argument.name}"
+        if isinstance(argument, Vector):
+            base, offset = argument.place
+            if base is self.output:
+                name = "out"
+            elif base.name:
+                name = base.name
+            else:
+                name, offset = _MEMORY[base.kind], offset + places[id(base)]
+            return f"{name} + {offset}" if offset else name
+        return number(argument) if isinstance(argument, float) else str(argument)
+
+    def _places(self) -> tuple[dict[int, int], dict[str, int]]:
+        """First elements of all vectors in the working memory, and its size, by type.
+
+        Vectors that are never needed at the same time share their place.
+        """
+        spans: dict[int, tuple[Vector, int, int]] = {}
+        for step, call in enumerate(self._calls):
+            for argument in call.arguments:
+                if isinstance(argument, Vector):
+                    base, _ = argument.place
+                    if base is not self.output and not base.name:
+                        _, first, _ = spans.get(id(base), (base, step, step))
+                        spans[id(base)] = (base, first, step)
+        places: dict[int, int] = {}
+        sizes: dict[str, int] = {}
+        for key, (vector, first, last) in spans.items():
+            taken = sorted(
+                (places[other], places[other] + known.size)
+                for other, (known, start, end) in spans.items()
+                if other in places and known.kind == vector.kind and start <= last and first <= end
+            )
+            place = 0
+            for start, end in taken:
+                if place + vector.size <= start:
+                    break
+                place = max(place, end)
+            places[key] = place
+            sizes[vector.kind] = max(sizes.get(vector.kind, 0), place + vector.size)
+        return places, sizes
+
+
+_MEMORY = {"float": "work", "int16_t": "work16"}
