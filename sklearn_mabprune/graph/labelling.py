@@ -1,0 +1,86 @@
+"""A walk over the operations of a network that finds which elements are the same unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .operators.registry import labelled
+from .operators.step import Found, Step, no_unit
+from .program import Program, Samples, Value, Weight, filled
+
+#: Operators that give a weight with its axes in another order.
+_ORDERS = {
+    "t": lambda args, n: (1, 0)[:n],
+    "numpy_T": lambda args, n: tuple(range(n))[::-1],
+    "mT": lambda args, n: (*range(n - 2), n - 1, n - 2),
+    "permute": lambda args, n: tuple(dim % n for dim in args[1]),
+    "transpose": lambda args, n: _swapped(n, args[1], args[2]),
+    "swapaxes": lambda args, n: _swapped(n, args[1], args[2]),
+}
+
+
+def _swapped(n_dims: int, one: int, other: int) -> tuple[int, ...]:
+    axes = list(range(n_dims))
+    axes[one], axes[other] = axes[other], axes[one]
+    return tuple(axes)
+
+
+def find_labels(program: Program, x: Samples, weights: Mapping[str, Tensor]) -> Found:
+    """What goes together in a network, from a run on a few samples.
+
+    Parameters
+    ----------
+    program : Program
+    x : samples
+        Two are enough.
+    weights : mapping of str to Tensor
+        Parameters and buffers.
+    """
+    found = Found()
+    weights = {**program.constants, **weights}
+    values: dict[int, Any] = dict(program.known(x))
+    by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
+    labels_of: dict[int, Any] = {number: no_unit(value) for number, value in values.items()}
+    views: dict[int, tuple[str, tuple[int, ...]]] = {}
+    last_read = {
+        number: operation.value for operation in program.operations for number in operation.reads
+    }
+    for operation in program.operations:
+        args = filled(operation.args, values, weights)
+        kwargs = filled(operation.kwargs, values, weights)
+        with torch.no_grad():
+            result = operation.operator(*args, **kwargs)
+        values[operation.value] = result
+        view = _view(operation, args, views)
+        if view is not None:
+            views[operation.value] = view
+        step = Step(found, operation, args, kwargs, result, labels_of, views, by_sample)
+        if isinstance(result, Tensor | tuple | list):
+            labels_of[operation.value] = labelled(step)
+        for number in operation.reads:
+            if last_read[number] == operation.value and number != program.output:
+                values.pop(number, None)
+                labels_of.pop(number, None)
+    found.labels.pin(labels_of[program.output], "is the network's output")
+    return found
+
+
+def _view(
+    operation: Any, args: Any, views: Mapping[int, tuple[str, tuple[int, ...]]]
+) -> tuple[str, tuple[int, ...]] | None:
+    """The weight, with its axes in another order, that an operation returns."""
+    order = _ORDERS.get(operation.packet)
+    if order is None or not operation.args:
+        return None
+    source = operation.args[0]
+    if isinstance(source, Weight):
+        before: tuple[str, tuple[int, ...]] | None = source.name, tuple(range(args[0].dim()))
+    else:
+        before = views.get(source.number) if isinstance(source, Value) else None
+    if before is None:
+        return None
+    return before[0], tuple(before[1][dim] for dim in order(args, args[0].dim()))

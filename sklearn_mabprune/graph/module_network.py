@@ -1,0 +1,267 @@
+"""A network that is no chain: the user's module, its operators, and its groups of units."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from .labelling import find_labels
+from .labels import Axis
+from .narrowing import Narrowing, narrow, narrowing_of, removed_places
+from .program import Operation, Program, Samples
+from .structure import Structure
+from .unit_groups import UnitGroup, find_unit_groups
+
+#: What may come after the logits.
+_SQUASHING = ("softmax", "log_softmax", "_softmax", "_log_softmax", "sigmoid", "log_sigmoid")
+
+
+class ModuleNetwork:
+    """A user's module as the operators that it runs, with groups of units that can be removed.
+
+    All of it is in evaluation mode.  A pruned network is the same program with weights of the
+    same shapes: a unit is removed where the weights of all its readers are zero.  `narrowed`
+    makes the smaller module.
+
+    Attributes
+    ----------
+    module : nn.Module
+        With all units, in evaluation mode.
+    program : Program
+        Its operators.
+    weights : dict of str to Tensor
+        Parameters and buffers with all units, by the module's own names.
+    groups : tuple of UnitGroup
+        Units that can be removed.
+    kept : tuple of ndarray of bool
+        Units that stay, for each group.
+    kept_whole : dict of str to str
+        Why other modules keep all their units, by name.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        program: Program,
+        structure: Structure,
+        weights: Mapping[str, Tensor],
+        kept: Sequence[NDArray[np.bool_]] | None = None,
+    ):
+        self.module, self.program, self.structure = module, program, structure
+        self.weights = dict(weights)
+        sizes = [group.size for group in structure.groups]
+        self.kept = tuple(np.ones(size, bool) for size in sizes) if kept is None else tuple(kept)
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        program: Program,
+        x: Samples,
+        *,
+        residual_streams: bool = False,
+    ) -> ModuleNetwork:
+        """The network of a module and its program, from samples that it takes.
+
+        The module is neither copied nor checked; `recover_network` does that.
+        """
+        weights = weights_of(module)
+        found = find_labels(program, x, weights)
+        groups, kept_whole = find_unit_groups(found, program, weights, residual_streams)
+        parameters = [name for name, _ in module.named_parameters()]
+        structure = Structure.of(groups, kept_whole, found, weights, parameters)
+        return cls(module, program, structure, weights)
+
+    # ---------------------------------------------------------------------- structure
+
+    @property
+    def groups(self) -> tuple[UnitGroup, ...]:
+        """Units that can be removed."""
+        return self.structure.groups
+
+    @property
+    def kept_whole(self) -> dict[str, str]:
+        """Why other modules keep all their units."""
+        return self.structure.kept_whole
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each group that stay."""
+        return tuple(int(mask.sum()) for mask in self.kept)
+
+    @property
+    def output(self) -> int:
+        """The value that the network returns."""
+        return self.program.output
+
+    @cached_property
+    def logits(self) -> int:
+        """The value before a softmax or sigmoid that comes last; else the output."""
+        last = {operation.value: operation for operation in self.program.operations}
+        value = self.output
+        while value in last and last[value].packet in _SQUASHING:
+            value = max(last[value].reads)
+        return value
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether a softmax or sigmoid comes last."""
+        return self.logits != self.output
+
+    @cached_property
+    def _parameter(self) -> Tensor:
+        floating = [weight for weight in self.weights.values() if weight.is_floating_point()]
+        return floating[0]
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return self._parameter.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights."""
+        return self._parameter.dtype
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all parameters and buffers, without those that are removed."""
+        gone = self.removed()
+        return sum(
+            weight.itemsize * math.prod(_shape(name, weight.shape, gone))
+            for name, weight in self.weights.items()
+        )
+
+    def removed(self, kept: Sequence[NDArray[np.bool_]] | None = None) -> dict[Axis, Any]:
+        """Places along the axes of weights that are gone."""
+        return removed_places(self.groups, self.kept if kept is None else kept)
+
+    # ------------------------------------------------------------------------ running
+
+    def run(
+        self,
+        known: Mapping[int, Any],
+        wanted: Collection[int] | None = None,
+        weights: Mapping[str, Tensor] | None = None,
+        n_samples: int | None = None,
+    ) -> Any:
+        """Values computed from known values, as `Program.run` does.
+
+        Parameters
+        ----------
+        weights : mapping of str to Tensor, optional
+            In place of the network's own; others may be missing.
+        """
+        used = self.weights if weights is None else {**self.weights, **weights}
+        return self.program.run(known, wanted, weights=used, n_samples=n_samples)
+
+    def forward(self, x: Samples) -> Tensor:
+        """The network's outputs."""
+        outputs: Tensor = self.run(self.program.known(x))
+        return outputs
+
+    def downstream(self, values: Iterable[int]) -> tuple[Operation, ...]:
+        """The operations that must run again when these values change."""
+        return self.program.downstream(values)
+
+    # ------------------------------------------------------------------------- copies
+
+    def with_weights(
+        self,
+        changed: Mapping[str, Tensor],
+        kept: Sequence[NDArray[np.bool_]] | None = None,
+    ) -> ModuleNetwork:
+        """The same program with other weights, and other units that stay.
+
+        The weights that read a unit which goes must be zero where they do.
+        """
+        kept = self.kept if kept is None else kept
+        weights = {**self.weights, **changed}
+        return ModuleNetwork(self.module, self.program, self.structure, weights, kept)
+
+    def masked(self, kept: Sequence[ArrayLike]) -> ModuleNetwork:
+        """The network without some units: what reads them has weights of zero."""
+        masks = [np.asarray(mask, dtype=bool) for mask in kept]
+        changed: dict[str, Tensor] = {}
+        for group, mask in zip(self.groups, masks, strict=True):
+            for reader in group.readers:
+                columns = group.members[reader.weight, reader.inputs][~mask].reshape(-1)
+                if len(columns):
+                    weight = changed.get(reader.weight)
+                    weight = self.weights[reader.weight].clone() if weight is None else weight
+                    at = torch.as_tensor(columns, device=weight.device)
+                    changed[reader.weight] = weight.index_fill(reader.inputs, at, 0)
+        return self.with_weights(changed, masks)
+
+    def narrowing(self) -> Narrowing:
+        """What makes the user's module smaller, as plain data, for `narrow`."""
+        shapes = {name: weight.shape for name, weight in self.weights.items()}
+        widths = []
+        for (name, attribute), width in self.structure.widths:
+            part = self.module.get_submodule(name)
+            left = width.left(self.sizes)
+            if getattr(part, attribute, None) == width.total and left < width.total:
+                widths.append(((name, attribute), left))
+        return narrowing_of(self.removed(), shapes, widths)
+
+    def narrowed(self) -> nn.Module:
+        """A copy of the user's module that has the units which stay, and their weights."""
+        module = copy.deepcopy(self.module)
+        with torch.no_grad():
+            for name, tensor in weights_of(module).items():
+                tensor.copy_(self.weights[name])
+        return narrow(module, self.narrowing())
+
+    def with_groups(self, numbers: Sequence[int], kept_whole: Mapping[str, str]) -> ModuleNetwork:
+        """The network with these groups alone, and why others are kept whole."""
+        structure = self.structure.of_groups(numbers, kept_whole)
+        kept = [self.kept[number] for number in numbers]
+        return ModuleNetwork(self.module, self.program, structure, self.weights, kept)
+
+    def to(self, dtype: torch.dtype) -> ModuleNetwork:
+        """The network over a copy of the module in another dtype."""
+        module = copy.deepcopy(self.module).to(dtype)
+        program = self.program.to(dtype)
+        weights = {
+            name: weight.to(dtype) if weight.is_floating_point() else weight
+            for name, weight in self.weights.items()
+        }
+        return ModuleNetwork(module, program, self.structure, weights, self.kept)
+
+    def copied(self) -> ModuleNetwork:
+        """The same network over a copy of the module."""
+        module = copy.deepcopy(self.module)
+        weights = {name: weight.clone() for name, weight in self.weights.items()}
+        return ModuleNetwork(module, self.program, self.structure, weights, self.kept)
+
+    # --------------------------------------------------------------------------- cost
+
+    def cost(self, sizes: Sequence[int] | None = None) -> tuple[int, int]:
+        """Parameters and MACs per sample, with these numbers of units in the groups.
+
+        Parameters
+        ----------
+        sizes : sequence of int, optional
+            Units of each group; those that stay when not given.
+        """
+        return self.structure.cost(self.sizes if sizes is None else sizes)
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers of a module by name; what has two names by the first."""
+    return {
+        **{name: parameter.detach() for name, parameter in module.named_parameters()},
+        **dict(module.named_buffers()),
+    }
+
+
+def _shape(name: str, shape: torch.Size, gone: Mapping[Axis, Any]) -> list[int]:
+    return [size - len(gone.get((name, axis), ())) for axis, size in enumerate(shape)]

@@ -1,0 +1,121 @@
+"""A user's module with fewer units inside; its own ``forward`` goes on computing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .labels import Axis
+from .unit_groups import UnitGroup
+
+
+class Narrowing(TypedDict):
+    """What makes a module smaller, as plain data.
+
+    Attributes
+    ----------
+    tensors : dict of str to list of (int, list of int)
+        Axes of parameters and buffers, and the places along them that stay.
+    attributes : dict of str to dict of str to int
+        Attributes of modules that count units, by module and attribute.
+    """
+
+    tensors: dict[str, list[tuple[int, list[int]]]]
+    attributes: dict[str, dict[str, int]]
+
+
+def removed_places(
+    groups: Sequence[UnitGroup], kept: Sequence[NDArray[np.bool_]]
+) -> dict[Axis, NDArray[np.intp]]:
+    """Places along the axes of weights that go, for masks of the units that stay."""
+    gone: dict[Axis, list[NDArray[np.intp]]] = {}
+    for group, mask in zip(groups, kept, strict=True):
+        for axis, places in group.members.items():
+            gone.setdefault(axis, []).append(places[~mask].reshape(-1))
+    return {axis: np.unique(np.concatenate(parts)) for axis, parts in gone.items()}
+
+
+def narrowing_of(
+    gone: Mapping[Axis, NDArray[np.intp]],
+    shapes: Mapping[str, torch.Size],
+    widths: Iterable[tuple[tuple[str, str], int]],
+) -> Narrowing:
+    """What makes a module smaller, from the places that go and what attributes will count."""
+    tensors: dict[str, list[tuple[int, list[int]]]] = {}
+    for (name, axis), places in sorted(gone.items()):
+        if len(places):
+            stay = np.setdiff1d(np.arange(shapes[name][axis]), places)
+            tensors.setdefault(name, []).append((axis, stay.tolist()))
+    attributes: dict[str, dict[str, int]] = {}
+    for (module, attribute), width in widths:
+        attributes.setdefault(module, {})[attribute] = width
+    return {"tensors": tensors, "attributes": attributes}
+
+
+def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
+    """Make a module smaller, in place.
+
+    Parameters
+    ----------
+    module : nn.Module
+        With all units.  A parameter with two names is narrowed once.
+    narrowing : Narrowing
+
+    Returns
+    -------
+    nn.Module
+        The module itself.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sklearn_mabprune.graph.narrowing import narrow
+    >>> module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> stay = [(0, [1, 5])]
+    >>> narrow(module, {
+    ...     "tensors": {"0.weight": stay, "0.bias": stay, "2.weight": [(1, [1, 5])]},
+    ...     "attributes": {"0": {"out_features": 2}, "2": {"in_features": 2}},
+    ... })
+    Sequential(
+      (0): Linear(in_features=4, out_features=2, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=2, out_features=3, bias=True)
+    )
+    """
+    tensors = narrowing["tensors"]
+    narrower: dict[int, nn.Parameter] = {}
+    parameters = list(module.named_parameters(remove_duplicate=False))
+    for name, parameter in parameters:
+        if id(parameter) not in narrower and name in tensors:
+            value = _sliced(parameter.detach(), tensors[name])
+            narrower[id(parameter)] = nn.Parameter(value, requires_grad=parameter.requires_grad)
+    for name, parameter in parameters:
+        if id(parameter) in narrower:
+            owner, attribute = _owner(module, name)
+            setattr(owner, attribute, narrower[id(parameter)])
+    persistent = module.state_dict(keep_vars=True)
+    for name, buffer in list(module.named_buffers(remove_duplicate=False)):
+        if name in tensors:
+            owner, attribute = _owner(module, name)
+            value = _sliced(buffer, tensors[name])
+            owner.register_buffer(attribute, value, persistent=name in persistent)
+    for name, counts in narrowing["attributes"].items():
+        for attribute, count in counts.items():
+            setattr(module.get_submodule(name), attribute, count)
+    return module
+
+
+def _sliced(tensor: Tensor, axes: Iterable[tuple[int, Sequence[int]]]) -> Tensor:
+    for axis, stay in axes:
+        tensor = tensor.index_select(axis, torch.as_tensor(stay, device=tensor.device))
+    return tensor.contiguous()
+
+
+def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, attribute = name.rpartition(".")
+    return module.get_submodule(path), attribute

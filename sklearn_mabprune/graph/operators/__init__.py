@@ -1,0 +1,1 @@
+"""What operators do to units: which go together, which are read, and which cannot be removed."""

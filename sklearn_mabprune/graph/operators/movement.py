@@ -1,0 +1,116 @@
+"""Operators that move elements: their labels move with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..labels import NO_UNIT, NOTHING, compact, varies
+from ..program import leaves
+from .step import Step, no_unit, rule
+
+
+@rule(
+    "view", "reshape", "_unsafe_view", "flatten", "unflatten", "permute", "transpose", "t",
+    "numpy_T", "mT", "matrix_H", "adjoint", "movedim", "moveaxis", "swapaxes", "swapdims",
+    "squeeze", "unsqueeze", "expand", "expand_as", "broadcast_to", "repeat", "tile",
+    "repeat_interleave", "cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack",
+    "column_stack", "split_with_sizes", "unbind", "select", "slice", "narrow", "flip", "fliplr",
+    "flipud", "roll", "rot90", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+    "view_as", "reshape_as", "diagonal", "unfold", "atleast_1d", "atleast_2d", "atleast_3d",
+    "getitem", "tensor_split",
+)  # fmt: skip
+def moved(step: Step) -> Any:
+    """Run the operator on the labels of its first argument."""
+    label = step.given(0)
+    if step.operation.packet == "getitem":
+        return label[step.args[1]]
+    _note_fixed_sizes(step, label)
+    if isinstance(step.result, Tensor) and step.operation.packet in ("view", "_unsafe_view"):
+        return label.reshape(step.result.shape)
+    return step.operation.operator(label, *step.args[1:], **step.kwargs)
+
+
+def _note_fixed_sizes(step: Step, label: Any) -> None:
+    """Sizes that are numbers in the user's code may fit the units that there are alone."""
+    numbers = [part for part in leaves(step.operation.args[1:]) if type(part) is int and part > 1]
+    if step.operation.packet in _SIZED and numbers and isinstance(label, Tensor):
+        ids = compact(label)[0].unique().numpy()
+        step.found.fixed.append((ids[ids > NO_UNIT], step.what))
+
+
+#: Operators with sizes among their arguments.
+_SIZED = (
+    "view", "_unsafe_view", "reshape", "unflatten", "expand", "split", "split_with_sizes", "slice",
+    "narrow", "repeat",
+)  # fmt: skip
+
+
+@rule("split", "chunk")
+def in_parts(step: Step) -> Any:
+    """Parts of equal size have their elements in common: ``chunk`` has to go on fitting."""
+    parts = moved(step)
+    dim = step.argument(2, "dim", 0)
+    if len({part.shape[dim] for part in parts}) == 1 and varies(step.given(0), dim):
+        for part in parts[1:]:
+            step.labels.unite(parts[0], part, f"{step.what} has parts that are no units")
+    return parts
+
+
+@rule("glu")
+def halves(step: Step) -> Any:
+    """Both halves are one unit."""
+    one, other = step.given(0).chunk(2, step.argument(1, "dim", -1))
+    step.labels.unite(one, other, f"{step.what} has a half that is no unit")
+    return one
+
+
+@rule("pad", "constant_pad_nd", "zero_pad2d")
+def padded(step: Step) -> Any:
+    """What is put around a value belongs to no unit and goes with any."""
+    label, pad = step.given(0), step.args[1]
+    mode = step.argument(2, "mode", "constant")
+    if isinstance(mode, str) and mode != "constant":
+        return _by_float(step, lambda x: torch.nn.functional.pad(x, pad, mode=mode))
+    return torch.nn.functional.pad(label, pad, value=NOTHING)
+
+
+@rule(
+    "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
+    "replication_pad2d", "replication_pad3d", "im2col",
+)  # fmt: skip
+def moved_as_numbers(step: Step) -> Any:
+    """Run the operator on labels as floating-point numbers, which are exact here."""
+    return _by_float(step, lambda x: step.operation.operator(x, *step.args[1:], **step.kwargs))
+
+
+def _by_float(step: Step, operator: Any) -> Tensor:
+    label = step.given(0)
+    result = operator(label.to(torch.float64)).round().to(torch.int64)
+    # im2col pads with zeros.
+    padded = step.operation.packet == "im2col"
+    return torch.where(result == NO_UNIT, NOTHING, result) if padded else result
+
+
+@rule("index", "index_select", "gather", "take_along_dim")
+def indexed(step: Step) -> Any:
+    """Elements at places of an index; units must not depend on places that samples choose."""
+    label, place = step.given(0), 1 if step.operation.packet == "index" else 2
+    if step.operation.packet == "index":
+        indices = step.reference(1)
+        dims = [dim for dim, index in enumerate(indices) if index is not None]
+    else:
+        dims = [step.args[1]]
+        indices = [step.reference(place)]
+    chosen = any(step.depends_on_input(index) for index in indices if index is not None)
+    if chosen and any(varies(label, dim) for dim in dims):
+        return step.pin_all(f"{step.what} chooses among its units")
+    return step.operation.operator(label, *step.args[1:], **step.kwargs)
+
+
+@rule("sym_size", "sym_numel", "sym_stride", "size")
+def sizes(step: Step) -> Any:
+    """Numbers that are no units."""
+    return no_unit(step.result)

@@ -1,0 +1,49 @@
+"""Operators that treat each element by itself: operands at one place are one unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..labels import along, united
+from .step import Step, rule
+
+
+def pointwise(step: Step) -> Any:
+    """The units at the same places of all operands go together."""
+    reason = f"{step.what} joins it with what is no unit"
+    shape = step.result.shape
+    return united(step.labels, step.all_given(), shape, reason)
+
+
+@rule(
+    "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "contiguous", "clone",
+    "detach", "alias", "to", "_to_copy", "type_as", "zeros_like", "ones_like", "full_like",
+    "rand_like", "randn_like", "empty_like", "log_sigmoid", "where", "masked_fill", "nan_to_num",
+    "float", "double", "half", "lift_fresh_copy", "lift_fresh", "relu6", "selu", "celu", "rrelu",
+    "hardswish", "hardsigmoid", "mish", "softplus", "softsign", "softshrink", "hardshrink",
+    "threshold", "clip", "square", "rsub", "fill", "dropout_",
+)  # fmt: skip
+def each_element(step: Step) -> Any:
+    """As element-wise as those that torch marks as such."""
+    return pointwise(step)
+
+
+def is_pointwise(step: Step) -> bool:
+    """Whether torch says that an operator is element-wise."""
+    tags = getattr(step.operation.operator, "tags", ())
+    return torch.Tag.pointwise in tags and isinstance(step.result, Tensor)
+
+
+@rule("prelu", "_prelu_kernel")
+def prelu(step: Step) -> Any:
+    """One slope for each channel, or one for all."""
+    label, slopes = step.given(0), step.argument(1, "weight")
+    if slopes.numel() == 1:
+        return label
+    ids = step.given(1).reshape(-1)
+    channel = along(ids, label.shape, 1)
+    step.width("num_parameters", ids)
+    return united(step.labels, [label, channel], label.shape, f"{step.what} joins it")

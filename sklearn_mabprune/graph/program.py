@@ -1,0 +1,346 @@
+"""The operators that a module's ``forward`` runs, read by ``torch.export`` and run again."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .source_lines import where
+
+#: Samples of X: one tensor, or several by the names or places of ``forward``'s parameters.
+Samples = Any
+
+
+@dataclass(frozen=True)
+class Value:
+    """Stands for a value among the arguments of an operation."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Stands for a parameter, a buffer or a constant among the arguments of an operation."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operator that runs, and the values that it reads and returns.
+
+    Parameters
+    ----------
+    value : int
+        The number of what it returns.
+    name : str
+        Such as "aten.relu.default".
+    args, kwargs : tuple, dict
+        Values and weights are references in them.
+    module : str
+        Name of the innermost module that runs it; empty for the network itself.
+    where : str
+        Where it is called: "in Net.forward (net.py:12)".
+    """
+
+    value: int
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    module: str
+    where: str
+
+    @property
+    def operator(self) -> Any:
+        """The function that is called."""
+        return _operator(self.name)
+
+    @property
+    def packet(self) -> str:
+        """The operator's name without its overload: "relu"."""
+        return self.name.split(".")[1]
+
+    @property
+    def what(self) -> str:
+        """The operator and where it is called: "relu in Net.forward (net.py:12)"."""
+        return f"{self.packet} {self.where}".strip()
+
+    @cached_property
+    def reads(self) -> frozenset[int]:
+        """Numbers of the values among its arguments."""
+        return frozenset(
+            part.number for part in leaves((self.args, self.kwargs)) if isinstance(part, Value)
+        )
+
+
+@cache
+def _operator(name: str) -> Any:
+    space, rest = name.split(".", 1)
+    if hasattr(torch.ops, space) and space not in ("_operator", "math", "torch"):
+        packet, overload = rest.split(".")
+        return getattr(getattr(getattr(torch.ops, space), packet), overload)
+    return getattr(importlib.import_module(space), rest)
+
+
+def leaves(args: Any) -> Iterable[Any]:
+    """What stands inside nested tuples, lists and dictionaries."""
+    if isinstance(args, Mapping):
+        args = args.values()
+    elif not isinstance(args, tuple | list):
+        yield args
+        return
+    for part in args:
+        yield from leaves(part)
+
+
+def filled(args: Any, values: Mapping[int, Any], weights: Mapping[str, Any]) -> Any:
+    """Arguments with values and weights in place of the references to them."""
+    if isinstance(args, Value):
+        return values[args.number]
+    if isinstance(args, Weight):
+        return weights[args.name]
+    if isinstance(args, tuple | list):
+        return type(args)(filled(part, values, weights) for part in args)
+    if isinstance(args, dict):
+        return {name: filled(part, values, weights) for name, part in args.items()}
+    return args
+
+
+class Program:
+    """The operators of a module in evaluation mode, for any number of samples.
+
+    Parameters
+    ----------
+    operations : sequence of Operation
+        In the order in which they run.
+    inputs : sequence of int
+        Numbers of the values that ``forward`` is given.
+    output : int
+        The number of what it returns.
+    constants : dict of str to Tensor
+        Tensors that are neither parameters nor buffers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from sklearn_mabprune.graph.program import Program
+    >>> module, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.ones(2, 4)
+    >>> program = Program.of(module, x)
+    >>> [operation.packet for operation in program.operations]
+    ['linear', 'relu', 'linear']
+    >>> program.run(program.known(torch.ones(5, 4)), weights=dict(module.named_parameters())).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self,
+        operations: Iterable[Operation],
+        inputs: Iterable[int],
+        output: int,
+        constants: dict[str, Tensor],
+    ):
+        self.operations = tuple(operations)
+        self.inputs, self.output, self.constants = tuple(inputs), output, constants
+        self._plans: dict[Any, list[tuple[Operation, list[int]]]] = {}
+
+    @classmethod
+    def of(cls, module: nn.Module, x: Samples) -> Program:
+        """The program of a module in evaluation mode, from samples that it takes.
+
+        Raises
+        ------
+        Exception
+            Whatever ``torch.export`` raises for a module that it cannot read.
+        """
+        args, kwargs = arguments(x)
+        auto = torch.export.Dim.AUTO
+        shapes = {name: {0: auto} for name in kwargs} if kwargs else tuple({0: auto} for _ in args)
+        fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with torch.no_grad():
+                exported = torch.export.export(
+                    module, args, kwargs or None, dynamic_shapes=shapes, strict=False
+                )
+                if any(_changes_in_place(node) for node in exported.graph.nodes):
+                    exported = exported.run_decompositions({})
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+        return _read(exported, module)
+
+    def to(self, dtype: torch.dtype) -> Program:
+        """The same operations with constants in another dtype."""
+        constants = {
+            name: constant.to(dtype) if constant.is_floating_point() else constant
+            for name, constant in self.constants.items()
+        }
+        return Program(self.operations, self.inputs, self.output, constants)
+
+    def known(self, x: Samples) -> dict[int, Tensor]:
+        """The values that samples are, by their numbers."""
+        args, kwargs = arguments(x)
+        return dict(zip(self.inputs, (*args, *kwargs.values()), strict=True))
+
+    def run(
+        self,
+        known: Mapping[int, Any],
+        wanted: Collection[int] | None = None,
+        *,
+        weights: Mapping[str, Tensor],
+        n_samples: int | None = None,
+    ) -> Any:
+        """Values computed from known values; the only loop over the operations.
+
+        Parameters
+        ----------
+        known : mapping of int to object
+            Values by number.
+        wanted : collection of int, optional
+            Numbers of the values to return; the output alone when not given.
+        weights : mapping of str to Tensor
+            Parameters, buffers by name; the program's own constants need not be among them.
+        n_samples : int, optional
+            Needed where no input is known and an operator asks for their number.
+
+        Returns
+        -------
+        dict of int to object, or Tensor
+            The output alone if `wanted` is not given.
+        """
+        values = dict(known)
+        if n_samples is not None:
+            values |= dict.fromkeys(self._n_samples, n_samples)
+        weights = {**self.constants, **weights}
+        numbers = (self.output,) if wanted is None else tuple(wanted)
+        for operation, done in self._plan(frozenset(values), numbers):
+            values[operation.value] = operation.operator(
+                *filled(operation.args, values, weights),
+                **filled(operation.kwargs, values, weights),
+            )
+            for number in done:
+                del values[number]
+        if wanted is None:
+            return values[self.output]
+        return {number: values[number] for number in numbers}
+
+    def downstream(self, values: Iterable[int]) -> tuple[Operation, ...]:
+        """The operations that must run again when these values change."""
+        changed, found = set(values), []
+        for operation in self.operations:
+            if operation.value not in changed and operation.reads & changed:
+                changed.add(operation.value)
+                found.append(operation)
+        return tuple(found)
+
+    @cached_property
+    def _n_samples(self) -> list[int]:
+        """Values that are the number of samples."""
+        return [
+            operation.value
+            for operation in self.operations
+            if operation.name == "aten.sym_size.int"
+            and operation.args[0] in [Value(number) for number in self.inputs]
+            and operation.args[1] == 0
+        ]
+
+    def _plan(
+        self, known: frozenset[int], wanted: tuple[int, ...]
+    ) -> list[tuple[Operation, list[int]]]:
+        """The operations to run, and the values that nothing reads after each of them."""
+        if (known, wanted) not in self._plans:
+            needed, chosen = set(wanted) - known, []
+            for operation in reversed(self.operations):
+                if operation.value in needed:
+                    chosen.append(operation)
+                    needed |= operation.reads - known
+            missing = needed - {operation.value for operation in chosen}
+            if missing:
+                raise KeyError(f"values {sorted(missing)} are needed and not known")
+            kept, plan = set(wanted), []
+            for operation in chosen:  # from the last to the first: the last reader comes first
+                plan.append((operation, sorted(operation.reads - kept)))
+                kept |= operation.reads
+            self._plans[known, wanted] = plan[::-1]
+        return self._plans[known, wanted]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plans are made again where they are needed."""
+        return {**self.__dict__, "_plans": {}}
+
+
+def arguments(x: Samples) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """What ``forward`` is called with for samples, as skorch calls it."""
+    if isinstance(x, Mapping):
+        return (), dict(x)
+    return (tuple(x), {}) if isinstance(x, tuple | list) else ((x,), {})
+
+
+def called(module: nn.Module, x: Samples) -> Any:
+    """What a module returns for samples."""
+    args, kwargs = arguments(x)
+    return module(*args, **kwargs)
+
+
+# ------------------------------------------------------------------ reading what was exported
+
+
+def _changes_in_place(node: Any) -> bool:
+    packet = str(getattr(node.target, "overloadpacket", ""))
+    return packet.endswith("_") and not packet.endswith("__")
+
+
+def _read(exported: Any, module: nn.Module) -> Program:
+    named: dict[int, str] = {}
+    for kind in (module.named_parameters, module.named_buffers):
+        for name, tensor in kind(remove_duplicate=False):
+            named.setdefault(id(tensor), name)
+    by_name: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+    by_name |= dict(module.named_buffers(remove_duplicate=False))
+    references: dict[Any, Any] = {}
+    inputs: list[int] = []
+    constants: dict[str, Tensor] = {}
+    operations = []
+    output = -1
+    placeholders = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
+    for number, node in enumerate(exported.graph.nodes):
+        if node.op == "placeholder":
+            target = placeholders[node.name].target
+            if target is None:
+                inputs.append(number)
+                references[node] = Value(number)
+            elif target in by_name:
+                references[node] = Weight(named[id(by_name[target])])
+            else:
+                constants[target] = exported.constants[target]
+                references[node] = Weight(target)
+        elif node.op == "output":
+            output = references[next(iter(leaves(node.args)))].number
+        elif node.op == "call_function":
+            references[node] = Value(number)
+            operations.append(_operation(number, node, references))
+    return Program(operations, inputs, output, constants)
+
+
+def _operation(number: int, node: Any, references: Mapping[Any, Any]) -> Operation:
+    target = node.target
+    name = (
+        str(target)
+        if hasattr(target, "overloadpacket")
+        else f"{target.__module__}.{target.__name__}"
+    )
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    module = re.sub(r"@\d+", "", stack[-1][0]) if stack else ""
+    args, kwargs = (
+        torch.fx.node.map_arg(part, references.__getitem__) for part in (node.args, node.kwargs)
+    )
+    return Operation(
+        number, name, tuple(args), dict(kwargs), module, where(node.meta.get("stack_trace"), stack)
+    )

@@ -1,0 +1,85 @@
+"""Why a module cannot be read, in a sentence: the module, the operator and the line."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..exceptions import UnsupportedModuleError
+from .source_lines import where, where_raised
+
+_KINDS = (
+    (
+        r"data.dependent|Could not guard|unbacked|\bUnsupported.*bool|\.item\(\)|_local_scalar",
+        "branches on values: its operators differ from sample to sample",
+        "Compute both branches and choose with torch.where, or move the branch out of forward.",
+    ),
+    (
+        r"[Cc]onstraints violated|specializ|marked dynamic|Dim",
+        "works for one number of samples only",
+        "Take the number of samples from the input: x.size(0).",
+    ),
+)
+
+
+def not_readable(module: nn.Module, error: BaseException) -> UnsupportedModuleError:
+    """The error for a module that ``torch.export`` does not read."""
+    text = str(error)
+    own = type(module).__name__
+    line = where(_user_stack(text)) or where_raised(error)
+    for pattern, what, way_out in _KINDS:
+        if re.search(pattern, f"{type(error).__name__} {text}"):
+            return UnsupportedModuleError(
+                f"{own}.forward {what} {line}. {way_out}".replace(" .", ".")
+            )
+    first = next((part.strip() for part in text.splitlines() if part.strip()), "")
+    return UnsupportedModuleError(
+        f"The operators of {own}.forward cannot be read {line}: {type(error).__name__}: {first}"
+    )
+
+
+def _user_stack(text: str) -> str:
+    return text
+
+
+def failing(module: nn.Module, error: BaseException) -> UnsupportedModuleError:
+    """The error for a module that fails on samples of X: its layer and the line."""
+    layer, frame = "", error.__traceback__
+    names = {id(part): name for name, part in module.named_modules()}
+    while frame is not None:
+        owner: Any = frame.tb_frame.f_locals.get("self")
+        if isinstance(owner, nn.Module) and names.get(id(owner)):
+            layer = f", in layer {names[id(owner)]!r} ({type(owner).__name__})"
+        frame = frame.tb_next
+    line = where_raised(error)
+    return UnsupportedModuleError(
+        f"{type(module).__name__}.forward fails on samples of X{layer} {line}: ".replace("  ", " ")
+        + f"{type(error).__name__}: {error}"
+    )
+
+
+def not_finite(module: nn.Module, what: str) -> UnsupportedModuleError:
+    """The error for outputs that are infinite or NaN."""
+    return UnsupportedModuleError(
+        f"{type(module).__name__} returns infinity or NaN for samples of X in evaluation mode, "
+        f"first from {what}. Scale the features (StandardScaler), and look at that line."
+    )
+
+
+def outputs_of_other_form(module: nn.Module, outputs: Any, n_samples: int) -> str | None:
+    """What is wrong with the form of a module's outputs; None: nothing."""
+    if isinstance(outputs, torch.Tensor) and outputs.shape[:1] == (n_samples,):
+        return None
+    got = type(outputs).__name__
+    if isinstance(outputs, torch.Tensor):
+        got = f"shape {tuple(outputs.shape)} for {n_samples} samples"
+    elif isinstance(outputs, tuple | list):
+        got = f"a {got} of {len(outputs)}"
+    return (
+        f"{type(module).__name__}.forward must return one tensor with an entry for each sample of "
+        f"X, got {got}. Put the parts together in forward (torch.cat), or return the one that is "
+        "predicted."
+    )

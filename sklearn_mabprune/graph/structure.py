@@ -1,0 +1,150 @@
+"""What of a network that is no chain does not depend on its weights: groups, widths and cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from .labels import Axis
+from .operators.step import Found
+from .unit_groups import UnitGroup
+
+
+@dataclass(frozen=True)
+class Width:
+    """How wide something is, by the units of the groups.
+
+    Parameters
+    ----------
+    total : int
+        With all units.
+    slices : dict of int to int
+        How many slices one unit of a group stands for, by the group's number.
+    sizes : tuple of int
+        All units of each group.
+    """
+
+    total: int
+    slices: Mapping[int, int]
+    sizes: tuple[int, ...]
+
+    def left(self, sizes: Sequence[int]) -> int:
+        """How wide it is with these numbers of units."""
+        gone = sum((self.sizes[k] - sizes[k]) * each for k, each in self.slices.items())
+        return self.total - gone
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Groups of units, why others are kept whole, and what depends on how many units there are.
+
+    Parameters
+    ----------
+    groups : tuple of UnitGroup
+    kept_whole : dict of str to str
+    widths : tuple of ((str, str), Width)
+        Attributes of modules that count units, by module and attribute.
+    shapes : dict of str to tuple of Width
+        Of parameters.
+    positions : tuple of (str, float)
+        MACs per sample are the size of this weight times this number, summed over operations.
+    other_macs : float
+        MACs per sample that stay.
+    fixed_sizes : dict of int to str
+        Operators of fixed sizes that units of a group go through, by the group's number.
+    """
+
+    groups: tuple[UnitGroup, ...]
+    kept_whole: dict[str, str]
+    widths: tuple[tuple[tuple[str, str], Width], ...]
+    shapes: Mapping[str, tuple[Width, ...]]
+    positions: tuple[tuple[str, float], ...]
+    other_macs: float
+    fixed_sizes: Mapping[int, str]
+
+    @classmethod
+    def of(
+        cls,
+        groups: tuple[UnitGroup, ...],
+        kept_whole: dict[str, str],
+        found: Found,
+        weights: Mapping[str, Tensor],
+        parameters: Sequence[str],
+    ) -> Structure:
+        """The structure of groups that a walk has found."""
+        sizes = tuple(group.size for group in groups)
+        classes = found.labels.classes()[0]
+        unit_of = _group_of_classes(groups, found, classes)
+        widths = []
+        for key, ids in found.widths.items():
+            numbers = [unit_of[c] for c in classes[ids.numpy()].tolist() if c in unit_of]
+            slices = {k: numbers.count(k) // sizes[k] for k in set(numbers)}
+            widths.append((key, Width(len(ids), slices, sizes)))
+        shapes = {
+            name: tuple(
+                _width_of_axis(groups, (name, axis), size, sizes)
+                for axis, size in enumerate(weights[name].shape)
+            )
+            for name in parameters
+        }
+        fixed = {
+            unit_of[number]: f"{what} has fixed sizes"
+            for ids, what in reversed(found.fixed)
+            for number in classes[ids].tolist()
+            if number in unit_of
+        }
+        positions = tuple(found.positions)
+        return cls(groups, kept_whole, tuple(widths), shapes, positions, found.other_macs, fixed)
+
+    def of_groups(self, numbers: Sequence[int], kept_whole: Mapping[str, str]) -> Structure:
+        """The structure of some of the groups alone."""
+        place = {number: k for k, number in enumerate(numbers)}
+
+        def only(width: Width) -> Width:
+            slices = {place[k]: each for k, each in width.slices.items() if k in place}
+            return Width(width.total, slices, tuple(width.sizes[k] for k in numbers))
+
+        return replace(
+            self,
+            groups=tuple(self.groups[k] for k in numbers),
+            kept_whole={**self.kept_whole, **kept_whole},
+            widths=tuple((key, only(width)) for key, width in self.widths),
+            shapes={name: tuple(map(only, shape)) for name, shape in self.shapes.items()},
+            fixed_sizes={place[k]: what for k, what in self.fixed_sizes.items() if k in place},
+        )
+
+    def cost(self, sizes: Sequence[int]) -> tuple[int, int]:
+        """Parameters and MACs per sample, with these numbers of units in the groups."""
+        size_of = {
+            name: math.prod(width.left(sizes) for width in shape)
+            for name, shape in self.shapes.items()
+        }
+        macs = self.other_macs + sum(size_of[name] * times for name, times in self.positions)
+        return sum(size_of.values()), round(macs)
+
+
+def _width_of_axis(
+    groups: Sequence[UnitGroup], axis: Axis, size: int, sizes: tuple[int, ...]
+) -> Width:
+    slices = {
+        number: group.members[axis].shape[1]
+        for number, group in enumerate(groups)
+        if axis in group.members
+    }
+    return Width(size, slices, sizes)
+
+
+def _group_of_classes(
+    groups: Sequence[UnitGroup], found: Found, classes: np.ndarray
+) -> dict[int, int]:
+    """The number of the group of each class that is in one."""
+    result = {}
+    for number, group in enumerate(groups):
+        axis, places = next(iter(group.members.items()))
+        for one in classes[found.labels.axes[axis].numpy()[places[:, 0]]].tolist():
+            result[one] = number
+    return result

@@ -1,0 +1,171 @@
+"""The rule of the house: a smaller module equals the network whose units are masked."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..utils.randomness import global_generators
+from .module_network import ModuleNetwork
+from .program import Samples, called
+from .source_lines import where_raised
+
+Masks = Sequence[NDArray[np.bool_]]
+
+#: Largest difference, times the larger of 1 and the largest output.
+_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
+_COARSE = 1e-2
+
+
+def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork:
+    """The network with only those groups for which smaller modules equal masked networks.
+
+    Random halves of all groups are removed, of networks with weights drawn beside their own (an
+    initial weight of zero hides what is wrong).  Groups that fail are in `kept_whole`.
+
+    Parameters
+    ----------
+    network : ModuleNetwork
+    x : samples
+        Real samples.
+    seed : int, default=0
+    """
+    rng = np.random.default_rng(seed)
+    trial = _Trial(network, x)
+    numbers = list(range(len(network.groups)))
+    if trial.fault(_halves(network, numbers, rng)) is None:
+        return network
+    reasons: dict[int, str] = {}
+    passing: list[int] = []
+    for number in numbers:
+        alone = trial.fault(_halves(network, [number], rng))
+        found = alone or trial.fault(_halves(network, [*passing, number], rng))
+        if found is None:
+            passing.append(number)
+        else:
+            reasons[number] = network.structure.fixed_sizes.get(number, found)
+    return network.with_groups(passing, {network.groups[k].name: reasons[k] for k in reasons})
+
+
+def difference(network: ModuleNetwork, x: Samples) -> float:
+    """Largest difference between the smaller module and the network as it stands, relative."""
+    with torch.no_grad():
+        wanted = network.forward(x)
+        got = called(network.narrowed().eval(), x)
+    return _relative(got, wanted)
+
+
+def agrees(network: ModuleNetwork, x: Samples) -> bool:
+    """Whether the smaller module returns what the network as it stands returns."""
+    return difference(network, x) <= _TOLERANCES.get(network.dtype, _COARSE)
+
+
+def _relative(got: Any, wanted: Tensor) -> float:
+    if not isinstance(got, Tensor) or got.shape != wanted.shape:
+        return float("inf")
+    if not wanted.is_floating_point():
+        return 0.0 if torch.equal(got, wanted) else float("inf")
+    scale = max(1.0, float(wanted.abs().max())) if wanted.numel() else 1.0
+    gap = (got - wanted).abs().max() / scale if wanted.numel() else torch.tensor(0.0)
+    return float(gap) if bool(torch.isfinite(gap)) else float("inf")
+
+
+class _Trial:
+    """Smaller modules of one network, compared with the network under the same masks."""
+
+    def __init__(self, network: ModuleNetwork, x: Samples):
+        self.network, self.x = _shaken(network), x
+        wide = _in_float64(self.network, x)
+        if wide is not None:
+            self.network, self.x = wide
+        self.learning = _learning(self.network.narrowed(), self.x)
+
+    def fault(self, masks: Masks) -> str | None:
+        """What is wrong with the smaller module; None: nothing."""
+        masked = self.network.masked(masks)
+        try:
+            smaller = masked.narrowed()
+            gap = _relative(called_eval(smaller, self.x), masked.forward(self.x))
+        except Exception as error:
+            what = str(error).splitlines()[0] if str(error) else type(error).__name__
+            return f"the smaller module fails {where_raised(error)}: {what}"
+        if gap > _TOLERANCES.get(self.network.dtype, _COARSE):
+            return "the smaller module returns other outputs than the masked one"
+        if self.learning and _learning(smaller, self.x) != self.learning:
+            return "not all parameters of the smaller module learn"
+        return None
+
+
+def called_eval(module: nn.Module, x: Samples) -> Any:
+    """What a module returns in evaluation mode."""
+    with torch.no_grad():
+        return called(module.eval(), x)
+
+
+def _halves(
+    network: ModuleNetwork, numbers: Sequence[int], rng: np.random.Generator
+) -> list[NDArray[np.bool_]]:
+    """Masks that keep a random half of each of these groups, and all of the others."""
+    masks = [np.ones(group.size, dtype=bool) for group in network.groups]
+    for number in numbers:
+        size = network.groups[number].size
+        # Not the same number of each: what depends on one number alone would pass.
+        n_gone = int(rng.integers(max(1, size // 3), max(2, 2 * size // 3 + 1)))
+        masks[number][rng.permutation(size)[: min(n_gone, size - 1)]] = False
+    return masks
+
+
+def _shaken(network: ModuleNetwork) -> ModuleNetwork:
+    """The network with weights near its own of which none is zero or one."""
+    generator = torch.Generator().manual_seed(0)
+    changed = {}
+    for name, parameter in network.module.named_parameters():
+        if parameter.is_floating_point():
+            noise = torch.randn(parameter.shape, generator=generator).to(parameter)
+            spread = float(parameter.detach().float().std()) if parameter.numel() > 1 else 0.0
+            changed[name] = network.weights[name] + noise * max(spread, 0.05) / 4
+    return network.with_weights(changed)
+
+
+def _in_float64(network: ModuleNetwork, x: Samples) -> tuple[ModuleNetwork, Samples] | None:
+    """Network and samples in float64, where rounding hides nothing; None: it cannot be."""
+    try:
+        wide, samples = network.to(torch.float64), _as_float64(x)
+        outputs = wide.forward(samples)
+        gap = _relative(called_eval(wide.narrowed(), samples), outputs)
+    except Exception:
+        # A forward of fixed dtype is compared in its own.
+        return None
+    return (wide, samples) if gap <= _TOLERANCES[torch.float64] else None
+
+
+def _as_float64(x: Samples) -> Samples:
+    if isinstance(x, Mapping):
+        return {name: _as_float64(part) for name, part in x.items()}
+    if isinstance(x, tuple | list):
+        return type(x)(_as_float64(part) for part in x)
+    return x.double() if x.is_floating_point() else x
+
+
+def _learning(module: nn.Module, x: Samples) -> list[str]:
+    """Parameters that get a gradient in training mode; none where training mode fails."""
+    module = copy.deepcopy(module)
+    module.train()
+    first = next(iter(module.parameters()))
+    with (
+        global_generators(0, first.device),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
+        try:
+            outputs = called(module, x)
+            outputs.float().square().sum().backward()
+        except Exception:
+            return []
+    return [name for name, parameter in module.named_parameters() if parameter.grad is not None]

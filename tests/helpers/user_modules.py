@@ -1,0 +1,117 @@
+"""Modules as users write them, that are no chains: how to make one, its input, its groups."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class FunctionalMLP(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 10), nn.Linear(10, 8)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = F.dropout(torch.relu(self.first(x)), 0.5, self.training)
+        return F.log_softmax(self.last(F.gelu(self.second(h))), dim=-1)
+
+
+class ResidualMLP(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.enter, self.leave = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.wide = nn.ModuleList([nn.Linear(8, 12) for _ in range(2)])
+        self.back = nn.ModuleList([nn.Linear(12, 8) for _ in range(2)])
+        self.norms = nn.ModuleList([nn.BatchNorm1d(8) for _ in range(2)])
+
+    def forward(self, x):
+        x = self.enter(x)
+        for norm, wide, back in zip(self.norms, self.wide, self.back, strict=True):
+            x = x + back(F.relu(wide(norm(x))))
+        return self.leave(x)
+
+
+class ConvNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(6, 8, 3)
+        self.fc1, self.fc2 = nn.Linear(8 * 9, 10), nn.Linear(10, 3)
+
+    def forward(self, x):
+        x = F.relu(F.max_pool2d(self.conv1(x), 1))
+        x = F.avg_pool2d(F.relu(self.conv2(x)), 2)
+        x = x.view(x.size(0), -1)
+        return self.fc2(torch.tanh(self.fc1(x)))
+
+
+class ResidualConv(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(2, 4, 3, padding=1)
+        self.conv1, self.bn1 = nn.Conv2d(4, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)
+        self.conv2, self.bn2 = nn.Conv2d(6, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = F.relu(self.stem(x))
+        x = F.relu(x + self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+        return self.head(x.mean(dim=(2, 3)))
+
+
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.both, self.out = nn.Linear(6, 20), nn.Linear(10, 8)
+        self.gate, self.value, self.last = nn.Linear(8, 7), nn.Linear(8, 7), nn.Linear(7, 3)
+
+    def forward(self, x):
+        a, b = self.both(x).chunk(2, dim=-1)
+        h = self.out(a * torch.sigmoid(b))
+        return self.last(F.silu(self.gate(h)) * self.value(h))
+
+
+class Concat(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Linear(6, 5), nn.Linear(6, 7)
+        self.last = nn.Linear(5 + 7 + 6, 3)
+
+    def forward(self, x):
+        h = torch.cat([F.relu(self.left(x)), torch.tanh(self.right(x)), x], dim=1)
+        return self.last(h)
+
+
+#: How to make a module, the shape of a sample, and the sizes of its groups by name.
+MODULES = {
+    "functional": (FunctionalMLP, (6,), {"first": 10, "second": 8}),
+    "residual": (ResidualMLP, (6,), {"wide.0": 12, "wide.1": 12}),
+    "convolutions": (ConvNet, (2, 8, 8), {"conv1": 6, "conv2": 8, "fc1": 10}),
+    "residual convolutions": (ResidualConv, (2, 6, 6), {"conv1": 6}),
+    "gates": (Gated, (6,), {"both": 10, "out": 8, "gate": 7}),
+    "concatenation": (Concat, (6,), {"left": 5, "right": 7}),
+}
+
+
+def made(name, dtype=torch.float64, n_samples=5):
+    """A module with weights that no zero hides, and samples for it."""
+    make, shape, _ = MODULES[name]
+    torch.manual_seed(0)
+    module = make().to(dtype)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) / 4)
+        for buffer_name, buffer in module.named_buffers():
+            if buffer.is_floating_point() and "running" in buffer_name:
+                buffer.add_(torch.rand_like(buffer))
+    return module, samples_of(shape, dtype, n_samples)
+
+
+def samples_of(shape, dtype, n_samples):
+    """Samples of a shape; of a callable what it makes; of a dict one for each name."""
+    if isinstance(shape, dict):
+        return {name: samples_of(part, dtype, n_samples) for name, part in shape.items()}
+    if callable(shape):
+        return shape(n_samples)
+    return torch.randn(n_samples, *shape, dtype=dtype)
