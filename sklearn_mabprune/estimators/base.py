@@ -46,11 +46,10 @@ from .parameters import (
     resolve_net,
     resolve_policy,
 )
-from .pickling import Pickles
 from .plan import Pruned, PruningPlan, Task
 
 
-class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEstimator):
+class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     """Base class of estimators that train a skorch net, prune it with a bandit, and fine-tune it.
 
     The subclasses have the constructors, whose parameters this class reads.
@@ -275,7 +274,7 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
             tolerance=self.tolerance,
             max_pruning_samples=self.max_pruning_samples,
             seeds=seeds,
-            keep_path=self.keep_path != "never",
+            keep_path=self.keep_path,
             progress=progress,
             interruptions=interruptions,
         )
@@ -283,13 +282,18 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
     def _remember(self, pruned: Pruned, held_out: float) -> None:
         """Set the fitted attributes."""
         path, report = pruned.path, pruned.report
+        original = path.layer_sizes[0]
+        ranking = np.ones(sum(original), dtype=np.intp)
+        removed = [arm for arms in path.removed[: pruned.chosen + 1] for arm in arms]
+        ranking[removed] = np.arange(len(removed) + 1, 1, -1)
+        bounds = np.cumsum(original)[:-1]
         names = getattr(self, "feature_names_in_", None)
         if names is not None:
             unused = tuple(str(names[k]) for k in report.unused_features)
             report = replace(report, unused_features=unused)
         self.estimator_ = pruned.net
         self.policy_ = pruned.chooser
-        self.neuron_ranking_ = path.ranking(pruned.chosen)
+        self.neuron_ranking_ = np.split(ranking, bounds)
         self.neuron_support_ = [part == 1 for part in self.neuron_ranking_]
         self.hidden_layer_sizes_ = path.layer_sizes[pruned.chosen]
         self.pruning_path_ = path

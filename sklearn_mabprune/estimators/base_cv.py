@@ -36,7 +36,6 @@ from ..utils.randomness import draw_seeds
 from .base import BaseMABPruned
 from .cv_scores import RULES, check_budgets, choose, failures, score_fold, table
 from .fitted_attributes import forget
-from .pickling import PicklesOfSearch
 
 
 def of_best(name: str) -> Any:
@@ -44,7 +43,7 @@ def of_best(name: str) -> Any:
     return property(lambda self: getattr(self._best(), name))
 
 
-class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
+class BudgetSearchMixin(Exports, MetaEstimatorMixin):
     """Mixin of the CV estimators: scores budgets in folds, chooses one, and refits.
 
     ``_sized`` is the class of `estimator`, ``_default_scoring`` the name of its default scorer.
@@ -312,7 +311,7 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
                 "list(cv), or a splitter."
             )
         # Large budgets are expected to lower the score: no warnings in the folds.
-        quiet = {"tolerance": sys.float_info.max, "keep_path": "memory", "verbose": 0}
+        quiet = {"tolerance": sys.float_info.max, "keep_path": True, "verbose": 0}
         model = clone(model).set_params(**quiet)
         scorer, found = self._scorer(), []
         jobs = (

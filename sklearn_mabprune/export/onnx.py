@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..graph.kinds.embeddings import GAIN, PiecewiseLinearEmbedding
 from ..utils.optional import require
 from .labels import labels_as_data
 from .torch_layers import n_outputs, precision
@@ -230,6 +231,31 @@ def _linear(to: Writer, x: str, layer: Any) -> str:
     return to.node("Gemm", x, *constants, transB=1)
 
 
+def _piecewise_linear(to: Writer, x: str, layer: Any) -> str:
+    """Sums of clipped differences: of the chosen outputs alone."""
+    passed, chosen = layer.passed, layer.chosen
+    parts = []
+    if len(passed):
+        # The operator for the root of a sum of squares does not exist: they must not overflow.
+        large = to.constant(-1e15), to.constant(1e15)
+        z = to.node("Gather", x, to.integers(passed), axis=1)
+        z = to.node("Sub", z, to.constant(layer.center[passed]))
+        z = to.node("Clip", to.node("Mul", z, to.constant(layer.scale[passed])), *large)
+        bent = to.node("Mul", z, to.constant(layer.bend[passed]))
+        root = to.node("Sqrt", to.node("Add", to.node("Mul", bent, bent), to.constant(1.0)))
+        parts.append(to.node("Div", z, root))
+    if len(chosen):
+        rows, functions = chosen // layer.n_functions, chosen % layer.n_functions
+        z = to.node("Gather", x, to.integers(layer.embedded[rows]), axis=1)
+        z = to.node("Unsqueeze", z, to.integers([2]))
+        z = to.node("Sub", z, to.constant(layer.start[rows]))
+        z = to.node("Mul", z, to.constant(layer.slope[rows]))
+        z = to.node("Clip", z, to.constant(0.0), to.constant(1.0))
+        z = to.node("Mul", z, to.constant(GAIN * layer.weight[rows, functions]))
+        parts.append(to.node("ReduceSum", z, to.integers([2]), keepdims=0))
+    return parts[0] if len(parts) == 1 else to.node("Concat", *parts, axis=1)
+
+
 def _batch_norm(to: Writer, x: str, layer: Any) -> str:
     n = layer.num_features
     scale = np.ones(n) if layer.weight is None else layer.weight
@@ -319,6 +345,7 @@ def _threshold(to: Writer, x: str, layer: Any) -> str:
 #: Dropout, are removed before.
 LAYERS: dict[type[nn.Module], Callable[[Writer, str, Any], str]] = {
     nn.Linear: _linear,
+    PiecewiseLinearEmbedding: _piecewise_linear,
     nn.BatchNorm1d: _batch_norm,
     nn.ReLU: _single_node("Relu"),
     nn.ReLU6: _clipped(0.0, 6.0),

@@ -97,7 +97,7 @@ class Graph:
     @property
     def n_inputs(self) -> int:
         """Input features."""
-        first = self._producing[0]
+        first = next(node for node in self.nodes if node.kind.produces or node.kind.encodes)
         return int(first.kind.n_inputs(first.layer))
 
     @property
@@ -127,6 +127,11 @@ class Graph:
             return None
         weight: Tensor = first.kind.weights(first.layer)[0]
         return weight
+
+    def encoder(self) -> Description | None:
+        """The layer that encodes the features, as plain data; None: there is none."""
+        layers = [node.layer for node in self.nodes if node.kind.encodes]
+        return describe(layers[0]) if layers else None
 
     def producer(self, group: Group) -> Node:
         """The node whose output units a group is."""
@@ -270,7 +275,7 @@ class Graph:
         parameters = macs = 0
         for number, node in enumerate(self.nodes):
             n_inputs = n_outputs = widths[node.reads]
-            if node.kind.produces:
+            if node.kind.produces or node.kind.encodes:
                 n_outputs = sized.get(number, node.kind.n_outputs(node.layer))
             widths[node.value] = n_outputs
             each = node.kind.cost(node.layer, n_inputs, n_outputs)

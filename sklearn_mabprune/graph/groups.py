@@ -78,7 +78,7 @@ class _Axis:
 def find_groups(nodes: Sequence[Node]) -> tuple[Group, ...]:
     """Groups of the units that can be removed, in the order of their producers.
 
-    The units of the network's input and of its output are in no group.
+    The units of the network's input, of layers that encode it, and of its output are in no group.
 
     Parameters
     ----------
@@ -94,6 +94,8 @@ def find_groups(nodes: Sequence[Node]) -> tuple[Group, ...]:
             axis.readers.append(number)
             found.append(_Axis([number], value=node.value))
             axes[node.value] = found[-1]
+        elif node.kind.encodes:
+            axes[node.value] = _Axis(pinned=True)
         else:
             axis.carriers.append(number)
             axis.value = node.value

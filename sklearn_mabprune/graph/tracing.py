@@ -204,14 +204,14 @@ def _check_width(
 ) -> None:
     """A layer must be given as many units as it reads; what stands before it is to blame."""
     kind = kind_of(layer)
-    if kind.produces:
+    if kind.produces or kind.encodes:
         width = kind.n_inputs(layer)
     elif kind.elementwise and kind.has_state:
         width = kind.arguments(layer)[kind.width_argument]
     else:
         return
     got = given.shape[-1] if given.dim() else 1
-    if got == width or (width == 1 and not kind.produces):
+    if got == width or (width == 1 and kind.elementwise):
         return
     before = calls[-1][0] if calls else "the input"
     if done:
@@ -240,6 +240,10 @@ def _check_order(calls: list[Call]) -> None:
         if kind.mixes_units and k < producing[-1]:
             raise UnsupportedModuleError(
                 f"{what} mixes neurons and stands before the last Linear. {_WAY_OUT}"
+            )
+        if kind.encodes and k > producing[0]:
+            raise UnsupportedModuleError(
+                f"{what} reads features, and stands behind a Linear. {_WAY_OUT}"
             )
         refusal = kind.refusal(layer)
         if refusal is not None:

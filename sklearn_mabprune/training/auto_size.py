@@ -19,6 +19,7 @@ from ..utils.progress import is_open
 from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import no_autocast, own_settings
 from ..utils.validation import check_parameters
+from .inputs import MOST_FEATURES, InputStage
 from .optimizers import needs_closure
 from .outside_module import check_batch_statistics, check_batches
 from .parameter_names import suggestions
@@ -68,6 +69,7 @@ class SelfSizing(WeightedLossMixin):
         "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left")],
+        "inputs": [StrOptions({"auto", "piecewise_linear"}), None],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -84,6 +86,7 @@ class SelfSizing(WeightedLossMixin):
         iterator_valid: Any = TensorBatches,
         early_stopping: bool = True,
         patience: int = 20,
+        inputs: str | None = None,
         dtype: str = "auto",
         random_state: int | None = None,
         verbose: int = 0,
@@ -102,6 +105,7 @@ class SelfSizing(WeightedLossMixin):
         )
         self.early_stopping = early_stopping
         self.patience = patience
+        self.inputs = inputs
         self.dtype = dtype
         self.random_state = random_state
 
@@ -120,6 +124,11 @@ class SelfSizing(WeightedLossMixin):
         small = small and torch.device(self.device).type == "cpu"
         wide = str(x.dtype).endswith("float64")
         self.auto_dtype_ = "float64" if small and wide else "float32"
+        embeds = self.inputs == "piecewise_linear"
+        embeds |= self.inputs == "auto" and x.shape[1] <= MOST_FEATURES
+        embeds &= "inputs" in inspect.signature(self.module).parameters
+        weights = X.get("sample_weight") if isinstance(X, dict) else None
+        self.input_stage_ = InputStage.of(x, weights) if embeds else None
 
     def initialize(self) -> Any:
         """As in skorch; an error about an unknown parameter says which one may be meant."""
@@ -159,11 +168,16 @@ class SelfSizing(WeightedLossMixin):
         """Build the module with the sizes of the data; parameters of the user take precedence."""
         check_parameters(self)
         kwargs = self.get_params_for("module")
+        stage = getattr(self, "input_stage_", None)
+        if stage is not None and isinstance(kwargs.get("inputs"), tuple):
+            # Sizes alone, of a net around a pruned network: those of the data come first.
+            del kwargs["inputs"]
         found = {
             "n_features": getattr(self, "n_features_in_", None),
             "n_outputs": getattr(self, "n_outputs_", None),
             "dtype": getattr(self, "auto_dtype_", None) if self.dtype == "auto" else self.dtype,
             "random_state": draw_seeds(self.random_state, 1)[0],
+            "inputs": None if stage is None else stage.layer(),
         }
         accepted = inspect.signature(self.module).parameters
         for name, value in found.items():

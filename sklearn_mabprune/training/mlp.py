@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from numbers import Real
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..graph.kinds.base import Description
+from ..graph.kinds.embeddings import PiecewiseLinearEmbedding
 from ..graph.kinds.linear import uninitialised_linear
+from ..graph.kinds.registry import build, kind_of
 from ..utils.compat import Interval, StrOptions
 from ..utils.validation import check_values
 
@@ -28,6 +32,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 class MLP(nn.Sequential):
     """Linear, BatchNorm, activation and Dropout for each hidden layer, then a Linear.
 
+    In front of them may stand an input stage.
+
     Parameters
     ----------
     n_features, n_outputs : int
@@ -44,6 +50,10 @@ class MLP(nn.Sequential):
         Seeds the weights through a generator of the module's own; None: torch's global one.
     dtype : str, default="float32"
         Of the weights.
+    inputs : PiecewiseLinearEmbedding, its description, or None, default=None
+        Input stage that the features go through first, of which a copy is made; a description is
+        its class name and its arguments, ``("PiecewiseLinearEmbedding", {"n_features": 4, ...})``.
+        Usually set by the net, from the data.
 
     Examples
     --------
@@ -69,6 +79,7 @@ class MLP(nn.Sequential):
         batch_norm: bool = False,
         random_state: int | None = None,
         dtype: str = "float32",
+        inputs: PiecewiseLinearEmbedding | Description | None = None,
     ):
         values = {"activation": activation, "dropout": dropout, "batch_norm": batch_norm}
         check_values("MLP", self._parameter_constraints, values)
@@ -82,6 +93,10 @@ class MLP(nn.Sequential):
         options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
         layers: list[nn.Module] = []
         width = n_features
+        if inputs is not None:
+            stage: Any = build(inputs) if isinstance(inputs, tuple) else copy.deepcopy(inputs)
+            layers.append(stage.to(**options))
+            width = kind_of(stage).n_outputs(stage)
         for size in sizes:
             layers.append(uninitialised_linear(width, size, **options))
             if batch_norm:
@@ -108,11 +123,14 @@ class MLP(nn.Sequential):
         generator = None
         if random_state is not None:
             generator = torch.Generator().manual_seed(random_state)
-        for layer in self:
-            if isinstance(layer, nn.Linear):
-                bound = layer.in_features**-0.5
-                for parameter in (layer.weight, layer.bias):
-                    drawn = torch.empty_like(parameter, dtype=torch.float64)
-                    drawn.uniform_(-bound, bound, generator=generator)
-                    with torch.no_grad():
-                        parameter.copy_(drawn)
+        layers: list[Any] = list(self)
+        for layer in layers:
+            if not (kind_of(layer).produces or kind_of(layer).encodes):
+                continue
+            for parameter in layer.parameters():
+                # Of the inputs of a layer, or of the bins of a feature.
+                bound = layer.weight.shape[-1] ** -0.5
+                drawn = torch.empty_like(parameter, dtype=torch.float64)
+                drawn.uniform_(-bound, bound, generator=generator)
+                with torch.no_grad():
+                    parameter.copy_(drawn)

@@ -35,6 +35,12 @@ _ENTRIES = {
     weights.""",
     "patience": """patience : int, default=20
     Epochs without a lower validation loss that end the training.""",
+    "inputs": """inputs : {"auto", "piecewise_linear"} or None, default=None
+    Input stage of :class:`MLP`, part of the network. "piecewise_linear": features are scaled by
+    median and interquartile range and bounded smoothly, and beside each of them stand three
+    learned piecewise-linear functions of it; see :class:`PiecewiseLinearEmbedding`. "auto": that,
+    for at most 256 features. None: the features as they are. Sparse features, and those with two
+    values, are read as they are.""",
     "dtype": """dtype : {"auto", "float32", "float64"}, default="auto"
     Precision. "auto": float64 for float64 input of at most 2,000 samples and 2,000 features
     on a CPU.""",
@@ -68,6 +74,7 @@ class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
     {batch_size}
     {early_stopping}
     {patience}
+    {inputs}
     {dtype}
     {random_state}
     {device}
@@ -198,6 +205,7 @@ class MLPNetRegressor(SelfSizing, NeuralNetRegressor):
     {batch_size}
     {early_stopping}
     {patience}
+    {inputs}
     {dtype}
     {random_state}
     {device}

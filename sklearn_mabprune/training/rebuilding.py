@@ -71,6 +71,7 @@ def net_around(net: Any, graph: Any) -> Any:
             "module__n_outputs": graph.n_outputs,
             "module__hidden_layer_sizes": graph.sizes,
             "module__dtype": str(graph.dtype).removeprefix("torch."),
+            "module__inputs": graph.encoder(),
         }
     else:
         # The new module does not have the parameters of the old one.

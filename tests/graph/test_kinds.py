@@ -31,9 +31,14 @@ every_dtype = pytest.mark.parametrize(
 
 def output_keep(kind, layer):
     """Which output units stay."""
-    if not kind.produces:
+    if kind.elementwise:
         return KEEP
     return torch.arange(kind.n_outputs(layer)) % 2 == 0
+
+
+def n_outputs_of(kind, layer):
+    """Units of the output of a layer with WIDTH inputs."""
+    return kind.n_outputs(layer) if kind.produces or kind.encodes else WIDTH
 
 
 def jacobian(kind, layer, x):
@@ -43,7 +48,7 @@ def jacobian(kind, layer, x):
 
 
 def storage(layer):
-    return {value.data_ptr() for value in layer.state_dict().values()}
+    return {value.data_ptr() for value in layer.state_dict().values() if value.numel()}
 
 
 def copies(layer):
@@ -88,8 +93,14 @@ def test_ties_are_what_finite_differences_say(kind, make):
                 moved = x.clone()
                 moved[:, unit] += step
                 changed[unit] |= (kind.run(layer, moved) != y).any(0)
-    assert y.shape[1] == (kind.n_outputs(layer) if kind.produces else WIDTH)
-    if kind.produces or kind.mixes_units:
+    assert y.shape[1] == n_outputs_of(kind, layer)
+    if kind.encodes:
+        sources = torch.nn.functional.one_hot(kind.sources(layer), WIDTH).bool()
+        assert kind.n_inputs(layer) == WIDTH
+        assert not changed.T[~sources].any()
+        # A function is constant outside its bins.
+        assert changed.T[sources][: layer.n_passed].all()
+    elif kind.produces or kind.mixes_units:
         assert changed.all()
         assert not kind.elementwise
     else:
@@ -156,7 +167,7 @@ def test_slope_of_a_relu_where_it_bends():
 
 @every_dtype
 @pytest.mark.parametrize("training", [True, False], ids=("training", "evaluation"))
-@each("elementwise", "produces")
+@each("elementwise", "produces", "encodes")
 def test_narrowed_outputs_are_those_of_the_masked_module(kind, make, training, dtype):
     layer = made(make, dtype).train(training)
     keep, before, x = output_keep(kind, layer), copies(layer), samples(dtype)
@@ -171,7 +182,7 @@ def test_narrowed_outputs_are_those_of_the_masked_module(kind, make, training, d
     assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
     with torch.no_grad():
         wanted = kind.run(layer.eval(), x)[:, keep]
-        given = x if kind.produces else x[:, keep]
+        given = x[:, keep] if kind.elementwise else x
         for feature_major in (False, True):
             z = given.T if feature_major else given
             found = kind.run(narrow.eval(), z, feature_major)
@@ -181,7 +192,7 @@ def test_narrowed_outputs_are_those_of_the_masked_module(kind, make, training, d
     few = torch.arange(int(keep.sum())) == 0
     again = kind.narrow_outputs(narrow, few)
     with torch.no_grad():
-        found = kind.run(again, given if kind.produces else given[:, few])
+        found = kind.run(again, given[:, few] if kind.elementwise else given)
         torch.testing.assert_close(found, wanted[:, few], **LIMITS[dtype])
     assert type(build(describe(narrow))) is type(layer)
 
@@ -262,7 +273,7 @@ def counted(layer, x):
 @each()
 def test_cost_is_what_is_counted(kind, make):
     layer, x = made(make), samples()
-    n_outputs = kind.n_outputs(layer) if kind.produces else WIDTH
+    n_outputs = n_outputs_of(kind, layer)
     assert kind.cost(layer, WIDTH, n_outputs) == counted(layer, x)
 
 

@@ -7,6 +7,7 @@ import torch
 from builders import batch_norm, linear, prelu
 from torch import nn
 
+from sklearn_mabprune import PiecewiseLinearEmbedding
 from sklearn_mabprune.graph.kinds.base import Kind
 from sklearn_mabprune.graph.kinds.registry import (
     BY_NAME,
@@ -24,7 +25,7 @@ SUPPORTED = (
     nn.Tanh, nn.Sigmoid, nn.LogSigmoid, nn.Softplus, nn.Softsign, nn.Tanhshrink, nn.Softshrink,
     nn.Hardshrink, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Threshold, nn.Identity, nn.Dropout,
     nn.AlphaDropout, nn.FeatureAlphaDropout, nn.PReLU, nn.BatchNorm1d, nn.Flatten, nn.Softmax,
-    nn.LogSoftmax,
+    nn.LogSoftmax, PiecewiseLinearEmbedding,
 )  # fmt: skip
 
 
@@ -49,7 +50,8 @@ def test_every_class_of_a_kind_is_among_its_examples(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_capabilities_do_not_contradict_each_other(kind):
-    assert sum([kind.elementwise, kind.produces, kind.mixes_units, kind.flattens]) == 1
+    exclusive = ("elementwise", "produces", "encodes", "mixes_units", "flattens")
+    assert sum(getattr(kind, name) for name in exclusive) == 1
     if kind.silent or kind.rectifies:
         assert kind.elementwise
         assert not kind.has_state

@@ -34,6 +34,9 @@ class Kind:
     produces : bool
         Its output units are new ones, weighted sums of its input units.  Such a layer produces
         one group and reads another.
+    encodes : bool
+        Its output units are new ones, each a function of one feature of the network's input.  Such
+        a layer stands before the first that produces, and its units are in no group.
     silent : bool
         Returns its input in evaluation mode.
     rectifies : bool
@@ -59,6 +62,7 @@ class Kind:
     modules: ClassVar[tuple[type[nn.Module], ...]] = ()
     elementwise = False
     produces = False
+    encodes = False
     silent = False
     rectifies = False
     mixes_units = False

@@ -8,6 +8,7 @@ from torch import nn
 
 from .activations import ActivationKind, PReLUKind, ReLUKind
 from .base import Description, Kind
+from .embeddings import PiecewiseLinearKind
 from .linear import LinearKind
 from .norms import BatchNormKind
 from .outputs import FlattenKind, SoftmaxKind
@@ -24,6 +25,7 @@ KINDS: tuple[type[Kind], ...] = (
     IdentityKind,
     SoftmaxKind,
     FlattenKind,
+    PiecewiseLinearKind,
 )
 
 _BY_CLASS: dict[type[nn.Module], type[Kind]] = {

@@ -1,0 +1,139 @@
+"""The input stage of our nets: its scales and bins come from training samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from ..graph.kinds.embeddings import PiecewiseLinearEmbedding
+from ..graph.kinds.registry import describe
+
+Floats = NDArray[np.float64]
+
+#: Bins and functions of each feature.
+N_BINS, N_FUNCTIONS = 15, 3
+#: "auto" leaves more features than so many as they are: those of images and texts.
+MOST_FEATURES = 256
+#: Scaled values are bounded by this number of interquartile ranges.
+_BOUND = 3.0
+#: Two values that are smaller than this, such as those of one-hot columns, stay as they are.
+_MODERATE = 100.0
+#: Largest factor: the reciprocal of a smaller range is not finite in float32.
+_STEEPEST = 1e30
+
+
+@dataclass(frozen=True)
+class InputStage:
+    """An input stage as arguments and arrays: a skorch net keeps modules in its module alone."""
+
+    arguments: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    @classmethod
+    def of(cls, X: Any, weights: Any = None) -> InputStage | None:
+        """The stage for these samples; see :func:`embedding_of`."""
+        layer = embedding_of(X, weights)
+        if layer is None:
+            return None
+        return cls(describe(layer)[1], {n: v.numpy() for n, v in layer.state_dict().items()})
+
+    def layer(self) -> PiecewiseLinearEmbedding:
+        """The stage as a layer in float64."""
+        layer = PiecewiseLinearEmbedding(**self.arguments).double()
+        layer.load_state_dict({name: torch.tensor(v) for name, v in self.arrays.items()})
+        return layer
+
+
+def embedding_of(X: Any, weights: Any = None) -> PiecewiseLinearEmbedding | None:
+    """The input stage for these samples, its functions not yet initialised.
+
+    Features with more than two values are centered at the median, divided by the interquartile
+    range and bounded smoothly; their bins lie between quantiles.  A weight counts as that many
+    copies of a sample.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+    weights : array-like of shape (n_samples,), optional
+        Of the samples.
+
+    Returns
+    -------
+    PiecewiseLinearEmbedding or None
+        In float64.  None where samples are sparse, or no feature has more than two values.
+    """
+    if issparse(X):
+        return None
+    X = np.asarray(X)
+    weights = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=np.float64)
+    columns = [_weighted(X[:, k], weights) for k in range(X.shape[1])]
+    embedded = [k for k, (values, _) in enumerate(columns) if len(values) > 2]
+    if not embedded:
+        return None
+    knots = [_knots(*columns[k]) for k in embedded]
+    n_bins = max(map(len, knots)) - 1
+    layer = PiecewiseLinearEmbedding(
+        n_features=X.shape[1],
+        n_passed=X.shape[1],
+        n_embedded=len(embedded),
+        n_bins=n_bins,
+        n_functions=N_FUNCTIONS,
+        n_chosen=len(embedded) * N_FUNCTIONS,
+    ).double()
+    layer.embedded.copy_(torch.tensor(embedded))
+    for k, (values, shares) in enumerate(columns):
+        parts = zip((layer.center, layer.scale, layer.bend), _scale(values, shares), strict=True)
+        for buffer, value in parts:
+            buffer[k] = value
+    for row, edges in enumerate(knots):
+        # Bins that a feature does not have are at its largest value, and flat.
+        layer.start[row] = edges[-1]
+        layer.start[row, : len(edges) - 1] = torch.from_numpy(edges[:-1])
+        widths = np.diff(edges)
+        layer.slope[row, : len(widths)] = torch.from_numpy(_reciprocal(widths))
+    return layer
+
+
+def _weighted(column: NDArray[Any], weights: Floats) -> tuple[Floats, Floats]:
+    """Different values of a feature in order, and the fraction of samples up to each of them."""
+    column, weights = column[weights > 0].astype(np.float64), weights[weights > 0]
+    order = np.argsort(column, kind="stable")
+    column, total = column[order], np.cumsum(weights[order])
+    last = np.append(np.flatnonzero(np.diff(column)), len(column) - 1)
+    return column[last], total[last] / total[-1]
+
+
+def _quantiles(values: Floats, shares: Floats, levels: Floats) -> Floats:
+    """The smallest value up to which there is at least this fraction of samples."""
+    # Sums of weights and counts of copies differ by rounding.
+    found = np.searchsorted(shares, levels - 1e-9)
+    return values[np.minimum(found, len(values) - 1)]
+
+
+def _knots(values: Floats, shares: Floats) -> Floats:
+    """Ends of the bins of a feature."""
+    if len(values) <= N_BINS + 1:
+        return values
+    return np.unique(_quantiles(values, shares, np.linspace(0, 1, N_BINS + 1)))
+
+
+def _scale(values: Floats, shares: Floats) -> tuple[float, float, float]:
+    """Center, factor, and reciprocal of the bound of a feature."""
+    low, high = float(values[0]), float(values[-1])
+    if len(values) <= 2:
+        if max(-low, high) <= _MODERATE:
+            return 0.0, 1.0, 0.0
+        return low, float(_reciprocal(np.array(high - low or 1.0))), 0.0
+    first, median, third = _quantiles(values, shares, np.array([0.25, 0.5, 0.75]))
+    # Where most samples have the same value: half of the range.
+    width = third - first or (high - low) / 2
+    return float(median), float(_reciprocal(np.array(width))), 1 / _BOUND
+
+
+def _reciprocal(widths: Floats) -> Floats:
+    return 1 / np.maximum(widths, 1 / _STEEPEST)
