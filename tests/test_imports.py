@@ -74,6 +74,8 @@ MAX_LINES, MAX_FUNCTION = 400, 60
 MANY_ARGUMENTS = {
     # The parameters of the two public nets, which skorch reads from a constructor's signature.
     "SelfSizing.__init__",
+    # The parameters of the two public searches.
+    "BudgetSearchMixin.__init__",
 }
 
 

@@ -61,6 +61,14 @@ class Activations:
         """Activations of a group's units: what its readers read, (n_units, n_samples)."""
         return self.values()[self.graph.groups[number].value]
 
+    def magnitudes(self) -> list[Tensor]:
+        """Largest absolute activation of each sample, (n_samples,), for each group of units."""
+        values = self.values()
+        return [
+            torch.linalg.vector_norm(values[group.value].flatten(0, -2), ord=torch.inf, dim=0)
+            for group in self.graph.groups
+        ]
+
     @property
     def logits(self) -> Tensor:
         """What the output layer returns, (n_outputs, n_samples)."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from ..utils.columns import has_date_dtype
@@ -74,6 +75,7 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         raise kind(message) from error
     if not y:
         return as_csr(read) if sparse.issparse(read) else read
+    _check_assumed(*read)
     return (as_csr(read[0]), read[1]) if sparse.issparse(read[0]) else read
 
 
@@ -88,6 +90,7 @@ def read_validation(estimator: Any, X_val: Any, y_val: Any) -> Any:
     """
     try:
         read = read_table(estimator, X_val, reset=False)
+        _check_assumed(read)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
@@ -101,6 +104,26 @@ def read_validation(estimator: Any, X_val: Any, y_val: Any) -> Any:
             "target per sample."
         )
     return read
+
+
+def _check_assumed(X: Any, y: Any = None) -> None:
+    """Raise ValueError for samples of a fit that are not finite, but are assumed to be.
+
+    A network is trained on them in any case, which takes far longer than to look.
+    """
+    if not get_config()["assume_finite"]:
+        return
+    for name, values in (("X", X), ("y", y)):
+        cells = values.data if sparse.issparse(values) else np.asarray(values)
+        if cells.dtype.kind == "f" and not np.isfinite(cells).all():
+            sample, *column = np.argwhere(~np.isfinite(cells))[0].tolist()
+            where = "" if sparse.issparse(values) else f", first in sample {sample}"
+            where += f", column {column[0]}" if column else ""
+            raise ValueError(
+                f"Input {name} contains NaN or infinity{where}, although assume_finite=True in "
+                "scikit-learn's configuration says that it does not. Impute missing values, or "
+                "drop these samples."
+            )
 
 
 def stacked(X: Any, below: Any) -> Any:

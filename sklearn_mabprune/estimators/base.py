@@ -59,6 +59,12 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     _default_net: type
     _net_base: type
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters of this estimator and, if `deep`, of the objects inside it."""
+        params = super().get_params(deep=deep)
+        # skorch lists a private attribute of its nets among their parameters.
+        return {name: value for name, value in params.items() if "___" not in name}
+
     def set_params(self, **params: Any) -> Any:
         """Set parameters of this estimator or, as ``policy__...``, of an object inside it."""
         check_nested(self, self._default_net, params)

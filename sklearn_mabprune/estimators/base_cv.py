@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
+import time
 import warnings
-from numbers import Integral
+from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import MetaEstimatorMixin, clone, is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import get_scorer
 from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
-from skorch import NeuralNet
 
 from ..exceptions import PruningWarning
 from ..export.mixin import Exports
@@ -27,14 +26,14 @@ from ..utils.compat import (
     StrOptions,
     check_sample_weight,
     fit_context,
-    manual_routing,
     raise_for_params,
     routing_enabled,
 )
 from ..utils.progress import Progress
-from ..utils.randomness import draw_seeds
 from .base import BaseMABPruned
+from .cv_estimator import copy_of
 from .cv_scores import RULES, check_budgets, choose, failures, score_fold, table
+from .cv_scoring import Scoring, deciding
 from .fitted_attributes import forget
 
 
@@ -50,13 +49,16 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
     """
 
     _parameter_constraints: dict[str, Any] = {
-        # _copy_of_estimator checks it, with messages that say what to pass instead.
+        # copy_of checks it, with messages that say what to pass instead.
         "estimator": "no_validation",
         "budgets": ["array-like"],
         "cv": ["cv_object"],
         "rule": [StrOptions(set(RULES))],
-        "scoring": [str, callable, None],
-        "refit": ["boolean"],
+        "scoring": [str, callable, list, tuple, set, dict, None],
+        "refit": ["boolean", str],
+        "error_score": [StrOptions({"raise"}), Real],
+        "return_train_score": ["boolean"],
+        "random_state": ["random_state"],
         "n_jobs": [Interval(Integral, None, None, closed="neither"), None],
         "verbose": ["verbose"],
     }
@@ -71,7 +73,10 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         cv: Any = None,
         rule: str = "best",
         scoring: Any = None,
-        refit: bool = True,
+        refit: bool | str = True,
+        error_score: float | str = np.nan,
+        return_train_score: bool = False,
+        random_state: Any = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ):
@@ -81,6 +86,9 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         self.rule = rule
         self.scoring = scoring
         self.refit = refit
+        self.error_score = error_score
+        self.return_train_score = return_train_score
+        self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -162,11 +170,13 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         raise_for_params(params, self, "fit", allow=["groups"])
         forget(self)
         budgets = check_budgets(self.budgets)
-        model = self._copy_of_estimator()
+        model = copy_of(self.estimator, self._sized, self, self.random_state)
         found = self._search(model, budgets, X, y, sample_weight, params)
         if self.refit:
+            started = time.perf_counter()
             model.set_params(pruning_budget=found["best_budget_"])
             found["best_estimator_"] = model.fit(X, y, sample_weight=sample_weight)
+            found["refit_time_"] = time.perf_counter() - started
         # All at once: whatever ends the fit before leaves nothing fitted.
         self.__dict__.update(found)
         return self
@@ -210,7 +220,8 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
             Before fit, or after fit with ``refit=False``.
         """
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return self._scorer()(self._best(), X, y, **weights)
+        found = self._scoring().scorer(self._best(), X, y, **weights)
+        return found[self.refit] if isinstance(found, Mapping) else found
 
     def at_budget(
         self,
@@ -267,7 +278,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
             .add_self_request(self)
             # As it is: check_cv would use up a generator.
             .add(splitter=self.cv, method_mapping=fit)
-            .add(scorer=self._scorer(), method_mapping=score)
+            .add(scorer=self._scoring().scorer, method_mapping=score)
         )
 
     def __sklearn_tags__(self) -> Any:
@@ -293,18 +304,11 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
             weights = check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
-        if routing_enabled():
-            routed = process_routing(self, "fit", sample_weight=weights, **params)
-        else:
-            score = {} if weights is None else {"sample_weight": weights}
-            routed = manual_routing(
-                {
-                    "splitter": {"split": {"groups": params.get("groups")}},
-                    "scorer": {"score": score},
-                }
-            )
+        split, score = self._routed(weights, params)
+        scoring = self._scoring(score)
+        decides = deciding(scoring.names, self.refit)
         cv = check_cv(self.cv, y, classifier=is_classifier(self))
-        folds = list(cv.split(X, y, **routed.splitter.split))
+        folds = list(cv.split(X, y, **split))
         if not folds:
             raise ValueError(
                 f"cv={self.cv!r} gives no folds. A generator can be read once, by one fit: pass "
@@ -313,11 +317,8 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         # Large budgets are expected to lower the score: no warnings in the folds.
         quiet = {"tolerance": sys.float_info.max, "keep_path": True, "verbose": 0}
         model = clone(model).set_params(**quiet)
-        scorer, found = self._scorer(), []
-        jobs = (
-            delayed(score_fold)(model, budgets, X, y, weights, fold, scorer, routed.scorer.score)
-            for fold in folds
-        )
+        found = []
+        jobs = (delayed(score_fold)(model, budgets, X, y, weights, f, scoring) for f in folds)
         stage = "cross-validation"
         with (
             Progress(self.verbose, [stage]) as progress,
@@ -327,48 +328,42 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
                 found.append(scored)
                 progress.advance(1)
         failed = failures(found, folds, y, is_classifier(self))
-        results = table(budgets, found, failed)
+        if not scoring.names:  # a scorer alone knows whether it returns several
+            decides = deciding({name for fold in found for name in fold.test[0]}, self.refit)
+        results = table(budgets, found, failed, decides)
         for text in failed:
             warnings.warn(text, PruningWarning, stacklevel=4)
-        best = choose(results, self.rule, model.budget_unit)
-        return {
-            "cv_results_": results,
-            "best_index_": best,
-            "best_budget_": budgets[best],
-            "best_score_": float(results["mean_test_score"][best]),
-        }
+        fitted = {"cv_results_": results, "n_splits_": len(folds)}
+        if decides:
+            best = choose(results, self.rule, model.budget_unit, decides)
+            fitted |= {
+                "best_index_": best,
+                "best_budget_": budgets[best],
+                "best_score_": float(results[f"mean_test_{decides}"][best]),
+            }
+        return fitted
 
-    def _copy_of_estimator(self) -> Any:
-        """A clone of the estimator, or the default one."""
-        given = self._sized() if self.estimator is None else self.estimator
-        if not isinstance(given, self._sized):
-            raise TypeError(
-                f"estimator must be a {self._sized.__name__} or None, got "
-                f"{_called(given)}. {self._what_to_pass(given)}"
-            )
-        model = clone(given).set_params(pruning_budget=0)
-        if isinstance(given.random_state, np.random.RandomState):
-            # A clone would always start from the same state, but a second fit must differ.
-            model.random_state = draw_seeds(given.random_state, 1)[0]
-        return model
+    def _routed(
+        self, weights: NDArray[np.float64] | None, params: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Metadata for the splitter, and for the scorers."""
+        if routing_enabled():
+            routed = process_routing(self, "fit", sample_weight=weights, **params)
+            return routed.splitter.split, routed.scorer.score
+        score = {} if weights is None else {"sample_weight": weights}
+        return {"groups": params.get("groups")}, score
 
-    def _what_to_pass(self, given: Any) -> str:
-        """The part of the error message that says what to pass instead of `given`."""
-        name = self._sized.__name__
-        if isinstance(given, type):
-            return f"Pass an object: {type(self).__name__}({name}(...))."
-        if isinstance(given, (FrozenEstimator, NeuralNet)):
-            frozen = isinstance(given, FrozenEstimator)
-            return f"Wrap it: {name}({'FrozenEstimator(net)' if frozen else 'net'})."
-        if isinstance(given, BaseMABPruned):
-            return f"Use {type(given).__name__}CV."
-        return f"Pass a {name}; steps before it belong in a pipeline around this estimator."
-
-    def _scorer(self) -> Any:
+    def _scoring(self, params: dict[str, Any] | None = None) -> Scoring:
         scoring = self.scoring
         if scoring is None:
             scoring = getattr(self.estimator, "scoring", None)
-        return get_scorer(self._default_scoring if scoring is None else scoring)
+        return Scoring.of(
+            scoring,
+            self._default_scoring,
+            with_train=self.return_train_score,
+            error_score=self.error_score,
+            params=params or {},
+        )
 
     def _best(self) -> Any:
         """The refitted estimator.
@@ -380,14 +375,10 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
         """
         check_is_fitted(self)
         if not hasattr(self, "best_estimator_"):
+            budget = getattr(self, "best_budget_", "...")
             raise NotFittedError(
                 f"This {type(self).__name__} was fitted with refit=False: there is no network to "
-                "predict with. Fit with refit=True, or a "
-                f"{self._sized.__name__}(pruning_budget={self.best_budget_})."
+                f"predict with. Fit with refit=True, or a {self._sized.__name__}"
+                f"(pruning_budget={budget})."
             )
         return self.best_estimator_
-
-
-def _called(given: Any) -> str:
-    """Name of an object's class, or of a class, for error messages."""
-    return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__

@@ -30,10 +30,15 @@ class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
     {budgets}
     {cv}
     {rule}
-    scoring : str, callable or None, default=None
+    scoring : str, callable, list, tuple, set, dict or None, default=None
         Score in the folds and of :meth:`score`, as everywhere in scikit-learn; None: the
-        `scoring` of the estimator, and accuracy if it has none either.
+        `scoring` of the estimator, and accuracy if it has none either.  Several scorers, or a
+        callable that returns a dict, give several scores, of which `refit` names the one that
+        decides.
     {refit}
+    {error_score}
+    {return_train_score}
+    {cv_random_state}
     {n_jobs}
     {cv_verbose}
 
@@ -43,6 +48,8 @@ class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
     {best_budget_}
     {best_index_}
     {best_score_}
+    {n_splits_}
+    {refit_time_}
     best_estimator_ : MABPrunedClassifier
         Fitted on all samples with the chosen budget, if ``refit``.  The attributes below
         are read from it.
@@ -66,7 +73,7 @@ class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Randomness comes from the estimator: set ``estimator__random_state``.
+    Randomness comes from `random_state`, or from ``estimator__random_state``.
 
     Examples
     --------
@@ -129,10 +136,15 @@ class MABPrunedRegressorCV(BudgetSearchMixin, RegressorMixin, BaseEstimator):
     {budgets}
     {cv}
     {rule}
-    scoring : str, callable or None, default=None
+    scoring : str, callable, list, tuple, set, dict or None, default=None
         Score in the folds and of :meth:`score`, as everywhere in scikit-learn; None: the
-        `scoring` of the estimator, and R2 if it has none either.
+        `scoring` of the estimator, and R2 if it has none either.  Several scorers, or a
+        callable that returns a dict, give several scores, of which `refit` names the one that
+        decides.
     {refit}
+    {error_score}
+    {return_train_score}
+    {cv_random_state}
     {n_jobs}
     {cv_verbose}
 
@@ -142,6 +154,8 @@ class MABPrunedRegressorCV(BudgetSearchMixin, RegressorMixin, BaseEstimator):
     {best_budget_}
     {best_index_}
     {best_score_}
+    {n_splits_}
+    {refit_time_}
     best_estimator_ : MABPrunedRegressor
         Fitted on all samples with the chosen budget, if ``refit``.  The attributes below
         are read from it.
@@ -163,7 +177,7 @@ class MABPrunedRegressorCV(BudgetSearchMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    Randomness comes from the estimator: set ``estimator__random_state``.
+    Randomness comes from `random_state`, or from ``estimator__random_state``.
 
     Examples
     --------

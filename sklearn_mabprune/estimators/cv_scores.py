@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +13,8 @@ from scipy.stats import rankdata
 from sklearn.base import clone
 
 from ..reports.report import PruningReport
-from ..utils.compat import check_method_params, safe_indexing
+from ..utils.compat import safe_indexing
+from .cv_scoring import SCORE, Scores, Scoring
 
 RULES = ("best", "one_std_error")
 
@@ -29,17 +30,24 @@ class FoldScores:
 
     Parameters
     ----------
-    scores : list of float
-        Test score of each budget; NaN where it could not be computed.
+    test, train : list of dict of str to float
+        Scores of each budget by name; NaN where they could not be computed.
     reports : list of PruningReport
         Report for each budget; empty where the fit failed.
+    seconds : list of float
+        Time of scoring the test samples, for each budget.
     error : ValueError, optional
-        Why scores are missing.
+        Why scores are missing, or are the `error_score`.
+    n_failed : int
+        Number of budgets that have such scores.
     """
 
-    scores: list[float]
+    test: list[Scores]
+    train: list[Scores]
     reports: list[PruningReport]
+    seconds: list[float]
     error: ValueError | None = None
+    n_failed: int = 0
 
 
 def check_budgets(budgets: ArrayLike) -> Budgets:
@@ -81,12 +89,11 @@ def score_fold(
     y: NDArray[Any],
     weights: NDArray[np.float64] | None,
     fold: tuple[NDArray[np.intp], NDArray[np.intp]],
-    scorer: Any,
-    score_params: dict[str, Any],
+    scoring: Scoring,
 ) -> FoldScores:
     """Scores and reports of all budgets in one fold, from one training and one path.
 
-    A ValueError of the fit or of the scorer, mostly of a class that the fold lacks, is returned.
+    A ValueError of the fit or of a scorer, mostly of a class that the fold lacks, is returned.
 
     Parameters
     ----------
@@ -97,39 +104,49 @@ def score_fold(
         All samples; weights may be None.
     fold : tuple of ndarray of int
         Indices of the training and test samples.
-    scorer : callable
-    score_params : dict
-        Metadata that the scorer requests, for all samples.
+    scoring : Scoring
 
     Returns
     -------
     FoldScores
+
+    Raises
+    ------
+    ValueError
+        That of the fit or of a scorer, if ``error_score="raise"``.
     """
     train, test = fold
     samples = [safe_indexing(X, train), safe_indexing(y, train)]
     samples.append(None if weights is None else weights[train])
-    held_out = safe_indexing(X, test), safe_indexing(y, test)
-    params = check_method_params(X, score_params, indices=test)
     # The path to the largest fraction contains those to smaller ones; counts may be larger.
     longest = max([b for b in budgets if isinstance(b, float)] or budgets)
-    nothing = [np.nan] * len(budgets)
     try:
         walked = clone(model).set_params(pruning_budget=longest).fit(*samples)
     except ValueError as error:
-        return FoldScores(nothing, [], error)
-    scores, failed = nothing, None
-    reports: list[PruningReport] = []
-    for k, budget in enumerate(budgets):
+        if scoring.error_score == "raise":
+            raise
+        nothing = [dict.fromkeys(scoring.names or [SCORE], float(scoring.error_score))]
+        nothing *= len(budgets)
+        train_scores = nothing if scoring.with_train else []
+        return FoldScores(nothing, train_scores, [], [], error, len(budgets))
+    found = FoldScores([], [], [], [])
+    failed: list[ValueError | None] = []
+    for budget in budgets:
         sized = walked if budget == longest else walked.at_budget(budget, *samples)
         if sized.pruning_report_.interrupted:
             # A single fit keeps an unfinished network, but its score is not that of the budget.
             raise KeyboardInterrupt
-        reports.append(sized.pruning_report_)
-        try:
-            scores[k] = float(scorer(sized, *held_out, **params))
-        except ValueError as error:
-            failed = error
-    return FoldScores(scores, reports, failed)
+        found.reports.append(sized.pruning_report_)
+        scores, seconds, wrong = scoring(sized, X, y, test)
+        found.test.append(scores)
+        found.seconds.append(seconds)
+        failed.append(wrong)
+        if scoring.with_train:
+            scores, _, wrong = scoring(sized, X, y, train)
+            found.train.append(scores)
+            failed[-1] = failed[-1] or wrong
+    errors = [error for error in failed if error]
+    return replace(found, error=errors[0] if errors else None, n_failed=len(errors))
 
 
 def failures(
@@ -163,7 +180,7 @@ def failures(
         raise found[0].error
     texts = []
     for k, (fold, sides) in enumerate(zip(found, folds, strict=True)):
-        missing = np.isnan(fold.scores)
+        missing = np.array([any(map(np.isnan, scores.values())) for scores in fold.test])
         if not (missing.all() or fold.error):
             continue
         why = f"the {'scoring' if fold.reports else 'fit'} failed: {fold.error}"
@@ -171,16 +188,20 @@ def failures(
         for side, index in zip(("training", "test"), sides, strict=True):
             absent = np.setdiff1d(y, y[index])[:5].tolist() if classes and y.ndim == 1 else []
             lacks += [f" Its {side} samples lack the classes {absent}."] if absent else []
+        meaning = "It is left out of the means" if missing.all() else "These are not chosen"
+        if not missing.any():
+            meaning = "error_score takes their place"
         texts.append(
-            f"Fold {k + 1} of {len(folds)} has no scores for {missing.sum()} of {len(missing)} "
-            f"budgets: {why if fold.error else 'they are NaN'}.{''.join(lacks)} "
-            f"{'It is left out of the means' if missing.all() else 'These are not chosen'}. Pass "
-            "other folds (cv), fewer of them, or another scoring."
+            f"Fold {k + 1} of {len(folds)} has no scores for {max(fold.n_failed, missing.sum())} "
+            f"of {len(missing)} budgets: {why if fold.error else 'they are NaN'}.{''.join(lacks)} "
+            f"{meaning}. Pass other folds (cv), fewer of them, or another scoring."
         )
     return texts
 
 
-def table(budgets: Budgets, folds: list[FoldScores], failed: Sequence[str] = ()) -> dict[str, Any]:
+def table(
+    budgets: Budgets, folds: list[FoldScores], failed: Sequence[str] = (), decides: str = SCORE
+) -> dict[str, Any]:
     """``cv_results_`` in the layout of ``GridSearchCV``, and the mean sizes of the networks.
 
     Means are over the folds that have a score for any budget.
@@ -191,6 +212,8 @@ def table(budgets: Budgets, folds: list[FoldScores], failed: Sequence[str] = ())
     folds : list of FoldScores
     failed : sequence of str
         Why folds have no scores, for the error.
+    decides : str
+        Name of the score by which a budget is chosen; empty if none is.
 
     Returns
     -------
@@ -199,41 +222,78 @@ def table(budgets: Budgets, folds: list[FoldScores], failed: Sequence[str] = ())
     Raises
     ------
     ValueError
-        If no budget has a score.
+        If no budget has a score by which it can be chosen.
     """
-    scores = np.array([fold.scores for fold in folds])
-    scored = scores[~np.isnan(scores).all(axis=1)]
-    mean = scored.mean(axis=0) if len(scored) else np.full(len(budgets), np.nan)
-    if not np.isfinite(mean).any():
+    tables: dict[str, NDArray[np.float64]] = {
+        f"{side}_{name}": found
+        for side in ("test", "train")
+        for name, found in _by_name([getattr(fold, side) for fold in folds], len(budgets)).items()
+    }
+    fitted = [fold for fold in folds if fold.reports]
+    grid = np.ma.MaskedArray(np.empty(len(budgets), dtype=object), mask=False)
+    grid[:] = budgets
+    results: dict[str, Any] = {
+        **_times(fitted),
+        "param_pruning_budget": grid,
+        "params": [{"pruning_budget": budget} for budget in budgets],
+    }
+    for name, scores in tables.items():
+        results |= {f"split{k}_{name}": each for k, each in enumerate(scores)}
+        scored = scores[~np.isnan(scores).all(axis=1)]
+        unknown = np.full((1, len(budgets)), np.nan)
+        scored = scored if len(scored) else unknown
+        mean = scored.mean(axis=0)
+        results |= {f"mean_{name}": mean, f"std_{name}": scored.std(axis=0)}
+        if name.startswith("test"):
+            order = rankdata(-np.where(np.isfinite(mean), mean, -np.inf), method="min")
+            results[f"rank_{name}"] = order.astype(np.int32)
+    if decides and not np.isfinite(results[f"mean_test_{decides}"]).any():
         why = f" {failed[0]}" if failed else ""
         raise ValueError(
-            f"No budget has a finite mean score over the folds: {scores.tolist()}.{why} Pass a "
+            "No budget has a finite mean score over the folds: "
+            f"{tables[f'test_{decides}'].tolist()}.{why} Pass a "
             "scoring that is defined on the test samples of every fold, or other folds (cv)."
         )
-    reports = [fold.reports for fold in folds if fold.reports]
     sizes = {
         "neurons": lambda network: sum(network.hidden_layer_sizes),
         "parameters": lambda network: network.n_parameters,
         "macs": lambda network: network.n_macs,
     }
-    grid = np.ma.MaskedArray(np.empty(len(budgets), dtype=object), mask=False)
-    grid[:] = budgets
-    ranks = rankdata(-np.where(np.isfinite(mean), mean, -np.inf), method="min")
+    for unit, size in sizes.items():
+        results[f"mean_n_{unit}"] = np.mean(
+            [[size(r.after) for r in fold.reports] for fold in fitted], axis=0
+        )
+    return results
+
+
+def _by_name(folds: list[list[Scores]], n_budgets: int) -> dict[str, NDArray[np.float64]]:
+    """Scores by name, each of shape (n_folds, n_budgets)."""
+    # A fold that failed may not know them all.
+    names = dict.fromkeys(name for fold in folds for scores in fold for name in scores)
+    if len(names) > 1 and any(set(scores) == {SCORE} for fold in folds for scores in fold):
+        names.pop(SCORE)
     return {
-        "param_pruning_budget": grid,
-        "params": [{"pruning_budget": budget} for budget in budgets],
-        **{f"split{k}_test_score": each for k, each in enumerate(scores)},
-        "mean_test_score": mean,
-        "std_test_score": scored.std(axis=0),
-        "rank_test_score": ranks.astype(np.int32),
-        **{
-            f"mean_n_{unit}": np.mean([[size(r.after) for r in fold] for fold in reports], axis=0)
-            for unit, size in sizes.items()
-        },
+        name: np.array([[scores.get(name, np.nan) for scores in fold] for fold in folds])
+        for name in names
     }
 
 
-def choose(results: dict[str, Any], rule: str, unit: str) -> int:
+def _times(folds: list[FoldScores]) -> dict[str, NDArray[np.float64]]:
+    """Mean and standard deviation of the seconds of a fit to each budget, and of its scoring."""
+    fit = [
+        [r.seconds_training + r.seconds_pruning + r.seconds_fine_tuning for r in fold.reports]
+        for fold in folds
+    ]
+    score = [fold.seconds for fold in folds]
+    return {
+        "mean_fit_time": np.mean(fit, axis=0),
+        "std_fit_time": np.std(fit, axis=0),
+        "mean_score_time": np.mean(score, axis=0),
+        "std_score_time": np.std(score, axis=0),
+    }
+
+
+def choose(results: dict[str, Any], rule: str, unit: str, decides: str = SCORE) -> int:
     """Index of the budget with the smallest network whose mean score is good enough.
 
     Parameters
@@ -245,6 +305,8 @@ def choose(results: dict[str, Any], rule: str, unit: str) -> int:
         the highest below it.
     unit : {"neurons", "parameters", "macs"}
         Measure of the size of networks.
+    decides : str
+        Name of the score.
 
     Returns
     -------
@@ -256,12 +318,14 @@ def choose(results: dict[str, Any], rule: str, unit: str) -> int:
     L. Breiman et al., "Classification and regression trees", 1984, section 3.4.3 (the
     one-standard-error rule).
     """
-    mean, size = results["mean_test_score"], results[f"mean_n_{unit}"]
+    mean, size = results[f"mean_test_{decides}"], results[f"mean_n_{unit}"]
     best = int(np.nanargmax(np.where(np.isfinite(mean), mean, np.nan)))
     margin = 0.0
     if rule == "one_std_error":
-        names = [name for name in results if name.startswith("split")]
-        scores = np.array([results[name][best] for name in names])
+        n_folds = sum(name.startswith("split") for name in results)
+        scores = np.array(
+            [results.get(f"split{k}_test_{decides}", mean * np.nan)[best] for k in range(n_folds)]
+        )
         scores = scores[np.isfinite(scores)]
         if len(scores) > 1:
             margin = float(scores.std(ddof=1) / np.sqrt(len(scores)))

@@ -239,9 +239,23 @@ _SEARCH = {
             estimator.
         """,
     "refit": """
-        refit : bool, default=True
+        refit : bool or str, default=True
             Fit on all samples with the chosen budget; False only sets ``cv_results_`` and
-            ``best_budget_``, ``best_index_`` and ``best_score_``.
+            ``best_budget_``, ``best_index_`` and ``best_score_``.  With several scores the
+            name of the one by which the budget is chosen; with False none is.
+        """,
+    "error_score": """
+        error_score : "raise" or float, default=NaN
+            Score where the fit of a fold or a scorer raises a ValueError.  NaN: the fold is
+            left out of the means, with a warning that says why.
+        """,
+    "return_train_score": """
+        return_train_score : bool, default=False
+            Score the training samples of each fold, too.
+        """,
+    "cv_random_state": """
+        random_state : int, RandomState or None, default=None
+            Takes the place of the estimator's `random_state`, unless None.
         """,
     "n_jobs": """
         n_jobs : int or None, default=None
@@ -256,8 +270,19 @@ _SEARCH = {
         cv_results_ : dict
             In the layout of ``GridSearchCV``, one entry per budget: ``params``,
             ``split0_test_score`` and so on, ``mean_test_score``, ``std_test_score``,
-            ``rank_test_score``; and the mean size of the networks over the folds,
-            ``mean_n_neurons``, ``mean_n_parameters`` and ``mean_n_macs``.
+            ``rank_test_score``; with `return_train_score` those of the training samples; and
+            the mean size of the networks over the folds, ``mean_n_neurons``,
+            ``mean_n_parameters`` and ``mean_n_macs``.  ``mean_fit_time`` and ``std_fit_time``
+            are the seconds that a fit with this budget takes: a fold trains once for all of
+            them.  ``mean_score_time`` and ``std_score_time`` are those of the test samples.
+        """,
+    "n_splits_": """
+        n_splits_ : int
+            Number of folds.
+        """,
+    "refit_time_": """
+        refit_time_ : float
+            Seconds of the fit on all samples; only set with `refit`.
         """,
     "best_budget_": """
         best_budget_ : float or int

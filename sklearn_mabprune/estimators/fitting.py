@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ..ablation.activations import activations_of
+from ..ablation.outliers import without_outliers
 from ..data.samples import Samples
 from ..exceptions import PruningWarning
 from ..graph.graph import Graph
@@ -37,7 +38,10 @@ _BATCH_SIZE = 1000
 
 @dataclass
 class _Fit:
-    """A fit while it goes on: the trained net, its graph and samples, and seconds by stage."""
+    """A fit while it goes on: the trained net, its graph and samples, seconds by stage.
+
+    `n_outliers` samples were left out of pulls and compensation.
+    """
 
     net: Any
     graph: Graph
@@ -46,6 +50,7 @@ class _Fit:
     samples: Samples
     budget: Budget
     seconds: dict[str, float] = field(default_factory=dict)
+    n_outliers: int = 0
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -110,6 +115,8 @@ def _walked(fit: _Fit, known: Known | None) -> Walk:
         samples = _some(fit.samples, plan.max_pruning_samples, plan.seeds[3])
         activations = activations_of(fit.graph, samples)
         _check_outputs(activations)
+        activations = without_outliers(activations)
+        fit.n_outliers = len(samples) - len(activations.samples)
         n_going = budget.target if budget.unit == "neurons" else sum(fit.graph.sizes)
         with progress.stage("pruning", n_going, "neurons"):
             walk = pruning_path(
@@ -171,6 +178,7 @@ def _reported(
     constant_score = task.constant.score() if plan.budget == "auto" else np.nan
     interrupted = plan.interruptions.happened
     found = _complaints(walk, chosen, tuner, len(task.validation), interrupted)
+    found += notes.outliers(fit.n_outliers if len(walk.steps) > 1 else 0)
     found += notes.behind_constant(task.constant.answer, *losses, task.validation.weights)
     if found and not interrupted:
         found[-1] += notes.large_features(spread)

@@ -25,9 +25,9 @@ from .onnx_parts import (
     inputs_of,
     names_of_steps,
     parts_of,
-    some_samples,
     without_frozen,
 )
+from .onnx_samples import drawn_samples, predicts, some_samples
 from .onnx_steps import register_table_converters
 from .table_columns import TableColumns
 
@@ -72,13 +72,16 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
     ValueError
         If X lacks columns that the pipeline was fitted with.
     RuntimeError
-        If skl2onnx cannot convert a step, or if the model does not predict for X (at most 256
-        samples of it) what the pipeline predicts: labels, probabilities or values that differ by
-        more than rounding.  Without onnxruntime the model is checked, but not run.
+        If skl2onnx cannot convert a step, or if the model does not predict what the pipeline
+        predicts: labels, probabilities or values that differ by more than rounding.  Without
+        onnxruntime the model is checked, but not run.
 
     Notes
     -----
-    The more samples X has, the more of the pipeline is compared.
+    Model and pipeline are compared on at most 256 samples of X, and on samples that are drawn
+    from it: permuted column by column; with other numbers; in a tabular pipeline with numbers and
+    categories of ``fit``.  Drawn samples that the pipeline refuses are left out.  The more samples
+    X has, the more is compared.
 
     For other options of skl2onnx call :func:`register_onnx_converters` and then
     ``skl2onnx.to_onnx``.
@@ -150,10 +153,14 @@ def _remedy(error: Exception) -> str:
 
 
 def _check(model: Any, pipeline: Any, X: Any, reads_strings: bool) -> None:
-    """Compare the ONNX form of a pipeline with the pipeline on samples of X."""
+    """Compare the ONNX form of a pipeline with the pipeline on samples of X, and on drawn ones."""
     some = some_samples(X)
+    tables = [p for p in parts_of(pipeline) if isinstance(p, TableColumns) and hasattr(p, "kinds_")]
     try:
         check_model(model, pipeline, some, inputs_of(model, some, reads_strings))
+        for drawn in drawn_samples(some, tables[0] if len(tables) == 1 else None):
+            if predicts(pipeline, drawn):
+                check_model(model, pipeline, drawn, inputs_of(model, drawn, reads_strings))
     except RuntimeError as error:
         kinds = {put.type.tensor_type.elem_type for put in model.graph.input}
         # skl2onnx converts such steps to float32 and leaves the others in float64.

@@ -12,7 +12,6 @@ from scipy.sparse import issparse
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import shuffle
 
 from ..estimators.base import BaseMABPruned
 from ..estimators.base_cv import BudgetSearchMixin
@@ -24,9 +23,6 @@ _OURS = (BaseMABPruned, BudgetSearchMixin)
 
 #: NumPy dtypes of numeric inputs by their codes in onnx.TensorProto.
 _NUMBERS = {code: name for name, code in TYPES.items() if name != "object"}
-
-#: Samples that are compared; they are taken from the whole of X.
-_MAX_SAMPLES = 256
 
 
 def parts_of(part: Any, seen: set[int] | None = None) -> Iterator[Any]:
@@ -91,12 +87,6 @@ def check_thresholds(pipeline: Any) -> None:
                 "estimator_ with pipeline_to_onnx, and compare the probability of the positive "
                 "class, the second column of the output, with this threshold."
             )
-
-
-def some_samples(X: Any) -> Any:
-    """At most 256 samples of X, drawn."""
-    n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
-    return X if n_samples <= _MAX_SAMPLES else shuffle(X, random_state=0, n_samples=_MAX_SAMPLES)
 
 
 def inputs_of(model: Any, X: Any, reads_strings: bool) -> dict[str, NDArray[Any]]:

@@ -55,6 +55,16 @@ def beyond_tolerance(
     ]
 
 
+def outliers(n_samples: int) -> list[str]:
+    """A warning if samples were left out because their activations dwarf all others."""
+    if not n_samples:
+        return []
+    return [
+        f"{n_samples:,} of the samples that pruning measures on were left out: they make hidden "
+        "activations more than 10,000 times as large as most samples do."
+    ]
+
+
 def behind_constant(
     answer: str,
     own: NDArray[np.float64],

@@ -109,6 +109,12 @@ class SelfSizing(WeightedLossMixin):
         self.dtype = dtype
         self.random_state = random_state
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            # All parameters with their defaults: what was set is told apart, as in a repr.
+            cls.__init__.__signature__ = _whole_signature(cls)  # type: ignore[attr-defined]
+
     def _targets(self, y: Any) -> Any:
         """Targets as the criterion wants them."""
         return y
@@ -140,6 +146,11 @@ class SelfSizing(WeightedLossMixin):
                 raise
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{meant} {type(self).__name__}: {error}") from error
+
+    def get_params(self, deep: bool = True, **kwargs: Any) -> dict[str, Any]:
+        """As in skorch, without what skorch keeps in attributes of private names."""
+        params = super().get_params(deep=deep, **kwargs)  # type: ignore[misc]
+        return {name: value for name, value in params.items() if not name.startswith("_")}
 
     def set_params(self, **params: Any) -> Any:
         """As in skorch; an error about an unknown parameter says which one may be meant."""
@@ -282,3 +293,17 @@ class SelfSizing(WeightedLossMixin):
         loss.backward()
         self.optimizer_.step()
         return {"loss": loss, "y_pred": y_pred}
+
+
+def _whole_signature(cls: type) -> inspect.Signature:
+    """Signature of a constructor with the keywords that it passes on, and their defaults."""
+    own = inspect.signature(vars(cls)["__init__"])
+    passed = {
+        name: parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=parameter.empty)
+        for base in reversed(cls.__mro__)
+        if "__init__" in vars(base) and base is not object
+        for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
+        if parameter.default is not parameter.empty and name not in own.parameters
+    }
+    *first, keywords = own.parameters.values()
+    return own.replace(parameters=[*first, *passed.values(), keywords])

@@ -32,8 +32,7 @@ from sklearn.utils._param_validation import Interval as _Interval
 # Sets the container of a transformer's output alone: compositions set that of their steps too.
 from sklearn.utils._set_output import _SetOutputMixin
 
-# Routing of `fit` in meta-estimators: what to do while metadata routing is disabled, and whether.
-from sklearn.utils.metadata_routing import _manual_routing as manual_routing
+# Routing of `fit` in meta-estimators: refused metadata, and whether routing is enabled.
 from sklearn.utils.metadata_routing import _raise_for_params as raise_for_params
 from sklearn.utils.metadata_routing import _routing_enabled as routing_enabled
 
@@ -67,7 +66,6 @@ __all__ = [
     "fit_context",
     "hooks_of",
     "is_identity",
-    "manual_routing",
     "num_samples",
     "output_container",
     "parse_column_transformer",

@@ -1,4 +1,4 @@
-"""Global settings of torch that a caller may have changed, and that would reach into a fit."""
+"""Global settings of torch and NumPy that a caller may have changed, kept out of a fit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -25,11 +26,11 @@ def _autocast_off(kinds: list[str]) -> Iterator[None]:
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Have gradients, the CPU as default device, and no autocast inside a block.
+    """Have gradients, the CPU as default device, no autocast, and NumPy's own handling of errors.
 
-    The caller may be inside ``no_grad``, ``inference_mode`` or autocast, or may have set a default
-    device; networks are trained, and tensors made, as if not.  The default dtype stays, because it
-    is that of the user's modules.
+    The caller may be inside ``no_grad``, ``inference_mode``, autocast or ``numpy.errstate``, or
+    may have set a default device; networks are trained, and arrays computed, as if not.  The
+    default dtype stays, because it is that of the user's modules.
 
     Examples
     --------
@@ -45,4 +46,6 @@ def own_settings() -> Iterator[None]:
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         stack.enter_context(no_autocast())
+        # NumPy's defaults: probabilities that underflow to 0 are no error.
+        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         yield

@@ -41,6 +41,9 @@ OWN = {
     "rule": "best",
     "scoring": None,
     "refit": True,
+    "error_score": np.nan,
+    "return_train_score": False,
+    "random_state": None,
     "n_jobs": None,
     "verbose": 0,
 }
@@ -67,7 +70,8 @@ def test_parameters_are_those_of_a_search(kind):
 def test_parameters_of_the_estimator_are_nested(kind):
     make, plain, _, _, _ = KINDS[kind]
     model, inside = make(policy=UCB1(), discount=0.5), plain(policy=UCB1(), discount=0.5)
-    nested = {name: value for name, value in model.get_params().items() if name.startswith("e")}
+    own = model.get_params()
+    nested = {name: value for name, value in own.items() if name.startswith("estimator")}
     del nested["estimator"]
     names = {f"estimator__{name}" for name in inside.get_params()}
     assert set(nested) == names
@@ -261,7 +265,8 @@ def test_wrong_parameters_and_data():
         ({"budgets": 0.5}, "'budgets' parameter"),
         ({"cv": "three"}, "'cv' parameter"),
         ({"scoring": 3}, "'scoring' parameter"),
-        ({"refit": "accuracy"}, "'refit' parameter"),
+        ({"refit": 2}, "'refit' parameter"),
+        ({"error_score": "rise"}, "'error_score' parameter"),
         ({"n_jobs": 1.5}, "'n_jobs' parameter"),
         ({"estimator__step": -1}, "'step' parameter"),
         ({"budgets": (0.5, 19)}, "at most 18 neurons"),

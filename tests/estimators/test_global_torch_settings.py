@@ -1,4 +1,4 @@
-"""Fits, other sizes and predictions inside global settings of torch: the same as without."""
+"""Fits, other sizes and predictions inside global settings of torch and NumPy: as without."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ SETTINGS = {
     "device context": lambda: torch.device("meta"),
     "default dtype": lambda: default_dtype(torch.float64),
     "half default dtype": lambda: default_dtype(torch.bfloat16),
+    "NumPy's errors": lambda: np.errstate(all="raise"),
 }
 settings = pytest.mark.parametrize("name", SETTINGS)
 
@@ -232,3 +233,15 @@ def test_the_settings_are_left_as_they_were(name):
         with pytest.raises(ValueError, match="2 features"):
             classifier().fit(X, y).predict(X[:, :2])
         assert now() == before
+
+
+@pytest.mark.parametrize(
+    "policy", ["kl_ucb", "thompson_beta", "moss", "hedge", "exp3_ix", "bayes_ucb", "sar", "softmax"]
+)
+def test_policies_where_numpy_raises(policy):
+    """Probabilities underflow in their formulas."""
+    X, y = classes_table()
+    expected = classifier(policy=policy).fit(X, y).predict_proba(X)
+    with np.errstate(all="raise"):
+        model = classifier(policy=policy).fit(X, y)
+        np.testing.assert_array_equal(model.predict_proba(X), expected)

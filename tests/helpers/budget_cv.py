@@ -11,6 +11,7 @@ from sklearn_mabprune import MABPrunedClassifierCV, MABPrunedRegressorCV
 GRID = (0, 0.3, 11, 0.8)
 #: Parameters of the search; all others are those of the estimator inside.
 SEARCH = {"budgets", "cv", "rule", "scoring", "refit", "n_jobs", "verbose"}
+SEARCH |= {"error_score", "return_train_score"}
 
 
 def _searched(search, pruned, net, params):

@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import onnxruntime
 import pandas as pd
+import polars as pl
 import pytest
+from scipy import sparse
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
@@ -23,7 +25,12 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import PolynomialFeatures, PowerTransformer, StandardScaler
+from sklearn.preprocessing import (
+    OneHotEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    StandardScaler,
+)
 from test_onnx_tables import run
 from user_nets import classes_table, small_classifier, small_regressor, values_table
 
@@ -35,6 +42,7 @@ from sklearn_mabprune import (
 )
 from sklearn_mabprune.export import mixin
 from sklearn_mabprune.export.onnx_check import check_model
+from sklearn_mabprune.pipelines.onnx_samples import drawn_samples, predicts
 
 SAME = "is not handed out: "
 
@@ -271,3 +279,54 @@ def test_steps_that_skl2onnx_knows_stay_exported():
     X, y = classes_table(n_classes=2)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
     assert run(pipeline_to_onnx(model, X[:1]), X)["label"].tolist() == model.predict(X).tolist()
+
+
+def test_what_one_given_sample_does_not_show_is_drawn():
+    """Isotonic calibration agrees on a sample that lies on one of its steps."""
+    X, y = classes_table(n_classes=2)
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(len(y)) < 0.2, rng.permutation(y), y)
+    model = CalibratedClassifierCV(classifier(), cv=2, method="isotonic").fit(X, y)
+    for one in (X[:1], X[:1].astype(np.float32)):
+        with pytest.raises(RuntimeError, match=r"differs for \d+ of 64 samples"):
+            pipeline_to_onnx(model, one)
+
+
+@pytest.mark.parametrize("form", [np.asarray, pd.DataFrame, sparse.csr_matrix])
+def test_samples_are_drawn_in_the_format_of_those_given(form):
+    X, _ = classes_table(n_classes=2)
+    given = form(X[:5])
+    drawn = list(drawn_samples(given, None))
+    assert len(drawn) == 2
+    for found in drawn:
+        assert type(found) is type(given)
+        assert found.shape == (64, X.shape[1])
+    cells = [np.asarray(d.toarray() if sparse.issparse(d) else d) for d in (given, *drawn)]
+    for k in range(X.shape[1]):
+        assert set(cells[1][:, k]) <= set(cells[0][:, k])
+        assert not set(cells[2][:, k]) & set(cells[0][:, k])
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+def test_tables_are_drawn_from_what_fit_has_seen(library):
+    rng = np.random.default_rng(0)
+    X = {"x": rng.normal(5.0, 2.0, 60), "c": ["a", "b", None] * 20, "k": np.arange(60)}
+    model = make_tabular_pipeline(classifier()).fit(library(X), np.arange(60) % 2)
+    one = library({name: values[:1] for name, values in X.items()})
+    permuted, moved = drawn_samples(one, model[0])
+    assert set(np.asarray(permuted["c"])) == {"a"}
+    assert set(np.asarray(moved["c"])) == {"a", "b", "missing", "a value that is not known"}
+    numbers = np.asarray(moved["x"])
+    assert np.isnan(numbers).any()
+    assert 3 < np.nanmean(numbers) < 7
+    assert np.asarray(moved["k"]).dtype.kind == "i"
+    pipeline_to_onnx(model, one)
+
+
+def test_samples_that_a_step_refuses_are_not_compared():
+    X, y = classes_table(n_classes=2)
+    codes = np.round(X)
+    model = make_pipeline(OneHotEncoder(sparse_output=False), classifier()).fit(codes, y)
+    permuted, moved = drawn_samples(codes, None)
+    assert predicts(model, permuted)
+    assert not predicts(model, moved)
