@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .operators.registry import labelled
 from .operators.step import Found, Step, no_unit
-from .program import Program, Samples, Value, Weight, filled
+from .program import N_SAMPLES, Program, Samples, Value, Weight, filled
 
 #: Operators that give a weight with its axes in another order.
 _ORDERS = {
@@ -43,8 +43,9 @@ def find_labels(program: Program, x: Samples, weights: Mapping[str, Tensor]) -> 
     found = Found()
     weights = {**program.constants, **weights}
     values: dict[int, Any] = dict(program.known(x))
-    by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     labels_of: dict[int, Any] = {number: no_unit(value) for number, value in values.items()}
+    values[N_SAMPLES] = len(values[program.inputs[0]])
+    by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     views: dict[int, tuple[str, tuple[int, ...]]] = {}
     last_read = {
         number: operation.value for operation in program.operations for number in operation.reads

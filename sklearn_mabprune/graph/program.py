@@ -1,9 +1,8 @@
-"""The operators that a module's ``forward`` runs, read by ``torch.export`` and run again."""
+"""The operators that a module's ``forward`` runs, as plain data that can be run again."""
 
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -11,8 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from .source_lines import where
 
 #: Samples of X: one tensor, or several by the names or places of ``forward``'s parameters.
 Samples = Any
@@ -30,6 +27,13 @@ class Weight:
     """Stands for a parameter, a buffer or a constant among the arguments of an operation."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class SampleCount:
+    """Stands for the number of samples, times a factor, among the arguments of an operation."""
+
+    times: int
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,9 @@ class Operation:
 
     @property
     def what(self) -> str:
-        """The operator and where it is called: "relu in Net.forward (net.py:12)"."""
-        return f"{self.packet} {self.where}".strip()
+        """The operator, its module and where it is called."""
+        module = f" of {self.module!r}" if self.module else ""
+        return f"{self.packet}{module} {self.where}".strip()
 
     @cached_property
     def reads(self) -> frozenset[int]:
@@ -100,12 +105,18 @@ def leaves(args: Any) -> Iterable[Any]:
         yield from leaves(part)
 
 
+#: The key of the number of samples among known values.
+N_SAMPLES = -1
+
+
 def filled(args: Any, values: Mapping[int, Any], weights: Mapping[str, Any]) -> Any:
     """Arguments with values and weights in place of the references to them."""
     if isinstance(args, Value):
         return values[args.number]
     if isinstance(args, Weight):
         return weights[args.name]
+    if isinstance(args, SampleCount):
+        return values[N_SAMPLES] * args.times
     if isinstance(args, tuple | list):
         return type(args)(filled(part, values, weights) for part in args)
     if isinstance(args, dict):
@@ -131,9 +142,9 @@ class Program:
     --------
     >>> import torch
     >>> from torch import nn
-    >>> from sklearn_mabprune.graph.program import Program
+    >>> from sklearn_mabprune.graph.exporting import exported_program
     >>> module, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.ones(2, 4)
-    >>> program = Program.of(module, x)
+    >>> program = exported_program(module, x)
     >>> [operation.packet for operation in program.operations]
     ['linear', 'relu', 'linear']
     >>> program.run(program.known(torch.ones(5, 4)), weights=dict(module.named_parameters())).shape
@@ -150,31 +161,6 @@ class Program:
         self.operations = tuple(operations)
         self.inputs, self.output, self.constants = tuple(inputs), output, constants
         self._plans: dict[Any, list[tuple[Operation, list[int]]]] = {}
-
-    @classmethod
-    def of(cls, module: nn.Module, x: Samples) -> Program:
-        """The program of a module in evaluation mode, from samples that it takes.
-
-        Raises
-        ------
-        Exception
-            Whatever ``torch.export`` raises for a module that it cannot read.
-        """
-        args, kwargs = arguments(x)
-        auto = torch.export.Dim.AUTO
-        shapes = {name: {0: auto} for name in kwargs} if kwargs else tuple({0: auto} for _ in args)
-        fast = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-        try:
-            with torch.no_grad():
-                exported = torch.export.export(
-                    module, args, kwargs or None, dynamic_shapes=shapes, strict=False
-                )
-                if any(_changes_in_place(node) for node in exported.graph.nodes):
-                    exported = exported.run_decompositions({})
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
-        return _read(exported, module)
 
     def to(self, dtype: torch.dtype) -> Program:
         """The same operations with constants in another dtype."""
@@ -216,8 +202,11 @@ class Program:
             The output alone if `wanted` is not given.
         """
         values = dict(known)
-        if n_samples is not None:
-            values |= dict.fromkeys(self._n_samples, n_samples)
+        if n_samples is None:
+            given = [known[number] for number in self.inputs if number in known]
+            values[N_SAMPLES] = len(given[0]) if given else None
+        else:
+            values |= dict.fromkeys([N_SAMPLES, *self._n_samples], n_samples)
         weights = {**self.constants, **weights}
         numbers = (self.output,) if wanted is None else tuple(wanted)
         for operation, done in self._plan(frozenset(values), numbers):
@@ -287,60 +276,3 @@ def called(module: nn.Module, x: Samples) -> Any:
     """What a module returns for samples."""
     args, kwargs = arguments(x)
     return module(*args, **kwargs)
-
-
-# ------------------------------------------------------------------ reading what was exported
-
-
-def _changes_in_place(node: Any) -> bool:
-    packet = str(getattr(node.target, "overloadpacket", ""))
-    return packet.endswith("_") and not packet.endswith("__")
-
-
-def _read(exported: Any, module: nn.Module) -> Program:
-    named: dict[int, str] = {}
-    for kind in (module.named_parameters, module.named_buffers):
-        for name, tensor in kind(remove_duplicate=False):
-            named.setdefault(id(tensor), name)
-    by_name: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
-    by_name |= dict(module.named_buffers(remove_duplicate=False))
-    references: dict[Any, Any] = {}
-    inputs: list[int] = []
-    constants: dict[str, Tensor] = {}
-    operations = []
-    output = -1
-    placeholders = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
-    for number, node in enumerate(exported.graph.nodes):
-        if node.op == "placeholder":
-            target = placeholders[node.name].target
-            if target is None:
-                inputs.append(number)
-                references[node] = Value(number)
-            elif target in by_name:
-                references[node] = Weight(named[id(by_name[target])])
-            else:
-                constants[target] = exported.constants[target]
-                references[node] = Weight(target)
-        elif node.op == "output":
-            output = references[next(iter(leaves(node.args)))].number
-        elif node.op == "call_function":
-            references[node] = Value(number)
-            operations.append(_operation(number, node, references))
-    return Program(operations, inputs, output, constants)
-
-
-def _operation(number: int, node: Any, references: Mapping[Any, Any]) -> Operation:
-    target = node.target
-    name = (
-        str(target)
-        if hasattr(target, "overloadpacket")
-        else f"{target.__module__}.{target.__name__}"
-    )
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    module = re.sub(r"@\d+", "", stack[-1][0]) if stack else ""
-    args, kwargs = (
-        torch.fx.node.map_arg(part, references.__getitem__) for part in (node.args, node.kwargs)
-    )
-    return Operation(
-        number, name, tuple(args), dict(kwargs), module, where(node.meta.get("stack_trace"), stack)
-    )

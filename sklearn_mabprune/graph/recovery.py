@@ -13,13 +13,45 @@ from torch import Tensor, nn
 from ..exceptions import UnsupportedModuleError
 from ..utils.compat import uncompiled
 from ..utils.memory import out_of_memory
-from .module_network import ModuleNetwork
+from .analysis import is_plain
+from .exporting import exported_program, of_two_sizes
+from .graph import Graph
+from .module_network import ModuleNetwork, weights_of
 from .program import Program, Samples, arguments
-from .refusals import failing, not_finite, not_readable, outputs_of_other_form
+from .refusals import depends_on_number, failing, not_finite, not_readable, outputs_of_other_form
+from .tracing import recover_graph
 from .verification import called_eval, verified
 
-#: Samples that a module is run on.
+#: Samples that a module is run on, and those that tell what in its program is their number.
 _N_SAMPLES = 9
+_TWO_SIZES = (5, 7)
+
+
+def network_of(module: nn.Module, x: Samples) -> Graph | ModuleNetwork:
+    """A chain where the classes or the operators of a module say so; else a network.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Left alone.
+    x : Tensor, or tuple or dict of Tensor
+        Real samples, on the module's device and in its dtype.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If nothing of the module can be removed; the message says why.
+    ValueError
+        If the first layer of a chain reads another number of features than X has.
+    """
+    if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point():
+        return recover_network(module, x)
+    try:
+        return recover_graph(module, x)
+    except UnsupportedModuleError:
+        if is_plain(uncompiled(module)):
+            raise
+        return recover_network(module, x)
 
 
 def recover_network(
@@ -51,18 +83,10 @@ def recover_network(
         if hasattr(part, "inplace"):
             # Values are kept and used again.
             setattr(part, "inplace", False)  # noqa: B010 - not an attribute of Module
-    x = _few(x)
+    x = _first(x, _N_SAMPLES)
     outputs = _checked_outputs(module, x)
-    try:
-        program = Program.of(module, _few(x, 2))
-    except UnsupportedModuleError:
-        raise
-    except Exception as error:
-        if out_of_memory(error):
-            raise
-        raise not_readable(module, error) from error
-    network = ModuleNetwork.of(module, program, _few(x, 2), residual_streams=residual_streams)
-    _check_program(network, x, outputs)
+    program = _program_of(module, x, outputs)
+    network = ModuleNetwork.of(module, program, _first(x, 2), residual_streams=residual_streams)
     if network.groups:
         network = verified(network, x)
     if not network.groups:
@@ -88,14 +112,14 @@ def own_copy(module: nn.Module) -> nn.Module:
     return copied
 
 
-def _few(x: Samples, n_samples: int = _N_SAMPLES) -> Samples:
-    """The first samples, at least two."""
+def _first(x: Samples, n_samples: int) -> Samples:
+    """The first samples, repeated where there are fewer."""
     if isinstance(x, Mapping):
-        return {name: _few(part, n_samples) for name, part in x.items()}
+        return {name: _first(part, n_samples) for name, part in x.items()}
     if isinstance(x, tuple | list):
-        return type(x)(_few(part, n_samples) for part in x)
+        return type(x)(_first(part, n_samples) for part in x)
     x = x[:n_samples]
-    return x if len(x) > 1 else torch.cat([x, x])
+    return x.repeat(-(-n_samples // len(x)), *[1] * (x.dim() - 1))[:n_samples]
 
 
 def _tensors(x: Samples) -> list[Tensor]:
@@ -139,36 +163,57 @@ def _equal(one: Tensor, other: Any) -> bool:
     return isinstance(other, Tensor) and torch.allclose(one, other, equal_nan=True)
 
 
-def _check_program(network: ModuleNetwork, x: Samples, outputs: Tensor) -> None:
-    """The operators must return what the module does, and finite numbers."""
-    own = type(network.module).__name__
-    known = network.program.known(x)
-    with torch.no_grad():
-        if not bool(torch.isfinite(outputs).all()):
-            raise not_finite(network.module, _first_not_finite(network, x))
-        try:
-            found = network.run(known)
-        except Exception as error:
-            raise UnsupportedModuleError(
-                f"{own}.forward works for one number of samples only: {error}"
-            ) from error
-    if found.shape != outputs.shape or not torch.allclose(found, outputs, rtol=1e-4, atol=1e-5):
-        raise UnsupportedModuleError(
-            f"The operators of {own}.forward, run on other samples, return other outputs than it "
-            "does: it depends on the number of samples or on their values."
-        )
+def _program_of(module: nn.Module, x: Samples, outputs: Tensor) -> Program:
+    """The program of a module, compared with it on samples that it was not read from."""
+    try:
+        program = exported_program(module, _first(x, 2))
+    except Exception as error:
+        if out_of_memory(error) or isinstance(error, UnsupportedModuleError):
+            raise
+        refusal = not_readable(module, error)
+        refusal.__cause__ = error
+    else:
+        _check_finite(module, program, x, outputs)
+        if _same_outputs(module, program, x, outputs):
+            return program
+        refusal = depends_on_number(module)
+    # A number of samples that is a number: len(x), or a branch on it.
+    samples = [_first(x, n_samples) for n_samples in _TWO_SIZES]
+    try:
+        one, other = (exported_program(module, part, any_number=False) for part in samples)
+    except Exception:
+        raise refusal from refusal.__cause__
+    merged = of_two_sizes(one, other, _TWO_SIZES)
+    if merged is None or not _same_outputs(module, merged, x, outputs):
+        raise refusal
+    return merged
 
 
-def _first_not_finite(network: ModuleNetwork, x: Samples) -> str:
-    values = dict(network.program.known(x))
-    for operation in network.program.operations:
-        values |= network.run(values, [operation.value])
+def _same_outputs(module: nn.Module, program: Program, x: Samples, outputs: Tensor) -> bool:
+    """Whether a program returns what the module does."""
+    try:
+        with torch.no_grad():
+            found = program.run(program.known(x), weights=weights_of(module))
+    except Exception:
+        return False
+    return found.shape == outputs.shape and torch.allclose(found, outputs, rtol=1e-4, atol=1e-5)
+
+
+def _check_finite(module: nn.Module, program: Program, x: Samples, outputs: Tensor) -> None:
+    """Refuse infinity and NaN, by the first operation that returns them."""
+    if bool(torch.isfinite(outputs).all()):
+        return
+    first = "its output"
+    values = dict(program.known(x))
+    for operation in program.operations:
+        with torch.no_grad():
+            values |= program.run(values, [operation.value], weights=weights_of(module))
         value = values[operation.value]
         floating = isinstance(value, Tensor) and value.is_floating_point()
         if floating and not bool(torch.isfinite(value).all()):
-            layer = f" of layer {operation.module!r}" if operation.module else ""
-            return f"{operation.packet}{layer} {operation.where}".strip()
-    return "its output"
+            first = operation.what
+            break
+    raise not_finite(module, first)
 
 
 def _nothing_to_remove(network: ModuleNetwork) -> UnsupportedModuleError:

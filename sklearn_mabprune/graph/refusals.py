@@ -11,38 +11,34 @@ from torch import nn
 from ..exceptions import UnsupportedModuleError
 from .source_lines import where, where_raised
 
-_KINDS = (
-    (
-        r"data.dependent|Could not guard|unbacked|\bUnsupported.*bool|\.item\(\)|_local_scalar",
-        "branches on values: its operators differ from sample to sample",
-        "Compute both branches and choose with torch.where, or move the branch out of forward.",
-    ),
-    (
-        r"[Cc]onstraints violated|specializ|marked dynamic|Dim",
-        "works for one number of samples only",
-        "Take the number of samples from the input: x.size(0).",
-    ),
+_BRANCHES = re.compile(
+    r"data.dependent|Could not guard|unbacked|_local_scalar|\.item\(\)|is_nonzero", re.IGNORECASE
 )
 
 
 def not_readable(module: nn.Module, error: BaseException) -> UnsupportedModuleError:
     """The error for a module that ``torch.export`` does not read."""
-    text = str(error)
-    own = type(module).__name__
-    line = where(_user_stack(text)) or where_raised(error)
-    for pattern, what, way_out in _KINDS:
-        if re.search(pattern, f"{type(error).__name__} {text}"):
-            return UnsupportedModuleError(
-                f"{own}.forward {what} {line}. {way_out}".replace(" .", ".")
-            )
+    text, own = str(error), type(module).__name__
+    line = where_raised(error) or where(text)
+    if _BRANCHES.search(f"{type(error).__name__} {text}"):
+        return UnsupportedModuleError(
+            f"{own}.forward branches on values, {line}: other samples may take another way "
+            "through it. Compute both branches and choose with torch.where, or move the branch out "
+            "of forward."
+        )
     first = next((part.strip() for part in text.splitlines() if part.strip()), "")
     return UnsupportedModuleError(
-        f"The operators of {own}.forward cannot be read {line}: {type(error).__name__}: {first}"
+        f"The operators of {own}.forward cannot be read, {line}: {type(error).__name__}: {first}"
     )
 
 
-def _user_stack(text: str) -> str:
-    return text
+def depends_on_number(module: nn.Module) -> UnsupportedModuleError:
+    """The error for a module whose operators depend on the number of samples or their values."""
+    return UnsupportedModuleError(
+        f"The operators of {type(module).__name__}.forward, run on other samples, return other "
+        "outputs than it does: it depends on the number of samples or on their values. Take sizes "
+        "from the input: x.size(0)."
+    )
 
 
 def failing(module: nn.Module, error: BaseException) -> UnsupportedModuleError:

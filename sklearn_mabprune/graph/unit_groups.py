@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .labels import Axis
 from .operators.step import Found, Source
-from .program import Program
+from .program import Operation, Program
 from .readers import Reader, reader_of
 
 
@@ -67,42 +67,84 @@ def find_unit_groups(
     kept_whole : dict of str to str
         Reasons by the name of the first producer.
     """
-    classes, pinned, merged = found.labels.classes()
-    operations = {operation.value: operation for operation in program.operations}
+    walk = _Walk(found, program, *found.labels.classes())
     groups: list[UnitGroup] = []
     kept_whole: dict[str, str] = {}
-    for numbers, members in _same_axes(found, classes):
+    for numbers, members in _same_axes(found, walk.classes):
         producers = tuple(s for s in found.sources if (s.weight, s.outputs) in members)
         readers = tuple(s for s in found.sources if (s.weight, s.inputs) in members)
         if not producers:
             continue
-        free = [k for k, number in enumerate(numbers) if number not in pinned]
         name = _name(producers[0])
-        reasons = [r for number in numbers for r in pinned.get(number, [])]
-        if not readers and not reasons:
-            reasons = ["nothing reads them"]
-        elif not reasons and len(free) < 2:
-            reasons = [r for number in numbers for r in merged.get(number, [])] or ["is one unit"]
-        elif not reasons and not residual_streams and _is_stream(program, producers, readers):
-            reasons = [f"residual stream: {len(producers)} producers"]
-        if reasons:
-            _note(kept_whole, name, reasons)
-        if len(free) < 2 or not readers or (reasons and len(free) == len(numbers)):
+        free = [k for k, number in enumerate(numbers) if number not in walk.pinned]
+        pinned, reasons = walk.pinned_reasons(numbers), walk.reasons(numbers, readers)
+        if not residual_streams and walk.is_stream(numbers, readers):
+            reasons.append(f"residual stream: {len(producers)} producers")
+        if pinned or reasons:
+            _note(kept_whole, name, pinned or reasons)
+        if reasons or len(free) < 2:
             continue
         name = _distinct(name, [group.name for group in groups])
         order = _order(members, producers[0], free)
         members = {axis: places[order] for axis, places in members.items()}
-        kind = "channel" if "conv" in operations[producers[0].value].packet else "neuron"
-        reading = tuple(
-            reader_of(
-                reader, operations[reader.value], weights[reader.weight].shape,
-                members[reader.weight, reader.inputs],
-            )
-            for reader in readers
-        )  # fmt: skip
-        groups.append(UnitGroup(name, len(order), members, producers, reading, kind))
+        reading = tuple(walk.reader(source, weights, members) for source in readers)
+        groups.append(
+            UnitGroup(name, len(order), members, producers, reading, walk.kind(producers[0]))
+        )
     groups.sort(key=lambda group: group.producers[0].value)
     return tuple(groups), kept_whole
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """What a walk has found, by classes of ids."""
+
+    found: Found
+    program: Program
+    classes: NDArray[np.int64]
+    pinned: Mapping[int, list[str]]
+    merged: Mapping[int, list[str]]
+
+    def pinned_reasons(self, numbers: Iterable[int]) -> list[str]:
+        """Why some of these classes cannot be removed."""
+        return [reason for number in numbers for reason in self.pinned.get(number, [])]
+
+    def reasons(self, numbers: list[int], readers: Sequence[Source]) -> list[str]:
+        """Why none of these classes can be removed, besides those that are pinned."""
+        if not readers and not self.pinned_reasons(numbers):
+            return ["nothing reads them"]
+        if len(numbers) < 2:
+            merged = [reason for number in numbers for reason in self.merged.get(number, [])]
+            return merged or ["is one unit"]
+        return [] if readers else ["nothing else reads them"]
+
+    def is_stream(self, numbers: list[int], readers: Sequence[Source]) -> bool:
+        """Whether what is computed from units is added to them."""
+        for ids, added in self.found.sums:
+            if not np.isin(self.classes[ids], numbers).any():
+                continue
+            for reader in readers:
+                again = self.program.downstream([reader.value])
+                after = {reader.value, *(operation.value for operation in again)}
+                if len({value in after for value in added}) > 1:
+                    return True
+        return False
+
+    def reader(
+        self, source: Source, weights: Mapping[str, Tensor], members: Mapping[Axis, Any]
+    ) -> Reader:
+        """The reader that a source is."""
+        shape = weights[source.weight].shape
+        return reader_of(
+            source, self._operation(source), shape, members[source.weight, source.inputs]
+        )
+
+    def kind(self, source: Source) -> str:
+        """What the units of a source are called."""
+        return "channel" if "conv" in self._operation(source).packet else "neuron"
+
+    def _operation(self, source: Source) -> Operation:
+        return next(o for o in self.program.operations if o.value == source.value)
 
 
 def _same_axes(
@@ -152,11 +194,3 @@ def _note(kept_whole: dict[str, str], name: str, reasons: list[str]) -> None:
     known = kept_whole.get(name)
     distinct = list(dict.fromkeys([*([known] if known else []), *reasons]))
     kept_whole[name] = "; ".join(distinct[:2])
-
-
-def _is_stream(
-    program: Program, producers: tuple[Source, ...], readers: tuple[Source, ...]
-) -> bool:
-    """Whether a producer reads, through others, the units to which it adds."""
-    after = {operation.value for operation in program.downstream(r.value for r in readers)}
-    return any(producer.value in after for producer in producers)

@@ -38,19 +38,31 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
     """
     rng = np.random.default_rng(seed)
     trial = _Trial(network, x)
-    numbers = list(range(len(network.groups)))
-    if trial.fault(_halves(network, numbers, rng)) is None:
-        return network
     reasons: dict[int, str] = {}
-    passing: list[int] = []
-    for number in numbers:
-        alone = trial.fault(_halves(network, [number], rng))
-        found = alone or trial.fault(_halves(network, [*passing, number], rng))
-        if found is None:
-            passing.append(number)
-        else:
-            reasons[number] = network.structure.fixed_sizes.get(number, found)
-    return network.with_groups(passing, {network.groups[k].name: reasons[k] for k in reasons})
+
+    def passing(numbers: list[int]) -> list[int]:
+        fault = trial.fault(_halves(network, numbers, rng)) if numbers else None
+        if fault is None:
+            return numbers
+        if len(numbers) == 1:
+            reasons[numbers[0]] = network.structure.fixed_sizes.get(numbers[0], fault)
+            return []
+        middle = len(numbers) // 2
+        return [*passing(numbers[:middle]), *passing(numbers[middle:])]
+
+    numbers = passing(list(range(len(network.groups))))
+    if not reasons:
+        return network
+    if trial.fault(_halves(network, numbers, rng)) is not None:
+        # Right by themselves and wrong together: one after the other joins.
+        candidates, numbers = numbers, []
+        for number in candidates:
+            fault = trial.fault(_halves(network, [*numbers, number], rng))
+            if fault is None:
+                numbers.append(number)
+            else:
+                reasons[number] = fault
+    return network.with_groups(numbers, {network.groups[k].name: reasons[k] for k in reasons})
 
 
 def difference(network: ModuleNetwork, x: Samples) -> float:

@@ -88,24 +88,6 @@ def test_smaller_module_learns_in_every_parameter(networks, name):
 
 
 @every_module
-def test_readers_are_products_with_patches(networks, name):
-    _, x, network = networks(name)
-    for reader in [reader for group in network.groups for reader in group.readers]:
-        values = network.run(network.program.known(x), [reader.reads, reader.value])
-        wanted, weight = values[reader.value], network.weights[reader.weight]
-        rows = []
-        for block in range(reader.blocks):
-            matrix = reader.matrix(weight, block)
-            rows.append(reader.patches(values[reader.reads], block) @ matrix.T)
-            other = reader.with_matrix(weight, 2 * matrix, block)
-            assert torch.equal(reader.matrix(other, block), 2 * matrix)
-        if reader.bias:
-            bias = network.weights[reader.bias].chunk(reader.blocks) * reader.blocks
-            rows = [row + part for row, part in zip(rows, bias, strict=False)]
-        close(reader.outputs(rows, wanted.shape), wanted)
-
-
-@every_module
 def test_columns_of_removed_units_are_zero_in_what_reads_them(networks, name):
     _, _, network = networks(name)
     masks = random_masks(network)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..labels import NO_UNIT, NOTHING, compact, varies
 from ..program import leaves
-from .step import Step, no_unit, rule
+from .step import READS_DATA, Step, no_unit, rule
 
 
 @rule(
@@ -55,7 +55,7 @@ def in_parts(step: Step) -> Any:
     dim = step.argument(2, "dim", 0)
     if len({part.shape[dim] for part in parts}) == 1 and varies(step.given(0), dim):
         for part in parts[1:]:
-            step.labels.unite(parts[0], part, f"{step.what} has parts that are no units")
+            step.labels.unite(parts[0], part, f"{step.what} {READS_DATA}")
     return parts
 
 
@@ -63,7 +63,7 @@ def in_parts(step: Step) -> Any:
 def halves(step: Step) -> Any:
     """Both halves are one unit."""
     one, other = step.given(0).chunk(2, step.argument(1, "dim", -1))
-    step.labels.unite(one, other, f"{step.what} has a half that is no unit")
+    step.labels.unite(one, other, f"{step.what} {READS_DATA}")
     return one
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..labels import along, united
-from .step import Step, rule
+from .step import READS_DATA, Step, rule
 
 
 @rule(
@@ -23,7 +23,7 @@ def by_channel(step: Step) -> Any:
 def _with_channels(step: Step, places: Any) -> Tensor:
     """The label of channels and of the weights that belong to them."""
     label = step.given(0)
-    reason = f"{step.what} has what is no unit"
+    reason = f"{step.what} {READS_DATA}"
     for place in places:
         if isinstance(step.argument(place, ""), Tensor):
             ids = step.given(place).reshape(-1)
@@ -40,7 +40,7 @@ def _with_channels(step: Step, places: Any) -> Tensor:
 def by_groups(step: Step) -> Any:
     """The channels of one group of the norm are one unit."""
     label, n_groups = step.given(0), step.args[1]
-    reason = f"{step.what} has what is no unit"
+    reason = f"{step.what} {READS_DATA}"
     for place in (2, 3):
         if isinstance(step.argument(place, ""), Tensor):
             ids = step.given(place).reshape(-1)

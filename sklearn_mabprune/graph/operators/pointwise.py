@@ -7,15 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..labels import along, united
-from .step import Step, rule
+from ..labels import NO_UNIT, along, compact, united
+from .step import READS_DATA, Step, rule
 
 
 def pointwise(step: Step) -> Any:
     """The units at the same places of all operands go together."""
-    reason = f"{step.what} joins it with what is no unit"
-    shape = step.result.shape
-    return united(step.labels, step.all_given(), shape, reason)
+    reason = f"{step.what} joins them with values that are no units"
+    label = united(step.labels, step.all_given(), step.result.shape, reason)
+    if step.operation.packet in ("add", "sub") and len(step.operation.reads) > 1:
+        ids = compact(label)[0].unique().numpy()
+        step.found.sums.append((ids[ids > NO_UNIT], sorted(step.operation.reads)))
+    return label
 
 
 @rule(
@@ -46,4 +49,4 @@ def prelu(step: Step) -> Any:
     ids = step.given(1).reshape(-1)
     channel = along(ids, label.shape, 1)
     step.width("num_parameters", ids)
-    return united(step.labels, [label, channel], label.shape, f"{step.what} joins it")
+    return united(step.labels, [label, channel], label.shape, f"{step.what} {READS_DATA}")

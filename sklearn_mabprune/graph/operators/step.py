@@ -50,6 +50,8 @@ class Found:
     widths: dict[tuple[str, str], Tensor] = field(default_factory=dict)
     #: Weights of operations; their sizes times these numbers are MACs per sample.
     positions: list[tuple[str, float]] = field(default_factory=list)
+    #: Ids that sums return, and the values that are added up.
+    sums: list[tuple[Any, list[int]]] = field(default_factory=list)
     #: Ids that go through operators whose sizes are numbers, and what these are.
     fixed: list[tuple[Any, str]] = field(default_factory=list)
     #: MACs per sample that do not depend on what is removed.
@@ -187,7 +189,11 @@ def rule(*packets: str) -> Callable[[Rule], Rule]:
     return register
 
 
+#: Said of weights that read units and other values alike.
+READS_DATA = "reads other values with them"
+
+
 def read(step: Step, label: Tensor, dim: int, weight: str, axis: int) -> None:
     """Units along a dimension of a value are read by slices of a weight along an axis."""
     ids = step.ids(weight, axis, label.shape[dim])
-    step.labels.unite(along(ids, label.shape, dim), label, f"{step.what} reads what is no unit")
+    step.labels.unite(along(ids, label.shape, dim), label, f"{step.what} {READS_DATA}")

@@ -8,13 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from ..labels import along, united
-from .step import Source, Step, read, rule
+from .step import READS_DATA, Source, Step, read, rule
 
 
 def _computed(step: Step, place: int = 1) -> Any:
     """The weight is computed: nothing of it can be cut."""
-    module = f" of {step.operation.module!r}" if step.operation.module else ""
-    return step.pin_all(f"the weight{module} is computed, and read by {step.what}")
+    return step.pin_all(f"the weight is computed that {step.what} multiplies with")
 
 
 def _bias(step: Step, place: int, ids: Tensor) -> str:
@@ -95,7 +94,7 @@ def _grouped(step: Step, name: str, axes: tuple[int, int], groups: int) -> Tenso
     rows, columns = axes
     n_inputs, n_outputs = label.shape[1], step.result.shape[1]
     n_in, n_out = n_inputs // groups, n_outputs // groups
-    reason = f"{step.what} reads what is no unit"
+    reason = f"{step.what} {READS_DATA}"
     # The slices of the weight along an axis: one for each channel, or one for each of a group.
     columns_ids = step.ids(name, columns, weight.shape[columns])
     rows_ids = step.ids(name, rows, weight.shape[rows])
@@ -118,7 +117,7 @@ def _depthwise(step: Step, name: str, transposed: bool) -> Tensor:
     each = ids if transposed else ids.view(n_inputs, -1)[:, 0]
     channels = ids.repeat_interleave(n_outputs // n_inputs) if transposed else ids
     step.labels.merge(channels.view(n_inputs, -1), [1], f"{step.what} makes several of one")
-    reason = f"{step.what} reads what is no unit"
+    reason = f"{step.what} {READS_DATA}"
     united(step.labels, [label, along(each, label.shape, 1)], label.shape, reason)
     dims = [dim for dim in range(label.dim()) if dim != 1]
     step.labels.merge(label, dims, f"{step.what} mixes them")
@@ -151,7 +150,7 @@ def _with_weight(
     result = along(ids, step.result.shape, outer)
     bias = ""
     if has_bias:
-        reason = f"the bias of {step.what} is no unit"
+        reason = f"the bias of {step.what} is computed"
         result = united(step.labels, [result, step.given(0)], step.result.shape, reason)
         plain_bias = step.plain(0)
         bias = plain_bias[0] if plain_bias and step.args[0].dim() == 1 else ""
