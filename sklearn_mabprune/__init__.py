@@ -7,7 +7,7 @@ from .estimators.classifier import MABPrunedClassifier
 from .estimators.cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from .estimators.loading import load
 from .estimators.regressor import MABPrunedRegressor
-from .exceptions import ModelFileError, PruningWarning, UnsupportedModuleError
+from .exceptions import ModelFileError, NotKeptError, PruningWarning, UnsupportedModuleError
 from .graph.kinds.embeddings import PiecewiseLinearEmbedding
 from .pipelines.onnx import pipeline_to_onnx, register_onnx_converters
 from .pipelines.tabular import make_tabular_pipeline
@@ -27,6 +27,7 @@ __all__ = [
     "MLPNetClassifier",
     "MLPNetRegressor",
     "ModelFileError",
+    "NotKeptError",
     "PiecewiseLinearEmbedding",
     "PruningPath",
     "PruningReport",

@@ -56,3 +56,35 @@ class ModelFileError(ValueError):
     ...         print(str(error).removeprefix(path))  # doctest: +ELLIPSIS
      cannot be loaded: it is not a complete safetensors file ...
     """
+
+
+class NotKeptError(AttributeError, ValueError):
+    """Something was left out of a pickle or file; the message says how it is kept.
+
+    An AttributeError, so that ``hasattr`` is False for attributes that were left out, and a
+    ValueError, as ``at_budget`` raises for what it cannot do.
+
+    Examples
+    --------
+    >>> import pickle
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_mabprune import MABPrunedClassifier, NotKeptError
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MABPrunedClassifier(random_state=0).fit(X, y)
+    >>> loaded = pickle.loads(pickle.dumps(model))
+    >>> try:
+    ...     loaded.pruning_path_.score
+    ... except NotKeptError as error:
+    ...     print(error)  # doctest: +ELLIPSIS
+    pruning_path_.score was not kept ...
+    """
+
+    @classmethod
+    def of(cls, what: str) -> NotKeptError:
+        """The error for an attribute that was left out."""
+        return cls(
+            f"{what} was not kept: of a path only its sizes and the order of removal go into "
+            "pickles, files of save() and processes of joblib, unless keep_path='always'. Set it "
+            "on the fitted estimator that still has it, set_params(keep_path='always'), and save "
+            "or pickle that again; or fit again."
+        )

@@ -45,7 +45,7 @@ def models(task: str, sizes: tuple[int, ...], *, ours: bool) -> Iterator[tuple[s
             lambda budget=budget, **seed: pruned(
                 net(module__hidden_layer_sizes=sizes),
                 pruning_budget=budget,
-                keep_path=False,
+                keep_path="never",
                 **seed,
             ),
         )

@@ -12,7 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from ..exceptions import PruningWarning
+from ..exceptions import NotKeptError, PruningWarning
 from ..graph.graph import Graph
 from ..graph.module import graph_of
 from ..graph.units import UnitTable
@@ -79,9 +79,12 @@ class ResizingMixin:
 
         Raises
         ------
+        NotKeptError
+            If the path was not kept: with ``keep_path="never"``, or after loading a pickle or
+            file that was written without ``keep_path="always"``.  It is a ValueError.
         ValueError
-            If the path was not kept, if there is no data and no network of this size was kept,
-            or if the data does not match the network.
+            If there is no data and no network of this size was kept, or if the data does not
+            match the network.
 
         Warns
         -----
@@ -100,11 +103,13 @@ class ResizingMixin:
         """
         check_is_fitted(self)
         path = self.pruning_path_  # type: ignore[attr-defined]
-        if not path.networks:
-            raise ValueError(
+        if not getattr(path, "networks", None):
+            raise NotKeptError(
                 "at_budget needs the networks of pruning_path_, which has none: this estimator was "
-                "fitted with keep_path=False, or saved with networks=False. Fit with "
-                f"keep_path=True, or fit anew with pruning_budget={budget!r}."
+                "fitted with keep_path='never', or comes from a pickle, a file or a process of "
+                "joblib. Call at_budget before, or set keep_path='always' before (in fit, or by "
+                "set_params on the estimator that is pickled or saved); or fit anew with "
+                f"pruning_budget={budget!r}."
             )
         new = clone(self).set_params(pruning_budget=budget)
         new._validate_params()
@@ -247,7 +252,7 @@ def _without_data(old: Any, new: Any) -> Any:
 def _step_of(old: Any, new: Any, budget: Budget) -> int:
     """The step at which a fit with this budget would end, if its network was kept."""
     path, sizes = old.pruning_path_, old.pruning_path_.layer_sizes
-    chosen = sizes.index(old.hidden_layer_sizes_)
+    chosen = path.step_of(old.hidden_layer_sizes_)
     if new.pruning_budget == old.pruning_budget == "auto":
         return chosen
     kept = sorted({*path.networks, chosen})

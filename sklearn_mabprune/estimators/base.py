@@ -46,10 +46,11 @@ from .parameters import (
     resolve_net,
     resolve_policy,
 )
+from .pickling import Pickles
 from .plan import Pruned, PruningPlan, Task
 
 
-class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
+class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEstimator):
     """Base class of estimators that train a skorch net, prune it with a bandit, and fine-tune it.
 
     The subclasses have the constructors, whose parameters this class reads.
@@ -280,7 +281,7 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
             tolerance=self.tolerance,
             max_pruning_samples=self.max_pruning_samples,
             seeds=seeds,
-            keep_path=self.keep_path,
+            keep_path=self.keep_path != "never",
             progress=progress,
             interruptions=interruptions,
         )
@@ -288,18 +289,13 @@ class BaseMABPruned(ResizingMixin, Exports, MetaEstimatorMixin, BaseEstimator):
     def _remember(self, pruned: Pruned, held_out: float) -> None:
         """Set the fitted attributes."""
         path, report = pruned.path, pruned.report
-        original = path.layer_sizes[0]
-        ranking = np.ones(sum(original), dtype=np.intp)
-        removed = [arm for arms in path.removed[: pruned.chosen + 1] for arm in arms]
-        ranking[removed] = np.arange(len(removed) + 1, 1, -1)
-        bounds = np.cumsum(original)[:-1]
         names = getattr(self, "feature_names_in_", None)
         if names is not None:
             unused = tuple(str(names[k]) for k in report.unused_features)
             report = replace(report, unused_features=unused)
         self.estimator_ = pruned.net
         self.policy_ = pruned.chooser
-        self.neuron_ranking_ = np.split(ranking, bounds)
+        self.neuron_ranking_ = path.ranking(pruned.chosen)
         self.neuron_support_ = [part == 1 for part in self.neuron_ranking_]
         self.hidden_layer_sizes_ = path.layer_sizes[pruned.chosen]
         self.pruning_path_ = path

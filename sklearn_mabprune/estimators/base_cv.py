@@ -35,6 +35,7 @@ from .cv_estimator import copy_of
 from .cv_scores import RULES, check_budgets, choose, failures, score_fold, table
 from .cv_scoring import Scoring, deciding
 from .fitted_attributes import forget
+from .pickling import PicklesOfSearch
 
 
 def of_best(name: str) -> Any:
@@ -42,7 +43,7 @@ def of_best(name: str) -> Any:
     return property(lambda self: getattr(self._best(), name))
 
 
-class BudgetSearchMixin(Exports, MetaEstimatorMixin):
+class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
     """Mixin of the CV estimators: scores budgets in folds, chooses one, and refits.
 
     ``_sized`` is the class of `estimator`, ``_default_scoring`` the name of its default scorer.
@@ -315,7 +316,7 @@ class BudgetSearchMixin(Exports, MetaEstimatorMixin):
                 "list(cv), or a splitter."
             )
         # Large budgets are expected to lower the score: no warnings in the folds.
-        quiet = {"tolerance": sys.float_info.max, "keep_path": True, "verbose": 0}
+        quiet = {"tolerance": sys.float_info.max, "keep_path": "memory", "verbose": 0}
         model = clone(model).set_params(**quiet)
         found = []
         jobs = (delayed(score_fold)(model, budgets, X, y, weights, f, scoring) for f in folds)

@@ -149,7 +149,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         tolerance: float = 0.02,
         max_pruning_samples: int = 4096,
         class_weight: Any = None,
-        keep_path: bool = True,
+        keep_path: str = "memory",
         memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,

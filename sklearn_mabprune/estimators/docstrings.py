@@ -141,9 +141,12 @@ _PARAMETERS = {
             Maximum number of training samples that pulls and least squares use.
         """,
     "keep_path": """
-        keep_path : bool, default=True
-            Keep up to a dozen networks of the path in ``pruning_path_``, from which
-            ``at_budget`` starts; False makes the fitted estimator smaller.
+        keep_path : {"memory", "always", "never"}, default="memory"
+            Where ``pruning_path_`` keeps up to a dozen networks, from which ``at_budget``
+            starts, and what was measured on the way.  "memory": in the fitted estimator
+            alone; pickles, files of ``save`` and estimators that joblib's processes return
+            have the pruned network, the report and the order of removal.  "always": there,
+            too; may be set before pickling.  "never": no networks at all.
         """,
     "memory": """
         memory : str, path-like, joblib.Memory or None, default=None
@@ -174,13 +177,14 @@ _ATTRIBUTES = {
         """,
     "estimator_": """
         estimator_ : skorch net
-            The pruned, fine-tuned network; ``partial_fit`` continues its training.  A
+            The pruned, fine-tuned network; ``partial_fit`` continues its training (from a
+            pickle or file without its history, and with a new optimizer).  A
             classifier's net takes classes as indices into ``classes_``: pass
             ``np.searchsorted(classes_, y)``.
         """,
     "policy_": """
         policy_ : Policy or Criterion
-            The fitted policy.
+            The fitted policy.  Not in pickles unless ``keep_path="always"``.
         """,
     "neuron_support_": """
         neuron_support_ : list of ndarray of bool
@@ -196,7 +200,8 @@ _ATTRIBUTES = {
         """,
     "pruning_path_": """
         pruning_path_ : PruningPath
-            Results of all rounds as arrays, and networks kept along the path.
+            Results of all rounds as arrays, and networks kept along the path.  Pickles have
+            its sizes and the order of removal unless ``keep_path="always"``.
         """,
     "pruning_report_": """
         pruning_report_ : PruningReport

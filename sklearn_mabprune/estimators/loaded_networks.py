@@ -17,11 +17,16 @@ from ..graph.graph import Graph
 from ..graph.kinds.base import argument_names
 from ..graph.kinds.registry import BY_NAME, build, describe, kind_of, shapes_of
 from ..graph.tracing import recover_graph
+from ..reports.path_outline import outline_of, path_of_outline
 from ..reports.path_record import PruningPath
 
 #: Layers of a network, and of all networks of a path: a file of few bytes may name many layers
 #: that have no weights, and each of them takes memory and time.
 _MAX_LAYERS, _MAX_PATH_LAYERS = 1_000, 100_000
+
+#: Units of the unpruned network, and layers times steps of a path: an outline of few bytes may name
+#: many, and each of them takes memory.
+_MAX_UNITS = 1_000_000
 
 
 def require(condition: bool, problem: str) -> None:
@@ -131,6 +136,9 @@ def path_from_plain(data: Any, tensors: Tensors) -> PruningPath:
     ValueError
         If data and tensors do not describe a path that a fit leaves.
     """
+    require(type(data) is dict, "its path is not a record")
+    if "sizes" in data:
+        return _outline_from_plain(data, tensors)
     arrays, networks = values_of(data, "path", "arrays", "networks")
     path = record_from_plain(arrays, PruningPath, "path", tensors, NOT_IN_ARRAYS)
     sizes = path.layer_sizes
@@ -145,14 +153,54 @@ def path_from_plain(data: Any, tensors: Tensors) -> PruningPath:
     sums = [sum(step) for step in sizes]
     require(path.n_neurons.tolist() == sums, "n_neurons of its path is not the sum of its layers")
     _check_shapes(path, len(sizes), total)
-    removed = np.concatenate(path.removed)
+    _check_removed(np.concatenate(path.removed), total)
     require(
-        len(np.unique(removed)) == len(removed)
-        and bool(((removed >= 0) & (removed < total)).all()),
-        "its path removes a unit twice or one that does not exist",
+        path_of_outline(**outline_of(path)).layer_sizes == sizes,
+        "its path removes other units than those by which its layers shrink",
     )
     path.networks.update(_networks(networks, sizes, tensors))
     return path
+
+
+def _outline_from_plain(data: Any, tensors: Tensors) -> PruningPath:
+    """The path of whose file only the outline was written."""
+    (sizes,) = values_of(data, "path", "sizes")
+    require(
+        type(sizes) is list
+        and len(sizes) > 0
+        and all(type(size) is int and 0 < size <= _MAX_UNITS for size in sizes)
+        and sum(sizes) <= _MAX_UNITS,
+        "its path has invalid sizes",
+    )
+    names = ("removed", "rounds", "n_parameters", "n_macs")
+    arrays = {name: tensors.pop(f"path.{name}") for name in names}
+    for name, array in arrays.items():
+        require(array.ndim == 1 and array.dtype.kind == "u", f"path.{name} is not a list of counts")
+    _check_removed(arrays["removed"], sum(sizes))
+    # No sum of them may overflow.
+    counts = arrays["rounds"].tolist()
+    require(
+        sum(counts) == len(arrays["removed"])
+        and all(n > 0 for n in counts)
+        and (len(counts) + 1) * len(sizes) <= _MAX_UNITS,
+        "the rounds of its path are not those of what was removed",
+    )
+    for name in ("n_parameters", "n_macs"):
+        array = arrays[name]
+        require(
+            len(array) == len(counts) + 1 and int(array.max()) <= np.iinfo(np.intp).max,
+            f"path.{name} has not a count for each step",
+        )
+    return path_of_outline(sizes, **arrays)
+
+
+def _check_removed(removed: NDArray[Any], n_arms: int) -> None:
+    """Raise ValueError if a path removes a unit twice, or one that does not exist."""
+    require(
+        len(np.unique(removed)) == len(removed)
+        and bool(((removed >= 0) & (removed < n_arms)).all()),
+        "its path removes a unit twice or one that does not exist",
+    )
 
 
 def _check_shapes(path: PruningPath, n_steps: int, n_arms: int) -> None:

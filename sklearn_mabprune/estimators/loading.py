@@ -172,7 +172,7 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     """The unfitted estimator, and the parameters that the caller must give."""
     kind, parameters, missing, written_by, *_ = values_of(
         content, "the file",
-        "class", "parameters", "missing", "versions", "data", "net", "path", "report", "n_ranking",
+        "class", "parameters", "missing", "versions", "data", "net", "path", "report",
     )  # fmt: skip
     require(type(kind) is str and kind in _CLASSES, f"class {str(kind)[:80]!r} is not supported")
     made = _CLASSES[kind]
@@ -217,22 +217,12 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
     require(measured == (sizes, graph.sizes), "its report is about other networks")
     # A report that cannot be printed is invalid.
     str(report)
-    n_ranking = content["n_ranking"]
-    require(n_ranking == len(sizes), "its rankings are not those of its hidden layers")
-    ranking = [tensors.pop(f"ranking.{k}") for k in range(n_ranking)]
-    for part, size, left in zip(ranking, sizes, graph.sizes, strict=True):
-        require(
-            part.dtype == np.int64
-            and part.shape == (size,)
-            and part.min() >= 1
-            and np.count_nonzero(part == 1) == left,
-            "its rankings do not agree with its layers",
-        )
+    require(graph.sizes in path.layer_sizes, "its path has no network of these sizes")
+    ranking = path.ranking(path.step_of(graph.sizes))
     return {
         **known,
         "estimator_": rebuilt,
-        "policy_": resolve_policy(estimator.policy),
-        "neuron_ranking_": [part.astype(np.intp) for part in ranking],
+        "neuron_ranking_": ranking,
         "neuron_support_": [part == 1 for part in ranking],
         "hidden_layer_sizes_": graph.sizes,
         "pruning_path_": path,

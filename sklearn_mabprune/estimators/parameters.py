@@ -55,7 +55,7 @@ CONSTRAINTS: dict[str, Any] = {
     "scoring": [str, callable, None],
     "tolerance": [Interval(Real, 0, None, closed="left")],
     "max_pruning_samples": [Interval(Integral, 2, None, closed="left")],
-    "keep_path": ["boolean"],
+    "keep_path": [StrOptions({"memory", "always", "never"})],
     "memory": [str, PathLike, HasMethods(["cache"]), None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
@@ -144,7 +144,8 @@ def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
     if frozen and not getattr(net, "initialized_", False):
         raise ValueError(
             f"estimator=FrozenEstimator({type(net).__name__}) has a net that is not fitted. Fit it "
-            "first, or pass the net without FrozenEstimator to have it trained."
+            "first, or pass the net without FrozenEstimator to have it trained. (A pickle of a "
+            "fitted estimator has the net without its training, unless keep_path='always'.)"
         )
     check_outside_module(net)
     return net, frozen

@@ -130,7 +130,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         scoring: Any = None,
         tolerance: float = 0.02,
         max_pruning_samples: int = 4096,
-        keep_path: bool = True,
+        keep_path: str = "memory",
         memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,

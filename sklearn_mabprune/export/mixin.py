@@ -220,7 +220,7 @@ class Exports:
             write_whole(path, source.encode("ascii"))
         return source
 
-    def save(self, path: Any, *, networks: bool = True) -> None:
+    def save(self, path: Any) -> None:
         """Save the fitted estimator to a safetensors file, which contains data and no code.
 
         :func:`load` reads it.  Needs the package safetensors:
@@ -231,9 +231,6 @@ class Exports:
         path : str or path-like
             File to write.  Written beside an old file, which is replaced when the new one is
             complete.
-        networks : bool, default=True
-            Whether to save the networks of ``pruning_path_`` too.  Without them the file is
-            smaller, and the loaded estimator is like one fitted with ``keep_path=False``.
 
         Raises
         ------
@@ -255,9 +252,10 @@ class Exports:
 
         Notes
         -----
-        Everything is saved except the parameter ``memory``, which names a folder of this
-        machine, and the statistics of ``policy_``; ``at_budget`` with data therefore recomputes
-        the path from its first round.
+        As in a pickle, the net has no history, and of ``pruning_path_`` there are only the sizes
+        and the order of removal.  With ``keep_path="always"`` all of the path is saved, and the
+        history, but not ``policy_``; ``at_budget`` with data then recomputes the path from its
+        first round.  The parameter ``memory``, which names a folder of this machine, is not saved.
 
         Examples
         --------
@@ -273,7 +271,7 @@ class Exports:
         >>> bool((loaded.predict_proba(X) == model.predict_proba(X)).all())
         True
         """
-        save(self, path, networks)
+        save(self, path)
 
 
 def _check(model: Any, estimator: Any) -> None:

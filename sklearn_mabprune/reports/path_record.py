@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exceptions import NotKeptError
 from ..pruning.path import Step
 from ..pruning.replay import Resume
 from ..utils.optional import frames
@@ -16,9 +17,13 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 
-@dataclass
+@dataclass(repr=False)
 class PruningPath:
     """The whole path from the unpruned network, entry 0, to the smallest.
+
+    A pickle or a file has its outline alone unless the estimator has ``keep_path="always"``:
+    `n_neurons`, `n_parameters`, `n_macs`, `layer_sizes` and `removed`.  Of a path that was loaded
+    from one, the other attributes raise a :class:`NotKeptError`.
 
     Attributes
     ----------
@@ -52,16 +57,17 @@ class PruningPath:
         neuron on all pruning samples; NaN for policies that do not estimate it.
     networks : dict of int to dict
         The networks that were kept, by step: layers, dtype, and weights as NumPy arrays.  Empty
-        with ``keep_path=False``.
+        with ``keep_path="never"``.
     pulls_by_arm : ndarray of unsigned int, shape (n_steps, n_original_neurons)
         Pulls of each neuron of the original network in the round that led to this step.
     estimates : dict of int to ndarray of float32, shape (2, n_original_neurons)
-        For the steps whose networks are kept (with ``keep_path=False`` too): the estimated
+        For the steps whose networks are kept (with ``keep_path="never"`` too): the estimated
         loss increase of every neuron that could have been removed in the round that led to
         this step, and its standard error.  NaN for neurons that had been removed before.  Empty
         for criteria.  After ``at_budget``, of the replayed rounds only those that both paths keep.
     resume : Resume or None
-        State from which ``at_budget`` continues this path; None with ``keep_path=False``.
+        State from which ``at_budget`` continues this path; None with ``keep_path="never"``, and
+        in a path that was loaded from a file of ``save``.
     """
 
     n_neurons: Ints
@@ -79,13 +85,14 @@ class PruningPath:
     loss_increase: list[Floats]
     reward_scale: Floats
     confidence: Floats
-    networks: dict[int, dict[str, Any]] = field(default_factory=dict, repr=False)
-    standard_error: list[Floats] = field(default_factory=list, repr=False)
+    networks: dict[int, dict[str, Any]] = field(default_factory=dict)
+    standard_error: list[Floats] = field(default_factory=list)
     pulls_by_arm: NDArray[np.unsignedinteger] = field(
-        default_factory=lambda: np.empty((0, 0), dtype=np.uint8), repr=False
+        default_factory=lambda: np.empty((0, 0), dtype=np.uint8)
     )
-    estimates: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
-    resume: Resume | None = field(default=None, repr=False)
+    estimates: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    # Not a default, which the class would have where a path has none.
+    resume: Resume | None = field(default_factory=lambda: None)
 
     @classmethod
     def of(cls, steps: list[Step], fine_tuned: dict[int, float], keep: bool) -> PruningPath:
@@ -129,6 +136,27 @@ class PruningPath:
 
     def __len__(self) -> int:
         return len(self.n_neurons)
+
+    def __repr__(self) -> str:
+        n = self.n_neurons
+        return f"<{type(self).__name__} of {len(self)} steps, {n[0]} to {n[-1]} neurons>"
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.__dataclass_fields__ and "n_neurons" in vars(self):
+            raise NotKeptError.of(f"pruning_path_.{name}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def step_of(self, sizes: tuple[int, ...]) -> int:
+        """The step whose network has so many neurons in each hidden layer."""
+        return self.layer_sizes.index(sizes)
+
+    def ranking(self, step: int) -> list[Ints]:
+        """For each hidden layer 1 for neurons left at a step, 2 for those removed last, etc."""
+        original = self.layer_sizes[0]
+        ranking = np.ones(sum(original), dtype=np.intp)
+        removed = [arm for arms in self.removed[: step + 1] for arm in arms]
+        ranking[removed] = np.arange(len(removed) + 1, 1, -1)
+        return np.split(ranking, np.cumsum(original)[:-1])
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with a row for each step and a column for each number of it.

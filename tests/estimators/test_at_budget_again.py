@@ -98,13 +98,13 @@ def test_estimates_are_kept_with_the_networks(cache):
 def test_after_saving_and_loading(trained, tmp_path):
     """A file has networks and numbers only."""
     model, X, y = trained
-    model.save(tmp_path / "model")
-    loaded = load(tmp_path / "model").set_params(memory=model.memory)
+    copy.copy(model).set_params(keep_path="always").save(tmp_path / "model")
+    loaded = load(tmp_path / "model").set_params(memory=model.memory, keep_path="memory")
     assert loaded.pruning_path_.resume is None
     assert_same_fit(loaded.at_budget(0.8, X, y), model.at_budget(0.8, X, y), X)
     assert same_state(state(loaded.at_budget(4).estimator_), state(model.at_budget(4).estimator_))
-    model.save(tmp_path / "small", networks=False)
-    with pytest.raises(ValueError, match="saved with networks=False"):
+    model.save(tmp_path / "small")
+    with pytest.raises(ValueError, match=r"comes from a pickle, a file .* keep_path='always'"):
         load(tmp_path / "small").at_budget(0.8, X, y)
 
 

@@ -48,10 +48,10 @@ def test_budgets_that_no_fit_takes(trained):
 
 
 def test_without_the_path():
-    model, X, y = fitted("classifier", keep_path=False)
+    model, X, y = fitted("classifier", keep_path="never")
     assert model.pruning_path_.resume is None
     for data in ((), (X, y)):
-        message = r"was fitted with keep_path=False, .*or fit anew with pruning_budget=0\.3\."
+        message = r"was fitted with keep_path='never', .*or fit anew with pruning_budget=0\.3\."
         with pytest.raises(ValueError, match=message):
             model.at_budget(0.3, *data)
 

@@ -89,9 +89,9 @@ def test_without_refit_there_is_nothing_to_predict_with():
 
 def test_keep_path_is_for_the_refit():
     X, y = classes_table()
-    model = chooser(keep_path=False).fit(X, y)
+    model = chooser(keep_path="never").fit(X, y)
     assert not model.pruning_path_.networks
-    with pytest.raises(ValueError, match="keep_path=True"):
+    with pytest.raises(ValueError, match="keep_path='never'"):
         model.at_budget(0.5)
 
 

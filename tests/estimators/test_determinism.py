@@ -217,7 +217,7 @@ def test_a_smaller_budget_is_a_beginning_of_the_path(policy, blocks):
 def test_what_happens_after_the_path_does_not_change_it():
     X, y = classes_table()
     expected = classifier().fit(X, y)
-    for changed in ({"fine_tune_epochs": 0}, {"distillation": 0.0}, {"keep_path": False},
+    for changed in ({"fine_tune_epochs": 0}, {"distillation": 0.0}, {"keep_path": "never"},
                     {"verbose": 0, "tolerance": 5.0}):  # fmt: skip
         model = classifier(**changed).fit(X, y)
         for one, other in zip(model.neuron_ranking_, expected.neuron_ranking_, strict=True):

@@ -134,7 +134,7 @@ def test_networks_of_the_path_are_what_was_scored(kind):
 @both
 def test_kept_networks_can_be_left_out(kind):
     with_path, X, _ = fitted(kind)
-    without, _, _ = fitted(kind, keep_path=False)
+    without, _, _ = fitted(kind, keep_path="never")
     assert without.pruning_path_.networks == {}
     np.testing.assert_array_equal(without.pruning_path_.score, with_path.pruning_path_.score)
     np.testing.assert_array_equal(without.predict(X), with_path.predict(X))

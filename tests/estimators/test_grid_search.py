@@ -227,7 +227,7 @@ def test_what_the_cache_knows_apart(name, trainings, tmp_path):
     first = fit(1)
     # How it is pruned does not matter to the training...
     for params in ({"policy": "thompson"}, {"policy": UCB1()}, {"pruning_budget": 0.2}, {"step": 3},
-                   {"fine_tune_epochs": 1}, {"keep_path": False}):  # fmt: skip
+                   {"fine_tune_epochs": 1}, {"keep_path": "never"}):  # fmt: skip
         fit(0, **params)
     # ... how it is trained, on what, does.
     fit(1, estimator__lr=0.03)

@@ -100,7 +100,7 @@ def test_booleans_and_missing_or_infinite_values_are_not_numbers(name, value):
 
 def test_every_number_is_looked_at():
     defaults = MABPrunedClassifier().get_params()
-    flags = {"verbose", "random_state", "keep_path"}
+    flags = {"verbose", "random_state"}
     numbers = {k for k, v in defaults.items() if isinstance(v, (int, float)) and k not in flags}
     numbers |= {k for k, v in defaults.items() if v == "auto" and k != "control_variate"}
     assert numbers == set(NUMBERS)
@@ -186,7 +186,8 @@ def test_budget_that_empties_a_layer(params, message):
         ({"tolerance": -0.1}, r"\[0.0, inf\)"),
         ({"max_pruning_samples": 1}, r"\[2, inf\)"),
         ({"class_weight": "even"}, "a str among {'balanced'}"),
-        ({"keep_path": "yes"}, "bool"),
+        ({"keep_path": "yes"}, "a str among .*'always'"),
+        ({"keep_path": True}, "a str among .*'memory'"),
         ({"memory": 3}, "an object implementing 'cache'"),
         ({"random_state": "seed"}, "an instance of 'numpy.random.mtrand.RandomState'"),
     ],

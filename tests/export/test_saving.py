@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 
@@ -11,9 +12,6 @@ import torch
 from safetensors import safe_open
 from same_values import assert_same, outputs
 from sklearn.base import clone
-from sklearn.datasets import load_digits
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import DataLoader
 from user_nets import (
@@ -30,9 +28,10 @@ from user_nets import (
     values_table,
 )
 
-from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier, load
+from sklearn_mabprune import MABPrunedClassifier, NotKeptError, load
 from sklearn_mabprune.criteria import Magnitude
 from sklearn_mabprune.policies import Thompson
+from sklearn_mabprune.reports.path_outline import OUTLINE
 
 
 def column_table():
@@ -59,7 +58,7 @@ MODELS = {
                   classes_table),
     "auto": (lambda: classifier(pruning_budget="auto", tolerance=0.1, step=np.float64(0.2)),
              classes_table),
-    "no path": (lambda: classifier(keep_path=False), classes_table),
+    "no path": (lambda: classifier(keep_path="never"), classes_table),
     "nothing removed": (lambda: classifier(pruning_budget=0), classes_table),
     "other optimizer": (
         lambda: classifier(
@@ -83,9 +82,9 @@ MODELS = {
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
-def there_and_back(model, folder, **how):
+def there_and_back(model, folder):
     path = folder / "model.safetensors"
-    model.save(path, **how)
+    model.save(path)
     return load(path)
 
 
@@ -97,7 +96,7 @@ def there_and_back(model, folder, **how):
 def test_loaded_estimator_is_the_saved_one(name, tmp_path):
     make, table = MODELS[name]
     X, y = table()
-    model = make().fit(X, y)
+    model = make().fit(X, y).set_params(keep_path="always")
     loaded = there_and_back(model, tmp_path)
     assert type(loaded) is type(model)
     assert_same(outputs(loaded, X), outputs(model, X))
@@ -105,12 +104,11 @@ def test_loaded_estimator_is_the_saved_one(name, tmp_path):
     assert loaded.score(X, y) == model.score(X, y)
     assert str(loaded.pruning_report_) == str(model.pruning_report_)
     # Whatever fit sets is there: a new attribute has to be saved, or named here with a reason.
-    assert vars(loaded).keys() == vars(model).keys()
+    assert vars(loaded).keys() == vars(model).keys() - {"policy_"}
     for attribute in set(vars(model)) - {"estimator_", "policy_"}:
         assert_same(
             np_to_python(getattr(loaded, attribute)), np_to_python(getattr(model, attribute))
         )
-    assert type(loaded.policy_) is type(model.policy_)
     net, old = loaded.estimator_, model.estimator_
     assert type(net) is type(old)
     assert str(net.module_) == str(old.module_)
@@ -190,30 +188,28 @@ def test_saving_and_exporting_leave_the_net_as_it_is(tmp_path):
     assert same_state(state(model.estimator_), before)
 
 
-def test_without_networks_the_file_is_smaller_and_the_path_has_none(tmp_path):
+def test_by_default_the_file_has_the_outline_of_the_path(tmp_path):
     model, X, _ = fitted("classifier")
-    model.save(tmp_path / "all")
-    model.save(tmp_path / "one", networks=False)
-    whole, bare = load(tmp_path / "all"), load(tmp_path / "one")
+    model.save(tmp_path / "one")
+    whole = there_and_back(copy.copy(model).set_params(keep_path="always"), tmp_path)
+    bare = load(tmp_path / "one")
     assert whole.pruning_path_.networks.keys() == model.pruning_path_.networks.keys()
     assert len(whole.pruning_path_.networks) > 1
-    assert bare.pruning_path_.networks == {}
-    assert_same(bare.pruning_path_.score, model.pruning_path_.score)
+    assert not hasattr(bare.pruning_path_, "networks")
+    assert vars(bare).keys() == vars(model).keys() - {"policy_"}
+    for name in OUTLINE:
+        assert_same(getattr(bare.pruning_path_, name), getattr(model.pruning_path_, name))
+    for name in ("neuron_ranking_", "neuron_support_", "hidden_layer_sizes_", "n_pulls_"):
+        assert_same(getattr(bare, name), getattr(model, name))
     assert_same(bare.predict_proba(X), model.predict_proba(X))
-    assert (tmp_path / "one").stat().st_size < (tmp_path / "all").stat().st_size / 2
-    assert model.pruning_path_.networks
-
-
-def test_the_network_of_a_serious_model_takes_little_more_than_its_weights(tmp_path):
-    X, y = load_digits(return_X_y=True)
-    net = MLPNetClassifier(max_epochs=3)
-    model = make_pipeline(StandardScaler(), MABPrunedClassifier(net, tolerance=1, random_state=0))
-    model.fit(X, y)
-    model[-1].save(tmp_path / "model", networks=False)
-    assert (tmp_path / "model").stat().st_size < 2 * model[-1].pruning_report_.after.n_bytes
-    assert np.array_equal(
-        load(tmp_path / "model").predict(model[:-1].transform(X)), model.predict(X)
-    )
+    assert bare.estimator_.history == []
+    assert (tmp_path / "one").stat().st_size < (tmp_path / "model.safetensors").stat().st_size / 2
+    with pytest.raises(NotKeptError, match=r"pruning_path_.loss was not kept.*keep_path='always'"):
+        bare.pruning_path_.to_frame()
+    # What was left out is left out of the next file, too.
+    again = there_and_back(bare.set_params(keep_path="always"), tmp_path)
+    assert not hasattr(again.pruning_path_, "score")
+    assert_same(again.predict_proba(X), model.predict_proba(X))
 
 
 def test_memory_stays_with_the_machine(tmp_path):

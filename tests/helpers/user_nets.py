@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.datasets import make_classification, make_regression
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
@@ -147,3 +148,10 @@ def state(net):
 def same_state(one, other):
     """Whether two sets of weights are equal to the bit."""
     return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+
+
+def further(model, X, y):
+    """One more epoch of the small net."""
+    codes = np.searchsorted(model.classes_, y) if hasattr(model, "classes_") and y.ndim == 1 else y
+    torch.manual_seed(0)  # of Dropout, and of the order of a user's net
+    model.estimator_.set_params(max_epochs=1).partial_fit(np.asarray(X), codes)

@@ -20,7 +20,7 @@ from ...exceptions import ModelFileError
 from ...utils.files import NotAFileError, open_regular, write_whole
 from ...utils.optional import require
 
-FORMAT, FORMAT_VERSION = "sklearn_mabprune", 1
+FORMAT, FORMAT_VERSION = "sklearn_mabprune", 2
 
 #: Bytes of the header that safetensors accepts.
 _LONGEST_HEADER = 100_000_000

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ...exceptions import UnsupportedModuleError
 from ...graph.graph import Graph
+from ...reports.path_outline import outline_of
 from ...reports.path_record import PruningPath
 from ...reports.report import PruningReport
 from ...training.mlp import MLP
@@ -40,7 +41,7 @@ LEFT_OUT = ("memory",)
 NOT_IN_ARRAYS = ("networks", "resume")
 
 
-def save(estimator: Any, path: Any, networks: bool = True) -> None:
+def save(estimator: Any, path: Any) -> None:
     """Save a fitted estimator to a file; see :meth:`Exports.save`."""
     check_is_fitted(estimator)
     kind = type(estimator)
@@ -60,19 +61,17 @@ def save(estimator: Any, path: Any, networks: bool = True) -> None:
         except DescriptionError as error:
             missing[name] = str(error)
     tensors: Tensors = {}
+    whole = estimator.keep_path == "always"
     content = {
         "class": kind.__name__,
         "versions": versions(),
         "parameters": parameters,
         "missing": missing,
         "data": _data(estimator),
-        "net": _net(estimator.estimator_, tensors),
-        "path": _path(estimator.pruning_path_, tensors, networks),
+        "net": _net(estimator.estimator_, tensors, whole),
+        "path": _path(estimator.pruning_path_, tensors, whole),
         "report": record_to_plain(estimator.pruning_report_, PruningReport, "report", tensors),
-        "n_ranking": len(estimator.neuron_ranking_),
     }
-    for k, ranking in enumerate(estimator.neuron_ranking_):
-        tensors[f"ranking.{k}"] = ranking.astype(np.int64)
     write_file(path, content, tensors)
     if missing:
         arguments = ", ".join(f"{name}=..." for name in missing)
@@ -121,8 +120,8 @@ def _data(estimator: Any) -> dict[str, Any]:
     }
 
 
-def _net(net: Any, tensors: Tensors) -> dict[str, Any]:
-    """Layers, weights, output layers and training history of the pruned net."""
+def _net(net: Any, tensors: Tensors, with_history: bool) -> dict[str, Any]:
+    """Layers, weights, output layers and, if asked for, training history of the pruned net."""
     # A copy, because Graph puts its layers into evaluation mode.
     graph = Graph.of(list(copy.deepcopy(uncompiled(net.module_)).children()))
     if hasattr(net, "target_scale_"):
@@ -137,7 +136,7 @@ def _net(net: Any, tensors: Tensors) -> dict[str, Any]:
         "labels": None if known is None else labels_to_plain(np.asarray(known), "classes"),
         "history": [
             {key: to_plain(value, key) for key, value in epoch.items() if _is_scalar(value)}
-            for epoch in net.history or []
+            for epoch in (with_history and net.history) or []
         ],
     }
 
@@ -147,14 +146,18 @@ def _is_scalar(value: Any) -> bool:
     return isinstance(value, (bool, int, float, str, np.generic))
 
 
-def _path(path: PruningPath, tensors: Tensors, networks: bool) -> dict[str, Any]:
-    """Arrays of the pruning path, and its networks if asked for."""
-    kept = path.networks if networks else {}
+def _path(path: PruningPath, tensors: Tensors, whole: bool) -> dict[str, Any]:
+    """The outline of the pruning path, or its arrays and networks if asked for."""
+    if not (whole and hasattr(path, "networks")):
+        outline = outline_of(path)
+        sizes = list(outline.pop("sizes"))
+        tensors.update({f"path.{name}": array for name, array in outline.items()})
+        return {"sizes": sizes}
     return {
         "arrays": record_to_plain(path, PruningPath, "path", tensors, NOT_IN_ARRAYS),
         "networks": {
             str(step): network_to_plain(arrays, f"path.network.{step}", tensors)
-            for step, arrays in kept.items()
+            for step, arrays in path.networks.items()
         },
     }
 

@@ -54,22 +54,22 @@ def usable_or_refused(saved, path):
 @pytest.mark.slow
 @several
 @given(data=st.data())
-def test_any_description_is_refused_or_usable(saved, tmp_path, data):
-    content = copy.deepcopy(saved.content)
+def test_any_description_is_refused_or_usable(either, tmp_path, data):
+    content = copy.deepcopy(either.content)
     where = data.draw(st.sampled_from(list(places(content))))
     # A parameter that the file says it does not hold is asked for: another error, tested above.
     assume(where[0] != "missing")
     value = data.draw(st.just(DELETED) | json_values)
     set_in(content, where, value)
-    write_file(tmp_path / "model", content, saved.tensors)
-    usable_or_refused(saved, tmp_path / "model")
+    write_file(tmp_path / "model", content, either.tensors)
+    usable_or_refused(either, tmp_path / "model")
 
 
 @pytest.mark.slow
 @several
 @given(data=st.data())
-def test_any_tensors_are_refused_or_usable(saved, tmp_path, data):
-    tensors = dict(saved.tensors)
+def test_any_tensors_are_refused_or_usable(either, tmp_path, data):
+    tensors = dict(either.tensors)
     name = data.draw(st.sampled_from(sorted(tensors)))
     array = tensors.pop(name)
     kind = data.draw(st.sampled_from(["gone", "value", "shape", "dtype", "empty", "swapped"]))
@@ -93,5 +93,5 @@ def test_any_tensors_are_refused_or_usable(saved, tmp_path, data):
         array = tensors[data.draw(st.sampled_from(sorted(tensors)))]
     if kind != "gone":
         tensors[name] = array
-    write_file(tmp_path / "model", saved.content, tensors)
-    usable_or_refused(saved, tmp_path / "model")
+    write_file(tmp_path / "model", either.content, tensors)
+    usable_or_refused(either, tmp_path / "model")

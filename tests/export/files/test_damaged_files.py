@@ -112,13 +112,13 @@ def test_another_version_of_the_format_is_named(saved, tmp_path):
     text = json.dumps(saved.content)
     metadata = {
         "format": "sklearn_mabprune",
-        "format_version": "2",
+        "format_version": "1",
         "content": text,
         "sha256": _digest(text, saved.tensors),
     }
     save_file(saved.tensors, tmp_path / "model", metadata)
     with pytest.raises(
-        ModelFileError, match=r"has version '2' of the file format.*reads version 1"
+        ModelFileError, match=r"has version '1' of the file format.*reads version 2"
     ) as c:
         load(tmp_path / "model")
     assert "Load it with the version of sklearn_mabprune that wrote it" in str(c.value)

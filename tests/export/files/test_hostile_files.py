@@ -113,8 +113,7 @@ HOSTILE = {
     "report that cannot be printed": (("report", "before", "n_macs"), 0, "cannot be loaded"),
     "report that is a list": (("report",), [], "report is not a JSON object"),
     "warnings that are no list": (("report", "warnings"), "x", "not a list"),
-    "too many rankings": (("n_ranking",), 3, "rankings"),
-    "rankings without end": (("n_ranking",), 10**9, "rankings"),
+    "path that is no record": (("path",), [], "path is not a record"),
 }  # fmt: skip
 
 
@@ -215,7 +214,7 @@ def test_out_of_memory_is_not_called_a_damaged_file(saved, tmp_path, monkeypatch
     ids=["deep", "deep records", "nan", "long number", "list", "null", "empty", "open"],
 )
 def test_a_description_that_is_no_record_is_refused(text, tmp_path):
-    metadata = {"format": "sklearn_mabprune", "format_version": "1", "content": text}
+    metadata = {"format": "sklearn_mabprune", "format_version": "2", "content": text}
     save_file({}, tmp_path / "model", {**metadata, "sha256": _digest(text, {})})
     with pytest.raises(ModelFileError, match="description"):
         load(tmp_path / "model")

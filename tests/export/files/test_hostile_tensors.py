@@ -36,9 +36,6 @@ TENSORS = {
         "network.0.weight", changed(lambda a: a.astype("float32")), "not of shape"),
     "no weights": ("network.0.weight", dict.pop, "not of the shape"),
     "kept network that is no number": ("path.network.0.0.weight", poisoned(np.nan), "not finite"),
-    "ranking of 0": ("ranking.0", poisoned(0), "rankings do not agree"),
-    "ranking of another length": ("ranking.0", changed(lambda a: a[1:]), "rankings"),
-    "no ranking": ("ranking.1", dict.pop, "cannot be loaded"),
     "path that ends early": ("path.score", changed(lambda a: a[1:]), "another length in score"),
     "path of another type": ("path.score", changed(lambda a: a > 0), "array of bool, not of"),
     "path that removes what is not there": ("path.removed", poisoned(999), "does not exist"),
@@ -64,6 +61,55 @@ def test_hostile_tensors_are_refused(name, saved, tmp_path):
     tensors = dict(saved.tensors)
     change(tensors, tensor)
     write_file(tmp_path / "model", saved.content, tensors)
+    with pytest.raises(ModelFileError, match=message):
+        load(tmp_path / "model")
+
+
+OUTLINES = {
+    "a step that is not there": ("rounds", lambda a: a[1:], "rounds of its path are not those"),
+    "an empty round": ("rounds", lambda a: np.append(a, 0).astype(a.dtype), "rounds of its path"),
+    "rounds of nothing": ("rounds", lambda a: a[:0], "rounds of its path are not those"),
+    "rounds of which the sum overflows": (
+        "rounds", lambda a: np.full(2, 2**64 - 1, np.uint64), "rounds of its path are not those"),
+    "a unit that is not there": ("removed", lambda a: a + np.uint8(200), "does not exist"),
+    "a unit removed twice": ("removed", lambda a: a * np.uint8(0), "removes a unit twice"),
+    "units with a sign": ("removed", lambda a: a.astype(np.int64), "not a list of counts"),
+    "units in a table": ("removed", lambda a: a[None], "not a list of counts"),
+    "a step without a size": ("n_macs", lambda a: a[1:], "not a count for each step"),
+    "sizes beyond integers": (
+        "n_parameters", lambda a: a.astype(np.uint64) + np.uint64(2**63), "not a count for each"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTLINES)
+def test_hostile_outlines_are_refused(name, outlined, tmp_path):
+    tensor, change, message = OUTLINES[name]
+    tensors = dict(outlined.tensors)
+    tensors[f"path.{tensor}"] = change(tensors[f"path.{tensor}"])
+    write_file(tmp_path / "model", outlined.content, tensors)
+    with pytest.raises(ModelFileError, match=message):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([], "invalid sizes"),
+        ([12, 0], "invalid sizes"),
+        ([12, True], "invalid sizes"),
+        ([12, 8.0], "invalid sizes"),
+        ([10**6, 10**6], "invalid sizes"),
+        ([10**30], "invalid sizes"),
+        ({}, "invalid sizes"),
+        ([1] * 200_000, "rounds of its path"),
+        ([13, 8], "report is about other networks"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_outlines_of_other_networks_are_refused(sizes, message, outlined, tmp_path):
+    content = copy.deepcopy(outlined.content)
+    content["path"]["sizes"] = sizes
+    write_file(tmp_path / "model", content, outlined.tensors)
     with pytest.raises(ModelFileError, match=message):
         load(tmp_path / "model")
 
