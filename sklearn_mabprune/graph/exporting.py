@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +26,7 @@ from .program import (
     arguments,
     leaves,
 )  # fmt: skip
-from .source_lines import where
+from .source_lines import where, where_defined
 
 
 def exported_program(module: nn.Module, x: Samples, any_number: bool = True) -> Program:
@@ -51,8 +54,7 @@ def exported_program(module: nn.Module, x: Samples, any_number: bool = True) -> 
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        # It warns of attributes that torch's own modules set.
-        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+        with torch.no_grad(), _quiet():
             exported = torch.export.export(
                 module, args, kwargs or None, dynamic_shapes=shapes, strict=False
             )
@@ -62,6 +64,32 @@ def exported_program(module: nn.Module, x: Samples, any_number: bool = True) -> 
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
     return _read(exported, module)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what ``torch.export`` prints, logs and warns of: what fails is said by an error.
+
+    It warns of attributes that torch's own modules set, and prints half of the program on error.
+    """
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        with warnings.catch_warnings(action="ignore"), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+_LOGGERS = (
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._subclasses.fake_tensor",
+    "torch.export",
+    "torch.export._trace",
+)
 
 
 def of_two_sizes(one: Program, other: Program, n_samples: tuple[int, int]) -> Program | None:
@@ -148,6 +176,11 @@ def _read(exported: Any, module: nn.Module) -> Program:
                 references[node] = Weight(target)
         elif node.op == "output":
             output = references[next(iter(leaves(node.args)))].number
+        elif node.op == "get_attr":
+            raise UnsupportedModuleError(
+                f"{where_defined(module)} runs {next(iter(node.users)).target}, which cannot be "
+                "read as operators. Leave out torch.autocast, torch.cond and the like."
+            )
         elif node.op == "call_function":
             references[node] = Value(number)
             operations.append(_operation(number, node, references))

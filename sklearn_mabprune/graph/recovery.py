@@ -19,6 +19,7 @@ from .graph import Graph
 from .module_network import ModuleNetwork, weights_of
 from .program import Program, Samples, arguments
 from .refusals import depends_on_number, failing, not_finite, not_readable, outputs_of_other_form
+from .source_lines import where_defined
 from .tracing import recover_graph
 from .verification import called_eval, verified
 
@@ -129,30 +130,27 @@ def _tensors(x: Samples) -> list[Tensor]:
 
 def _checked_outputs(module: nn.Module, x: Samples) -> Tensor:
     """What a module returns for samples, refused where that is not one output for each."""
-    before = [part.clone() for part in _tensors(x)]
-    state = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    given, state = copy.deepcopy(x), copy.deepcopy(dict(module.named_buffers()))
     try:
-        outputs = called_eval(module, x)
+        outputs = called_eval(module, given)
     except Exception as error:
         if out_of_memory(error):
             raise
         raise failing(module, error) from error
-    problem = outputs_of_other_form(module, outputs, len(before[0]))
-    own = type(module).__name__
-    if problem is None and any(
-        not torch.equal(one, other) for one, other in zip(before, _tensors(x), strict=True)
-    ):
-        problem = f"{own}.forward changes its input in place. Copy it first: x = x.clone()."
-    changed = [n for n, b in module.named_buffers() if not _equal(b, state.get(n))]
-    if problem is None and changed:
+    changed = [name for name, buffer in module.named_buffers() if not _equal(buffer, state[name])]
+    problem = outputs_of_other_form(module, outputs, len(_tensors(x)[0]))
+    if problem is None and not all(map(_equal, _tensors(x), _tensors(given))):
+        exported_program(module, x)  # which knows the line
+        problem = f"{where_defined(module)} changes its input in place. Copy it first: x.clone()."
+    elif problem is None and changed:
         problem = (
-            f"{own}.forward changes its buffer {changed[0]!r} in evaluation mode. Do so in "
-            "training mode only: if self.training."
+            f"{where_defined(module)} changes its buffer {changed[0]!r} in evaluation mode. Do so "
+            "in training mode only: if self.training."
         )
-    if problem is None and not _equal(outputs, called_eval(module, x)):
+    elif problem is None and not _equal(outputs, called_eval(module, x)):
         problem = (
-            f"{own}.forward returns other outputs each time for the same samples in evaluation "
-            "mode. Draw random numbers in training mode only: if self.training."
+            f"{where_defined(module)} returns other outputs each time for the same samples in "
+            "evaluation mode. Draw random numbers in training mode only: if self.training."
         )
     if problem is not None:
         raise UnsupportedModuleError(problem)

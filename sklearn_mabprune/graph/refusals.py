@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..exceptions import UnsupportedModuleError
-from .source_lines import where, where_raised
+from .source_lines import where, where_defined, where_raised
 
 _BRANCHES = re.compile(
     r"data.dependent|Could not guard|unbacked|_local_scalar|\.item\(\)|is_nonzero", re.IGNORECASE
@@ -19,23 +19,23 @@ _BRANCHES = re.compile(
 def not_readable(module: nn.Module, error: BaseException) -> UnsupportedModuleError:
     """The error for a module that ``torch.export`` does not read."""
     text, own = str(error), type(module).__name__
-    line = where_raised(error) or where(text)
+    line = where_raised(error) or where(text) or f"({where_defined(module)})"
     if _BRANCHES.search(f"{type(error).__name__} {text}"):
         return UnsupportedModuleError(
-            f"{own}.forward branches on values, {line}: other samples may take another way "
+            f"{own}.forward branches on values {line}: other samples may take another way "
             "through it. Compute both branches and choose with torch.where, or move the branch out "
             "of forward."
         )
     first = next((part.strip() for part in text.splitlines() if part.strip()), "")
     return UnsupportedModuleError(
-        f"The operators of {own}.forward cannot be read, {line}: {type(error).__name__}: {first}"
+        f"The operators of {own}.forward cannot be read {line}: {type(error).__name__}: {first}"
     )
 
 
 def depends_on_number(module: nn.Module) -> UnsupportedModuleError:
     """The error for a module whose operators depend on the number of samples or their values."""
     return UnsupportedModuleError(
-        f"The operators of {type(module).__name__}.forward, run on other samples, return other "
+        f"The operators of {where_defined(module)}, run on other samples, return other "
         "outputs than it does: it depends on the number of samples or on their values. Take sizes "
         "from the input: x.size(0)."
     )
@@ -75,7 +75,7 @@ def outputs_of_other_form(module: nn.Module, outputs: Any, n_samples: int) -> st
     elif isinstance(outputs, tuple | list):
         got = f"a {got} of {len(outputs)}"
     return (
-        f"{type(module).__name__}.forward must return one tensor with an entry for each sample of "
+        f"{where_defined(module)} must return one tensor with an entry for each sample of "
         f"X, got {got}. Put the parts together in forward (torch.cat), or return the one that is "
         "predicted."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import traceback
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 _TORCH = str(Path(torch.__file__).parent)
 _PACKAGE = str(Path(__file__).parents[1])
@@ -38,6 +40,14 @@ def where(stack_trace: str | None, modules: Sequence[tuple[str, Any]] = ()) -> s
     own = [name for name in classes if not name.startswith("torch.")]
     owner = f"{own[-1].split('.')[-1]}." if own and last["function"] == "forward" else ""
     return f"in {owner}{last['function']} ({Path(last['file']).name}:{last['line']})"
+
+
+def where_defined(module: nn.Module) -> str:
+    """The line where a module's ``forward`` begins: "Net.forward (net.py:10)"."""
+    forward = inspect.unwrap(type(module).forward)
+    code = getattr(forward, "__code__", None)
+    name = f"{type(module).__name__}.forward"
+    return f"{name} ({Path(code.co_filename).name}:{code.co_firstlineno})" if code else name
 
 
 def where_raised(error: BaseException) -> str:

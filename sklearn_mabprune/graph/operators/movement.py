@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..labels import NO_UNIT, NOTHING, compact, varies
+from ..labels import NO_UNIT, NOTHING, compact, united, varies
 from ..program import leaves
 from .step import READS_DATA, Step, no_unit, rule
 
@@ -108,6 +108,17 @@ def indexed(step: Step) -> Any:
     if chosen and any(varies(label, dim) for dim in dims):
         return step.pin_all(f"{step.what} chooses among its units")
     return step.operation.operator(label, *step.args[1:], **step.kwargs)
+
+
+@rule("index_put", "index_put_")
+def put(step: Step) -> Any:
+    """Elements that a mask of the value's own shape chooses are set: element by element."""
+    label, indices = step.given(0), step.args[1]
+    mask = indices[0] if len(indices) == 1 else None
+    if not isinstance(mask, Tensor) or mask.shape != label.shape or step.args[2].numel() != 1:
+        return step.pin_all(f"{step.what} sets some of them")
+    given = [label, step.label(step.reference(1)[0], mask)]
+    return united(step.labels, given, label.shape, f"{step.what} {READS_DATA}")
 
 
 @rule("sym_size", "sym_numel", "sym_stride", "size")
