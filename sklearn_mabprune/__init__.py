@@ -9,6 +9,7 @@ from .estimators.loading import load
 from .estimators.regressor import MABPrunedRegressor
 from .exceptions import ModelFileError, NotKeptError, PruningWarning, UnsupportedModuleError
 from .graph.kinds.embeddings import PiecewiseLinearEmbedding
+from .pipelines.c import pipeline_to_c
 from .pipelines.onnx import pipeline_to_onnx, register_onnx_converters
 from .pipelines.tabular import make_tabular_pipeline
 from .reports.path_record import PruningPath
@@ -39,6 +40,7 @@ __all__ = [
     "displays",
     "load",
     "make_tabular_pipeline",
+    "pipeline_to_c",
     "pipeline_to_onnx",
     "policies",
     "register_onnx_converters",

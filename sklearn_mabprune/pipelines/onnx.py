@@ -20,15 +20,15 @@ from ..utils.columns import has_numeric_dtype
 from ..utils.compat import check_n_features
 from ..utils.files import write_whole
 from ..utils.optional import require
-from .onnx_parts import (
+from .onnx_inputs import inputs_of
+from .onnx_samples import drawn_samples, predicts, some_samples
+from .onnx_steps import register_table_converters
+from .parts import (
     check_thresholds,
-    inputs_of,
     names_of_steps,
     parts_of,
     without_frozen,
 )
-from .onnx_samples import drawn_samples, predicts, some_samples
-from .onnx_steps import register_table_converters
 from .table_columns import TableColumns
 
 

@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 from ..export.onnx import ContainerGraph, Writer
 from ..utils.compat import parse_column_transformer, register_onnx_parser
 from ..utils.optional import require
+from .categories import one_hot_columns, written_forms
 from .table_columns import CategoryEncoder, TableColumns
 
 
@@ -182,29 +183,9 @@ class _EncoderConverter(_Converter):
             and _all_are(operator, "StringTensorType")
         )
 
-    @staticmethod
-    def _codes(encoder: Any) -> list[tuple[list[str], NDArray[np.intp], int]]:
-        """For each column its categories, their output columns, and that of unknown categories.
-
-        All infrequent categories share the last output column; -1 means no output column.
-        """
-        infrequent = getattr(encoder, "infrequent_categories_", [None] * len(encoder.categories_))
-        all_codes = []
-        for categories, shared in zip(encoder.categories_, infrequent, strict=True):
-            is_infrequent = np.isin(categories, [] if shared is None else shared)
-            n_frequent = int((~is_infrequent).sum())
-            codes = np.where(is_infrequent, n_frequent, np.cumsum(~is_infrequent) - 1)
-            has_column = is_infrequent.any() and encoder.handle_unknown != "ignore"
-            all_codes.append((categories.tolist(), codes, n_frequent if has_column else -1))
-        return all_codes
-
-    def keys(self, categories: list[str], codes: list[int]) -> dict[str, int]:
-        """Strings that the model reads as a category, with the code of each."""
-        return dict(zip(categories, codes, strict=True))
-
     def shape(self, operator: Any) -> None:
         """Set the type and shape of the one-hot columns."""
-        width = sum(int(codes.max()) + 1 for _, codes, _ in self._codes(operator.raw_operator))
+        width = sum(column.width for column in one_hot_columns(operator.raw_operator))
         n_samples = operator.inputs[0].get_first_dimension()
         # Float, as in skl2onnx: 0 and 1 are exact, and its concatenation converts to double.
         operator.outputs[0].type = _types().FloatTensorType([n_samples, width])
@@ -212,8 +193,9 @@ class _EncoderConverter(_Converter):
     def write(self, writer: Writer, part: Any, x: str, to: str) -> None:
         """Write the nodes that compare the code of each category with all output columns."""
         columns = []
-        for number, (categories, codes, unknown) in enumerate(self._codes(part)):
-            keys = self.keys([str(category) for category in categories], codes.tolist())
+        for number, found in enumerate(one_hot_columns(part)):
+            names = [str(category) for category in found.categories]
+            keys = written_forms(part, dict(zip(names, found.columns.tolist(), strict=True)))
             column = writer.node("Gather", x, writer.integers([number]), axis=1)
             code = writer.node(
                 "LabelEncoder",
@@ -222,24 +204,14 @@ class _EncoderConverter(_Converter):
                 op_version=2,
                 keys_strings=list(keys),
                 values_int64s=list(keys.values()),
-                default_int64=unknown,
+                default_int64=found.unknown,
             )
-            all_codes = writer.integers(np.arange(codes.max() + 1)[None])
+            all_codes = writer.integers(np.arange(found.width)[None])
             columns.append(writer.cast(writer.node("Equal", code, all_codes), writer.dtype))
         writer.node("Concat", *columns, to=to, axis=1)
 
 
 class _CategoryConverter(_EncoderConverter):
-    """Converter of CategoryEncoder: "1", "1.0" and "True" are one category, as 1, 1.0 and True."""
+    """Converter of CategoryEncoder, whose categories may be written in several ways."""
 
     transformer = CategoryEncoder
-
-    def keys(self, categories: list[str], codes: list[int]) -> dict[str, int]:
-        """Strings that the model reads as a category, in any form that ``str(value)`` has."""
-        known = super().keys(categories, codes)
-        forms = {"1": ("1.0", "True"), "0": ("0.0", "-0.0", "False")}
-        for category, code in list(known.items()):
-            is_integer = category.removeprefix("-").isdecimal()
-            for form in forms.get(category, (f"{category}.0",) if is_integer else ()):
-                known.setdefault(form, code)
-        return known

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .literals import comment, identifier, number, string, wrapped
@@ -148,9 +147,9 @@ def _top(program: Program, interface: Interface, name: str) -> Iterator[str]:
     yield f"/* {_safe(comment(interface.title))}, written by sklearn-mabprune."
     yield " *"
     called = "@predict_proba" if interface.classes is not None else "@predict"
-    yield f" * Flash: about {size.flash:,} bytes on a 32-bit processor, compiled for size; of these"
-    yield f" *   {program.constant_bytes:,} are constants. Functions of math.h come on top: "
-    yield f" *   {', '.join(program.library) or 'none is called'}."
+    library = f"; {', '.join(program.library)} of math.h come on top" if program.library else ""
+    yield f" * Flash: about {size.flash:,} bytes, of which {program.constant_bytes:,} are constants"
+    yield f" *   (code for a 32-bit processor, compiled for size{library})."
     yield f" * RAM: about {size.ram:,} bytes, on the stack. Nothing is allocated or kept."
     yield f" * Multiply-accumulate operations per sample: {size.macs:,}."
     yield " *"
@@ -285,7 +284,7 @@ def _main(test: SelfTest, interface: Interface, upper: str) -> Iterator[str]:
     for name, values in (
         ("samples", test.samples), ("expected", test.expected), ("allowed", test.allowed)
     ):  # fmt: skip
-        items = wrapped(map(_or_nan, values.ravel()))
+        items = wrapped(map(number, values.ravel()))
         yield f"    static const float {name}[{values.size}] = {{\n{items}\n    }};"
     yield f"""\
     float out[{upper}_N_OUTPUTS], largest = 0.0f;
@@ -307,8 +306,3 @@ def _main(test: SelfTest, interface: Interface, upper: str) -> Iterator[str]:
 }}
 #endif
 """
-
-
-def _or_nan(value: Any) -> str:
-    """A sample may hold a missing value, which is NaN: only math.h can say so."""
-    return "NAN" if np.isnan(value) else number(value)

@@ -1,39 +1,14 @@
 """The small functions that C programs consist of, as C99 source.
 
-``@@`` stands for the function's own name, ``@`` for the prefix of all names of a header.  Bytes
-of code are measured for Cortex-M (Thumb, ``-Os``).
+Those for networks stand here, those for the preprocessing of tables in :mod:`.table_kernels`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .kernel import Kernel
+from .table_kernels import TABLE
 
-
-@dataclass(frozen=True)
-class Kernel:
-    """A function of a C program.
-
-    Parameters
-    ----------
-    name : str
-    text : str
-        Its source.
-    code_bytes : int
-        Of its machine code.
-    needs : tuple of str
-        Names of other functions that it calls.
-    library : tuple of str
-        Functions of math.h that it calls.
-    """
-
-    name: str
-    text: str
-    code_bytes: int
-    needs: tuple[str, ...] = ()
-    library: tuple[str, ...] = ()
-
-
-_ALL = (
+_NETWORK = (
     Kernel(
         "linear",
         """\
@@ -125,7 +100,7 @@ static void @@(const float *factor, const float *constant, int n, const float *x
 )
 
 #: The functions with a text of their own, by name.
-KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in _ALL}
+KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (*_NETWORK, *TABLE)}
 
 
 def elementwise(name: str, expression: str, library: tuple[str, ...], code_bytes: int) -> Kernel:

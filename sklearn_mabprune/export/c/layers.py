@@ -53,13 +53,18 @@ def writer_of(part: Part) -> Writer:
 
 
 def _linear(program: Program, x: Vector, part: Any) -> Vector:
+    y = Vector(len(part.bias))
+    add_linear(program, part, x, y)
+    return y
+
+
+def add_linear(program: Program, part: Linear, x: Vector, y: Vector) -> None:
+    """Add the call of weighted sums `y` of `x`."""
     n_outputs, n_inputs = part.weight.shape
     # Input by input, so that the compiler can compute several outputs at once.
     weight = program.constant("weights", part.weight.T)
     bias = program.constant("biases", part.bias)
-    y = Vector(n_outputs)
     program.call("linear", weight, bias, n_inputs, n_outputs, x, y, macs=n_inputs * n_outputs)
-    return y
 
 
 def _affine(program: Program, x: Vector, part: Any) -> Vector:

@@ -27,13 +27,15 @@ _WIDTH = 100
 def number(value: Any) -> str:
     """A float32 constant: the fewest decimal digits that give the same float32 again.
 
-    C compilers read decimal points whatever the locale.
+    C compilers read decimal points whatever the locale.  NaN, a missing value, is that of math.h.
 
     Raises
     ------
     ValueError
-        If the value is not finite in float32.
+        If the value is infinite in float32.
     """
+    if np.isnan(value):
+        return "NAN"
     with np.errstate(over="ignore"):
         single = np.float32(value)
     if not np.isfinite(single):

@@ -62,7 +62,22 @@ def network_program(estimator: Any) -> Program:
 
 
 def add_network(program: Program, layers: list[Any], x: Vector) -> Vector:
-    """Add the steps of a network, and return its output."""
+    """Add the steps of a network, and return its output.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If a layer has no C form.
+    ValueError
+        If a weight is not finite.
+    """
+    for layer in layers:
+        for name, value in layer.state_dict().items():
+            if not value.isfinite().all():
+                raise ValueError(
+                    f"The {name} of {layer} is not finite, so that the network has no C form. "
+                    "Fit again, on scaled features or with a lower lr."
+                )
     return write(program, folded(layers), x)
 
 

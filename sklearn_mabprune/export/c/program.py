@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import KERNELS, Kernel
+from .kernel import Kernel
+from .kernels import KERNELS
 from .literals import array, number
 
 #: Bytes of the types of vectors and constants.
@@ -101,11 +102,17 @@ class Program:
         self.input = Vector(self.n_inputs, name="x", shared=True)
 
     def constant(self, base: str, values: Any, kind: str = "float") -> Constant:
-        """A constant array with a name that begins with `base`; equal ones of one type are one."""
+        """A constant array with a name that begins with `base`.
+
+        An array that another one of the same type begins with is that one.
+        """
         dtype = np.float64 if kind == "float" else np.int64
         values = np.asarray(values, dtype=dtype).ravel()
-        for name, known_kind, known in self._arrays:
-            if known_kind == kind and np.array_equal(known, values):
+        for k, (name, known_kind, known) in enumerate(self._arrays):
+            n = min(len(known), len(values))
+            if known_kind == kind and np.array_equal(known[:n], values[:n], equal_nan=True):
+                longest = max(known, values, key=len)
+                self._arrays[k] = (name, kind, longest)
                 return Constant(name)
         name = f"{base}{len(self._arrays)}"
         self._arrays.append((name, kind, values))

@@ -1,4 +1,4 @@
-"""Parts of a fitted pipeline, and samples as inputs of its ONNX form."""
+"""Parts of a fitted pipeline, and some samples of a table."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import issparse
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from ..estimators.base import BaseMABPruned
 from ..estimators.base_cv import BudgetSearchMixin
-from ..export.onnx import TYPES
-from ..utils.columns import is_missing
-from .kinds import read_categories
 
-_OURS = (BaseMABPruned, BudgetSearchMixin)
-
-#: NumPy dtypes of numeric inputs by their codes in onnx.TensorProto.
-_NUMBERS = {code: name for name, code in TYPES.items() if name != "object"}
+#: The package's estimators.
+OURS = (BaseMABPruned, BudgetSearchMixin)
 
 
 def parts_of(part: Any, seen: set[int] | None = None) -> Iterator[Any]:
@@ -39,7 +32,7 @@ def parts_of(part: Any, seen: set[int] | None = None) -> Iterator[Any]:
     elif id(part) not in seen and _is_part(part):
         seen.add(id(part))
         yield part
-        if not isinstance(part, _OURS):
+        if not isinstance(part, OURS):
             for value in list(vars(part).values()):
                 yield from parts_of(value, seen)
 
@@ -56,7 +49,7 @@ def without_frozen(pipeline: Any) -> Any:
     if not frozen:
         return pipeline
     # A copy in which each of them is replaced, and our estimators are shared.
-    memo = {id(part): part for part in parts_of(pipeline) if isinstance(part, _OURS)}
+    memo = {id(part): part for part in parts_of(pipeline) if isinstance(part, OURS)}
     for part in frozen:
         inner = part
         while isinstance(inner, FrozenEstimator):
@@ -71,7 +64,7 @@ def names_of_steps(pipeline: Any) -> str:
         type(part).__name__
         for part in parts_of(pipeline)
         if hasattr(part, "get_params")
-        and not isinstance(part, (*_OURS, Pipeline, ColumnTransformer, FrozenEstimator))
+        and not isinstance(part, (*OURS, Pipeline, ColumnTransformer, FrozenEstimator))
     }
     return ", ".join(sorted(names)) or "no other step"
 
@@ -87,34 +80,3 @@ def check_thresholds(pipeline: Any) -> None:
                 "estimator_ with pipeline_to_onnx, and compare the probability of the positive "
                 "class, the second column of the output, with this threshold."
             )
-
-
-def inputs_of(model: Any, X: Any, reads_strings: bool) -> dict[str, NDArray[Any]]:
-    """Samples as inputs of an ONNX model, in the form that `pipeline_to_onnx` describes."""
-    inputs = {}
-    columns = [X[[name]] for name in X.columns] if hasattr(X, "columns") else [X]
-    for put, column in zip(model.graph.input, columns, strict=True):
-        kind = put.type.tensor_type.elem_type
-        if kind in _NUMBERS:
-            values = column.toarray() if issparse(column) else np.asarray(column)
-            if values.dtype == object:
-                values = np.frompyfunc(_number, 1, 1)(values)
-            found = values.astype(_NUMBERS[kind])
-        elif reads_strings:
-            found = _strings(column)
-        else:
-            found = np.asarray(column, dtype=object)
-        inputs[put.name] = found.reshape(len(found), -1)
-    return inputs
-
-
-def _strings(X: Any) -> NDArray[Any]:
-    """Columns of categories as the strings that the pipeline makes of them."""
-    names = X.columns if hasattr(X, "columns") else range(X.shape[1])
-    columns = [X[name] if hasattr(X, "columns") else X[:, name] for name in names]
-    found = [read_categories(name, c)[0] for name, c in zip(names, columns, strict=True)]
-    return np.stack(found, axis=1)
-
-
-def _number(value: Any) -> float:
-    return np.nan if is_missing(value) else float(value)

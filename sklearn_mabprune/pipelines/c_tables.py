@@ -1,0 +1,114 @@
+"""Columns of a table on their way through the C form of a pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..export.c.program import Program, Vector
+
+
+@dataclass
+class Inputs:
+    """What is known of the input columns of a program.
+
+    Attributes
+    ----------
+    codes : dict of int to dict of str to int
+        By input column that holds categories: code of each string; several may stand for one
+        category.
+    read : set of int
+        The columns that a step reads.
+    """
+
+    codes: dict[int, dict[str, int]] = field(default_factory=dict)
+    read: set[int] = field(default_factory=set)
+
+    def code(self, column: int, category: str) -> int:
+        """The code of a category of an input column, which is made up if it is new."""
+        known = self.codes.setdefault(column, {})
+        return known.setdefault(category, max(known.values(), default=-1) + 1)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns on their way through a pipeline.
+
+    Parameters
+    ----------
+    program : Program
+    whole : Vector
+        Numbers, among them one for each column; of a column of categories its code.
+    positions : tuple of int
+        Where in `whole` each column stands.
+    origins : tuple of (int or None)
+        The input column of which each column still has the values; None: it is computed.
+    inputs : Inputs
+    """
+
+    program: Program
+    whole: Vector
+    positions: tuple[int, ...]
+    origins: tuple[int | None, ...]
+    inputs: Inputs
+
+    @classmethod
+    def of_input(cls, program: Program) -> Table:
+        """The input of a program."""
+        columns = tuple(range(program.n_inputs))
+        return cls(program, program.input, columns, columns, Inputs())
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def of(self, vector: Vector, origins: tuple[int | None, ...] | None = None) -> Table:
+        """A table of other columns, which are computed unless origins are given."""
+        columns = tuple(range(vector.size))
+        return replace(
+            self, whole=vector, positions=columns, origins=origins or (None,) * vector.size
+        )
+
+    def take(self, columns: NDArray[np.intp]) -> Table:
+        """Some of the columns, which stay where they are."""
+        positions = tuple(self.positions[k] for k in columns)
+        return replace(self, positions=positions, origins=tuple(self.origins[k] for k in columns))
+
+    def _note(self, origins: tuple[int | None, ...]) -> None:
+        self.inputs.read.update(origin for origin in origins if origin is not None)
+
+    def column(self, k: int) -> Vector:
+        """One column."""
+        self._note(self.origins[k : k + 1])
+        return self.whole.part(self.positions[k], 1)
+
+    def vector(self) -> Vector:
+        """All columns side by side; they are gathered if they are not."""
+        self._note(self.origins)
+        first, n = min(self.positions, default=0), len(self)
+        if self.positions == tuple(range(self.whole.size)):
+            return self.whole
+        if self.positions == tuple(range(first, first + n)):
+            part = self.whole.part(first, n)
+            # The other columns are read elsewhere.
+            part.shared = True
+            return part
+        if max(self.positions) > np.iinfo(np.int16).max:
+            raise RuntimeError(
+                f"The pipeline selects from {self.whole.size:,} columns, of which C forms read the "
+                f"first {np.iinfo(np.int16).max + 1:,}. Select columns before the pipeline."
+            )
+        gathered = Vector(n)
+        index = self.program.constant("columns", self.positions, "int16_t")
+        self.program.call("gather", index, n, self.whole, gathered)
+        return gathered
+
+
+def refused(part: Any, reason: str) -> RuntimeError:
+    """The error for a step without a C form."""
+    return RuntimeError(
+        f"{type(part).__name__} has no C form: {reason}. Replace the step; or run it in Python, "
+        "and export the network alone with to_c."
+    )
