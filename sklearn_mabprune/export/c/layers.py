@@ -9,7 +9,9 @@ from typing import Any
 from torch import nn
 
 from ...exceptions import UnsupportedModuleError
+from ...graph.kinds.embeddings import PiecewiseLinearEmbedding
 from ..chain import Affine, Linear, Part
+from .embeddings import write_piecewise_linear
 from .kernels import elementwise
 from .literals import number
 from .program import Program, Vector
@@ -128,6 +130,7 @@ _SIXTH = "({0} < -3.0f ? 0.0f : ({0} > 3.0f ? 1.0f : {0} / 6.0f + 0.5f))"
 LAYERS: dict[type, Writer] = {
     Linear: _linear,
     Affine: _affine,
+    PiecewiseLinearEmbedding: write_piecewise_linear,
     nn.ReLU: _each("{0} < 0.0f ? 0.0f : {0}", code_bytes=30),
     nn.ReLU6: _each(_clipped("0.0f", "6.0f")),
     nn.LeakyReLU: _each("{0} < 0.0f ? {0} * {1} : {0}", "negative_slope"),
