@@ -161,18 +161,32 @@ class Exports:
             write_whole(path, model.SerializeToString())
         return model
 
-    def to_c(self: Any, path: Any = None, *, samples: Any = None, name: str | None = None) -> str:
+    def to_c(
+        self: Any,
+        path: Any = None,
+        *,
+        dtype: str = "float32",
+        calibrate: Any = None,
+        samples: Any = None,
+        name: str | None = None,
+    ) -> str:
         """Export the pruned network as a C99 header, for microcontrollers and other programs.
 
         The header needs nothing but ``math.h``, allocates nothing, and keeps the weights in
-        constants of float32, in which it computes.  A comment at its top says how many bytes
-        it takes in flash and on the stack, and how to call it.  For a pipeline use
-        :func:`pipeline_to_c`.
+        constants.  A comment at its top says how many bytes it takes in flash and on the stack,
+        and how to call it.  For a pipeline use :func:`pipeline_to_c`.
 
         Parameters
         ----------
         path : str or path-like, optional
             File to write the header to.
+        dtype : {"float32", "int8"}, default="float32"
+            In which the network is kept and computed.  "int8": weights of 8 bits, with a scale
+            for each unit, hidden values of 16 bits, sums of 32 bits; a quarter of the flash, and
+            no floating-point operation for a weight.
+        calibrate : array-like of shape (n_samples, n_features), optional
+            Samples, such as those of ``fit``, from which the ranges of values for "int8" are
+            taken; required for it.
         samples : array-like of shape (n_samples, n_features), optional
             Samples of a self-test, which the header then contains with the predictions of this
             estimator: ``cc -std=c99 -DNAME_TEST -x c FILE -lm`` makes a program that prints the
@@ -197,13 +211,17 @@ class Exports:
         UnsupportedModuleError
             If a layer has no C form, or the net's ``predict_nonlinearity`` is a custom function.
         ValueError
-            If a weight is not finite in float32, or if class labels are neither numbers nor
-            strings that C can hold.
+            If a parameter does not fit, if a weight is not finite in float32, or if class labels
+            are neither numbers nor strings that C can hold.
 
         Notes
         -----
-        Outputs differ from those of Python by rounding in float32.  C checks no input: NaN
+        Outputs in float32 differ from those of Python by rounding.  C checks no input: NaN
         gives NaN.
+
+        For int8 features may be four times, hidden values twice as large as those of the
+        calibration samples; larger ones count as that.  A comment says how many calibration
+        samples get another label.
 
         Examples
         --------
@@ -214,8 +232,11 @@ class Exports:
         >>> source = model.to_c(name="iris")
         >>> "static inline void iris_predict_proba(const float *x, float *out)" in source
         True
+        >>> small = model.to_c(name="iris", dtype="int8", calibrate=X)
+        >>> "static const int8_t iris_weights" in small
+        True
         """
-        source = network_header(self, name_of(path, name), samples)
+        source = network_header(self, name_of(path, name), dtype, calibrate, samples)
         if path is not None:
             write_whole(path, source.encode("ascii"))
         return source

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ..export.c.header import header
 from ..export.c.literals import comment, identifier
-from ..export.c.network import add_network, interface_of, name_of, self_test
+from ..export.c.network import NetworkForm, check_dtype, interface_of, name_of
 from ..export.c.program import Program
-from ..export.torch_layers import plain_layers
 from ..utils.files import write_whole
 from .c_inputs import numbers_of, rounded
 from .c_steps import write_step
@@ -21,7 +23,13 @@ from .parts import OURS, without_frozen
 
 
 def pipeline_to_c(
-    pipeline: Any, path: Any = None, *, samples: Any = None, name: str | None = None
+    pipeline: Any,
+    path: Any = None,
+    *,
+    dtype: str = "float32",
+    calibrate: Any = None,
+    samples: Any = None,
+    name: str | None = None,
 ) -> str:
     """Export a fitted pipeline that ends in a pruned estimator as a C99 header.
 
@@ -35,6 +43,11 @@ def pipeline_to_c(
         FunctionTransformer without a function.
     path : str or path-like, optional
         File to write the header to.
+    dtype : {"float32", "int8"}, default="float32"
+        In which the network is kept and computed, as in :meth:`MABPrunedClassifier.to_c`; the
+        steps before it compute in float32.
+    calibrate : array-like or DataFrame of shape (n_samples, n_features), optional
+        Samples for "int8", in the format that ``predict`` accepts.
     samples : array-like or DataFrame of shape (n_samples, n_features), optional
         Samples of a self-test, in the format that ``predict`` accepts; see
         :meth:`MABPrunedClassifier.to_c`.
@@ -59,8 +72,8 @@ def pipeline_to_c(
     UnsupportedModuleError
         If a layer of the network has no C form.
     ValueError
-        If a number is not finite in float32, or if a class label or category cannot be a string
-        in C.
+        If a parameter does not fit, if a number is not finite in float32, or if a class label or
+        category cannot be a string in C.
 
     Notes
     -----
@@ -78,6 +91,7 @@ def pipeline_to_c(
     >>> [line for line in source.splitlines() if "x[1]" in line]
     [' *   x[1]  job: category, jobs_code(1, "...") of 2']
     """
+    check_dtype(dtype, calibrate)
     pipeline = getattr(pipeline, "best_estimator_", pipeline)
     check_is_fitted(pipeline)
     *steps, estimator = _steps_of(without_frozen(pipeline))
@@ -88,10 +102,13 @@ def pipeline_to_c(
     table = Table.of_input(program)
     for step in steps:
         table = write_step(table, step)
-    program.output = add_network(program, plain_layers(estimator), table.vector())
+    features = None if calibrate is None else _features(steps, calibrate)
+    form = NetworkForm.of(estimator, dtype, features)
+    program.output = form.write(program, table.vector())
     interface = interface_of(
         estimator, name_of(path, name), f"A pipeline that ends in {type(estimator).__name__}"
     )
+    interface.notes.extend(form.notes)
     codes = {column: known for column, known in table.inputs.codes.items() if known}
     interface.categories.extend(sorted(codes.items()))
     if codes or not all(isinstance(column, int) for column in columns):
@@ -100,7 +117,8 @@ def pipeline_to_c(
     if samples is not None:
         kinds = getattr(steps[0], "kinds_", {}) if steps else {}
         X = rounded(samples)
-        test = self_test(pipeline, numbers_of(X, columns, table.inputs, kinds), X)
+        numbers = numbers_of(X, columns, table.inputs, kinds)
+        test = form.self_test(pipeline, numbers, X, _features(steps, X))
     source = header(program, interface, test)
     if path is not None:
         write_whole(path, source.encode("ascii"))
@@ -114,6 +132,13 @@ def _steps_of(pipeline: Any) -> Iterator[Any]:
             yield from _steps_of(step)
     else:
         yield pipeline
+
+
+def _features(steps: list[Any], X: Any) -> NDArray[Any]:
+    """Samples after the steps before the network, dense."""
+    for step in steps:
+        X = step.transform(X) if hasattr(step, "transform") else X
+    return X.toarray() if issparse(X) else np.asarray(X)
 
 
 def _columns(steps: list[Any], estimator: Any) -> list[Any]:

@@ -35,17 +35,18 @@ from user_nets import (
 from benchmarks.shared.compiling import STRICT, Library, compiler
 from sklearn_mabprune import MABPrunedClassifier, UnsupportedModuleError
 from sklearn_mabprune.export.c.header import Interface, header
-from sklearn_mabprune.export.c.layers import LAYERS
+from sklearn_mabprune.export.c.layers import LAYERS, write
 from sklearn_mabprune.export.c.literals import comment, identifier, number, string
-from sklearn_mabprune.export.c.network import add_network, network_size
+from sklearn_mabprune.export.c.network import network_size
 from sklearn_mabprune.export.c.program import Program
+from sklearn_mabprune.export.chain import folded
 from sklearn_mabprune.graph.kinds.registry import BY_NAME, KINDS
 
 
 def source_of(layers, name, n_inputs=WIDTH):
     """The header of layers, as that of a regressor."""
     program = Program(n_inputs)
-    program.output = add_network(program, layers, program.input)
+    program.output = write(program, folded(layers), program.input)
     return header(program, Interface(name, "layers", program.output.size))
 
 
@@ -91,7 +92,7 @@ def test_norms_are_folded_into_weights():
 
 def test_layers_without_a_form_are_refused_by_name():
     with pytest.raises(UnsupportedModuleError, match=r"Bilinear\(.* has no C form\. Replace"):
-        add_network(Program(2), [nn.Bilinear(2, 2, 2)], Program(2).input)
+        write(Program(2), folded([nn.Bilinear(2, 2, 2)]), Program(2).input)
 
 
 # ------------------------------------------------------------------------------- estimators

@@ -6,6 +6,7 @@ Those for networks stand here, those for the preprocessing of tables in :mod:`.t
 from __future__ import annotations
 
 from .kernel import Kernel
+from .quantised_kernels import QUANTISED
 from .table_kernels import TABLE
 
 _NETWORK = (
@@ -100,7 +101,7 @@ static void @@(const float *factor, const float *constant, int n, const float *x
 )
 
 #: The functions with a text of their own, by name.
-KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (*_NETWORK, *TABLE)}
+KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (*_NETWORK, *TABLE, *QUANTISED)}
 
 
 def elementwise(name: str, expression: str, library: tuple[str, ...], code_bytes: int) -> Kernel:

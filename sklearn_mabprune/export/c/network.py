@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import is_classifier
+from torch import nn
 
 from ...utils.compat import check_n_features
 from ..chain import folded
@@ -19,101 +22,203 @@ from .header import Interface, SelfTest, Size, header
 from .layers import write
 from .literals import comment
 from .program import Program, Vector
+from .quantised import Stage, quantised, run
 
-#: Differences from Python that are rounding, as fractions of outputs of at least 1.
-_TOLERANCE = 1e-5
+#: Differences from Python that are rounding, as fractions of outputs of at least 1: in float32, and
+#: in integers, where a feature that float32 rounds may become the next integer.
+_TOLERANCE, _STEP = 1e-5, 2e-3
+
+_DTYPES = ("float32", "int8")
 
 
-def network_header(estimator: Any, name: str, samples: Any = None) -> str:
-    """The header of a fitted estimator.
+def network_header(estimator: Any, name: str, dtype: str, calibrate: Any, samples: Any) -> str:
+    """The header of a fitted estimator; see ``to_c`` for the parameters."""
+    check_dtype(dtype, calibrate)
+    interface = interface_of(estimator, name, type(estimator).__name__)
+    names = getattr(estimator, "feature_names_in_", ())
+    interface.features.extend(comment(str(feature)) for feature in names)
+    program = Program(estimator.n_features_in_)
+    calibrate = None if calibrate is None else _features(estimator, calibrate, "calibrate")
+    form = NetworkForm.of(estimator, dtype, calibrate)
+    program.output = form.write(program, program.input)
+    interface.notes.extend(form.notes)
+    test = None
+    if samples is not None:
+        X = _features(estimator, samples, "samples")
+        # What the C function is given are these numbers in float32.
+        narrow = X.astype(np.float32)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            test = form.self_test(estimator, narrow, narrow.astype(X.dtype), narrow)
+    return header(program, interface, test)
+
+
+def check_dtype(dtype: str, calibrate: Any) -> None:
+    """Raise ValueError unless a dtype is known and has the samples that it needs."""
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype={dtype!r} is not one of {', '.join(map(repr, _DTYPES))}.")
+    if dtype == "int8" and calibrate is None:
+        raise ValueError(
+            "dtype='int8' needs calibrate: samples, such as those of fit, from which the ranges of "
+            "hidden values are taken."
+        )
+    if dtype != "int8" and calibrate is not None:
+        raise ValueError(f"calibrate is for dtype='int8' only, and dtype is {dtype!r}.")
+
+
+def _features(estimator: Any, X: Any, name: str) -> NDArray[Any]:
+    """Samples for an estimator as a dense array."""
+    check_n_features(estimator, X, reset=False)
+    found = X.toarray() if issparse(X) else np.asarray(X)
+    if len(found) == 0 or not np.isfinite(found).all():
+        what = "is empty" if len(found) == 0 else "contains NaN or infinity"
+        raise ValueError(f"{name} {what}. Pass samples that predict accepts.")
+    return found
+
+
+@dataclass(frozen=True)
+class NetworkForm:
+    """The network of a fitted estimator as C computes it: in float32, or in integers.
+
+    Parameters
+    ----------
+    layers : list of nn.Module
+    stages : sequence of Stage
+        Of the network in integers; empty: it computes in float32.
+    notes : list of str
+        Lines for the comment of the header.
+    """
+
+    layers: list[nn.Module]
+    stages: Sequence[Stage]
+    notes: list[str]
+
+    @classmethod
+    def of(cls, estimator: Any, dtype: str, features: NDArray[Any] | None) -> NetworkForm:
+        """The form of the network of an estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted.
+        dtype : {"float32", "int8"}
+        features : ndarray of shape (n_samples, n_features) or None
+            Samples for the calibration of int8, as the network reads them.
+
+        Raises
+        ------
+        ValueError
+            If a weight is not finite.
+        """
+        layers = plain_layers(estimator)
+        for layer in layers:
+            for name, value in layer.state_dict().items():
+                if not value.isfinite().all():
+                    raise ValueError(
+                        f"The {name} of {layer} is not finite, so that the network has no C form. "
+                        "Fit again, on scaled features or with a lower lr."
+                    )
+        if dtype == "float32" or features is None:
+            return cls(layers, (), [])
+        features = features.astype(np.float64)
+        stages = quantised(folded(layers), features)
+        return cls(layers, stages, _notes(estimator, run(stages, features), features))
+
+    def write(self, program: Program, x: Vector) -> Vector:
+        """Add the steps of the network, and return its output.
+
+        Raises
+        ------
+        UnsupportedModuleError
+            If a layer has no C form.
+        """
+        if not self.stages:
+            return write(program, folded(self.layers), x)
+        for stage in self.stages:
+            x = stage.write(program, x)
+        return x
+
+    def self_test(
+        self, model: Any, inputs: NDArray[Any], X: Any, features: NDArray[Any]
+    ) -> SelfTest:
+        """Inputs of the C function, and what it should return.
+
+        In float32 that is what the model predicts, to 1e-5 of an output, or of 1, or of the
+        standard deviation of a regressor's outputs, whichever is largest.  In integers it is what
+        the same stages return in Python.
+
+        Parameters
+        ----------
+        model : estimator or pipeline
+            Fitted.
+        inputs : ndarray of shape (n_samples, n_inputs)
+        X : array-like of shape (n_samples, n_features)
+            The same samples, as the model reads them.
+        features : ndarray of shape (n_samples, n_features)
+            The same samples, as the network reads them.
+        """
+        tolerance = _STEP if self.stages else _TOLERANCE
+        expected = _outputs(model, X)
+        unit = np.ones(expected.shape[1]) if is_classifier(model) else expected.std(axis=0)
+        if self.stages:
+            expected = run(self.stages, features.astype(np.float64))
+        return SelfTest(inputs, expected, tolerance * np.maximum(np.abs(expected), unit))
+
+
+def _outputs(model: Any, X: Any) -> NDArray[Any]:
+    """Probabilities or values, (n_samples, n_outputs)."""
+    if is_classifier(model):
+        return np.asarray(model.predict_proba(X))
+    return np.asarray(model.predict(X)).reshape(len(X), -1)
+
+
+def _notes(estimator: Any, found: NDArray[Any], features: NDArray[Any]) -> list[str]:
+    """What the integers change for the calibration samples."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        expected = _outputs(estimator, features)
+    head = "Weights of 8 bits, values of 16 bits, sums of 32 bits. NaN counts as the largest value."
+    if is_classifier(estimator):
+        if getattr(estimator, "multilabel_", False):
+            differ = ((found > 0.5) != (expected > 0.5)).any(axis=1)
+        else:
+            differ = found.argmax(axis=1) != expected.argmax(axis=1)
+        what = f"another label for {int(differ.sum()):,}"
+    else:
+        spread = np.maximum(expected.std(axis=0), np.finfo(float).tiny)
+        error = np.sqrt(np.mean(((found - expected) / spread) ** 2))
+        what = f"a difference of {error:.1e} standard deviations (root mean square)"
+    return [head, f"Against float: {what} of {len(found):,} calibration samples."]
+
+
+def network_size(estimator: Any, dtype: str = "float32") -> Size:
+    """Bytes and MACs of the C form of a fitted estimator, without writing it.
 
     Parameters
     ----------
     estimator : estimator
         Fitted.
-    name : str
-        Beginning of all names in the header.
-    samples : array-like of shape (n_samples, n_features), optional
-        Samples of the self-test.
+    dtype : {"float32", "int8"}
+        For int8 features are taken to have similar ranges.
     """
-    program = network_program(estimator)
-    interface = interface_of(estimator, name, type(estimator).__name__)
-    names = getattr(estimator, "feature_names_in_", ())
-    interface.features.extend(comment(str(feature)) for feature in names)
-    test = None
-    if samples is not None:
-        check_n_features(estimator, samples, reset=False)
-        X = samples.toarray() if issparse(samples) else np.asarray(samples)
-        # What the C function is given are these numbers in float32.
-        narrow = X.astype(np.float32)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "X does not have valid feature names")
-            test = self_test(estimator, narrow, narrow.astype(X.dtype))
-    return header(program, interface, test)
-
-
-def network_program(estimator: Any) -> Program:
-    """The steps from features to predictions of a fitted estimator."""
-    # First, because it raises NotFittedError before fitted attributes are read.
     layers = plain_layers(estimator)
     program = Program(estimator.n_features_in_)
-    program.output = add_network(program, layers, program.input)
-    return program
-
-
-def add_network(program: Program, layers: list[Any], x: Vector) -> Vector:
-    """Add the steps of a network, and return its output.
-
-    Raises
-    ------
-    UnsupportedModuleError
-        If a layer has no C form.
-    ValueError
-        If a weight is not finite.
-    """
-    for layer in layers:
-        for name, value in layer.state_dict().items():
-            if not value.isfinite().all():
-                raise ValueError(
-                    f"The {name} of {layer} is not finite, so that the network has no C form. "
-                    "Fit again, on scaled features or with a lower lr."
-                )
-    return write(program, folded(layers), x)
-
-
-def network_size(estimator: Any) -> Size:
-    """Bytes and MACs of the C form of a fitted estimator, without writing it."""
-    return Size.of(network_program(estimator))
+    stages: Sequence[Stage] = ()
+    if dtype == "int8":
+        drawn = np.random.default_rng(0).standard_normal((16, estimator.n_features_in_))
+        stages = quantised(folded(layers), drawn)
+    program.output = NetworkForm(layers, stages, []).write(program, program.input)
+    return Size.of(program)
 
 
 def interface_of(estimator: Any, name: str, title: str) -> Interface:
     """What a caller has to know of a fitted estimator's C functions."""
+    # First, because it raises NotFittedError before fitted attributes are read.
+    width = n_outputs(plain_layers(estimator))
     classes = None
     if is_classifier(estimator):
         classes = labels_as_data(estimator.classes_, "C").tolist()
-    return Interface(
-        name,
-        title,
-        n_outputs(plain_layers(estimator)),
-        classes,
-        getattr(estimator, "multilabel_", False),
-    )
-
-
-def self_test(model: Any, inputs: NDArray[Any], X: Any) -> SelfTest:
-    """Inputs of the C function, and what a fitted model predicts for the same samples.
-
-    Differences are allowed up to 1e-5 of an output, or of 1, or of the standard deviation of a
-    regressor's outputs, whichever is largest.
-    """
-    if is_classifier(model):
-        expected = model.predict_proba(X)
-        unit = np.ones(expected.shape[1])
-    else:
-        expected = np.asarray(model.predict(X)).reshape(len(inputs), -1)
-        unit = expected.std(axis=0)
-    allowed = _TOLERANCE * np.maximum(np.abs(expected), unit)
-    return SelfTest(inputs, expected, allowed)
+    return Interface(name, title, width, classes, getattr(estimator, "multilabel_", False))
 
 
 def name_of(path: Any, name: str | None) -> str:
