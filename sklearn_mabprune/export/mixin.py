@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.utils import shuffle
 from torch import nn
 
 from ..utils.files import write_whole
 from ..utils.torch_settings import own_settings
-from .c.network import name_of, network_header
+from .c.network import features_of, name_of, network_header
 from .files.saving import save
 from .onnx import TYPES, onnx_model
 from .onnx_check import check_model
+from .onnx_int8 import MAX_CALIBRATION, quantised_model
 from .sklearn_mlp import sklearn_mlp
 from .torch_layers import plain_layers
 
@@ -104,7 +106,7 @@ class Exports:
         """
         return sklearn_mlp(self)
 
-    def to_onnx(self: Any, path: Any = None) -> Any:
+    def to_onnx(self: Any, path: Any = None, *, quantize: Any = None) -> Any:
         """Export the pruned network to ONNX, for onnxruntime and other runtimes.
 
         Needs the package onnx: ``pip install "sklearn-mabprune[onnx]"``.  For a pipeline use
@@ -114,6 +116,10 @@ class Exports:
         ----------
         path : str or path-like, optional
             File to write the model to.
+        quantize : array-like of shape (n_samples, n_features), optional
+            Samples, such as those of ``fit``, of which at most 1,000 are used to quantise the
+            network: fully connected layers compute in 8 bits, with a scale for each unit, and
+            the input is float32.  Needs onnxruntime.
 
         Returns
         -------
@@ -150,13 +156,18 @@ class Exports:
         """
         # First, because it raises NotFittedError before fitted attributes are read.
         layers = plain_layers(self)
-        model = onnx_model(
-            layers,
+        facts = (
             self.n_features_in_,
             getattr(self, "classes_", None),
             getattr(self, "multilabel_", False),
         )
+        model = onnx_model(layers, *facts)
         _check(model, self)
+        if quantize is not None:
+            X = features_of(self, quantize, "quantize").astype(np.float32)
+            chosen = shuffle(X, random_state=0, n_samples=min(len(X), MAX_CALIBRATION))
+            model = onnx_model([layer.float() for layer in layers], *facts)
+            model = quantised_model(model, {"X": chosen})
         if path is not None:
             write_whole(path, model.SerializeToString())
         return model

@@ -12,18 +12,24 @@ from sklearn.utils.validation import check_is_fitted
 from ..estimators.classifier import MABPrunedClassifier
 from ..estimators.cv import MABPrunedClassifierCV, MABPrunedRegressorCV
 from ..estimators.regressor import MABPrunedRegressor
-from ..export.labels import labels_as_data
-from ..export.onnx import OPSET, TYPES, ContainerGraph, Writer
+from ..export.onnx import OPSET, TYPES
 from ..export.onnx_check import check_model
-from ..export.torch_layers import n_outputs, plain_layers, precision
+from ..export.onnx_int8 import MAX_CALIBRATION, quantised_model
 from ..utils.columns import has_numeric_dtype
 from ..utils.compat import check_n_features
 from ..utils.files import write_whole
 from ..utils.optional import require
 from .onnx_inputs import inputs_of
+from .onnx_networks import (
+    classifier_outputs,
+    convert_classifier,
+    convert_regressor,
+    regressor_outputs,
+)
 from .onnx_samples import drawn_samples, predicts, some_samples
 from .onnx_steps import register_table_converters
 from .parts import (
+    OURS,
     check_thresholds,
     names_of_steps,
     parts_of,
@@ -32,7 +38,7 @@ from .parts import (
 from .table_columns import TableColumns
 
 
-def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
+def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None, *, quantize: Any = None) -> Any:
     """Export a fitted pipeline that ends in a pruned estimator to ONNX.
 
     Needs skl2onnx: ``pip install "sklearn-mabprune[onnx]"``.
@@ -54,6 +60,10 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
         missing value.
     path : str or path-like, optional
         File to write the model to.
+    quantize : array-like or DataFrame of shape (n_samples, n_features), optional
+        Samples in the format of X, such as those of ``fit``, of which at most 1,000 are used to
+        quantise the network: the fully connected layers compute in 8 bits, with a scale for each
+        unit; all else in float32.  Needs onnxruntime.
 
     Returns
     -------
@@ -106,16 +116,34 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
     last = pipeline
     while isinstance(last, Pipeline):
         last = last.steps[-1][1]
-    reads_strings = _reads_strings(pipeline)
-    initial_types = _inputs(X, reads_strings, _numeric_columns(pipeline))
     if not hasattr(X, "columns") and np.ndim(X) == 2:
         check_n_features(pipeline, X, reset=False)
+    # Probabilities as an array, in place of a dict per sample.
+    options: dict[int, dict[str, bool]] = {}
+    if is_classifier(last):
+        options[id(last)] = {"zipmap": False}
+    reads_strings = _reads_strings(pipeline)
+    model = _converted(pipeline, X, options)
+    _check(model, pipeline, X, reads_strings)
+    if quantize is not None:
+        for part in parts_of(pipeline):
+            if isinstance(part, OURS):
+                options[id(part)] = {**options.get(id(part), {}), "single": True}
+        model = _converted(pipeline, X, options)
+        chosen = some_samples(quantize, MAX_CALIBRATION)
+        model = quantised_model(model, inputs_of(model, chosen, reads_strings))
+    if path is not None:
+        write_whole(path, model.SerializeToString())
+    return model
+
+
+def _converted(pipeline: Any, X: Any, options: dict[int, dict[str, bool]]) -> Any:
+    """The pipeline as skl2onnx converts it."""
     try:
-        model = require("skl2onnx", "onnx").to_onnx(
+        return require("skl2onnx", "onnx").to_onnx(
             pipeline,
-            initial_types=initial_types,
-            # Probabilities as an array, in place of a dict per sample.
-            options={id(last): {"zipmap": False}} if is_classifier(last) else None,
+            initial_types=_inputs(X, _reads_strings(pipeline), _numeric_columns(pipeline)),
+            options=options or None,
             target_opset={"": OPSET, "ai.onnx.ml": 3},
         )
     # skl2onnx raises what its code happens to meet for settings and classes that it lacks.
@@ -130,10 +158,6 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None) -> Any:
             f"skl2onnx cannot convert a step of this {type(pipeline).__name__}: {_words(error)} "
             f"{_remedy(error)}"
         ) from error
-    _check(model, pipeline, X, reads_strings)
-    if path is not None:
-        write_whole(path, model.SerializeToString())
-    return model
 
 
 def _words(error: Exception) -> str:
@@ -206,17 +230,24 @@ def register_onnx_converters() -> None:
         "zipmap": [True, False, "columns"],
         "output_class_labels": [False, True],
         "nocl": [True, False],
+        "single": [False, True],
     }
     for classifier in (MABPrunedClassifier, MABPrunedClassifierCV):
         register(
             classifier,
             f"Mabprune{classifier.__name__}",
-            _classifier_outputs,
-            _convert_classifier,
+            classifier_outputs,
+            convert_classifier,
             options=options,
         )
     for regressor in (MABPrunedRegressor, MABPrunedRegressorCV):
-        register(regressor, f"Mabprune{regressor.__name__}", _regressor_outputs, _convert_regressor)
+        register(
+            regressor,
+            f"Mabprune{regressor.__name__}",
+            regressor_outputs,
+            convert_regressor,
+            options={"single": [False, True]},
+        )
     register_table_converters(register)
 
 
@@ -307,68 +338,3 @@ def _is_string(column: Any, name: str) -> bool:
         f"{name!r} contains neither only numbers nor only strings, as an ONNX input must. Impute "
         "missing values before the pipeline, or use make_tabular_pipeline."
     )
-
-
-# --------------------------------------------------------------------------- converters
-
-
-def _classifier_outputs(operator: Any) -> None:
-    """Set the types and shapes of label and probabilities."""
-    types = require("skl2onnx.common.data_types", "onnx")
-    labels = labels_as_data(operator.raw_operator.classes_, "ONNX")
-    n_samples = operator.inputs[0].get_first_dimension()
-    label_type = types.StringTensorType if labels.dtype == object else types.Int64TensorType
-    shape = [n_samples, len(labels)]
-    multilabel = operator.raw_operator.multilabel_
-    operator.outputs[0].type = label_type(shape if multilabel else [n_samples])
-    operator.outputs[1].type = _values_type(operator)(shape)
-
-
-def _regressor_outputs(operator: Any) -> None:
-    """Set the type and shape of the predicted values."""
-    layers = plain_layers(operator.raw_operator)
-    n_samples = operator.inputs[0].get_first_dimension()
-    operator.outputs[0].type = _values_type(operator)([n_samples, n_outputs(layers)])
-
-
-def _values_type(operator: Any) -> Any:
-    """Type of probabilities and values by skl2onnx's rule: double for double inputs, else float."""
-    types = require("skl2onnx.common.data_types", "onnx")
-    return type(types.guess_tensor_type(operator.inputs[0].type))
-
-
-def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    """Write the nodes of a classifier."""
-    label, probabilities = (output.full_name for output in operator.outputs)
-    writer, output = _write(scope, operator, container, probabilities)
-    model = operator.raw_operator
-    # From probabilities in the precision of the network, as in `predict`.
-    writer.labels(
-        output, None if model.multilabel_ else labels_as_data(model.classes_, "ONNX"), label
-    )
-
-
-def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
-    """Write the nodes of a regressor."""
-    _write(scope, operator, container, operator.outputs[0].full_name)
-
-
-def _write(scope: Any, operator: Any, container: Any, to: str) -> tuple[Writer, str]:
-    """Write the nodes of the network from the operator's inputs to the output `to`.
-
-    Returns
-    -------
-    writer : Writer
-    name : str
-        Name of the network's output in the precision of the network.
-    """
-    layers = plain_layers(operator.raw_operator)
-    dtype = precision(layers)
-    writer = Writer(ContainerGraph(scope, container), dtype)
-    names = [writer.cast(column.full_name, dtype) for column in operator.inputs]
-    x = names[0] if len(names) == 1 else writer.node("Concat", *names, axis=1)
-    types = require("skl2onnx.common.data_types", "onnx")
-    wide = _values_type(operator) is types.DoubleTensorType
-    output = writer.layers(layers, x)
-    writer.cast(output, "float64" if wide else "float32", to)
-    return writer, output

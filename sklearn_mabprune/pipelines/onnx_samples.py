@@ -19,10 +19,9 @@ from .table_columns import TableColumns
 _MAX_GIVEN, _N_DRAWN = 256, 64
 
 
-def some_samples(X: Any) -> Any:
-    """At most 256 samples of X, drawn."""
-    n_samples = num_samples(X)
-    return X if n_samples <= _MAX_GIVEN else shuffle(X, random_state=0, n_samples=_MAX_GIVEN)
+def some_samples(X: Any, most: int = _MAX_GIVEN) -> Any:
+    """At most so many samples of X, drawn."""
+    return X if num_samples(X) <= most else shuffle(X, random_state=0, n_samples=most)
 
 
 def drawn_samples(X: Any, table: TableColumns | None) -> Iterator[Any]:

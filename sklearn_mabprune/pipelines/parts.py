@@ -1,4 +1,4 @@
-"""Parts of a fitted pipeline, and some samples of a table."""
+"""Parts of a fitted pipeline."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def networks():
         name: [linear(WIDTH, WIDTH, 1), *layers, linear(WIDTH, 3, 2)]
         for name, layers in between.items()
     }
-    found["wide"] = [linear(900, 700, 1), nn.ReLU(), linear(700, 2, 2), nn.Sigmoid()]
+    found["wide"] = [linear(600, 300, 1), nn.ReLU(), linear(300, 2, 2), nn.Sigmoid()]
     found["first"] = [nn.Softsign(), linear(WIDTH, 2, 1), nn.LogSoftmax(dim=1)]
     found["bias"] = [linear(WIDTH, 4, 1, 1e-12), nn.ReLU(), linear(4, 2, 2)]
     return found
@@ -63,7 +63,7 @@ def compiled(tmp_path_factory):
     found, sources = {}, {}
     for name, layers in networks().items():
         parts = folded(layers)
-        n_inputs = 900 if name == "wide" else WIDTH
+        n_inputs = 600 if name == "wide" else WIDTH
         stages = quantised(parts, samples(n_inputs))
         program = Program(n_inputs)
         x = program.input

@@ -14,7 +14,6 @@ from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from torch import nn
 
-from ...utils.compat import check_n_features
 from ..chain import folded
 from ..labels import labels_as_data
 from ..torch_layers import n_outputs, plain_layers
@@ -38,13 +37,13 @@ def network_header(estimator: Any, name: str, dtype: str, calibrate: Any, sample
     names = getattr(estimator, "feature_names_in_", ())
     interface.features.extend(comment(str(feature)) for feature in names)
     program = Program(estimator.n_features_in_)
-    calibrate = None if calibrate is None else _features(estimator, calibrate, "calibrate")
+    calibrate = None if calibrate is None else features_of(estimator, calibrate, "calibrate")
     form = NetworkForm.of(estimator, dtype, calibrate)
     program.output = form.write(program, program.input)
     interface.notes.extend(form.notes)
     test = None
     if samples is not None:
-        X = _features(estimator, samples, "samples")
+        X = features_of(estimator, samples, "samples")
         # What the C function is given are these numbers in float32.
         narrow = X.astype(np.float32)
         with warnings.catch_warnings():
@@ -66,7 +65,7 @@ def check_dtype(dtype: str, calibrate: Any) -> None:
         raise ValueError(f"calibrate is for dtype='int8' only, and dtype is {dtype!r}.")
 
 
-def _features(estimator: Any, X: Any, name: str) -> NDArray[Any]:
+def features_of(estimator: Any, X: Any, name: str) -> NDArray[Any]:
     """Samples for an estimator as a dense array."""
     check_n_features(estimator, X, reset=False)
     found = X.toarray() if issparse(X) else np.asarray(X)

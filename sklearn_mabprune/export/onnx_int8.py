@@ -1,0 +1,83 @@
+"""ONNX models whose fully connected layers compute in 8 bits, by onnxruntime's quantisation."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..utils.optional import require
+
+#: Calibration samples beyond so many tell little more about ranges.
+MAX_CALIBRATION = 1000
+
+
+def quantised_model(model: Any, inputs: dict[str, NDArray[Any]]) -> Any:
+    """A model whose Gemm nodes have weights and values of 8 bits, in the QDQ format.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        With Gemm nodes in float32; left as it is.
+    inputs : dict of str to ndarray
+        Calibration samples, from which the ranges of values are taken.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Weights have a scale for each unit, values one for each layer.
+
+    Raises
+    ------
+    ImportError
+        If onnxruntime is not installed.
+    RuntimeError
+        If onnxruntime cannot quantise the model, or not run the result.
+    """
+    onnx = require("onnx", "onnx")
+    runtime = require("onnxruntime", "onnx")
+    tools = require("onnxruntime.quantization", "onnx")
+
+    class Reader(tools.CalibrationDataReader):  # type: ignore[misc]
+        """All samples at once, once."""
+
+        def __init__(self) -> None:
+            self.left = [inputs]
+
+        def get_next(self) -> dict[str, NDArray[Any]] | None:
+            """The samples, then None."""
+            return self.left.pop() if self.left else None
+
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder, "before.onnx"), Path(folder, "after.onnx")
+        # The graph is as small as an optimiser would make it: no advice to run one is needed.
+        marked = onnx.ModelProto()
+        marked.CopyFrom(model)
+        onnx.helper.set_model_props(marked, {"onnx.quant.pre_process": "onnxruntime.quant"})
+        onnx.save(marked, before)
+        try:
+            tools.quantize_static(
+                before,
+                after,
+                Reader(),
+                quant_format=tools.QuantFormat.QDQ,
+                op_types_to_quantize=["Gemm"],
+                per_channel=True,
+                activation_type=tools.QuantType.QInt8,
+                weight_type=tools.QuantType.QInt8,
+            )
+            found = onnx.load(after)
+            found.ClearField("metadata_props")
+            session = runtime.InferenceSession(
+                found.SerializeToString(), providers=["CPUExecutionProvider"]
+            )
+            session.run(None, inputs)
+        # onnxruntime's errors have no common class.
+        except Exception as error:
+            raise RuntimeError(
+                f"onnxruntime cannot quantise this model: {str(error).partition(chr(10))[0][:300]} "
+                "Export it without quantize."
+            ) from error
+    return found
