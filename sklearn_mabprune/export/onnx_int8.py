@@ -40,7 +40,7 @@ def quantised_model(model: Any, inputs: dict[str, NDArray[Any]]) -> Any:
     runtime = require("onnxruntime", "onnx")
     tools = require("onnxruntime.quantization", "onnx")
 
-    class Reader(tools.CalibrationDataReader):  # type: ignore[misc]
+    class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined, misc]
         """All samples at once, once."""
 
         def __init__(self) -> None:

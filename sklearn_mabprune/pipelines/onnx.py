@@ -139,10 +139,11 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None, *, quantize: Any =
 
 def _converted(pipeline: Any, X: Any, options: dict[int, dict[str, bool]]) -> Any:
     """The pipeline as skl2onnx converts it."""
+    initial_types = _inputs(X, _reads_strings(pipeline), _numeric_columns(pipeline))
     try:
         return require("skl2onnx", "onnx").to_onnx(
             pipeline,
-            initial_types=_inputs(X, _reads_strings(pipeline), _numeric_columns(pipeline)),
+            initial_types=initial_types,
             options=options or None,
             target_opset={"": OPSET, "ai.onnx.ml": 3},
         )

@@ -79,8 +79,8 @@ def _moved(column: Any, rng: np.random.Generator) -> Any:
 
     Integers may be codes.
     """
-    values = np.asarray(column) if has_numeric_dtype(column) else np.empty(0)
-    if values.dtype.kind != "f":
+    values = np.asarray(column)
+    if not has_numeric_dtype(column) or values.dtype.kind != "f":
         return column
     known = values[np.isfinite(values)]
     scale = known.std() if known.size and known.std() > 0 else np.abs(known).max(initial=1.0)

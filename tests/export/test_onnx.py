@@ -14,6 +14,7 @@ import pytest
 import skl2onnx
 import torch
 from builders import batch_norm, prelu
+from kind_cases import made
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits, load_iris
@@ -41,6 +42,7 @@ from user_nets import (
 
 from sklearn_mabprune import make_tabular_pipeline, pipeline_to_onnx, register_onnx_converters
 from sklearn_mabprune.export.onnx import LAYERS, onnx_model
+from sklearn_mabprune.graph.kinds.embeddings import PiecewiseLinearEmbedding
 from sklearn_mabprune.graph.kinds.registry import BY_NAME, KINDS
 
 
@@ -77,6 +79,7 @@ WITH_ARGUMENTS = {
     "Hardtanh": nn.Hardtanh(-0.5, 2.0),
     "Threshold": nn.Threshold(0.1, 0.7),
     "BatchNorm1d": batch_norm(5, 0),
+    "PiecewiseLinearEmbedding": made(lambda: PiecewiseLinearEmbedding(5, 2, 3, 4, 2, 3)),
     "BatchNorm1d, no scale": nn.BatchNorm1d(5, eps=0.1, affine=False),
     "Softmax": nn.Softmax(dim=-1),
     "LogSoftmax": nn.LogSoftmax(dim=1),
@@ -84,7 +87,7 @@ WITH_ARGUMENTS = {
 PLAIN = {
     kind.__name__: kind()
     for kind in LAYERS
-    if kind.__name__ not in ("Linear", "BatchNorm1d", "Threshold", "PReLU", "Softmax", "LogSoftmax")
+    if kind.__name__ not in {"Linear", "Threshold", "PReLU", *WITH_ARGUMENTS}
 }
 
 

@@ -73,5 +73,5 @@ def test_samples_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 6"):
         model.to_onnx(quantize=X[:, :2])
     pipeline = make_pipeline(StandardScaler(), model).fit(X, y)
-    with pytest.raises(RuntimeError, match="onnxruntime cannot quantise this model: .*Export it"):
+    with pytest.raises(RuntimeError, match=r"onnxruntime cannot quantise this model: .*Export it"):
         pipeline_to_onnx(pipeline, X, quantize=X[:, :2])

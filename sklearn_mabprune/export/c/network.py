@@ -14,6 +14,7 @@ from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from torch import nn
 
+from ...utils.compat import check_n_features
 from ..chain import folded
 from ..labels import labels_as_data
 from ..torch_layers import n_outputs, plain_layers
