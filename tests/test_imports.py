@@ -78,6 +78,10 @@ MANY_ARGUMENTS = {
     "BudgetSearchMixin.__init__",
 }
 
+# Constructors that only store the parameters of public estimators: scikit-learn wants an
+# assignment for each.
+MANY_LINES = {"MABPrunedClassifier.__init__", "MABPrunedRegressor.__init__"}
+
 
 # ------------------------------------------------------------------- reading the package
 
@@ -223,7 +227,8 @@ def test_files_stay_short(folder: str) -> None:
 
 def test_functions_stay_short() -> None:
     long = [found for found in function_lengths(read_package(ROOT)) if found[0] > MAX_FUNCTION]
-    assert not long, f"more than {MAX_FUNCTION} lines of code: {long}"
+    wrong = [found for found in long if found[1].split()[-1] not in MANY_LINES]
+    assert not wrong, f"more than {MAX_FUNCTION} lines of code: {wrong}"
 
 
 def test_functions_take_few_arguments() -> None:

@@ -93,6 +93,8 @@ class TensorBatches:
     ----------
     n_samples : int
         Number of samples.
+    per_epoch : int or None
+        Samples that a pass draws if it shuffles; None: each sample once.
     """
 
     def __init__(
@@ -116,11 +118,12 @@ class TensorBatches:
         self.batch_size = n_samples if batch_size == -1 else batch_size
         self.shuffle = shuffle
         self.module = module
+        self.per_epoch: int | None = None
         self.generator = torch.Generator().manual_seed(seed)
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Tensor]]:
         generator = self.generator if self.shuffle else None
-        for index in epoch(self.n_samples, self.batch_size, generator):
+        for index in epoch(self.n_samples, self.batch_size, generator, self.per_epoch):
             where = index if isinstance(index, slice) else index.to(self.y.device)
             x = {
                 name: batch_for(self.module, _select(values, where))
@@ -129,11 +132,15 @@ class TensorBatches:
             yield x, _select(self.y, where)
 
     def __len__(self) -> int:
-        return len(_starts(self.n_samples, self.batch_size))
+        drawn = self.per_epoch if self.shuffle else None
+        return len(_starts(drawn or self.n_samples, self.batch_size))
 
 
 def epoch(
-    n_samples: int, batch_size: int, generator: torch.Generator | None
+    n_samples: int,
+    batch_size: int,
+    generator: torch.Generator | None,
+    per_epoch: int | None = None,
 ) -> Iterator[Tensor | slice]:
     """Sample indices of each batch of an epoch.
 
@@ -146,16 +153,19 @@ def epoch(
         Number of samples, in total and per batch.
     generator : torch.Generator or None
         Generator that shuffles the samples; None keeps their order.
+    per_epoch : int, optional
+        Samples that an epoch draws if it shuffles; None: each sample once.
 
     Yields
     ------
     slice, or Tensor of int64 of shape (n_samples_of_batch,) if the samples are shuffled
     """
-    starts = _starts(n_samples, batch_size)
+    n_drawn = n_samples if per_epoch is None or generator is None else per_epoch
+    starts = _starts(n_drawn, batch_size)
     order = None
-    if generator is not None and len(starts) > 1:
+    if generator is not None and (len(starts) > 1 or n_drawn < n_samples):
         order = torch.randperm(n_samples, generator=generator)
-    for start, stop in zip(starts, [*starts[1:], n_samples], strict=True):
+    for start, stop in zip(starts, [*starts[1:], n_drawn], strict=True):
         yield slice(start, stop) if order is None else order[start:stop]
 
 

@@ -49,6 +49,41 @@ def check_criterion(criterion: nn.Module, y: np.ndarray) -> None:
         )
 
 
+class SoftNLLLoss(nn.NLLLoss):
+    """NLLLoss that also takes class probabilities as targets, as CrossEntropyLoss does."""
+
+    @classmethod
+    def of(cls, criterion: nn.NLLLoss) -> SoftNLLLoss:
+        """A copy of a NLLLoss that takes both kinds of targets."""
+        return cls(criterion.weight, None, criterion.ignore_index, None, criterion.reduction)
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Losses of log-probabilities, (n_samples,) or reduced."""
+        if not targets.is_floating_point():
+            return super().forward(outputs, targets)
+        weights = targets if self.weight is None else targets * self.weight
+        losses = -(outputs * weights).sum(dim=1)
+        if self.reduction == "none":
+            return losses
+        return losses.sum() if self.reduction == "sum" else losses.sum() / weights.sum()
+
+
+def check_soft_labels(criterion: nn.Module, y: np.ndarray) -> None:
+    """Raise ValueError if a criterion does not take soft labels, such as class probabilities."""
+    if isinstance(criterion, nn.NLLLoss):
+        return
+    targets = torch.as_tensor(y)
+    own: Any = copy.deepcopy(criterion).cpu().to(targets.dtype)
+    try:
+        own(torch.full_like(targets, 0.5), targets)
+    except Exception as error:
+        name = type(criterion).__name__
+        raise ValueError(
+            f"The net's criterion {name} does not take soft labels, which a teacher gives: "
+            f"{error}. Pass criterion=nn.CrossEntropyLoss, or teacher=None."
+        ) from error
+
+
 def output_nonlinearity(net: Any) -> Callable[[Tensor], Tensor]:
     """Function from a module's outputs to probabilities (classifier) or values (regressor).
 
@@ -89,6 +124,8 @@ class SampleLoss:
                 "parameter that supports 'none'."
             )
         own: Any = copy.deepcopy(criterion).eval()
+        if type(own) is nn.NLLLoss:
+            own = SoftNLLLoss.of(own)
         self.summed = own.reduction == "sum"
         own.reduction = "none"
         self.criterion: nn.Module = own

@@ -24,15 +24,23 @@ class Data:
         None where all samples count the same.
     n_outputs : int
         Classes or targets.
+    per_epoch : int or None
+        Samples that an epoch of training draws at random; None: each sample once.
     """
 
     x: Any
     y: np.ndarray
     weights: np.ndarray | None
     n_outputs: int
+    per_epoch: int | None = None
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def at(self, index: np.ndarray) -> Data:
+        """These samples only, in this order."""
+        weights = None if self.weights is None else self.weights[index]
+        return Data(self.x[index], self.y[index], weights, self.n_outputs)
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,15 @@ class Samples:
         As the criterion wants them.
     weights : Tensor of shape (n_samples,), float64
     loss : SampleLoss
+    per_epoch : int or None
+        Samples that an epoch of fine-tuning draws at random; None: each sample once.
     """
 
     x: Tensor | SparseRows
     targets: Tensor
     weights: Tensor
     loss: SampleLoss
+    per_epoch: int | None = None
 
     def __len__(self) -> int:
         return len(self.x)

@@ -139,17 +139,12 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
         validation samples more than twice the requested one.
     """
     hashes = hash_samples(X, seed)
-    unique, where, copies = np.unique(hashes, return_inverse=True, return_counts=True)
+    unique, where = np.unique(hashes, return_inverse=True)
     labels = np.zeros(len(hashes), dtype=np.intp) if y is None or y.ndim == 2 else y
-    keys, single = _order(hashes, where, copies, y)
-    # A unit is a sample that is split by itself, or all samples of the same features.
-    of_unit = np.where(single, len(unique) + np.arange(len(hashes)), where)
-    units, first, where_unit = np.unique(of_unit, return_index=True, return_inverse=True)
-    label = np.full(len(units), np.iinfo(np.intp).max)
-    np.minimum.at(label, where_unit, labels)
-    chosen = _lowest(keys[first], label, fraction, 1 if labels is y else 2)
-    valid = chosen[where_unit]
-    _give_back(valid, where, single)
+    units = units_of(hashes, y)
+    chosen = _lowest(units.keys, units.labels, fraction, 1 if labels is y else 2)
+    valid = chosen[units.where]
+    _give_back(valid, where, units.single)
     train, validation = np.flatnonzero(~valid), np.flatnonzero(valid)
     lacks = len(np.unique(labels[train])) < len(np.unique(labels))
     if min(len(train), len(validation)) < 2 or lacks:
@@ -175,6 +170,52 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
             stacklevel=2,
         )
     return Split(train, validation, share)
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is never divided between two sides: a sample, or all samples of the same features.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n_units,)
+        In [0, 1] and drawn from the content of the samples: an order without meaning.
+    labels : ndarray of int, shape (n_units,)
+        Lowest class among the unit's samples; 0 for targets that are not stratified.
+    where : ndarray of int, shape (n_samples,)
+        Unit of each sample.
+    single : ndarray of bool, shape (n_samples,)
+        Whether the sample shares its features with others and is a unit nevertheless.
+    """
+
+    keys: NDArray[np.float64]
+    labels: NDArray[np.intp]
+    where: NDArray[np.intp]
+    single: NDArray[np.bool_]
+
+
+def units_of(hashes: NDArray[np.uint64], y: NDArray[Any] | None) -> Units:
+    """Units of samples, from the hashes of their features.
+
+    Parameters
+    ----------
+    hashes : ndarray of uint64, shape (n_samples,)
+        As :func:`hash_samples` returns them.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
+        As :func:`content_split` takes them.
+
+    Returns
+    -------
+    Units
+    """
+    unique, where, copies = np.unique(hashes, return_inverse=True, return_counts=True)
+    labels = np.zeros(len(hashes), dtype=np.intp) if y is None or y.ndim == 2 else y
+    keys, single = _order(hashes, where, copies, y)
+    of_unit = np.where(single, len(unique) + np.arange(len(hashes)), where)
+    units, first, where_unit = np.unique(of_unit, return_index=True, return_inverse=True)
+    label = np.full(len(units), np.iinfo(np.intp).max)
+    np.minimum.at(label, where_unit, labels)
+    return Units(keys[first], label, where_unit, single)
 
 
 def _order(

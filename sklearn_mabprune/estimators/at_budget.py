@@ -32,6 +32,7 @@ from .fitted_attributes import fitted_attributes
 from .fitting import prune, tell_late
 from .parameters import resolve_policy
 from .plan import Pruned
+from .teaching import Classroom, taught
 
 # Largest number of values in the batch that networks are timed on: text data has many features.
 _MAX_VALUES = 2**24
@@ -53,8 +54,9 @@ class ResizingMixin:
 
         With the data of ``fit`` the result equals a fit with this budget: the path is replayed,
         without pulls, to the smallest kept network that is large enough, then pruned further and
-        fine-tuned.  Without data the result is a kept network of the path, not fine-tuned;
-        except at the size of this estimator, where it is a copy of this estimator.
+        fine-tuned.  A teacher labels the samples again, unless `memory` has its labels.  Without
+        data the result is a kept network of the path, not fine-tuned; except at the size of this
+        estimator, where it is a copy of this estimator.
 
         Parameters
         ----------
@@ -143,10 +145,15 @@ def _with_data(
         original = graph_of(path.networks[0], old.estimator_.device)
         _check_targets(old, new, original.n_outputs, task.data.n_outputs)
         net = _net(old, original)
-        with Progress(new.verbose, ["pruning", "fine-tuning"]) as progress:
+        stages = ["teacher"] * (new.teacher is not None) + ["pruning", "fine-tuning"]
+        with Progress(new.verbose, stages) as progress:
+            if new.teacher is not None:
+                room = Classroom(new, net, task, seeds[1], progress, interruptions)
+                known = old.pruning_report_.teacher
+                task = taught(replace(room, trained=True, apart=X_val is not None, known=known))
             plan = new._plan(chooser, net, seeds, progress, interruptions)
-            known = _known(path) if resume and resume.fits(plan.options, chooser) else None
-            pruned = prune(net, original, task, plan, old.pruning_report_.seconds_training, known)
+            walked = _known(path) if resume and resume.fits(plan.options, chooser) else None
+            pruned = prune(net, original, task, plan, old.pruning_report_.seconds_training, walked)
         new._remember(pruned, held_out)
     tell_late(new, interruptions)
     if not np.isclose(pruned.path.loss[0], path.loss[0], rtol=1e-4):

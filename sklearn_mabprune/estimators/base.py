@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import check_is_fitted
 
 from ..data.features import read_table, read_validation, stacked
 from ..data.losses import check_criterion
@@ -30,6 +29,7 @@ from ..training.outside_module import check_batch_statistics
 from ..training.predicting import needs_no_check, network_outputs
 from ..training.rebuilding import copy_of_net
 from ..training.scoring import check_score
+from ..training.teacher_targets import Targets
 from ..utils.compat import check_sample_weight, fit_context, uncompiled
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
@@ -43,11 +43,13 @@ from .parameters import (
     CONSTRAINTS,
     check_nested,
     check_no_class,
+    check_teacher_name,
     resolve_net,
     resolve_policy,
 )
 from .pickling import Pickles
 from .plan import Pruned, PruningPlan, Task
+from .teaching import Classroom, cached, taught
 
 
 class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEstimator):
@@ -74,6 +76,7 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
     def _validate_params(self) -> None:
         check_no_class(self.policy)
         check_parameters(self)
+        check_teacher_name(self.teacher)
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -119,7 +122,7 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
             hold some out, if the smaller network is not faster, or if Ctrl-C ended the
             pruning or the fine-tuning.
         """
-        stages = ["training", "pruning", "fine-tuning"]
+        stages = ["teacher", "comparison"] * (self.teacher is not None)
         forget(self)
         with Interruptions() as interruptions, own_settings():
             # Whatever ends the fit, and wherever: `self` has all fitted attributes or none.
@@ -129,12 +132,16 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
                 net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
                 seeds = draw_seeds(self.random_state, 5)
                 task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
-            with Progress(self.verbose, stages[frozen:]) as progress:
-                started = time.perf_counter()
+            stages += ["training"] * (not frozen) + ["pruning", "fine-tuning"]
+            with Progress(self.verbose, stages) as progress:
                 if frozen:
                     progress.clear()  # before a warning
                     net, graph = new._thaw(net, task, X_val is None)
-                else:
+                if self.teacher is not None:
+                    room = Classroom(new, net, task, seeds[1], progress, interruptions)
+                    task = taught(replace(room, trained=frozen, apart=X_val is not None))
+                started = time.perf_counter()
+                if not frozen:
                     net, graph = new._train(net, task, seeds[1], progress, interruptions)
                 seconds = 0.0 if frozen else time.perf_counter() - started
                 plan = new._plan(chooser, net, tuple(seeds), progress, interruptions)
@@ -202,26 +209,25 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
                 loss = trained.history[-1].get("valid_loss", np.nan)
                 progress.advance(1, f"validation loss {loss:.4f}")
 
-            def on_start(untrained: Any, graph: Graph) -> None:
-                # Invalid budgets and scorings are refused before the training.
-                sizes, least = graph.sizes, self.min_neurons
-                Budget.of(self.pruning_budget, self.budget_unit, sizes, graph.cost, least)
-                check_optimizer(untrained, self.fine_tune_epochs)
-                check_score(self.scoring, task.score, untrained, graph)
-
-            where = os.fspath(self.memory) if isinstance(self.memory, os.PathLike) else self.memory
             ignored = ["on_start", "on_epoch", "interruptions"]
-            cached = check_memory(where).cache(train, ignore=ignored)
-            trained: tuple[Any, Graph] = cached(
+            trained: tuple[Any, Graph] = cached(self.memory, train, ignored)(
                 net,
                 task.data,
                 task.validation,
                 seed,
-                on_start=on_start,
+                on_start=lambda untrained, graph: self._check_start(untrained, graph, task),
                 on_epoch=on_epoch if self.verbose else None,
                 interruptions=interruptions,
+                taught=task.taught,
             )
             return trained
+
+    def _check_start(self, net: Any, graph: Graph, task: Task) -> None:
+        """Refuse invalid budgets and scorings before the training."""
+        sizes, least = graph.sizes, self.min_neurons
+        Budget.of(self.pruning_budget, self.budget_unit, sizes, graph.cost, least)
+        check_optimizer(net, self.fine_tune_epochs)
+        check_score(self.scoring, task.score, net, graph)
 
     def _thaw(self, net: Any, task: Task, own_samples: bool) -> tuple[Any, Graph]:
         """A copy of a trained net, checked against the data, and its graph."""
@@ -302,6 +308,8 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
         self.pruning_report_ = report
         self.n_pulls_ = report.n_pulls
         self.validation_fraction_ = held_out
+        if pruned.teacher is not None:
+            self.teacher_ = pruned.teacher
 
     # ----------------------------------------------------------------- prediction
 
@@ -336,6 +344,9 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
         raise NotImplementedError
 
     def _count_outputs(self, codes: NDArray[Any]) -> int:
+        raise NotImplementedError
+
+    def _teacher_targets(self, n_outputs: int) -> Targets:
         raise NotImplementedError
 
     def _check_frozen(self, net: Any) -> None:

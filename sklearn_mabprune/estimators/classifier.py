@@ -23,6 +23,7 @@ from ..data.targets import (
 )
 from ..training.nets import MLPNetClassifier
 from ..training.scoring import classification_scores
+from ..training.teacher_targets import ClassTargets, LabelTargets, Targets
 from ..utils.compat import StrOptions
 from .base import BaseMABPruned
 from .docstrings import documented
@@ -65,6 +66,11 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     {fine_tune_lr}
     {distillation}
     {temperature}
+    {teacher}
+    {teacher_cv}
+    {teacher_weight}
+    {n_synthetic}
+    {keep_teacher}
     {validation_fraction}
     scoring : str, callable or None, default=None
         Validation score, as everywhere in scikit-learn; None: accuracy.
@@ -90,6 +96,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     {pruning_report_}
     {n_pulls_}
     {validation_fraction_}
+    {teacher_}
     {n_features_in_}
     {feature_names_in_}
 
@@ -144,6 +151,11 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         fine_tune_lr: Any = "auto",
         distillation: float = 0.7,
         temperature: float = 2.0,
+        teacher: Any = None,
+        teacher_cv: Any = 5,
+        teacher_weight: Any = "auto",
+        n_synthetic: Any = "auto",
+        keep_teacher: bool = False,
         validation_fraction: float = 0.1,
         scoring: Any = None,
         tolerance: float = 0.02,
@@ -173,6 +185,11 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         self.fine_tune_lr = fine_tune_lr
         self.distillation = distillation
         self.temperature = temperature
+        self.teacher = teacher
+        self.teacher_cv = teacher_cv
+        self.teacher_weight = teacher_weight
+        self.n_synthetic = n_synthetic
+        self.keep_teacher = keep_teacher
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.tolerance = tolerance
@@ -285,6 +302,9 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
 
     def _count_outputs(self, codes: NDArray[Any]) -> int:
         return len(self.classes_)
+
+    def _teacher_targets(self, n_outputs: int) -> Targets:
+        return LabelTargets(n_outputs) if self.multilabel_ else ClassTargets(self.classes_)
 
     def _check_frozen(self, net: Any) -> None:
         if self.multilabel_:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from joblib import Memory
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.base import clone
@@ -115,13 +118,28 @@ def score_fold(
     ValueError
         That of the fit or of a scorer, if ``error_score="raise"``.
     """
-    train, test = fold
+    train, _ = fold
     samples = [safe_indexing(X, train), safe_indexing(y, train)]
     samples.append(None if weights is None else weights[train])
     # The path to the largest fraction contains those to smaller ones; counts may be larger.
     longest = max([b for b in budgets if isinstance(b, float)] or budgets)
+    with _labels_kept(clone(model).set_params(pruning_budget=longest)) as fresh:
+        return _scored(fresh, budgets, X, y, samples, fold, scoring)
+
+
+def _scored(
+    model: Any,
+    budgets: Budgets,
+    X: Any,
+    y: NDArray[Any],
+    samples: list[Any],
+    fold: tuple[NDArray[np.intp], NDArray[np.intp]],
+    scoring: Scoring,
+) -> FoldScores:
+    """Scores of all budgets, from a fit of `model`, of the largest one, on samples of the fold."""
+    train, test = fold
     try:
-        walked = clone(model).set_params(pruning_budget=longest).fit(*samples)
+        walked = model.fit(*samples)
     except ValueError as error:
         if scoring.error_score == "raise":
             raise
@@ -132,7 +150,7 @@ def score_fold(
     found = FoldScores([], [], [], [])
     failed: list[ValueError | None] = []
     for budget in budgets:
-        sized = walked if budget == longest else walked.at_budget(budget, *samples)
+        sized = walked if budget == model.pruning_budget else walked.at_budget(budget, *samples)
         if sized.pruning_report_.interrupted:
             # A single fit keeps an unfinished network, but its score is not that of the budget.
             raise KeyboardInterrupt
@@ -147,6 +165,16 @@ def score_fold(
             failed[-1] = failed[-1] or wrong
     errors = [error for error in failed if error]
     return replace(found, error=errors[0] if errors else None, n_failed=len(errors))
+
+
+@contextmanager
+def _labels_kept(model: Any) -> Iterator[Any]:
+    """Have a teacher label the samples of a fold once, not once for each budget."""
+    if model.teacher is None or model.memory is not None:
+        yield model
+        return
+    with TemporaryDirectory() as folder:
+        yield model.set_params(memory=Memory(folder, verbose=0))
 
 
 def failures(

@@ -125,6 +125,39 @@ _PARAMETERS = {
         temperature : float, default=2.0
             Softens class probabilities in distillation.
         """,
+    "teacher": """
+        teacher : "auto", estimator, FrozenEstimator or None, default=None
+            Model that teaches the network: its predictions for samples that it has not seen
+            are mixed into the targets.  "auto" is scikit-learn's HistGradientBoosting, which
+            is told which columns of X are one-hot categories.  Any estimator with ``fit``
+            and ``predict_proba`` (for a regressor ``predict``) will do; it is cloned.  See
+            the page :ref:`teachers`.
+        """,
+    "teacher_cv": """
+        teacher_cv : int, splitter or "unseen", default=5
+            Folds in which the teacher labels training samples that it was not fitted on;
+            copies of a sample are in one fold.  For samples ordered by time pass a splitter,
+            such as TimeSeriesSplit; samples that it never tests keep their targets.  "unseen"
+            says that a FrozenEstimator was fitted on other samples than X; without it a
+            frozen teacher labels synthetic samples only.
+        """,
+    "teacher_weight": """
+        teacher_weight : float in [0, 1] or "auto", default="auto"
+            Fraction of the teacher's labels in the targets of training samples.  "auto"
+            trains a network without the teacher on one fold and compares both on samples
+            that neither has seen: 0 (the teacher is not used) if the best mixture of their
+            predictions is the network's alone, or almost; otherwise 0.5.
+        """,
+    "n_synthetic": """
+        n_synthetic : int, float or "auto", default="auto"
+            Synthetic samples that the teacher labels: a count, or a multiple of the training
+            samples.  Each is a training sample in which features are exchanged with those of
+            near neighbours.  "auto" is 4 times the training samples.  Sparse X has none.
+        """,
+    "keep_teacher": """
+        keep_teacher : bool, default=False
+            Keep the teacher, fitted on all training samples, as ``teacher_``.
+        """,
     "validation_fraction": """
         validation_fraction : float in (0, 1), default=0.1
             Fraction of the samples held out for early stopping, scores and tolerance,
@@ -215,6 +248,10 @@ _ATTRIBUTES = {
         validation_fraction_ : float
             Fraction of samples that were held out for validation; 1 if all samples served
             for both, 0 with `X_val`.
+        """,
+    "teacher_": """
+        teacher_ : estimator
+            The fitted teacher, if ``keep_teacher``.
         """,
     "n_features_in_": """
         n_features_in_ : int

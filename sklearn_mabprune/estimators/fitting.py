@@ -95,7 +95,8 @@ def prune(
     tuner, chosen = _tuned(fit, walk)
     path, spread = _recorded(fit, walk, tuner)
     report = _reported(fit, walk, tuner, chosen, spread)
-    return Pruned(tuner.tuned(chosen), path, report, chosen, walk.chooser)
+    teacher = None if task.teaching is None else task.teaching.teacher
+    return Pruned(tuner.tuned(chosen), path, report, chosen, walk.chooser, teacher)
 
 
 def _prepared(
@@ -190,6 +191,7 @@ def _reported(
     found += notes.unscored(walk.steps[0].score, task.score_name)
     found += notes.rounded_away(plan.budget, fit.budget, plan.options.min_neurons)
     found += notes.slower(before, after, batch_size)
+    found += [] if task.teaching is None else list(task.teaching.notes)
     plan.progress.clear()
     for text in found:
         warnings.warn(text, PruningWarning, stacklevel=5)
@@ -212,6 +214,7 @@ def _reported(
         unused_features=notes.unused_features(final, spread),
         warnings=(*found, *notes.unfinished(fit.net), *notes.first_epoch_best(fit.net)),
         interrupted=interrupted,
+        teacher=None if task.teaching is None else task.teaching.report,
     )
 
 

@@ -18,6 +18,7 @@ from ..ablation.estimates import CONTROL_VARIATES
 from ..criteria import CRITERIA, Criterion
 from ..policies import POLICIES, Policy
 from ..pruning.budget import UNITS
+from ..training.lessons import UNSEEN
 from ..training.outside_module import check_outside_module
 from ..utils.compat import HasMethods, Interval, InvalidParameterError, StrOptions
 from ..utils.validation import check_parameters
@@ -51,6 +52,20 @@ CONSTRAINTS: dict[str, Any] = {
     "fine_tune_lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
     "distillation": [Interval(Real, 0, 1, closed="both")],
     "temperature": [Interval(Real, 0, None, closed="neither")],
+    # resolve_teacher checks it against the data, check_teacher_name before.
+    "teacher": "no_validation",
+    "teacher_cv": [
+        Interval(Integral, 2, None, closed="left"),
+        HasMethods(["split", "get_n_splits"]),
+        StrOptions({UNSEEN}),
+    ],
+    "teacher_weight": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
+    "n_synthetic": [
+        Interval(Integral, 0, None, closed="left"),
+        Interval(Real, 0, None, closed="left"),
+        StrOptions({"auto"}),
+    ],
+    "keep_teacher": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "scoring": [str, callable, None],
     "tolerance": [Interval(Real, 0, None, closed="left")],
@@ -95,6 +110,21 @@ def check_no_class(policy: Any) -> None:
     if isinstance(policy, type) and issubclass(policy, (Policy, Criterion)):
         name = policy.__name__
         raise InvalidParameterError(f"policy={name} is a class. Pass an object: {name}().")
+
+
+def check_teacher_name(teacher: Any) -> None:
+    """Refuse a teacher that is a string other than "auto".
+
+    Raises
+    ------
+    InvalidParameterError
+        It is a ValueError.
+    """
+    if isinstance(teacher, str) and teacher != "auto":
+        raise InvalidParameterError(
+            f"teacher={teacher!r} is unknown. Pass 'auto' for HistGradientBoosting, an estimator, "
+            "or None."
+        )
 
 
 def check_class_weights(weights: dict[Any, Any]) -> None:
@@ -157,15 +187,22 @@ def check_nested(owner: BaseEstimator, default_net: type, params: dict[str, Any]
     Raises
     ------
     ValueError
-        If `estimator` is None, or `policy` a name.
+        If `estimator` or `teacher` is None, or `policy` or `teacher` a name.
     """
     estimator = params.get("estimator", getattr(owner, "estimator", None))
     policy = params.get("policy", getattr(owner, "policy", None))
+    teacher = params.get("teacher", getattr(owner, "teacher", None))
     for name in params:
         if name.startswith("estimator__") and estimator is None:
             raise ValueError(
                 f"{name} cannot be set while estimator=None. Pass a net: "
                 f"{type(owner).__name__}({default_net.__name__}())."
+            )
+        if name.startswith("teacher__") and (teacher is None or isinstance(teacher, str)):
+            kind = type(owner).__name__.removeprefix("MABPruned").removesuffix("CV")
+            raise ValueError(
+                f"{name} cannot be set while teacher={teacher!r}. Pass an object: "
+                f"teacher=HistGradientBoosting{kind}()."
             )
         if name.startswith("policy__") and isinstance(policy, str):
             made = {**POLICIES, **CRITERIA}.get(policy)

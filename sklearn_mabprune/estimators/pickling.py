@@ -47,6 +47,7 @@ class Pickles(CopiedWhole, BaseEstimator):
     ``policy_``         nothing                              all of it
     ``estimator``       without training, where the          as it is
                         parameter is a net that is trained
+    ``teacher``         unfitted                             unfitted
     ``neuron_...``      follow from the path                 follow from the path
     ==================  ===================================  ===================================
 
@@ -68,6 +69,7 @@ class Pickles(CopiedWhole, BaseEstimator):
         if not whole:
             state.pop("policy_", None)
             state["estimator"] = without_training(state["estimator"])
+        state["teacher"] = _unfitted(state["teacher"])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -112,6 +114,17 @@ def without_training(estimator: Any) -> Any:
     if isinstance(estimator, FrozenEstimator):
         return FrozenEstimator(untrained(estimator.estimator))
     if isinstance(estimator, Pickles):
-        given = estimator.get_params(deep=False)["estimator"]
-        return clone(estimator).set_params(estimator=without_training(given))
+        given = estimator.get_params(deep=False)
+        return clone(estimator).set_params(
+            estimator=without_training(given["estimator"]), teacher=_unfitted(given["teacher"])
+        )
     return untrained(estimator)
+
+
+def _unfitted(teacher: Any) -> Any:
+    """A parameter `teacher`, without what a fitted one has learned."""
+    if teacher is None or isinstance(teacher, str):
+        return teacher
+    if isinstance(teacher, FrozenEstimator):
+        return FrozenEstimator(clone(teacher.estimator))
+    return clone(teacher)

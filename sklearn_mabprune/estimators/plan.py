@@ -13,10 +13,32 @@ from ..policies.base import Policy
 from ..pruning.path import PathOptions
 from ..reports.path_record import PruningPath
 from ..reports.report import PruningReport
+from ..reports.teaching import TeacherReport
 from ..training.fine_tuning import FineTuning
 from ..training.scoring import Constant
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What a network learns from a teacher.
+
+    Parameters
+    ----------
+    taught : Data or None
+        Training samples with soft labels, and synthetic ones; None if the teacher is not used.
+    report : TeacherReport
+    teacher : estimator or None
+        The fitted teacher, if it is to be kept.
+    notes : tuple of str
+        What the user is warned of.
+    """
+
+    taught: Data | None
+    report: TeacherReport
+    teacher: Any
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +56,8 @@ class Task:
     score_name, loss_name : str
     constant : Constant
         The constant answer, beside which networks are measured.
+    teaching : Teaching or None
+        None without a teacher.
     """
 
     data: Data
@@ -43,6 +67,12 @@ class Task:
     score_name: str
     loss_name: str
     constant: Constant
+    teaching: Teaching | None = None
+
+    @property
+    def taught(self) -> Data | None:
+        """Samples with a teacher's labels to train on in place of the training samples."""
+        return None if self.teaching is None else self.teaching.taught
 
 
 @dataclass(frozen=True)
@@ -70,7 +100,7 @@ class Pruned:
     """The pruned, fine-tuned net, its path and report.
 
     ``chosen`` is the step of the path that the net was cut at, ``chooser`` the policy or criterion
-    after the last round.
+    after the last round, ``teacher`` the fitted teacher if it is to be kept.
     """
 
     net: Any
@@ -78,3 +108,4 @@ class Pruned:
     report: PruningReport
     chosen: int
     chooser: Policy | Criterion
+    teacher: Any = None

@@ -16,6 +16,7 @@ from ..data.samples import Data
 from ..data.targets import check_squares, complete
 from ..training.nets import MLPNetRegressor
 from ..training.scoring import regression_scores
+from ..training.teacher_targets import Targets, ValueTargets
 from .base import BaseMABPruned
 from .docstrings import documented
 from .plan import Task
@@ -54,6 +55,11 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
     {fine_tune_lr}
     {distillation}
     {temperature}
+    {teacher}
+    {teacher_cv}
+    {teacher_weight}
+    {n_synthetic}
+    {keep_teacher}
     {validation_fraction}
     scoring : str, callable or None, default=None
         Validation score, as everywhere in scikit-learn; None: R2.
@@ -75,6 +81,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
     {pruning_report_}
     {n_pulls_}
     {validation_fraction_}
+    {teacher_}
     {n_features_in_}
     {feature_names_in_}
 
@@ -126,6 +133,11 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         fine_tune_lr: Any = "auto",
         distillation: float = 0.7,
         temperature: float = 2.0,
+        teacher: Any = None,
+        teacher_cv: Any = 5,
+        teacher_weight: Any = "auto",
+        n_synthetic: Any = "auto",
+        keep_teacher: bool = False,
         validation_fraction: float = 0.1,
         scoring: Any = None,
         tolerance: float = 0.02,
@@ -154,6 +166,11 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
         self.fine_tune_lr = fine_tune_lr
         self.distillation = distillation
         self.temperature = temperature
+        self.teacher = teacher
+        self.teacher_cv = teacher_cv
+        self.teacher_weight = teacher_weight
+        self.n_synthetic = n_synthetic
+        self.keep_teacher = keep_teacher
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.tolerance = tolerance
@@ -209,6 +226,9 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
 
     def _count_outputs(self, codes: NDArray[Any]) -> int:
         return int(codes.shape[1])
+
+    def _teacher_targets(self, n_outputs: int) -> Targets:
+        return ValueTargets(n_outputs)
 
 
 def _checked(y: NDArray[Any]) -> NDArray[np.float64]:

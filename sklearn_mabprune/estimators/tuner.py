@@ -38,7 +38,7 @@ class Tuner:
     task : Task
     plan : PruningPlan
     samples : Samples
-        All training samples.
+        All training samples; where a teacher is used, those that it taught take their place.
     walk : Walk
 
     Attributes
@@ -55,7 +55,8 @@ class Tuner:
 
     def __init__(self, net: Any, task: Task, plan: PruningPlan, samples: Samples, walk: Walk):
         self.net, self.task, self.plan = net, task, plan
-        self.samples, self.walk = samples, walk
+        self.samples = samples if task.taught is None else samples_of(net, task.taught)
+        self.walk = walk
         self.interruptions, self.seed = plan.interruptions, plan.seeds[4]
         self.epochs = 0
         self.scores: dict[int, float] = {}

@@ -10,6 +10,7 @@ from sklearn import get_config
 
 from ..utils.optional import frames
 from .formatting import as_html, as_text
+from .teaching import TeacherReport
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class PruningReport:
         Warnings that the fit issued, and remarks.
     interrupted : bool
         Whether Ctrl-C ended pruning or fine-tuning.
+    teacher : TeacherReport or None
+        How the teacher was used; None without one.
     """
 
     before: Measured
@@ -91,6 +94,7 @@ class PruningReport:
     unused_features: tuple[Any, ...] = ()
     warnings: tuple[str, ...] = ()
     interrupted: bool = False
+    teacher: TeacherReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as nested dicts."""
@@ -166,6 +170,8 @@ class PruningReport:
             f"seconds: training {self.seconds_training:.2f}, pruning {self.seconds_pruning:.2f}, "
             f"fine-tuning {self.seconds_fine_tuning:.2f}",
         ]
+        if self.teacher is not None:
+            notes += self.teacher.notes()
         if self.n_backward:
             notes.append(f"estimates: backward passes of {self.n_backward:,} samples")
         if np.isfinite(self.confidence):

@@ -251,7 +251,7 @@ class SelfSizing(WeightedLossMixin):
         given = self.get_params_for(side)
         parameter = next(self.module_.parameters())
         size = self.batch_size if training else max(self.batch_size, 8192)
-        return TensorBatches(
+        batches = TensorBatches(
             dataset,
             batch_size=given.get("batch_size", size if self.batch_size != -1 else -1),
             shuffle=given.get("shuffle", training),
@@ -262,6 +262,8 @@ class SelfSizing(WeightedLossMixin):
             # Targets that are standardised are not rounded before.
             target_dtype=None if hasattr(self, "standardise") else parameter.dtype,
         )
+        batches.per_epoch = getattr(self, "per_epoch_", None) if training else None
+        return batches
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any

@@ -175,7 +175,8 @@ def _cycle(
     batch_size, shuffle = batches_of_training(net, len(samples))
     for _ in range(epochs):
         module.train()
-        for index in epoch(len(samples), batch_size, generator if shuffle else None):
+        drawn = generator if shuffle else None
+        for index in epoch(len(samples), batch_size, drawn, samples.per_epoch):
             where = index if isinstance(index, slice) else index.to(samples.x.device)
             outputs = outputs_of(module, samples.x[where])
             losses = samples.loss(outputs, samples.targets[where])

@@ -22,7 +22,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
 
 from ..data.batches import SparseDataset, as_tensor
-from ..data.losses import SampleLoss, check_criterion
+from ..data.losses import SampleLoss, SoftNLLLoss, check_criterion, check_soft_labels
 from ..data.samples import Data, Samples
 from ..data.sparse import few
 from ..exceptions import UnsupportedModuleError
@@ -48,6 +48,7 @@ def train(
     on_start: Callable[[Any, Graph], Any] = lambda net, graph: None,
     on_epoch: Callable[[Any], None] | None = None,
     interruptions: Interruptions | None = None,
+    taught: Data | None = None,
 ) -> tuple[Any, Graph]:
     """Train a copy of a net from scratch.
 
@@ -68,6 +69,9 @@ def train(
         Called with the net after each epoch, for progress.
     interruptions : Interruptions, optional
         Of the fit; Ctrl-C is raised in the epochs, and deferred before and after them.
+    taught : Data, optional
+        Samples with soft labels to train on in place of `data`, from which sizes and scales of
+        the net are still taken.
 
     Returns
     -------
@@ -95,20 +99,41 @@ def train(
     with nullcontext() if alone else global_generators(seed, net.device):
         net.initialize()
         dtype = dtype_of(net.module_)
-        x, y = _features(data, dtype), _targets(net, data.y, dtype)
+        seen = data if taught is None else taught
+        x, y = _features(seen, dtype), _targets(net, seen.y, dtype)
         first = few(as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device))
         # Refused now rather than after the training.
         SampleLoss(uncompiled(net.criterion_))
         check_criterion(uncompiled(net.criterion_), data.y)
         graph = check_fits(net.module_, first, data.n_outputs)
         check_batch_statistics(net, len(data))
+        if taught is not None:
+            check_soft_labels(uncompiled(net.criterion_), y[:2])
         on_start(net, graph)
         held_out = _dataset(_features(validation, dtype), _targets(net, validation.y, dtype))
-        _train_epochs(net, x, y, held_out, on_epoch, interruptions or Interruptions())
+        with _soft_labels(net, taught):
+            _train_epochs(net, x, y, held_out, on_epoch, interruptions or Interruptions())
     # The last step may have diverged.
     if not all(bool(torch.isfinite(p).all()) for p in net.module_.parameters()):
         raise _diverged(net, "The weights are no longer finite")
     return lighten(net), graph.with_layers_of(uncompiled(net.module_))
+
+
+@contextmanager
+def _soft_labels(net: Any, taught: Data | None) -> Iterator[None]:
+    """Have a net's criterion take soft labels, and its epochs draw from all samples."""
+    if taught is None:
+        yield
+        return
+    criterion = net.criterion_
+    if isinstance(criterion, nn.NLLLoss):
+        net.criterion_ = SoftNLLLoss.of(criterion)
+    net.per_epoch_ = taught.per_epoch
+    try:
+        yield
+    finally:
+        net.criterion_ = criterion
+        del net.per_epoch_
 
 
 def _train_epochs(
@@ -328,4 +353,4 @@ def samples_of(net: Any, data: Data) -> Samples:
     weights = np.ones(len(data)) if data.weights is None else data.weights
     # A compiled criterion hides its kind.
     loss = SampleLoss(uncompiled(net.criterion_))
-    return Samples(x, y, as_tensor(weights, net.device).double(), loss)
+    return Samples(x, y, as_tensor(weights, net.device).double(), loss, data.per_epoch)

@@ -18,7 +18,8 @@ logger = logging.getLogger("sklearn_mabprune")
 
 # Typical percentage of the duration of a fit that each stage takes, so that one bar and one
 # estimate of the remaining time can cover all stages.
-_WEIGHTS = {"training": 60, "pruning": 30, "fine-tuning": 10}
+_WEIGHTS = {"teacher": 30, "comparison": 30, "training": 60, "pruning": 30, "fine-tuning": 10}
+_STAGES = ("training", "pruning", "fine-tuning")
 _OTHER_WEIGHT = 50
 
 # Minimum remaining time to show, and minimum interval between log lines of epochs, in seconds.
@@ -37,8 +38,8 @@ class Progress:
     verbose : int
         0 for no output, 1 for the bar, 2 or more for log lines.
     stages : sequence of str
-        The stages in order: "training", "pruning", "fine-tuning", or other names, which count
-        as half of a fit each.
+        The stages in order: "teacher", "comparison", "training", "pruning", "fine-tuning", or
+        other names, which count as half of a fit each.
 
     Attributes
     ----------
@@ -55,7 +56,7 @@ class Progress:
     40.0
     """
 
-    def __init__(self, verbose: int, stages: Sequence[str] = tuple(_WEIGHTS)):
+    def __init__(self, verbose: int, stages: Sequence[str] = _STAGES):
         self.verbose = int(verbose)
         weights = {name: _WEIGHTS.get(name, _OTHER_WEIGHT) for name in stages}
         self._percents = {name: 100 * w / sum(weights.values()) for name, w in weights.items()}

@@ -63,9 +63,10 @@ def test_attributes_are_those_of_a_fit(kind):
     plain = (classifier if kind == "classifier" else regressor)().fit(X, y)
     searched = MABPrunedClassifierCV if kind == "classifier" else MABPrunedRegressorCV
     search = searched(plain, budgets=(0.5,), cv=2).fit(X, y)
-    # Names of columns are there where X has some; y_ndim_ is for the inside.
+    # Names of columns are there where X has some, a teacher where it is kept; y_ndim_ is for the
+    # inside.
     fitted = {n for n in vars(plain) if n.endswith("_") and not n.startswith("_")} - {"y_ndim_"}
-    assert set(section(type(plain), "Attributes")) == fitted | {"feature_names_in_"}
+    assert set(section(type(plain), "Attributes")) == fitted | {"feature_names_in_", "teacher_"}
     own = {n for n in vars(search) if n.endswith("_") and not n.startswith("_")}
     assert set(section(searched, "Attributes")) == own | fitted | {"feature_names_in_"}
 

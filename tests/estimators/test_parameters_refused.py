@@ -86,7 +86,8 @@ def test_budget_out_of_range(budget):
 NUMBERS = [
     "pruning_budget", "pulls_per_neuron", "pull_batch_size", "arms_per_pull", "ridge", "step",
     "discount", "min_neurons", "fine_tune_epochs", "fine_tune_lr", "distillation", "temperature",
-    "validation_fraction", "tolerance", "max_pruning_samples",
+    "teacher_cv", "teacher_weight", "n_synthetic", "validation_fraction", "tolerance",
+    "max_pruning_samples",
 ]  # fmt: skip
 
 
@@ -100,7 +101,7 @@ def test_booleans_and_missing_or_infinite_values_are_not_numbers(name, value):
 
 def test_every_number_is_looked_at():
     defaults = MABPrunedClassifier().get_params()
-    flags = {"verbose", "random_state"}
+    flags = {"verbose", "random_state", "keep_teacher"}
     numbers = {k for k, v in defaults.items() if isinstance(v, (int, float)) and k not in flags}
     numbers |= {k for k, v in defaults.items() if v == "auto" and k != "control_variate"}
     assert numbers == set(NUMBERS)

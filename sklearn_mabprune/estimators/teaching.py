@@ -1,0 +1,268 @@
+"""The part of a fit before the initial training: what the network is to learn from a teacher."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import check_memory
+
+from ..data.losses import check_soft_labels
+from ..data.samples import Data
+from ..graph.graph import Graph
+from ..reports.teaching import TeacherReport
+from ..training.initial import dtype_of, train
+from ..training.lessons import (
+    UNSEEN,
+    Lessons,
+    mixed,
+    out_of_fold,
+    synthetic_count,
+    with_synthetic,
+)
+from ..training.predicting import network_outputs
+from ..training.teacher import Teacher, resolve_teacher
+from ..training.teacher_targets import Targets
+from ..training.teacher_weight import UNKNOWN, Comparison, compare
+from ..utils.compat import uncompiled
+from ..utils.interruptions import Interruptions
+from ..utils.progress import Progress
+from ..utils.randomness import draw_seeds
+from .plan import Task, Teaching
+
+
+@dataclass(frozen=True)
+class Classroom:
+    """A network that is to be taught, and the fit around it.
+
+    Parameters
+    ----------
+    model : MABPrunedClassifier or MABPrunedRegressor
+        Its parameters are read.
+    net : skorch net
+    task : Task
+    seed : int
+        Of the initial training.
+    progress : Progress
+    interruptions : Interruptions
+    trained : bool
+        Whether the net was trained before: it is not compared with the teacher then.
+    apart : bool
+        Whether the validation samples are the user's, which a frozen teacher has not seen.
+    known : TeacherReport, optional
+        What an earlier fit on the same samples decided.
+    """
+
+    model: Any
+    net: Any
+    task: Task
+    seed: int
+    progress: Progress
+    interruptions: Interruptions
+    trained: bool = False
+    apart: bool = False
+    known: TeacherReport | None = None
+
+    @property
+    def targets(self) -> Targets:
+        """What a teacher is asked for."""
+        found: Targets = self.model._teacher_targets(self.task.data.n_outputs)
+        return found
+
+    @property
+    def teacher_seed(self) -> int:
+        """Seed of the teacher and of what it labels."""
+        return draw_seeds(self.seed, 4)[3]
+
+
+def cached(memory: Any, function: Callable[..., Any], ignore: list[str]) -> Callable[..., Any]:
+    """A function whose results an estimator's `memory` keeps."""
+    where = os.fspath(memory) if isinstance(memory, os.PathLike) else memory
+    found: Callable[..., Any] = check_memory(where).cache(function, ignore=ignore)
+    return found
+
+
+class _Ready(Exception):  # noqa: N818 - it ends a rehearsal and is no error
+    """A net has passed all checks before the first epoch."""
+
+
+def taught(room: Classroom) -> Task:
+    """The task with a teacher's labels, if they are worth anything to the network.
+
+    Parameters
+    ----------
+    room : Classroom
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    ValueError
+        If the teacher cannot be used, or fails.
+    """
+    model, data, seed = room.model, room.task.data, room.teacher_seed
+    teacher = resolve_teacher(model.teacher, data.x, room.targets)
+    n_synthetic = synthetic_count(model.n_synthetic, data)
+    _check_use(model, teacher, n_synthetic)
+    _check_net(room)
+    notes = _notes(model, teacher, data)
+    if room.known is not None and not (room.known.used or model.keep_teacher):
+        return replace(room.task, teaching=Teaching(None, room.known, None, notes))
+    lessons, seconds = _labelled(room, teacher)
+    found, seconds_comparison = _compared(room, teacher, lessons)
+    weight, n_synthetic = _decided(room, found, n_synthetic)
+    started = time.perf_counter()
+    if n_synthetic or model.keep_teacher:
+        more = cached(model.memory, with_synthetic, [])
+        with room.interruptions.raised():
+            lessons = more(lessons, teacher, n_synthetic, data, seed)
+    seconds += time.perf_counter() - started
+    report = room.known or _report(teacher, lessons, found, weight)
+    report = replace(report, seconds_teacher=seconds, seconds_comparison=seconds_comparison)
+    samples = mixed(data, lessons, weight, teacher.targets) if report.used else None
+    kept = lessons.fitted if model.keep_teacher else None
+    return replace(room.task, teaching=Teaching(samples, report, kept, notes))
+
+
+def _labelled(room: Classroom, teacher: Teacher) -> tuple[Lessons, float]:
+    """Out-of-fold labels, and the seconds that they took."""
+    started, cv = time.perf_counter(), room.model.teacher_cv
+    labelled = cached(room.model.memory, out_of_fold, ["on_fit"])
+    n_fits = cv if isinstance(cv, Integral) else 1
+    with room.progress.stage("teacher", int(n_fits), "fits"), room.interruptions.raised():
+        lessons: Lessons = labelled(
+            teacher, cv, room.task.data, room.teacher_seed, on_fit=room.progress.advance
+        )
+    return lessons, time.perf_counter() - started
+
+
+def _check_use(model: Any, teacher: Teacher, n_synthetic: int) -> None:
+    """Refuse parameters that contradict each other."""
+    if model.teacher_cv == UNSEEN and not teacher.frozen:
+        raise ValueError(
+            "teacher_cv='unseen' says that a fitted teacher has not seen X, but this teacher is "
+            "not fitted. Pass FrozenEstimator(fitted), or a number of folds."
+        )
+    if teacher.frozen and model.teacher_cv != UNSEEN and not n_synthetic:
+        raise ValueError(
+            "A frozen teacher labels synthetic samples only, since it may have been fitted on X, "
+            f"and there are none: n_synthetic={model.n_synthetic!r}, and sparse X has none. Pass "
+            "teacher_cv='unseen' if it was fitted on other samples, or a teacher without "
+            "FrozenEstimator."
+        )
+
+
+def _check_net(room: Classroom) -> None:
+    """Refuse a net that cannot be trained on soft labels before the teacher takes any time."""
+    data = room.task.data
+
+    def check(net: Any) -> None:
+        dtype = str(dtype_of(net.module_)).removeprefix("torch.")
+        soft = room.targets.soft(data.y[:2])
+        check_soft_labels(uncompiled(net.criterion_), soft.astype(dtype))
+
+    def on_start(net: Any, graph: Graph) -> None:
+        room.model._check_start(net, graph, room.task)
+        check(net)
+        raise _Ready
+
+    if room.trained:
+        check(room.net)
+        return
+    with suppress(_Ready):
+        train(room.net, data, room.task.validation, room.seed, on_start)
+
+
+def _compared(room: Classroom, teacher: Teacher, lessons: Lessons) -> tuple[Comparison, float]:
+    """The teacher beside a network that is trained without it, where both have not seen samples.
+
+    Also the seconds that the network took.
+    """
+    data, validation, given = room.task.data, room.task.validation, room.model.teacher_weight
+    if lessons.fold is not None:
+        fitted, unseen = (data.at(index) for index in lessons.fold)
+        labels = lessons.out_of_fold[lessons.fold[1]]
+    elif room.apart:
+        fitted, unseen = data, validation
+        labels = teacher.labels(teacher.model, validation.x)
+    else:
+        return UNKNOWN, 0.0
+    started = time.perf_counter()
+    asked = isinstance(given, str) and not room.trained and room.known is None
+    outputs = _alone(room, fitted, unseen.x) if asked else None
+    seconds = time.perf_counter() - started
+    return compare(teacher.targets, labels, outputs, unseen.y, unseen.weights), seconds
+
+
+def _alone(room: Classroom, fitted: Data, x: Any) -> Any:
+    """Predictions of a network that is trained on these samples without the teacher."""
+    ignored = ["on_start", "on_epoch", "interruptions"]
+    with room.progress.stage("comparison", room.net.max_epochs, "epochs"):
+        net, graph = cached(room.model.memory, train, ignored)(
+            room.net,
+            fitted,
+            room.task.validation,
+            room.seed,
+            on_epoch=lambda net: room.progress.advance(),
+            interruptions=room.interruptions,
+        )
+    return network_outputs(net, graph.forward, x).astype(np.float64)
+
+
+def _decided(room: Classroom, found: Comparison, n_synthetic: int) -> tuple[float, int]:
+    """Weight of the teacher and number of synthetic samples.
+
+    They are the user's, those of an earlier fit, or what the comparison says.
+    """
+    if room.known is not None:
+        return room.known.weight, room.known.n_synthetic
+    given = room.model.teacher_weight
+    weight = found.weight if isinstance(given, str) else float(given)
+    pays = found.synthetic or not isinstance(room.model.n_synthetic, str)
+    return weight, n_synthetic if weight and pays else 0
+
+
+def _report(teacher: Teacher, lessons: Lessons, found: Comparison, weight: float) -> TeacherReport:
+    """What the report of the fit says of the teacher, but for its seconds."""
+    labelled = int(lessons.labelled.sum())
+    return TeacherReport(
+        name=teacher.name,
+        weight=weight,
+        teacher_score=found.teacher_score,
+        network_score=found.network_score,
+        teacher_loss=found.teacher_loss,
+        network_loss=found.network_loss,
+        score_name=teacher.targets.score_name,
+        loss_name=teacher.targets.loss_name,
+        n_compared=found.n_compared,
+        n_folds=lessons.n_folds,
+        n_labelled=labelled if weight else 0,
+        n_synthetic=0 if lessons.synthetic is None else len(lessons.synthetic),
+        seconds_teacher=0.0,
+        seconds_comparison=0.0,
+    )
+
+
+def _notes(model: Any, teacher: Teacher, data: Data) -> tuple[str, ...]:
+    """What the user should know, said once a fit."""
+    notes = []
+    if issparse(data.x) and not isinstance(model.n_synthetic, str) and model.n_synthetic:
+        notes.append(
+            f"n_synthetic={model.n_synthetic!r}: X is sparse, and features of sparse samples are "
+            "not exchanged. There are no synthetic samples; the teacher labels training samples."
+        )
+    if data.weights is not None and not teacher.frozen and not teacher.takes_weights():
+        notes.append(
+            f"The teacher {teacher.name} takes no sample weights, so it was fitted without. The "
+            "network was trained with them."
+        )
+    return tuple(notes)

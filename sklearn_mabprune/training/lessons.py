@@ -1,0 +1,247 @@
+"""What a teacher says: soft labels of samples that it has not seen, and of synthetic samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from ..data.blocks import ColumnBlocks
+from ..data.folds import Fold, content_folds, groups_of
+from ..data.samples import Data
+from ..data.synthetic import synthetic_samples
+from .teacher import Teacher
+from .teacher_targets import Floats, Targets
+
+# Folds of a teacher that needs none: the network is compared with it on one of them.
+_FOLDS = 5
+#: `teacher_cv` of a frozen teacher that was fitted on other samples than X.
+UNSEEN = "unseen"
+#: Synthetic samples of "auto", as a multiple of the training samples, and most values of them.
+_TIMES, _MOST_VALUES = 4, 2**26
+# Training samples that an epoch draws from those that were taught, as a multiple of the others.
+_EPOCH = 2
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Soft labels by a teacher.
+
+    Parameters
+    ----------
+    out_of_fold : ndarray of shape (n_samples, n_outputs)
+        Labels of the training samples by a teacher that has not seen them; NaN where there is none.
+    synthetic : Data or None
+        Synthetic samples with soft labels.
+    fold : tuple of ndarray of int, or None
+        Training and test samples of one fold, on which a network can be compared.
+    n_folds : int
+        Number of fits besides that on all samples.
+    fitted : estimator
+        The teacher, fitted on all training samples; None before it is needed.
+    """
+
+    out_of_fold: Floats
+    synthetic: Data | None
+    fold: Fold | None
+    n_folds: int
+    fitted: Any
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Whether each training sample has a label, (n_samples,)."""
+        return np.asarray(np.isfinite(self.out_of_fold).all(axis=1))
+
+
+def synthetic_count(asked: Any, data: Data) -> int:
+    """Number of synthetic samples, from the parameter `n_synthetic`.
+
+    Sparse features have none: a combination of two texts is no text.
+    """
+    if issparse(data.x):
+        return 0
+    if isinstance(asked, str):
+        return int(min(_TIMES * len(data), _MOST_VALUES // max(1, data.x.shape[1])))
+    return int(asked) if isinstance(asked, Integral) else round(asked * len(data))
+
+
+def out_of_fold(
+    teacher: Teacher,
+    cv: Any,
+    data: Data,
+    seed: int,
+    on_fit: Callable[[], Any] = lambda: None,
+) -> Lessons:
+    """Labels of each training sample by teachers that were fitted without it.
+
+    Parameters
+    ----------
+    teacher : Teacher
+    cv : int, splitter or "unseen"
+        Folds.  Where a sample is in several test parts, its label is the mean.
+    data : Data
+        Training samples.
+    seed : int
+        Of folds and teachers.
+    on_fit : callable
+        Called after each fit of the teacher.
+
+    Returns
+    -------
+    Lessons
+        Without synthetic samples.  A frozen teacher labels no training samples unless `cv` says
+        that it has not seen them.
+
+    Raises
+    ------
+    ValueError
+        If a fit or a prediction of the teacher fails (the message names the fold), or if the
+        samples are too few for the folds.
+    """
+    if teacher.frozen:
+        total = np.full((len(data), teacher.targets.n_outputs), np.nan)
+        if cv != UNSEEN:
+            return Lessons(total, None, None, 0, teacher.model)
+        labels = _asked(teacher, teacher.model, data.x, "on the training samples")
+        return Lessons(labels, None, _folds(_FOLDS, data, seed)[0], 0, teacher.model)
+    total = np.zeros((len(data), teacher.targets.n_outputs))
+    times = np.zeros(len(data), dtype=np.intp)
+    folds = _folds(cv, data, seed)
+    for number, (train, test) in enumerate(folds):
+        where = f"in fold {number + 1} of {len(folds)}"
+        fitted = _fitted(teacher, data.at(train), seed, where)
+        total[test] += _asked(teacher, fitted, data.x[test], where)
+        times[test] += 1
+        on_fit()
+    known = times > 0
+    total[known] /= times[known, None]
+    total[~known] = np.nan
+    # The last one: of folds in the order of time it has most samples.
+    return Lessons(total, None, folds[-1], len(folds), None)
+
+
+def with_synthetic(lessons: Lessons, teacher: Teacher, n: int, data: Data, seed: int) -> Lessons:
+    """Lessons with the teacher fitted on all training samples, and samples that it labels.
+
+    Parameters
+    ----------
+    lessons : Lessons
+    teacher : Teacher
+    n : int
+        Number of synthetic samples.
+    data : Data
+        Training samples.
+    seed : int
+        Of the teacher and of the synthetic samples.
+
+    Returns
+    -------
+    Lessons
+    """
+    fitted = lessons.fitted
+    if fitted is None:
+        fitted = _fitted(teacher, data, seed, "on all training samples")
+    return replace(lessons, synthetic=_synthetic(teacher, fitted, data, n, seed), fitted=fitted)
+
+
+def mixed(data: Data, lessons: Lessons, weight: float, targets: Targets) -> Data:
+    """Training samples with a teacher's labels mixed into their targets, and synthetic samples.
+
+    Parameters
+    ----------
+    data : Data
+    lessons : Lessons
+    weight : float in [0, 1]
+        Fraction of the teacher's labels in the targets of training samples that have any.
+    targets : Targets
+
+    Returns
+    -------
+    Data
+        Its targets are soft labels, and an epoch draws some of its samples.
+    """
+    own = targets.soft(data.y)
+    labels = np.where(
+        lessons.labelled[:, None], (1 - weight) * own + weight * lessons.out_of_fold, own
+    )
+    more = lessons.synthetic
+    if more is None:
+        return replace(data, y=labels)
+    weights = None
+    if data.weights is not None and more.weights is not None:
+        weights = np.concatenate([data.weights, more.weights])
+    return Data(
+        np.concatenate([data.x, more.x]),
+        np.concatenate([labels, more.y]),
+        weights,
+        data.n_outputs,
+        per_epoch=min(_EPOCH * len(data), len(data) + len(more)),
+    )
+
+
+def _folds(cv: Any, data: Data, seed: int) -> list[Fold]:
+    """Folds of the training samples, in which copies are not divided."""
+    if isinstance(cv, Integral):
+        n_folds, n_units = int(cv), len(np.unique(groups_of(data.x, data.y, seed)))
+        if n_units < n_folds:
+            raise ValueError(
+                f"teacher_cv={cv} folds need as many distinct training samples, X has {n_units}: "
+                "copies of a sample are in one fold. Pass more samples, a smaller teacher_cv, or "
+                "teacher=None."
+            )
+        return list(content_folds(data.x, data.y, n_folds, seed))
+    y = data.y if data.y.ndim == 1 or data.y.shape[1] > 1 else data.y[:, 0]
+    groups = groups_of(data.x, data.y, seed)
+    with warnings.catch_warnings():
+        # Splitters that know no groups say so.
+        warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
+        folds = [(np.asarray(a), np.asarray(b)) for a, b in cv.split(data.x, y, groups)]
+    if not folds:
+        raise ValueError(f"teacher_cv={cv!r} gives no folds. Pass a number of folds, such as 5.")
+    for number, fold in enumerate(folds):
+        if np.intersect1d(*fold).size:
+            raise ValueError(
+                f"teacher_cv={cv!r}: fold {number + 1} has samples for training and for testing. "
+                "A teacher must not label samples that it was fitted on: pass a splitter whose "
+                "parts are disjoint."
+            )
+    return folds
+
+
+def _synthetic(teacher: Teacher, fitted: Any, data: Data, n: int, seed: int) -> Data | None:
+    """Synthetic samples with soft labels and the weights of the samples that they are made from."""
+    if not n:
+        return None
+    x, origin = synthetic_samples(data.x, ColumnBlocks.of(data.x), n, seed)
+    labels = _asked(teacher, fitted, x, "on synthetic samples")
+    weights = None if data.weights is None else data.weights[origin]
+    return Data(x, labels, weights, data.n_outputs)
+
+
+def _fitted(teacher: Teacher, data: Data, seed: int, where: str) -> Any:
+    """A teacher fitted on samples; what it raises is told with the place."""
+    try:
+        return teacher.fit(data.x, data.y, data.weights, seed)
+    except Exception as error:
+        raise _failed(teacher, where, error) from error
+
+
+def _asked(teacher: Teacher, fitted: Any, x: Any, where: str) -> Floats:
+    """A fitted teacher's labels; what it raises is told with the place."""
+    try:
+        return teacher.labels(fitted, x)
+    except Exception as error:
+        raise _failed(teacher, where, error) from error
+
+
+def _failed(teacher: Teacher, where: str, error: Exception) -> ValueError:
+    return ValueError(
+        f"The teacher {teacher.name} failed {where}: {type(error).__name__}: {error} Pass another "
+        "teacher, another teacher_cv, or teacher=None."
+    )

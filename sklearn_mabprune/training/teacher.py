@@ -1,0 +1,215 @@
+"""The teacher of a network: any estimator of scikit-learn's kind, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from ..data.blocks import ColumnBlocks
+from ..utils.compat import routing_enabled
+from .teacher_targets import Floats, Targets
+
+# Codes that a category may have in HistGradientBoosting.
+_MOST_CODES = 255
+
+_AUTO = {
+    "classifier": HistGradientBoostingClassifier,
+    "regressor": HistGradientBoostingRegressor,
+}
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A teacher that passed the checks.
+
+    Parameters
+    ----------
+    model : estimator
+        To be cloned and fitted; a frozen one is used as it is.
+    targets : Targets
+        What it is asked for.
+    frozen : bool
+        Whether it was fitted before.
+    """
+
+    model: Any
+    targets: Targets
+    frozen: bool
+
+    @property
+    def name(self) -> str:
+        """Class of the estimator that learns, for reports."""
+        inner = self.model
+        while hasattr(inner, "steps") or hasattr(inner, "estimator"):
+            inner = inner.steps[-1][1] if hasattr(inner, "steps") else inner.estimator
+            if isinstance(inner, type) or inner is None:
+                return type(self.model).__name__
+        return type(inner).__name__
+
+    def fit(self, x: Any, y: NDArray[Any], weights: Floats | None, seed: int) -> Any:
+        """A fitted copy; what has no `random_state` of its own gets one from `seed`."""
+        model = clone(self.model)
+        seeds = {
+            name: seed
+            for name, value in model.get_params().items()
+            if value is None and name.split("__")[-1] == "random_state"
+        }
+        model.set_params(**seeds)
+        given = {} if weights is None else _weights_argument(model, weights)
+        return model.fit(x, self.targets.for_teacher(y), **given)
+
+    def takes_weights(self) -> bool:
+        """Whether ``fit`` of the teacher takes sample weights."""
+        return bool(_weights_argument(self.model, np.ones(1)))
+
+    def labels(self, fitted: Any, x: Any) -> Floats:
+        """Soft labels of samples, (n_samples, n_outputs).
+
+        Raises
+        ------
+        ValueError
+            If the prediction is of another shape, or not finite.
+        """
+        found = self.targets.read(getattr(fitted, self.targets.method)(x), fitted)
+        if not np.isfinite(found).all():
+            raise ValueError(f"{self.targets.method} returned infinity or NaN")
+        return found
+
+
+def resolve_teacher(teacher: Any, x: Any, targets: Targets) -> Teacher:
+    """The teacher that a parameter names, checked against the data.
+
+    Parameters
+    ----------
+    teacher : "auto", estimator or FrozenEstimator
+        "auto" is HistGradientBoosting, which is told which columns are one-hot categories.
+    x : ndarray or CSR matrix of shape (n_samples, n_features)
+        Training samples.
+    targets : Targets
+
+    Returns
+    -------
+    Teacher
+
+    Raises
+    ------
+    TypeError
+        If it is not an estimator of the right kind.
+    ValueError
+        If it cannot predict probabilities where they are needed, if a frozen one is not fitted or
+        was fitted on other classes or features, or if "auto" cannot read the features.
+    """
+    if isinstance(teacher, str):
+        return Teacher(_for_several(_trees(x, targets), targets), targets, frozen=False)
+    _check_kind(teacher, targets)
+    frozen = isinstance(teacher, FrozenEstimator)
+    if frozen:
+        _check_frozen(teacher, x, targets)
+    # A clone: a fit of the user's own must not change what `memory` finds.
+    model = teacher if frozen else _for_several(clone(teacher), targets)
+    return Teacher(model, targets, frozen)
+
+
+def _trees(x: Any, targets: Targets) -> Any:
+    """HistGradientBoosting, which sees the category of a one-hot block as one column."""
+    trees = _AUTO[targets.kind]
+    if issparse(x):
+        raise ValueError(
+            f"teacher='auto' is {trees.__name__}, which reads no sparse matrices. Pass a teacher "
+            "that does, such as RandomForestClassifier() or LogisticRegression(), or dense X."
+        )
+    blocks = ColumnBlocks.of(x)
+    coded = blocks.are_categories
+    if not coded.any():
+        return trees()
+    model = trees(categorical_features=coded & (blocks.widths <= _MOST_CODES))
+    return make_pipeline(FunctionTransformer(blocks.codes), model)
+
+
+def _for_several(model: Any, targets: Targets) -> Any:
+    """A teacher that predicts several targets: itself, or one copy for each target."""
+    if not targets.several:
+        return model
+    tags = get_tags(model)
+    labels = tags.classifier_tags is not None and tags.classifier_tags.multi_label
+    if tags.target_tags.multi_output or labels:
+        return model
+    return (MultiOutputClassifier if targets.kind == "classifier" else MultiOutputRegressor)(model)
+
+
+def _check_kind(teacher: Any, targets: Targets) -> None:
+    """Refuse what is no estimator, is of the other kind, or lacks the method that is needed."""
+    given = f"teacher={repr(teacher)[:80]}"
+    if isinstance(teacher, type):
+        raise TypeError(
+            f"teacher={teacher.__name__} is a class. Pass an object: {teacher.__name__}()."
+        )
+    if not (hasattr(teacher, "fit") and hasattr(teacher, "get_params")):
+        raise TypeError(
+            f"{given} is not an estimator. Pass 'auto', a {targets.kind} of scikit-learn's kind, "
+            "FrozenEstimator of a fitted one, or None."
+        )
+    wrong = is_regressor if targets.kind == "classifier" else is_classifier
+    if wrong(teacher):
+        raise TypeError(f"{given} is not a {targets.kind}. Pass a {targets.kind}, or 'auto'.")
+    if not hasattr(teacher, targets.method):
+        hint = "Pass one that is fitted with a regressor."
+        if targets.kind == "classifier":
+            hint = (
+                "The network learns class probabilities. Set what it needs for them, such as "
+                "voting='soft', or pass CalibratedClassifierCV(teacher)."
+            )
+        raise ValueError(f"{given} has no {targets.method}. {hint}")
+
+
+def _check_frozen(teacher: Any, x: Any, targets: Targets) -> None:
+    """Refuse a frozen teacher that is not fitted, or was fitted on other data."""
+    name = type(teacher.estimator).__name__
+    try:
+        check_is_fitted(teacher.estimator)
+    except NotFittedError as error:
+        raise ValueError(
+            f"teacher=FrozenEstimator({name}) is not fitted. Fit it first, or pass it without "
+            "FrozenEstimator to have it fitted."
+        ) from error
+    known = getattr(teacher, "n_features_in_", x.shape[1])
+    if known != x.shape[1]:
+        raise ValueError(
+            f"teacher=FrozenEstimator({name}) was fitted on {known} features, X has {x.shape[1]}. "
+            "In a Pipeline the teacher sees what the network sees: fit it on the output of the "
+            "steps before."
+        )
+    targets.check_known(teacher)
+
+
+def _weights_argument(model: Any, weights: Floats) -> dict[str, Any]:
+    """Sample weights under the name by which a teacher's ``fit`` takes them; empty if it does not.
+
+    With metadata routing enabled, a teacher's request decides where it says anything.
+    """
+    if routing_enabled():
+        request = get_routing_for_object(model)
+        if request.consumes("fit", ["sample_weight"]):
+            return {"sample_weight": weights}
+        asked = getattr(getattr(request, "fit", None), "requests", {})
+        if isinstance(model, Pipeline) or asked.get("sample_weight") is False:
+            return {}
+    name, inner = "", model
+    while isinstance(inner, Pipeline):
+        name, inner = f"{name}{inner.steps[-1][0]}__", inner.steps[-1][1]
+    takes = has_fit_parameter(inner, "sample_weight")
+    return {f"{name}sample_weight": weights} if takes else {}
