@@ -66,8 +66,10 @@ class Block:
         self.logits = self.values[self.graph.logits]
         with torch.inference_mode():
             self.base = self._losses(self.logits)
-            self.weight = float(self.samples.weights.sum())
-            self.mean_loss = float(self.base @ self.samples.weights) / self.weight
+            weights = self.samples.weights
+            # One transfer: on a GPU each makes the host wait.
+            self.weight, total = torch.stack([weights.sum(), self.base @ weights]).cpu().tolist()
+            self.mean_loss = total / self.weight
         self._paths: dict[int, FastPaths] = {}
 
     def _losses(self, logits: Tensor) -> Tensor:

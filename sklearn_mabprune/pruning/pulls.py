@@ -109,9 +109,10 @@ class RoundPulls:
     ):
         self.activations, self.table, self.ablations = activations, table, ablations
         self.chunk, self.device = chunk, activations.graph.device
-        weights = activations.samples.weights
+        weights = activations.samples.weights.cpu()
+        self._weights = weights.numpy()
         # Samples without weight say nothing, and a block of them alone has no mean loss.
-        counted = np.flatnonzero(weights.cpu().numpy() > 0)
+        counted = np.flatnonzero(self._weights > 0)
         n_blocks = -(-len(counted) // block_size)
         self._order = rng.permutation(counted) if n_blocks > 1 else counted
         self._parts = [slice(k * block_size, (k + 1) * block_size) for k in range(n_blocks)]
@@ -151,20 +152,27 @@ class RoundPulls:
         increase = np.empty(len(arms))
         weight = np.empty(len(arms))
         groups, positions = self.table.group(arms), self.table.position(arms)
+        measured = []
         for number in np.unique(self._done[arms]):
             block = self._block(int(number))
             for group in np.unique(groups):
                 where = np.flatnonzero((self._done[arms] == number) & (groups == group))
                 if where.size:
                     units = torch.as_tensor(positions[where], device=self.device)
-                    measured = block.loss_increase(int(group), units).cpu().numpy()
-                    if self.expected is not None:
-                        # What this block's samples have of their own cancels.
-                        own = self.expected[arms[where]] - self._estimates[number, arms[where]]
-                        measured = measured + np.where(np.isfinite(own), own, 0.0)
-                    increase[where] = self._round(measured, block)
-                    weight[where] = block.weight / self._mean_weight
-                    self.n_evaluations += len(where) * len(block.samples)
+                    measured.append((number, where, block.loss_increase(int(group), units)))
+        # One transfer, however many blocks and groups: on a GPU each makes the host wait.
+        found = torch.cat([values for _, _, values in measured]).cpu().numpy()
+        start = 0
+        for number, where, values in measured:
+            block, stop = self._block(int(number)), start + len(values)
+            here, start = found[start:stop], stop
+            if self.expected is not None:
+                # What this block's samples have of their own cancels.
+                own = self.expected[arms[where]] - self._estimates[number, arms[where]]
+                here = here + np.where(np.isfinite(own), own, 0.0)
+            increase[where] = self._round(here, block)
+            weight[where] = block.weight / self._mean_weight
+            self.n_evaluations += len(where) * len(block.samples)
         self._done[arms] += 1
         self.n_pulls += len(arms)
         return Pulled(increase, weight, self._done[arms] == self.n_blocks)
@@ -175,8 +183,7 @@ class RoundPulls:
         Of many arms only the safest on some of the blocks are estimated on the others too.
         """
         generator = torch.Generator().manual_seed(seed)
-        weights = self.activations.samples.weights.cpu().numpy()
-        totals = np.array([weights[self._order[part]].sum() for part in self._parts])
+        totals = np.array([self._weights[self._order[part]].sum() for part in self._parts])
         self._estimates = np.full((self.n_blocks, len(self.table)), np.nan)
         self.expected = np.full(len(self.table), np.nan)
         n_some, finalists = self.n_blocks // _SOME_BLOCKS, estimates.finalists
@@ -188,7 +195,9 @@ class RoundPulls:
             arms = np.sort(arms[order[:finalists]])
         # In the order in which a path keeps what its network computes on them.
         whole = self.activations.block(self.ablations, self.chunk)
-        everywhere = [torch.as_tensor(self._order[part]) for part in self._parts]
+        everywhere = [
+            torch.as_tensor(self._order[part], device=self.device) for part in self._parts
+        ]
         self._fill(whole, estimates.kind, generator, everywhere, arms, totals)
 
     def _fill(

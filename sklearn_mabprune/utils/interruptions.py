@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import _thread
+import inspect
 import signal
 import threading
-from contextlib import AbstractContextManager
-from types import FrameType, TracebackType
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 import torch
+
+# Seconds until Ctrl-C that came where nothing may raise is tried again.
+_SOON = 0.001
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+# Code that makes a state or takes it back: an exception there would leave it as it is.
+_STATE_CHANGES: set[CodeType] = {
+    made.__code__
+    for made in (
+        type(_nothing()).__enter__,
+        type(_nothing()).__exit__,
+        ExitStack.enter_context,
+        ExitStack.__exit__,
+        torch.inference_mode.__enter__,
+        torch.inference_mode.__exit__,
+    )
+}
+
+
+def changes_state(function: Callable[..., Any]) -> Any:
+    """Declare a function, such as ``__enter__``, that Ctrl-C during a fit must not break off."""
+    _STATE_CHANGES.add(function.__code__)
+    return function
 
 
 class UserInterrupt(KeyboardInterrupt):
@@ -22,8 +54,9 @@ class Interruptions:
     :meth:`raised` blocks.  A second Ctrl-C raises at once, wherever it comes.  What the handler
     raises is a :class:`UserInterrupt`.
 
-    Torch's gradient mode is put back as it was: Ctrl-C may come at the end of a
-    ``torch.no_grad()`` block, before torch does it.
+    Nothing is raised while a context manager is entered or left, which would leave a random state
+    or a logger as it should not be: a moment later it is.  Torch's gradient mode is put back as it
+    was: Ctrl-C may come at the end of a ``torch.no_grad()`` block, before torch does it.
 
     Python runs signal handlers in the main thread alone.  The handler is installed there, in
     place of Python's own or of that of a fit around this one, which is told as well.  In other
@@ -55,8 +88,13 @@ class Interruptions:
         self._previous: Any = None
         self._outer: Interruptions | None = None
         self._gradients = torch.is_grad_enabled()
+        self._frame: FrameType | None = None
+        self._postponed = False
 
+    @changes_state
     def __enter__(self) -> Interruptions:
+        here = inspect.currentframe()
+        self._frame = here and here.f_back
         if threading.current_thread() is threading.main_thread():
             present = signal.getsignal(signal.SIGINT)
             owner = getattr(present, "__self__", None)
@@ -66,15 +104,21 @@ class Interruptions:
                 signal.signal(signal.SIGINT, self._handle)
         return self
 
+    @changes_state
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._frame = None
         torch.set_grad_enabled(self._gradients)
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
+        if self._postponed:
+            self._postponed = False
+            if error is None:
+                raise UserInterrupt
 
     def deferred(self) -> AbstractContextManager[None]:
         """A block inside :meth:`raised` that must not be left half done.
@@ -114,11 +158,31 @@ class Interruptions:
         while fit is not None:
             fits.append(fit)
             fit = fit._outer
-        again = any(fit.happened for fit in fits)
+        if not any(fit._postponed for fit in fits):
+            again = any(fit.happened for fit in fits)
+            for fit in fits:
+                fit.happened, fit._again = True, again
         for fit in fits:
-            fit.happened, fit._again = True, again
-        if again or not any(fit._deferring for fit in fits):
-            raise UserInterrupt
+            fit._postponed = False
+        if self._again or not any(fit._deferring for fit in fits):
+            if not self._changes_state(frame):
+                raise UserInterrupt
+            fits[-1]._postponed = True
+            # Without the locks of `threading`, which the code that was stopped may hold.
+            _thread.start_new_thread(fits[-1]._press_again, ())
+
+    def _press_again(self) -> None:
+        time.sleep(_SOON)
+        if self._postponed:
+            _thread.interrupt_main()
+
+    def _changes_state(self, frame: FrameType | None) -> bool:
+        """Whether code of the fit was stopped in a change of state."""
+        while frame is not None and frame is not self._frame:
+            if frame.f_code in _STATE_CHANGES:
+                return True
+            frame = frame.f_back
+        return False
 
 
 # Classes and no generators: Ctrl-C between the `yield` of a generator and the block that it is

@@ -14,6 +14,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .interruptions import changes_state
+
 logger = logging.getLogger("sklearn_mabprune")
 
 # Typical percentage of the duration of a fit that each stage takes, so that one bar and one
@@ -70,6 +72,7 @@ class Progress:
         self._facts: tuple[str, ...] = ()
         self._remaining = ""
 
+    @changes_state
     def __enter__(self) -> Progress:
         if self.verbose == 1 and (_in_notebook() or is_open(sys.stderr)):
             # Imported only when needed: in a notebook without ipywidgets the import warns.
@@ -88,6 +91,7 @@ class Progress:
             self._open.enter_context(_handler_for_lines())
         return self
 
+    @changes_state
     def __exit__(
         self,
         kind: type[BaseException] | None,
