@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import singledispatch
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -110,6 +108,10 @@ class Activations:
         losses = samples.loss(predictions(graph, found[graph.logits]), samples.targets)
         return list(torch.autograd.grad(losses.sum(), [found[value] for value in values]))
 
+    def row_weights(self, n_rows: int) -> Tensor:
+        """Weights of the samples, which sum to 1, (n_samples,)."""
+        return self.samples.weights / self.samples.weights.sum()
+
     def residual_variance(self, number: int, ridge: float) -> Tensor:
         """1 / P_jj: the variance of each unit that the rest of its group cannot predict."""
         weights = self.samples.weights.double()
@@ -182,12 +184,3 @@ class Activations:
 def _wanted(graph: Graph) -> list[int]:
     """The values that groups are read as, and those that their readers return."""
     return [value for group in graph.groups for value in (group.value, graph.reader(group).value)]
-
-
-@singledispatch
-def activations_of(network: Any, samples: Samples) -> Any:
-    """What a network computes on samples, as its kind of network keeps it."""
-    raise TypeError(f"{type(network).__name__} is not a kind of network.")
-
-
-activations_of.register(Graph, Activations)

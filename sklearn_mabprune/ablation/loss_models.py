@@ -68,7 +68,7 @@ class MovedLoss(LossModel):
     def __init__(self, block: Block, generator: torch.Generator):
         super().__init__(block, generator)
         graph = block.graph
-        eye = torch.eye(graph.n_outputs, dtype=graph.dtype, device=graph.device)
+        eye = torch.eye(len(block.logits), dtype=graph.dtype, device=graph.device)
         self.directions = eye.unsqueeze(-1)
 
     def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:

@@ -41,5 +41,5 @@ def without_outliers(activations: Any) -> Any:
     usual = is_usual(activations)
     if bool(usual.all()):
         return activations
-    index = usual.nonzero()[:, 0].to(activations.samples.x.device)
+    index = usual.nonzero()[:, 0].to(activations.samples.weights.device)
     return activations.at(index)

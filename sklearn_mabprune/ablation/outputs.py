@@ -7,15 +7,14 @@ from typing import Any
 from torch import Tensor
 
 from ..data.losses import SampleLoss
-from ..graph.graph import Graph
 
 
-def sample_losses(graph: Graph, logits: Tensor, targets: Tensor, loss: SampleLoss) -> Tensor:
+def sample_losses(graph: Any, logits: Tensor, targets: Tensor, loss: SampleLoss) -> Tensor:
     """Losses of raw outputs in the feature-major layout.
 
     Parameters
     ----------
-    graph : Graph
+    graph : Graph or ModuleNetwork
         Says what follows the output layer.
     logits : Tensor of shape (n_outputs, ..., n_samples)
     targets : Tensor of shape (n_samples,) or (n_samples, n_outputs)
@@ -32,7 +31,7 @@ def sample_losses(graph: Graph, logits: Tensor, targets: Tensor, loss: SampleLos
     return loss(outputs, repeated).double().view(logits.shape[1:])
 
 
-def predictions(graph: Graph, logits: Tensor) -> Tensor:
+def predictions(graph: Any, logits: Tensor) -> Tensor:
     """The network's outputs from those of the output layer, (n_samples, n_outputs)."""
-    found: Any = graph.run({graph.logits: logits})[graph.output]
+    found: Any = graph.run({graph.logits: logits}, [graph.output])[graph.output]
     return found

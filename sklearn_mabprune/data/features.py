@@ -15,6 +15,7 @@ from ..utils.compat import num_samples
 from .sparse import as_csr
 
 _DTYPES = [np.float64, np.float32]
+_INTEGERS = [np.int64, np.int32, np.int16, np.int8, np.uint8]
 
 # Parts of NumPy's messages for values that cannot be converted to floats; the first for strings.
 _CONVERSION = (
@@ -25,7 +26,7 @@ _CONVERSION = (
 )
 
 
-def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
+def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **options: Any) -> Any:
     """Validate X, and y if given, with scikit-learn's ``validate_data``.
 
     Parameters
@@ -37,12 +38,15 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         Features; float32 is kept, other dtypes are converted to float64.
     *y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets, if they are to be validated too.
+    any_shape : bool, default=False
+        Whether X may have more than two dimensions, and integers stay what they are: for modules
+        of the user's own.  ``input_shape_``, the shape of a sample, is set, or compared.
     **options
         Passed to ``validate_data``.
 
     Returns
     -------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : ndarray or CSR matrix of shape (n_samples, n_features), or (n_samples, ...)
         A CSR matrix has sorted column indices without duplicates.
     y : ndarray
         Only if targets are given.
@@ -64,7 +68,13 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
             "y contains strings, but a regressor needs numeric targets. Use a classifier for "
             "classes."
         )
-    dtype = [np.float32] if _is_float32(X) else _DTYPES
+    dtype: list[Any] = [np.float32] if _is_float32(X) else _DTYPES
+    if any_shape:
+        dtype = [*dtype, *_INTEGERS]
+        options["allow_nd"] = True
+        if not options.get("reset", True) and len(np.shape(X)) > 2:
+            # Better than a comparison of the number of channels alone.
+            _check_shape(estimator, np.shape(X)[1:], reset=False)
     try:
         read = validate_data(estimator, X, *y, dtype=dtype, accept_sparse="csr", **options)
     except (ValueError, TypeError) as error:
@@ -73,13 +83,32 @@ def read_table(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(message) from error
+    if any_shape:
+        _check_shape(estimator, (read[0] if y else read).shape[1:], options.get("reset", True))
     if not y:
         return as_csr(read) if sparse.issparse(read) else read
     _check_assumed(*read)
     return (as_csr(read[0]), read[1]) if sparse.issparse(read[0]) else read
 
 
-def read_validation(estimator: Any, X_val: Any, y_val: Any) -> Any:
+def _check_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
+    """Note the shape of a sample, or refuse another one than that of fit."""
+    if reset:
+        estimator.input_shape_ = shape
+        return
+    known = estimator.input_shape_
+    if shape == known:
+        return
+    hint = ""
+    if len(known) > 1 and shape == (*known[1:], known[0]):
+        hint = f" The channels come last in X: pass numpy.moveaxis(X, {len(shape)}, 1)."
+    raise ValueError(
+        f"Each sample of X has shape {shape}, but {type(estimator).__name__} was fitted on samples "
+        f"of shape {known}.{hint}"
+    )
+
+
+def read_validation(estimator: Any, X_val: Any, y_val: Any, any_shape: bool = False) -> Any:
     """Validate the features of validation samples like :func:`read_table`.
 
     Raises
@@ -89,7 +118,7 @@ def read_validation(estimator: Any, X_val: Any, y_val: Any) -> Any:
         different numbers of samples.
     """
     try:
-        read = read_table(estimator, X_val, reset=False)
+        read = read_table(estimator, X_val, any_shape=any_shape, reset=False)
         _check_assumed(read)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError

@@ -58,7 +58,7 @@ def hash_samples(X: Any, seed: int) -> NDArray[np.uint64]:
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : ndarray or CSR matrix of shape (n_samples, n_features), or ndarray of more dimensions
         Features.
     seed : int
         Seed of the hash function.
@@ -76,6 +76,7 @@ def hash_samples(X: Any, seed: int) -> NDArray[np.uint64]:
     >>> len(set(hash_samples(X, 0)) | set(hash_samples(sparse.csr_array(X), 0)))
     1
     """
+    X = X if sparse.issparse(X) else X.reshape(len(X), -1)
     n_samples, n_features = X.shape
     factors = np.random.default_rng(seed).integers(
         1, 2**64 - 1, size=n_features, dtype=np.uint64, endpoint=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from dataclasses import fields, replace
 from typing import Any
@@ -13,8 +14,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import NotKeptError, PruningWarning
-from ..graph.graph import Graph
-from ..graph.module import graph_of
+from ..graph.compact import compact, network_from
 from ..graph.units import UnitTable
 from ..pruning.budget import Budget
 from ..pruning.replay import Known
@@ -142,8 +142,10 @@ def _with_data(
             check_n_features(old, X, reset=False)
             check_feature_names(old, X, reset=False)
             task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
-        original = graph_of(path.networks[0], old.estimator_.device)
-        _check_targets(old, new, original.n_outputs, task.data.n_outputs)
+        original = network_from(path.networks[0], old.estimator_.device)
+        with torch.no_grad():
+            n_known = original.forward(_drawn(old, original, 2)).shape[1]
+        _check_targets(old, new, n_known, task.data.n_outputs)
         net = _net(old, original)
         stages = ["teacher"] * (new.teacher is not None) + ["pruning", "fine-tuning"]
         with Progress(new.verbose, stages) as progress:
@@ -190,7 +192,7 @@ def _check_targets(old: Any, new: Any, n_known: int, n_outputs: int) -> None:
         )
 
 
-def _net(old: Any, graph: Graph) -> Any:
+def _net(old: Any, graph: Any) -> Any:
     """An independent copy of the fitted net, with the layers of this graph."""
     net = net_around(old.estimator_, graph)
     net.history_ = copy.deepcopy(net.history_)
@@ -229,7 +231,7 @@ def _known(path: PruningPath) -> Known:
 def _without_data(old: Any, new: Any) -> Any:
     """`new`, fitted: a kept network of the path of `old`."""
     path, device = old.pruning_path_, old.estimator_.device
-    original = graph_of(path.networks[0], device)
+    original = network_from(path.networks[0], device)
     budget = Budget.of(
         new.pruning_budget,
         new.budget_unit,
@@ -244,13 +246,14 @@ def _without_data(old: Any, new: Any) -> Any:
     vars(new).update(copy.deepcopy(fitted_attributes(old)))
     if path.layer_sizes[number] == old.hidden_layer_sizes_:
         return new
-    graph = graph_of(path.networks[number], device)
+    graph = network_from(path.networks[number], device)
+    small = compact(graph)
     shorter = _path_until(path, number)
     if path.resume and number in path.resume.states:
         policy = copy.deepcopy(path.resume.states[number]["chooser"])
     else:
         policy = clone(new.policy_)
-    report = _report(old, original, graph, shorter, notes)
+    report = _report(old, compact(original), small, shorter, notes)
     pruned = Pruned(_net(old, graph), shorter, report, number, policy)
     new._remember(pruned, old.validation_fraction_)
     return new
@@ -308,29 +311,29 @@ def _path_until(path: PruningPath, number: int) -> PruningPath:
     )
 
 
+def _drawn(old: Any, graph: Any, n_samples: int) -> torch.Tensor:
+    """Dense samples: the speed of a network does not depend on their values."""
+    shape = getattr(old, "input_shape_", None) or (graph.n_inputs,)
+    n_samples = min(n_samples, max(1, _MAX_VALUES // math.prod(shape)))
+    if getattr(old.estimator_, "reads_integers_", False):
+        return torch.zeros(n_samples, *shape, dtype=torch.int64, device=graph.device)
+    drawn = torch.randn(n_samples, *shape, generator=torch.Generator().manual_seed(0))
+    return drawn.to(graph.device, graph.dtype)
+
+
 def _report(
-    old: Any, original: Graph, graph: Graph, path: PruningPath, warned: list[str]
+    old: Any, original: Any, graph: Any, path: PruningPath, warned: list[str]
 ) -> PruningReport:
     """The report of a kept network, made without the data of fit."""
     report, resume = old.pruning_report_, path.resume
-    # The speed of a network does not depend on the values of dense samples.
-    batch_size = min(report.batch_size, max(1, _MAX_VALUES // graph.n_inputs))
-    samples = torch.randn(
-        batch_size, graph.n_inputs, generator=torch.Generator().manual_seed(0)
-    ).to(graph.device, graph.dtype)
+    samples = _drawn(old, graph, report.batch_size)
+    batch_size = len(samples)
     networks = [original.forward, graph.forward]
     one, many = milliseconds(networks, samples[:1]), milliseconds(networks, samples)
     before = replace(report.before, ms_sample=one[0], ms_batch=many[0])
-    after = Measured(
-        graph.sizes,
-        *graph.cost(),
-        graph.n_bytes,
-        one[1],
-        many[1],
-        float(path.score[-1]),
-        # There are no validation samples.
-        np.nan if len(path) > 1 else before.loss,
-    )
+    # There are no validation samples.
+    loss = np.nan if len(path) > 1 else before.loss
+    after = Measured.of(graph, (one[1], many[1]), float(path.score[-1]), loss)
     untuned = ["this network was not fine-tuned: at_budget does it if it gets X and y."]
     return replace(
         report,

@@ -24,7 +24,8 @@ from ..graph.graph import Graph
 from ..pruning.budget import Budget
 from ..pruning.path import PathOptions
 from ..training.fine_tuning import FineTuning, check_optimizer
-from ..training.initial import Data, check_fits, check_weights, samples_of, train
+from ..training.initial import Data, check_fits, check_weights, note_integers, samples_of, train
+from ..training.mlp import MLP
 from ..training.outside_module import check_batch_statistics
 from ..training.predicting import needs_no_check, network_outputs
 from ..training.rebuilding import copy_of_net
@@ -92,8 +93,10 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Training samples; scale them first (StandardScaler).  Sparse matrices are used as
-            CSR and never converted to dense as a whole.
+            Training samples; scale them first (StandardScaler).  For a net with a module of your
+            own also an array of more dimensions, such as images of shape
+            (n_samples, n_channels, height, width), or of integers for an embedding.
+            Sparse matrices are used as CSR and never converted to dense as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets: values, classes, or a multilabel indicator matrix.
         sample_weight : array-like of shape (n_samples,), optional
@@ -180,7 +183,7 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
         if X_val is None:
             split = content_split(X, codes, self.validation_fraction, seed)
         else:
-            X_val = read_validation(self, X_val, y_val)
+            X_val = read_validation(self, X_val, y_val, self._takes_any_shape())
             y_val = self._encode_validation(y_val)
             if y_val.shape[1:] != codes.shape[1:]:
                 raise ValueError(
@@ -234,6 +237,7 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
         check_weights(net, task.data, task.validation)
         net = copy_of_net(net)
         check_criterion(uncompiled(net.criterion_), task.data.y)
+        note_integers(net, task.data.x)
         first = few(samples_of(net, task.data).x)
         graph = check_fits(net.module_, first, task.data.n_outputs)
         self._check_frozen(net)
@@ -317,12 +321,17 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
         """Predictions of the pruned network, (n_samples, n_outputs)."""
         check_is_fitted(self)
         if not needs_no_check(self, X):
-            X = read_table(self, X, reset=False)
+            X = read_table(self, X, any_shape=self._takes_any_shape(), reset=False)
         module = self.estimator_.module_
         if module.training:
             module.eval()
         names = getattr(self, "feature_names_in_", None)
         return network_outputs(self.estimator_, partial(outputs_of, module), X, names)
+
+    def _takes_any_shape(self) -> bool:
+        """Whether samples may have any shape: they do where the module is the user's own."""
+        net = getattr(self.estimator, "estimator", self.estimator)
+        return net is not None and net.module is not MLP
 
     # ------------------------------------------------- overridden by the subclasses
 

@@ -244,7 +244,8 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         return tags
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        X, y = read_table(self, X, complete(y), multi_output=True, ensure_min_samples=2)
+        options = {"multi_output": True, "ensure_min_samples": 2}
+        X, y = read_table(self, X, complete(y), any_shape=self._takes_any_shape(), **options)
         return X, read_labels(y)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from ..ablation.activations import activations_of
+from ..ablation.measured import activations_of
 from ..ablation.outliers import without_outliers
 from ..data.samples import Samples
 from ..exceptions import PruningWarning
-from ..graph.graph import Graph
+from ..graph.compact import compact, described
 from ..pruning.budget import Budget
 from ..pruning.path import Surroundings, Walk, pruning_path
 from ..pruning.replay import Known, Resume
@@ -44,7 +44,7 @@ class _Fit:
     """
 
     net: Any
-    graph: Graph
+    graph: Any
     task: Task
     plan: PruningPlan
     samples: Samples
@@ -62,7 +62,7 @@ class _Fit:
 
 def prune(
     net: Any,
-    graph: Graph,
+    graph: Any,
     task: Task,
     plan: PruningPlan,
     seconds_training: float,
@@ -77,7 +77,7 @@ def prune(
     ----------
     net : skorch net
         Trained; left as it is.
-    graph : Graph
+    graph : Graph or ModuleNetwork
         Of its module.
     task : Task
     plan : PruningPlan
@@ -99,9 +99,7 @@ def prune(
     return Pruned(tuner.tuned(chosen), path, report, chosen, walk.chooser, teacher)
 
 
-def _prepared(
-    net: Any, graph: Graph, task: Task, plan: PruningPlan, seconds_training: float
-) -> _Fit:
+def _prepared(net: Any, graph: Any, task: Task, plan: PruningPlan, seconds_training: float) -> _Fit:
     """Training samples on the net's device, and how much is to be removed."""
     least = plan.options.min_neurons
     budget = Budget.of(plan.budget, plan.budget_unit, graph.sizes, graph.cost, least)
@@ -126,7 +124,7 @@ def _walked(fit: _Fit, known: Known | None) -> Walk:
                 budget,
                 plan.options,
                 Surroundings(
-                    score=lambda graph: fit.task.score(fit.net, graph),
+                    score=lambda network: fit.task.score(fit.net, compact(network)),
                     on_step=lambda step: progress.advance(len(step.removed), *told(step)),
                     interruptions=plan.interruptions,
                 ),
@@ -174,8 +172,9 @@ def _reported(
 ) -> PruningReport:
     """Both networks measured, and warnings issued."""
     task, plan, final = fit.task, fit.plan, tuner.graphs[chosen]
-    before, after, batch_size = _measured(fit, [fit.graph, final])
-    losses = task.constant.losses(fit.net, fit.graph)
+    original = compact(fit.graph)
+    before, after, batch_size = _measured(fit, [original, final])
+    losses = task.constant.losses(fit.net, original)
     constant_score = task.constant.score() if plan.budget == "auto" else np.nan
     interrupted = plan.interruptions.happened
     found = _complaints(walk, chosen, tuner, len(task.validation), interrupted)
@@ -215,6 +214,7 @@ def _reported(
         warnings=(*found, *notes.unfinished(fit.net), *notes.first_epoch_best(fit.net)),
         interrupted=interrupted,
         teacher=None if task.teaching is None else task.teaching.report,
+        **described(fit.graph),
     )
 
 
@@ -271,18 +271,15 @@ def _complaints(
     return found + notes.beyond_tolerance(plan.budget, plan.tolerance, n_validation, *scores)
 
 
-def _measured(fit: _Fit, graphs: list[Graph]) -> tuple[Measured, Measured, int]:
+def _measured(fit: _Fit, graphs: list[Any]) -> tuple[Measured, Measured, int]:
     """Both networks in numbers, and the size of the batch that they were timed on."""
     batch = fit.samples.x[:_BATCH_SIZE]
     networks = [graph.forward for graph in graphs]
     one, many = milliseconds(networks, batch[:1]), milliseconds(networks, batch)
     before, after = (
-        Measured(
-            graph.sizes,
-            *graph.cost(),
-            graph.n_bytes,
-            one[k],
-            many[k],
+        Measured.of(
+            graph,
+            (one[k], many[k]),
             fit.task.score(fit.net, graph),
             fit.task.loss(fit.net, graph),
         )

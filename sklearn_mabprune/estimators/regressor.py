@@ -211,7 +211,7 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
                 "y is a sparse matrix, but regression targets must be dense: pass y.toarray()."
             )
         options = {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2}
-        return read_table(self, X, complete(y), **options)
+        return read_table(self, X, complete(y), any_shape=self._takes_any_shape(), **options)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         self.y_ndim_ = y.ndim

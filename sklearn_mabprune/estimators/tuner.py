@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..data.samples import Samples
-from ..graph.graph import Graph
+from ..graph.compact import compact, with_weights_of
 from ..pruning.path import Step, Walk
 from ..training.fine_tuning import draws, fine_tune, validation_losses
 from ..training.initial import samples_of
@@ -47,7 +47,7 @@ class Tuner:
         Epochs of fine-tuning so far.
     scores : dict of int to float
         Validation score of each step that was asked for.
-    graphs : dict of int to Graph
+    graphs : dict of int to Graph or SmallModule
         Its network.
     fine_tuned : set of int
         The steps among them that were fine-tuned, to the end.
@@ -60,7 +60,7 @@ class Tuner:
         self.interruptions, self.seed = plan.interruptions, plan.seeds[4]
         self.epochs = 0
         self.scores: dict[int, float] = {}
-        self.graphs: dict[int, Graph] = {}
+        self.graphs: dict[int, Any] = {}
         self.fine_tuned: set[int] = set()
         self._nets: dict[int, Any] = {}
         self._teacher: torch.Tensor | None = None
@@ -102,7 +102,7 @@ class Tuner:
     def _kept(self) -> list[int]:
         return [k for k, step in enumerate(self.walk.steps) if step.graph is not None]
 
-    def _made(self, number: int) -> tuple[Any, Graph]:
+    def _made(self, number: int) -> tuple[Any, Any]:
         """A net of a step and its graph; not fine-tuned after Ctrl-C."""
         step = self.walk.steps[number]
         assert step.graph is not None
@@ -117,15 +117,15 @@ class Tuner:
                 self._fine_tune(net, step)
                 self.fine_tuned.add(number)
             if number in self.fine_tuned:
-                return net, step.graph.with_weights_of(uncompiled(net.module_))
-        return net_around(self.net, step.graph), step.graph
+                return net, with_weights_of(step.graph, uncompiled(net.module_))
+        return net_around(self.net, step.graph), compact(step.graph)
 
     def _fine_tune(self, net: Any, step: Step) -> None:
         options, original = self.plan.fine_tuning, self.walk.steps[0].graph
         assert original is not None
         if self._teacher is None and options.distillation:
             with torch.no_grad():
-                self._teacher = run_in_parts(original.forward, self.samples.x)
+                self._teacher = run_in_parts(compact(original).forward, self.samples.x)
         validation = samples_of(self.net, self.task.validation)
 
         def on_epoch(number: int) -> None:

@@ -307,10 +307,6 @@ class Graph:
         """The same graph over copies of the layers of these names in a module."""
         return self.with_layers([module.get_submodule(node.name) for node in self.nodes])
 
-    def with_weights_of(self, module: nn.Module) -> Graph:
-        """The same graph over copies of the layers of a module that was built from this one."""
-        return self.with_layers(list(module.children()))
-
     def layers(self) -> list[nn.Module]:
         """All layers in order."""
         return [node.layer for node in self.nodes]

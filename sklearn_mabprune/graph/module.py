@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import singledispatch
 from typing import Any
 
 import torch
@@ -50,22 +49,10 @@ class PrunedChain(nn.Sequential):
         return super().__getitem__(index)
 
 
-@singledispatch
-def recipe_of(network: Any) -> tuple[Any, dict[str, Any]]:
-    """What builds a module like the network: a callable, and its arguments as plain data."""
-    raise TypeError(f"{type(network).__name__} is not a kind of network.")
-
-
-@recipe_of.register
-def _(graph: Graph) -> tuple[Any, dict[str, Any]]:
-    dtype = str(graph.dtype).removeprefix("torch.")
-    return PrunedChain, {"layers": graph.descriptions(), "dtype": dtype}
-
-
 def module_of(graph: Graph) -> PrunedChain:
     """A module of its own that computes what a graph does, in training mode."""
-    build, arguments = recipe_of(graph)
-    module: PrunedChain = build(**arguments).to(graph.device)
+    dtype = str(graph.dtype).removeprefix("torch.")
+    module = PrunedChain(layers=graph.descriptions(), dtype=dtype).to(graph.device)
     graph.copy_to(module)
     return module
 

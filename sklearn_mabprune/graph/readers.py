@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class Reader:
         Matrices that it multiplies with, one for each part of its input.
     taps : int
         Columns for each channel: places of a convolution's kernel.
+    spatial : bool
+        Whether the units lie along the second dimension, and positions behind it.
     """
 
     value: int
@@ -51,6 +53,7 @@ class Reader:
     columns: NDArray[np.intp]
     blocks: int = 1
     taps: int = 1
+    spatial: ClassVar[bool] = False
 
     def patches(self, x: Tensor, block: int = 0) -> Tensor:
         """What the rows of the matrix are multiplied with, (n_samples, n_positions, n_columns)."""
@@ -69,6 +72,13 @@ class Reader:
 
     def _view(self, weight: Tensor, block: int) -> Tensor:
         raise NotImplementedError
+
+    def rows(self, value: Tensor) -> Tensor:
+        """What it returns as (n_samples, n_blocks, n_positions, n_outputs of a block).
+
+        This undoes `outputs`.
+        """
+        return value.reshape(value.shape[0], self.blocks, -1, value.shape[-1])
 
     def outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
         """Products of all blocks as the operation lays them out.
@@ -118,6 +128,7 @@ class ConvReader(Reader):
     stride: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
     padding: tuple[tuple[int, int], ...] = ()
+    spatial: ClassVar[bool] = True
 
     def patches(self, x: Tensor, block: int = 0) -> Tensor:
         """Channels and taps by sample and position of the output."""
@@ -147,6 +158,11 @@ class ConvReader(Reader):
     def _view(self, weight: Tensor, block: int) -> Tensor:
         n_outputs = weight.shape[0] // self.blocks
         return weight[block * n_outputs : (block + 1) * n_outputs]
+
+    def rows(self, value: Tensor) -> Tensor:
+        """Positions first, then the channels of each block."""
+        n_outputs = value.shape[1] // self.blocks
+        return value.reshape(value.shape[0], self.blocks, n_outputs, -1).transpose(2, 3)
 
     def outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
         """Channels first, then the positions."""
@@ -209,6 +225,10 @@ class ProductReader(Reader):
 
     def _view(self, weight: Tensor, block: int) -> Tensor:
         return weight.permute(self.order)[block].transpose(0, 1)
+
+    def rows(self, value: Tensor) -> Tensor:
+        """Features are blocks."""
+        return value.reshape(-1, self.blocks, value.shape[-2], value.shape[-1])
 
     def outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
         """Features side by side."""

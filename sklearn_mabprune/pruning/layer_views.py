@@ -25,7 +25,6 @@ def layer_views(
     ridge : float
         Of the least squares behind residual variances.
     """
-    weights = activations.samples.weights
     n_groups = len(activations.graph.groups)
     gradients: list[Any] = [None] * n_groups
     if "gradients" in needs:
@@ -33,13 +32,16 @@ def layer_views(
     views = []
     for k in range(n_groups):
         incoming, bias, outgoing = activations.weights(k)
+        hidden = activations.hidden(k) if "activations" in needs else None
+        n_rows = len(gradients[k]) if hidden is None and gradients[k] is not None else 0
+        n_rows = n_rows if hidden is None else hidden.shape[1]
         views.append(
             LayerView(
                 incoming=_array(incoming),
                 bias=np.zeros(len(incoming)) if bias is None else _array(bias),
                 outgoing=_array(outgoing),
-                row_weights=_array(weights / weights.sum()),
-                activations=_array(activations.hidden(k).T) if "activations" in needs else None,
+                row_weights=_array(activations.row_weights(n_rows)),
+                activations=None if hidden is None else _array(hidden.T),
                 gradients=None if gradients[k] is None else _array(gradients[k]),
                 residual_variance=(
                     _array(activations.residual_variance(k, ridge))

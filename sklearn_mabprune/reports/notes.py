@@ -195,7 +195,7 @@ def spread_of(x: torch.Tensor | SparseRows) -> NDArray[np.float64]:
     """Standard deviation of each feature, (n_features,)."""
     if isinstance(x, SparseRows):
         return x.spread()
-    parts = x.split(_PART)
+    parts = x.flatten(1).split(_PART)
     mean = sum(part.double().sum(dim=0) for part in parts) / len(x)
     squares = sum((part.double() - mean).square().sum(dim=0) for part in parts)
     spread: NDArray[np.float64] = torch.as_tensor(squares / len(x)).sqrt().cpu().numpy()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..exceptions import NotKeptError
+from ..graph.compact import to_arrays
 from ..pruning.path import Step
 from ..pruning.replay import Resume
 from ..utils.optional import frames
@@ -122,7 +123,7 @@ class PruningPath:
             reward_scale=column("reward_scale", float),
             confidence=column("confidence", float),
             networks={
-                number: step.graph.to_arrays()
+                number: to_arrays(step.graph)
                 for number, step in enumerate(steps)
                 if keep and step.graph is not None
             },

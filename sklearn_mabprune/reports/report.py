@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,12 @@ class Measured:
     score: float
     loss: float
 
+    @classmethod
+    def of(cls, network: Any, milliseconds: tuple[float, float], score: float, loss: float) -> Any:
+        """A network's sizes and cost, beside its times, score and loss."""
+        n_parameters, n_macs = network.cost()
+        return cls(network.sizes, n_parameters, n_macs, network.n_bytes, *milliseconds, score, loss)
+
 
 @dataclass(frozen=True)
 class PruningReport:
@@ -74,6 +80,11 @@ class PruningReport:
         Whether Ctrl-C ended pruning or fine-tuning.
     teacher : TeacherReport or None
         How the teacher was used; None without one.
+    groups, unit_kinds : tuple of str
+        For a module that is not a chain: names of the modules whose units can be removed, in the
+        order of `hidden_layer_sizes`, and what the units are, "channel" or "neuron".
+    kept_whole : dict of str to str
+        For such a module: why other modules keep all their units, by name.
     """
 
     before: Measured
@@ -95,6 +106,9 @@ class PruningReport:
     warnings: tuple[str, ...] = ()
     interrupted: bool = False
     teacher: TeacherReport | None = None
+    groups: tuple[str, ...] = ()
+    unit_kinds: tuple[str, ...] = ()
+    kept_whole: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as nested dicts."""
@@ -172,6 +186,10 @@ class PruningReport:
         ]
         if self.teacher is not None:
             notes += self.teacher.notes()
+        sizes = self.before.hidden_layer_sizes, self.after.hidden_layer_sizes
+        groups = zip(self.groups, self.unit_kinds, *sizes, strict=False)
+        notes += [f"{name}: {old} -> {new} {kind}s" for name, kind, old, new in groups]
+        notes += [f"{name}: kept whole, {why}" for name, why in self.kept_whole.items()]
         if self.n_backward:
             notes.append(f"estimates: backward passes of {self.n_backward:,} samples")
         if np.isfinite(self.confidence):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..data.batches import epoch
 from ..data.samples import Samples
 from ..data.sparse import outputs_of
+from ..graph.analysis import is_plain
 from ..graph.kinds.registry import layers_of
 from ..utils.compat import uncompiled
 from ..utils.randomness import global_generators
@@ -152,8 +153,11 @@ def fine_tune(
 
 
 def draws(module: nn.Module) -> bool:
-    """Whether training a pruned net's module draws from torch's global generator (Dropout)."""
-    return any(layer.p for layer in layers_of(module, "random"))
+    """Whether training a pruned net's module draws from torch's global generator (Dropout).
+
+    The forward of a user's own module may do so without a layer.
+    """
+    return not is_plain(module) or any(layer.p for layer in layers_of(module, "random"))
 
 
 def _cycle(
@@ -171,7 +175,7 @@ def _cycle(
     for group in optimizer.param_groups:
         group["lr"] = starting_rate(net, options.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    weights = samples.weights.to(samples.x.dtype)
+    weights = samples.weights.to(next(module.parameters()).dtype)
     batch_size, shuffle = batches_of_training(net, len(samples))
     for _ in range(epochs):
         module.train()

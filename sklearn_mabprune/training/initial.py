@@ -26,9 +26,9 @@ from ..data.losses import SampleLoss, SoftNLLLoss, check_criterion, check_soft_l
 from ..data.samples import Data, Samples
 from ..data.sparse import few
 from ..exceptions import UnsupportedModuleError
-from ..graph.graph import Graph
+from ..graph.compact import with_trained
 from ..graph.kinds.registry import layers_of
-from ..graph.tracing import recover_graph
+from ..graph.recovery import network_of
 from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions, UserInterrupt
 from ..utils.progress import is_open
@@ -45,11 +45,11 @@ def train(
     data: Data,
     validation: Data,
     seed: int,
-    on_start: Callable[[Any, Graph], Any] = lambda net, graph: None,
+    on_start: Callable[[Any, Any], Any] = lambda net, network: None,
     on_epoch: Callable[[Any], None] | None = None,
     interruptions: Interruptions | None = None,
     taught: Data | None = None,
-) -> tuple[Any, Graph]:
+) -> tuple[Any, Any]:
     """Train a copy of a net from scratch.
 
     A KeyboardInterrupt of a callback ends the training and keeps the weights, as in skorch;
@@ -64,7 +64,7 @@ def train(
     seed : int
         Of everything that is drawn.
     on_start : callable
-        Called with the untrained net and its graph, to refuse them before time is spent.
+        Called with the untrained net and its network, to refuse them before time is spent.
     on_epoch : callable, optional
         Called with the net after each epoch, for progress.
     interruptions : Interruptions, optional
@@ -77,7 +77,7 @@ def train(
     -------
     net : skorch net
         Initialised and trained, its optimizer without state.
-    graph : Graph
+    network : Graph or ModuleNetwork
         Of its module.
 
     Raises
@@ -93,30 +93,31 @@ def train(
     ours = isinstance(net, SelfSizing)
     if ours:
         net.set_params(random_state=seed)
-        net.size_from(_features(data), data.y)
+        net.size_from(with_weights(data.x, data), data.y)
     # A net of ours without Dropout draws from its own generators alone.
     alone = ours and net.module is MLP and not getattr(net, "module__dropout", 0)
     with nullcontext() if alone else global_generators(seed, net.device):
         net.initialize()
         dtype = dtype_of(net.module_)
+        note_integers(net, data.x)
         seen = data if taught is None else taught
-        x, y = _features(seen, dtype), _targets(net, seen.y, dtype)
+        x, y = _features(net, seen), _targets(net, seen.y, dtype)
         first = few(as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device))
         # Refused now rather than after the training.
         SampleLoss(uncompiled(net.criterion_))
         check_criterion(uncompiled(net.criterion_), data.y)
-        graph = check_fits(net.module_, first, data.n_outputs)
+        network = check_fits(net.module_, first, data.n_outputs)
         check_batch_statistics(net, len(data))
         if taught is not None:
             check_soft_labels(uncompiled(net.criterion_), y[:2])
-        on_start(net, graph)
-        held_out = _dataset(_features(validation, dtype), _targets(net, validation.y, dtype))
+        on_start(net, network)
+        held_out = _dataset(_features(net, validation), _targets(net, validation.y, dtype))
         with _soft_labels(net, taught):
             _train_epochs(net, x, y, held_out, on_epoch, interruptions or Interruptions())
     # The last step may have diverged.
     if not all(bool(torch.isfinite(p).all()) for p in net.module_.parameters()):
         raise _diverged(net, "The weights are no longer finite")
-    return lighten(net), graph.with_layers_of(uncompiled(net.module_))
+    return lighten(net), with_trained(network, uncompiled(net.module_))
 
 
 @contextmanager
@@ -232,25 +233,25 @@ def dtype_of(module: nn.Module) -> torch.dtype:
     return dtype
 
 
-def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Graph:
-    """The module's graph; refuses modules that cannot be pruned or do not fit the data."""
+def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Any:
+    """The module's network; refuses modules that cannot be pruned or do not fit the data."""
     mode = module.training
-    graph = recover_graph(module, x)
+    network = network_of(module, x)
     module.train(mode)
-    if graph.n_outputs != n_outputs:
+    with torch.no_grad():
+        shape = tuple(network.forward(x).shape)
+    if len(shape) == 2 and shape[1] != n_outputs:
         raise ValueError(
-            f"The net's module has {graph.n_outputs} outputs, y needs {n_outputs}: one for each "
+            f"The net's module has {shape[1]} outputs, y needs {n_outputs}: one for each "
             "class, or one for each target."
         )
-    with torch.no_grad():
-        shape = tuple(graph.forward(x).shape)
     if shape != (len(x), n_outputs):
         # Flat outputs against a column of targets would broadcast in the loss.
         raise ValueError(
             f"The net's module returns shape {shape} for {len(x)} samples, which must be "
             f"{(len(x), n_outputs)}: leave out the layer that flattens its output."
         )
-    return graph
+    return network
 
 
 def lighten(net: Any) -> Any:
@@ -287,10 +288,48 @@ def _diverged(net: Any, what: str) -> ValueError:
     )
 
 
-def _features(data: Data, dtype: torch.dtype | None = None) -> Any:
-    """Features as the net takes them: in a dict if there are weights."""
-    x = data.x if dtype is None else _rounded(data.x, dtype)
+def note_integers(net: Any, x: Any) -> None:
+    """Note whether the module of an initialised net reads integers, as embeddings do.
+
+    It is run on two samples: integers that it can be given as floats are rounded to its precision.
+    """
+    if issparse(x) or x.dtype.kind not in "iu":
+        return
+    module = uncompiled(net.module_)
+    few_of_them = as_tensor(x[:2], net.device)
+    modes = [part.training for part in module.modules()]
+    module.eval()
+    with torch.no_grad():
+        net.reads_integers_ = not _runs(module, few_of_them.to(dtype_of(module))) and _runs(
+            module, few_of_them.to(torch.int64)
+        )
+    for part, mode in zip(module.modules(), modes, strict=True):
+        part.training = mode
+
+
+def _runs(module: nn.Module, x: Tensor) -> bool:
+    try:
+        module(x)
+    except Exception:  # said better when the module is analysed
+        return False
+    return True
+
+
+def _features(net: Any, data: Data) -> Any:
+    """Features as the net takes them: in its precision, and in a dict if there are weights."""
+    return with_weights(_in_precision(net, data.x), data)
+
+
+def with_weights(x: Any, data: Data) -> Any:
+    """Features, in a dict beside the sample weights if there are any."""
     return x if data.weights is None else {"X": x, "sample_weight": data.weights}
+
+
+def _in_precision(net: Any, x: Any) -> Any:
+    """Features as integers for a net that reads them, or rounded to its precision."""
+    if getattr(net, "reads_integers_", False):
+        return x.astype(np.int64)
+    return _rounded(x, dtype_of(net.module_))
 
 
 def _rounded(x: Any, dtype: torch.dtype) -> Any:
@@ -346,7 +385,7 @@ def _targets(net: Any, y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
 def samples_of(net: Any, data: Data) -> Samples:
     """Samples on the net's device, with targets and losses as the net is trained on them."""
     dtype = dtype_of(net.module_)
-    x = as_tensor(_rounded(data.x, dtype), net.device)
+    x = as_tensor(_in_precision(net, data.x), net.device)
     y = as_tensor(_targets(net, data.y, dtype), net.device)
     if hasattr(net, "standardise"):
         y = net.standardise(y).to(dtype)

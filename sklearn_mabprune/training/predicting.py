@@ -58,6 +58,7 @@ def needs_no_check(estimator: Any, X: Any) -> bool:
         and X.shape[0] > 0
         and X.shape[1] == estimator.n_features_in_
         and not hasattr(estimator, "feature_names_in_")
+        and len(getattr(estimator, "input_shape_", "1")) == 1
     )
     if not plain:
         return False
@@ -132,9 +133,10 @@ def network_outputs(
     if is_softmax(nonlinearity):
         nonlinearity = softmax
     dtype = next(net.module_.parameters()).dtype
+    kind = torch.int64 if getattr(net, "reads_integers_", False) else dtype
     with no_autocast(), torch.inference_mode():
         found = run_in_parts(
-            lambda part: nonlinearity(forward(part.to(net.device, dtype))), as_tensor(x, "cpu")
+            lambda part: nonlinearity(forward(part.to(net.device, kind))), as_tensor(x, "cpu")
         )
     outputs = found.cpu().numpy()
     if hasattr(net, "target_scale_"):

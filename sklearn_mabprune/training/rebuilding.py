@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+from functools import singledispatch
 from pickle import PicklingError
 from typing import Any
 
 from sklearn.base import clone
 
-from ..graph.module import recipe_of
+from ..graph.compact import copy_weights, narrowed_module
+from ..graph.graph import Graph
+from ..graph.module import PrunedChain
+from ..graph.module_network import ModuleNetwork
 from ..utils.compat import drop_parameter, uncompiled
 from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
@@ -24,6 +28,7 @@ _FITTED = (
     "n_outputs_",
     "auto_dtype_",
     "multilabel_",
+    "reads_integers_",
 )
 
 
@@ -49,6 +54,30 @@ def copy_of_net(net: Any) -> Any:
             "generator, out of its module and callbacks."
         ) from error
     return new
+
+
+@singledispatch
+def _recipe(network: Any, net: Any) -> tuple[Any, dict[str, Any]]:
+    """What builds a module like a network of a net's: a callable, and its arguments as data."""
+    raise TypeError(f"{type(network).__name__} is not a kind of network.")
+
+
+@_recipe.register
+def _(network: Graph, net: Any) -> tuple[Any, dict[str, Any]]:
+    dtype = str(network.dtype).removeprefix("torch.")
+    return PrunedChain, {"layers": network.descriptions(), "dtype": dtype}
+
+
+@_recipe.register
+def _(network: ModuleNetwork, net: Any) -> tuple[Any, dict[str, Any]]:
+    arguments = net.get_params_for("module")
+    # Of a net that was pruned already, the user's own module with all units.
+    found = arguments if net.module is narrowed_module else None
+    return narrowed_module, {
+        "module": found["module"] if found else net.module,
+        "arguments": found["arguments"] if found else arguments,
+        "narrowing": network.narrowing(),
+    }
 
 
 def net_around(net: Any, graph: Any) -> Any:
@@ -77,7 +106,7 @@ def net_around(net: Any, graph: Any) -> Any:
         # The new module does not have the parameters of the old one.
         for name in [name for name in vars(new) if name.startswith("module__")]:
             drop_parameter(new, name)
-        build, arguments = recipe_of(graph)
+        build, arguments = _recipe(graph, net)
         sizes = {"module": build}
         sizes |= {f"module__{name}": value for name, value in arguments.items()}
     if getattr(net, "multilabel_", False):
@@ -90,7 +119,7 @@ def net_around(net: Any, graph: Any) -> Any:
     with global_generators(0, net.device):
         new.initialize()
     module: Any = uncompiled(new.module_)
-    graph.copy_to(module)
+    copy_weights(graph, module)
     new.module_.eval()
     new.history_ = net.history_
     renew_optimizer(new)

@@ -274,8 +274,8 @@ def test_a_module_is_refused_before_it_is_trained():
 
         def forward(self, X):
             type(self).n_calls += 1
-            return torch.sigmoid(super().forward(X))
+            return super().forward(X), X
 
-    with pytest.raises(ValueError, match="not a layer"):
+    with pytest.raises(ValueError, match="must return one tensor"):
         train(clone(quick_start()).set_params(module=Counting), *sides(), seed=0)
-    assert Counting.n_calls == 1
+    assert Counting.n_calls <= 3

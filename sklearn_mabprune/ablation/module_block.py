@@ -1,0 +1,233 @@
+"""How much the loss rises when units of any network are ablated: many units at once.
+
+What a group's readers return moves by minus the product of their weights with the units' ablated
+parts, so the samples run through the network once, and for each unit only what is downstream of
+the readers runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.samples import Samples
+from ..graph.module_network import ModuleNetwork
+from ..graph.readers import Reader
+from .loss_models import DIRECTIONS, MovedCrossEntropy
+from .module_estimates import estimate, model_of
+from .outputs import sample_losses
+from .reader_rows import all_patches, live_columns
+from .reader_statistics import ReaderStatistics
+from .suffix import Suffix
+
+#: Numbers of the largest temporary, and of what a block keeps.
+CHUNK, KEPT = {"cpu": 2**21, "cuda": 2**26}, 2**27
+
+
+class ModuleBlock:
+    """One block of samples run through one network, ready to measure ablations on.
+
+    Parameters
+    ----------
+    network : ModuleNetwork
+        As it stands.
+    samples : Samples
+    statistics : ReaderStatistics
+        Frozen while the block is used.
+    numbers : mapping of int to int
+        Numbers of each value, for one sample.
+    chunk : int, optional
+        Numbers of the largest temporary.
+
+    Attributes
+    ----------
+    logits : Tensor of shape (n_outputs, n_samples)
+    base : Tensor of float64, shape (n_samples,)
+        Loss of each sample as it is.
+    weight, mean_loss : float
+        Sum of the sample weights, and the weighted mean loss.
+    """
+
+    def __init__(
+        self,
+        network: ModuleNetwork,
+        samples: Samples,
+        statistics: ReaderStatistics,
+        numbers: Mapping[int, int],
+        chunk: int | None = None,
+    ):
+        self.graph, self.samples, self.statistics = network, samples, statistics
+        self.numbers = numbers
+        self.chunk = chunk or CHUNK.get(network.device.type, CHUNK["cuda"])
+        self._kept: dict[int, Tensor] | None = None
+        self._wanted = sorted(
+            {value for number in range(len(network.groups)) for value in self._values_of(number)}
+        )
+        with torch.inference_mode():
+            self.logits = self._run_all()
+            self.base = sample_losses(network, self.logits, samples.targets, samples.loss)
+            self.weight = float(samples.weights.sum())
+            self.mean_loss = float(self.base @ samples.weights) / self.weight
+
+    def _suffix(self, number: int) -> Suffix:
+        return self.statistics.suffix(self.graph, number, self.samples.x)
+
+    def _values_of(self, number: int) -> list[int]:
+        """Values that measuring a group starts from."""
+        reads = self.statistics.reads[number]
+        if reads is None:
+            return []
+        readers = [reader for read in reads for reader in read.readers]
+        return [
+            *self._suffix(number).frontier,
+            *(reader.reads for reader in readers),
+            *(reader.value for reader in readers),
+        ]
+
+    def _run_all(self) -> Tensor:
+        """The logits; values are kept where they are not too many."""
+        network, wanted = self.graph, [*self._wanted, self.graph.logits]
+        numbers = sum(self.numbers.get(value, 0) for value in wanted)
+        if len(self.samples) * numbers <= KEPT:
+            values = network.run(network.program.known(self.samples.x), wanted)
+            self._kept = values
+            return values[network.logits].T
+        logits = [
+            network.run(network.program.known(self.samples.x[part]), [network.logits])
+            for part in self._parts(max(self.numbers.values()))
+        ]
+        return torch.cat([each[network.logits] for each in logits]).T
+
+    def _parts(self, numbers: int, most: int = KEPT) -> Iterator[slice]:
+        """Parts of the samples, with at most so many numbers where a sample has `numbers`."""
+        n_samples = len(self.samples)
+        at_once = max(1, min(n_samples, most // max(1, numbers)))
+        for first in range(0, n_samples, at_once):
+            yield slice(first, min(first + at_once, n_samples))
+
+    def _values(self, number: int, part: slice) -> Any:
+        """Values that measuring a group starts from, on some of the samples."""
+        wanted = self._values_of(number)
+        if self._kept is None:
+            known = self.graph.program.known(self.samples.x[part])
+            return self.graph.run(known, wanted)
+        if part == slice(0, len(self.samples)):
+            return self._kept
+        frontier = self._suffix(number).frontier
+        found = {}
+        for value in wanted:
+            kept, dimension = self._kept[value], frontier.get(value, 0)
+            if dimension is not None and kept.shape[dimension] != len(self.samples):
+                # Samples and positions in one dimension.
+                return self.graph.run(self.graph.program.known(self.samples.x[part]), wanted)
+            at = () if dimension is None else (slice(None),) * dimension + (part,)
+            found[value] = kept[at]
+        return found
+
+    # ------------------------------------------------------------------------- measuring
+
+    def loss_increase(self, number: int, units: Tensor) -> Tensor:
+        """Rise of the mean loss when each of these units alone is ablated.
+
+        Parameters
+        ----------
+        number : int
+            Of the group.
+        units : Tensor of int, shape (n_units,)
+            Positions in the group as it stands.
+
+        Returns
+        -------
+        Tensor of float64, shape (n_units,)
+            Weighted mean over the block's samples of masked minus unmasked loss.
+        """
+        with torch.inference_mode():
+            if self.statistics.reads[number] is None or not self._suffix(number).usable:
+                total = self._one_by_one(number, units)
+            else:
+                total = self._many_at_once(number, units)
+        return total / self.weight - self.mean_loss
+
+    def _many_at_once(self, number: int, units: Tensor) -> Tensor:
+        samples, weights = self.samples, self.samples.weights
+        suffix, total = self._suffix(number), weights.new_zeros(len(units))
+        for part in self._parts(self._numbers_each(number), self.chunk):
+            values, n_samples = self._values(number, part), part.stop - part.start
+            at_once = max(1, self.chunk // (suffix.numbers * n_samples))
+            targets, each = samples.targets[part], weights[part]
+            for first in range(0, len(units), at_once):
+                chosen = units[first : first + at_once]
+                known = self._moved(number, chosen, values)
+                logits = suffix.logits(self.graph, known, values, len(chosen), n_samples)
+                logits = logits.view(len(chosen), n_samples, -1).permute(2, 0, 1)
+                losses = sample_losses(self.graph, logits, targets, samples.loss)
+                total[first : first + at_once] += losses @ each
+        return total
+
+    def _numbers_each(self, number: int) -> int:
+        """Numbers of the largest temporary, for one sample: patches, or a value downstream."""
+        reads = self.statistics.reads[number] or []
+        patches = [
+            self.numbers[reader.value] * read.columns.numel() // _n_outputs(self.graph, reader)
+            for read in reads
+            for reader in read.readers
+        ]
+        return max(self._suffix(number).numbers, *patches)
+
+    def _moved(self, number: int, units: Tensor, values: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """What the readers return without each of these units, (n_units * n_samples, ...)."""
+        network, statistics = self.graph, self.statistics
+        known: dict[int, Tensor] = {}
+        columns = statistics.columns(network, number, units) or []
+        for read, own in zip(statistics.reads[number] or [], columns, strict=True):
+            fit = statistics.fits[read.weight]
+            matrix = read.matrix(network.weights[read.weight])[:, :, own]
+            for reader in read.readers:
+                patches = live_columns(all_patches(reader, values[reader.reads]), fit.live)
+                residual = fit.residual(patches, own)
+                moves = torch.einsum("nblut,bout->unblo", residual, matrix)
+                like = values[reader.value]
+                rows = list(moves.flatten(0, 1).unbind(1))
+                moved = reader.outputs(rows, like.shape)
+                known[reader.value] = (like - moved.view(len(units), *like.shape)).flatten(0, 1)
+        return known
+
+    def _one_by_one(self, number: int, units: Tensor) -> Tensor:
+        """Units whose readers read each other: the whole network runs for each."""
+        samples, weights = self.samples, self.samples.weights
+        total = weights.new_zeros(len(units))
+        for k, unit in enumerate(units):
+            changed = self.statistics.weights_without(self.graph, number, unit)
+            for part in self._parts(max(self.numbers.values()), self.chunk):
+                known = self.graph.program.known(samples.x[part])
+                logits = self.graph.run(known, [self.graph.logits], changed)[self.graph.logits]
+                targets = samples.targets[part]
+                losses = sample_losses(self.graph, logits.T, targets, samples.loss)
+                total[k] += losses @ weights[part]
+        return total
+
+    # ------------------------------------------------------------------------- estimates
+
+    def estimate(
+        self,
+        kind: str,
+        generator: torch.Generator,
+        parts: Sequence[slice | Tensor] = (slice(None),),
+        units: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Estimated rises, (n_parts, n_units); as :func:`~.estimates.estimate` for chains."""
+        return estimate(self, kind, generator, parts, units)
+
+    def passes(self, kind: str) -> int:
+        """Backward passes that an estimate takes."""
+        if kind == "fisher":
+            return 2
+        n = len(self.logits)
+        return min(n - 1, DIRECTIONS) if model_of(self) is MovedCrossEntropy else n
+
+
+def _n_outputs(network: ModuleNetwork, reader: Reader) -> int:
+    return int(network.weights[reader.weight].shape[reader.outputs_axis])

@@ -1,0 +1,172 @@
+"""Loss increase of every unit of any network, estimated from a few backward passes.
+
+Removing unit j changes the weights of a reader by dW_j, and what it returns, at each position, by
+dW_j x.  To first order that moves k functions of a sample's logits by the sum over readers and
+positions of <g, dW_j x>, with g their gradients with respect to what the reader returns.  The
+loss models of :mod:`~sklearn_mabprune.ablation.loss_models` do the rest, as for chains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .loss_models import (
+    DIRECTIONS,
+    LossModel,
+    MovedCrossEntropy,
+    MovedLikely,
+    SecondOrder,
+    moved_loss,
+)
+from .reader_rows import all_patches, live_columns
+from .reader_statistics import Read
+
+if TYPE_CHECKING:
+    from .module_block import ModuleBlock
+
+#: Numbers of the values of the samples that go through the network at a time.
+_AT_ONCE = {"cpu": 2**23, "cuda": 2**27}
+
+
+def model_of(block: Any) -> type[LossModel]:
+    """The fastest model of the loss at moved logits."""
+    return moved_loss(block)
+
+
+def estimate(
+    block: ModuleBlock,
+    kind: str,
+    generator: torch.Generator,
+    parts: Sequence[slice | Tensor] = (slice(None),),
+    units: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """Estimated rise of the mean loss when each unit alone is ablated.
+
+    Parameters and result as of :func:`~sklearn_mabprune.ablation.estimates.estimate`.
+    """
+    network, samples = block.graph, block.samples
+    device, n_samples = network.device, len(samples)
+    units = units or [torch.arange(size, device=device) for size in network.sizes]
+    with torch.inference_mode():
+        model = _model(block, kind, generator)
+        weights = torch.zeros(n_samples, len(parts), dtype=torch.float64, device=device)
+        for number, part in enumerate(parts):
+            weights[part, number] = samples.weights[part]
+    found = [weights.new_zeros(len(some), len(parts)) for some in units]
+    numbers = sum(block.numbers.values())
+    at_once = max(1, _AT_ONCE.get(device.type, _AT_ONCE["cuda"]) // numbers)
+    for first in range(0, n_samples, at_once):
+        part = slice(first, min(first + at_once, n_samples))
+        values, gradients = _gradients(block, model.directions, part)
+        with torch.inference_mode():
+            for number, some in enumerate(units):
+                if len(some) and block.statistics.reads[number] is not None:
+                    moves = _moves(block, number, some, values, gradients)
+                    ones = moves.new_ones(len(some), part.stop - part.start)
+                    # A loss model takes minus the product of its two arguments.
+                    found[number] += model(ones, moves.neg_(), part, weights[part])
+    for number, some in enumerate(units):
+        if len(some) and block.statistics.reads[number] is None:
+            found[number] += _measured(block, number, some, parts, weights)
+    return (torch.cat(found) / weights.sum(dim=0)).T
+
+
+def _model(block: Any, kind: str, generator: torch.Generator) -> LossModel:
+    model = (SecondOrder if kind == "fisher" else moved_loss(block))(block, generator)
+    if isinstance(model, MovedCrossEntropy) and len(block.logits) - 1 > DIRECTIONS:
+        return MovedLikely(model)
+    return model
+
+
+def _measured(
+    block: Any, number: int, units: Tensor, parts: Sequence[slice | Tensor], weights: Tensor
+) -> Tensor:
+    """What cannot be estimated is measured, on all samples of the block."""
+    increase = block.loss_increase(number, units)
+    return increase[:, None] * weights.sum(dim=0)
+
+
+def _gradients(
+    block: ModuleBlock, directions: Tensor, part: slice
+) -> tuple[Mapping[int, Tensor], Mapping[int, list[Tensor]]]:
+    """What readers read, and gradients of k functions of the logits where they return."""
+    network, statistics = block.graph, block.statistics
+    readers = [r for reads in statistics.reads for read in reads or [] for r in read.readers]
+    returned = sorted({reader.value for reader in readers})
+    reads = sorted({reader.reads for reader in readers})
+    # Gradients are wanted with respect to values: the weights let torch record how they follow.
+    traced = {
+        reader.weight: network.weights[reader.weight].clone().requires_grad_() for reader in readers
+    }
+    some = directions if directions.shape[-1] == 1 else directions[..., part]
+    found: dict[int, list[Tensor]] = {value: [] for value in returned}
+    with torch.inference_mode(False), torch.enable_grad():
+        known = network.program.known(_plain(block.samples.x[part]))
+        weights = {name: _plain(value) for name, value in network.weights.items()} | traced
+        values = network.run(known, [*returned, *reads, network.logits], weights)
+        logits = values[network.logits]
+        for k in range(some.shape[1]):
+            wanted = _plain(some[:, k].T).expand_as(logits)
+            gradients = torch.autograd.grad(
+                logits, [values[v] for v in returned], wanted,
+                retain_graph=k + 1 < some.shape[1], allow_unused=True,
+            )  # fmt: skip
+            for value, gradient in zip(returned, gradients, strict=True):
+                full = torch.zeros_like(values[value]) if gradient is None else gradient
+                found[value].append(full)
+    return {value: values[value].detach() for value in reads}, found
+
+
+def _plain(value: Any) -> Any:
+    """A tensor that may enter a graph: those made in inference mode may not."""
+    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
+
+
+def _moves(
+    block: ModuleBlock,
+    number: int,
+    units: Tensor,
+    values: Mapping[int, Tensor],
+    gradients: Mapping[int, list[Tensor]],
+) -> Tensor:
+    """First-order moves of the functions, (n_units, k, n_samples)."""
+    network, statistics = block.graph, block.statistics
+    reads = statistics.reads[number] or []
+    total: Any = 0
+    for read, columns in zip(reads, statistics.columns(network, number, units) or [], strict=True):
+        for reader in read.readers:
+            near = torch.stack([reader.rows(g) for g in gradients[reader.value]])
+            patches = all_patches(reader, values[reader.reads])
+            total = total + _of_reader(block, read, columns, patches, near)
+    found: Tensor = total
+    return found.permute(2, 0, 1).contiguous()
+
+
+def _of_reader(
+    block: ModuleBlock,
+    read: Read,
+    columns: Tensor,
+    patches: Tensor,
+    gradients: Tensor,
+) -> Tensor:
+    """Moves through one reader, (k, n_samples, n_units).
+
+    Either with the weights' gradients of each sample, or, for few positions, with ablated parts.
+    """
+    fit = block.statistics.fits[read.weight]
+    matrix = read.matrix(block.graph.weights[read.weight])
+    patches = live_columns(patches, fit.live)
+    n_positions, n_live = patches.shape[2:]
+    k, n_outputs = gradients.shape[0], gradients.shape[-1]
+    if n_positions * n_live > k * columns.shape[0] * n_outputs:
+        by_weight = torch.einsum("knblo,nblc->knboc", gradients, patches)
+        change, grown = fit.deltas(matrix, columns)
+        found = torch.einsum("knboc,buoc->knu", by_weight, change)
+        return found + torch.einsum("knblo,buo->knu", gradients, grown)
+    residual = fit.residual(patches, columns)
+    pulled = torch.einsum("knblo,bout->knblut", gradients, matrix[:, :, columns])
+    return -torch.einsum("knblut,nblut->knu", pulled, residual)

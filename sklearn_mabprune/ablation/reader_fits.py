@@ -1,0 +1,258 @@
+"""What the weights of a reader become when units are removed, for readers of any form.
+
+A reader is a product of patches x, a row for each sample and position, with a matrix W: see
+:class:`~sklearn_mabprune.graph.readers.Reader`.  Removing a set S of its columns changes what it
+returns by -W_S r, with r the ablated part of these columns:
+
+- ``"zero"``: the columns themselves;
+- ``"mean"``: the columns minus their means over all rows, padding included;
+- ``"least_squares"``: (x - m) T' with T = P_SS^-1 P_S: and P = (G + ridge I)^-1, where G is the
+  Gram matrix of the rows: centred, with the means m, where the reader has a bias, and not centred
+  without m where it has none.
+
+The change of the weights is therefore -W_S T, and that of the bias +W_S T m: a pull and the
+surgery use the same numbers.
+
+With least squares the kept columns are fitted again, whenever what the reader reads has changed,
+to what it returned in the unpruned network on the same samples: (C' + ridge W) P, with C the
+products of rows and those targets.  (Targets from the reader itself would fit the errors of the
+layers upstream as well.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# The least ridge, as a fraction and outright.
+_RIDGE_FLOOR = 1e-10
+
+
+@dataclass
+class Rows:
+    """Sums over rows, with weights that sum to 1, of a reader's live columns; float64.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (n_blocks, n_columns)
+    gram : Tensor of shape (n_blocks, n_columns, n_columns)
+        The lower half may be all there is.
+    targets : Tensor of shape (n_blocks, n_outputs)
+        Mean of what the reader returned in the unpruned network.
+    cross : Tensor of shape (n_blocks, n_columns, n_outputs)
+        Products of columns and targets.
+    """
+
+    mean: Tensor
+    gram: Tensor
+    targets: Tensor
+    cross: Tensor
+
+
+class ZeroFit:
+    """Removed columns count as zero.  Also the base of the others.
+
+    Parameters
+    ----------
+    live : Tensor of int, shape (n_live,)
+        Columns of the matrix that are there.
+    biased : bool
+        Whether the reader has a bias that may change.
+    """
+
+    needs_rows = False
+    needs_gram = False
+
+    def __init__(self, live: Tensor, biased: bool):
+        self.live, self.biased = live, biased
+
+    def positions(self, columns: Tensor) -> Tensor:
+        """Places of these columns among the live ones."""
+        return torch.searchsorted(self.live, columns)
+
+    def measure(self, rows: Rows, ridge: float) -> None:
+        """Statistics of the live columns from rows."""
+
+    def refitted(self, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The matrix with its live columns fitted to the unpruned network, and the bias.
+
+        None: the bias stays.
+        """
+        return matrix, None
+
+    def residual(self, patches: Tensor, columns: Tensor) -> Tensor:
+        """Ablated parts of units, each removed alone.
+
+        Parameters
+        ----------
+        patches : Tensor of shape (n_samples, n_blocks, n_positions, n_live)
+        columns : Tensor of int, shape (n_units, n_each)
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_blocks, n_positions, n_units, n_each)
+        """
+        chosen = patches.index_select(-1, self.positions(columns).flatten())
+        return chosen.view(*patches.shape[:-1], *columns.shape)
+
+    def deltas(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Changes of the live columns and of the bias when each unit alone is removed.
+
+        Returns
+        -------
+        Tensor of shape (n_blocks, n_units, n_outputs, n_live)
+        Tensor of shape (n_blocks, n_units, n_outputs)
+        """
+        own = matrix[:, :, columns].transpose(1, 2)
+        spread = own.new_zeros(*own.shape[:3], len(self.live))
+        places = self.positions(columns)[None, :, None].expand(own.shape)
+        spread.scatter_(-1, places, -own)
+        return spread, self._bias_deltas(own)
+
+    def _bias_deltas(self, own: Tensor) -> Tensor:
+        return own.new_zeros(own.shape[:3])
+
+    def together(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The matrix without these columns, and what the bias grows by; None: it stays."""
+        return matrix.index_fill(-1, columns, 0.0), None
+
+    def remove(self, columns: Tensor) -> None:
+        """These columns are gone."""
+        self.live = self.live[_others(self.positions(columns), len(self.live))]
+
+
+class MeanFit(ZeroFit):
+    """Removed columns count as their means, where the reader has a bias that takes them."""
+
+    needs_rows = True
+
+    def measure(self, rows: Rows, ridge: float) -> None:
+        """Means of the live columns."""
+        self.mean = rows.mean if self.biased else torch.zeros_like(rows.mean)
+
+    def residual(self, patches: Tensor, columns: Tensor) -> Tensor:
+        """Columns minus their means."""
+        found = super().residual(patches, columns)
+        return found - self._means(columns, found)[:, None]
+
+    def _means(self, columns: Tensor, like: Tensor) -> Tensor:
+        return self.mean[:, self.positions(columns)].to(like.dtype)
+
+    def deltas(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """The bias grows by the mean of what is removed."""
+        spread, _ = super().deltas(matrix, columns)
+        own = matrix[:, :, columns].transpose(1, 2)
+        return spread, torch.einsum("buot,but->buo", own, self._means(columns, own))
+
+    def together(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The bias grows by the mean of what is removed."""
+        smaller, _ = super().together(matrix, columns)
+        means = self.mean[:, self.positions(columns)]
+        grown = torch.einsum("bos,bs->bo", matrix[:, :, columns].double(), means)
+        return smaller, grown if self.biased else None
+
+    def remove(self, columns: Tensor) -> None:
+        """Forget their means."""
+        self.mean = self.mean[:, _others(self.positions(columns), len(self.live))]
+        super().remove(columns)
+
+
+class LeastSquaresFit(MeanFit):
+    """Removed columns are predicted from the others, over all rows."""
+
+    needs_gram = True
+
+    def measure(self, rows: Rows, ridge: float) -> None:
+        """The inverse Gram matrix of the live columns, and their products with the targets."""
+        super().measure(rows, ridge)
+        gram, cross = rows.gram, rows.cross
+        if self.biased:
+            gram = gram - rows.mean[:, :, None] * rows.mean[:, None]
+            cross = cross - rows.mean[:, :, None] * rows.targets[:, None]
+        diagonal = gram.diagonal(dim1=-2, dim2=-1)
+        self.ridge = (max(ridge, _RIDGE_FLOOR) * diagonal.mean(-1)).clamp_min(_RIDGE_FLOOR)
+        gram = gram + torch.diag_embed(self.ridge[:, None].expand_as(diagonal))
+        try:
+            self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        except torch.linalg.LinAlgError as error:
+            raise ValueError(
+                f"Values that a layer reads, up to {float(diagonal.max()) ** 0.5:.3g}, are too "
+                "large for ablation='least_squares'. Scale the features, lower the net's lr, or "
+                "take ablation='mean'."
+            ) from error
+        self._cross, self._targets = cross, rows.targets
+
+    def refitted(self, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Least squares towards what the reader returned in the unpruned network."""
+        own = matrix.index_select(-1, self.live).double()
+        towards = self._cross.transpose(1, 2) + self.ridge[:, None, None] * own
+        fitted = towards @ self.inverse
+        bias = self._targets - torch.einsum("boc,bc->bo", fitted, self.mean)
+        wide = torch.zeros_like(matrix).index_copy(-1, self.live, fitted.to(matrix.dtype))
+        return wide, bias if self.biased else None
+
+    def residual(self, patches: Tensor, columns: Tensor) -> Tensor:
+        """Columns minus their prediction from all columns of other units."""
+        slopes = self._alone(columns)
+        centre = torch.einsum("butc,bc->but", slopes, self.mean).to(patches.dtype)
+        slopes = slopes.to(patches.dtype).flatten(1, 2)
+        found = patches @ slopes.transpose(1, 2)
+        return found.view(*found.shape[:-1], *columns.shape).sub_(centre[:, None])
+
+    def deltas(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """-W T, and W T m for the bias."""
+        slopes = self._alone(columns)
+        own = matrix[:, :, columns].permute(0, 2, 1, 3)
+        centre = torch.einsum("butc,bc->but", slopes, self.mean).to(own.dtype)
+        change = own @ slopes.to(own.dtype)
+        return change.neg_(), torch.einsum("buot,but->buo", own, centre)
+
+    def together(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor | None]:
+        """All other columns take over what these predict."""
+        places = self.positions(columns)
+        gone = self.inverse.index_select(1, places)
+        slopes = torch.linalg.solve(gone.index_select(2, places), gone)
+        change = matrix[:, :, columns].double() @ slopes
+        smaller = matrix.index_select(-1, self.live).double() - change
+        wide = torch.zeros_like(matrix).index_copy(-1, self.live, smaller.to(matrix.dtype))
+        grown = torch.einsum("boc,bc->bo", change, self.mean)
+        return wide.index_fill(-1, columns, 0.0), grown if self.biased else None
+
+    def residual_variance(self, columns: Tensor) -> Tensor:
+        """Variance of each unit's columns that the others cannot predict, (n_units,)."""
+        places = self.positions(columns)
+        own = self.inverse[:, places]
+        where = places[None, :, None].expand(*own.shape[:3], places.shape[1])
+        alone = torch.linalg.inv(own.gather(-1, where))
+        return alone.diagonal(dim1=-2, dim2=-1).sum((0, 2))
+
+    def remove(self, columns: Tensor) -> None:
+        """Down-date the inverse; the products with the targets stay what they are."""
+        places = self.positions(columns)
+        keep = _others(places, len(self.live)).nonzero()[:, 0]
+        gone = self.inverse.index_select(1, places)
+        factor = torch.linalg.cholesky(gone.index_select(2, places))
+        half = torch.linalg.solve_triangular(factor, gone.index_select(2, keep), upper=False)
+        inverse = self.inverse.index_select(1, keep).index_select(2, keep)
+        self.inverse = inverse - half.transpose(1, 2) @ half
+        self._cross = self._cross.index_select(1, keep)
+        super().remove(columns)
+
+    def _alone(self, columns: Tensor) -> Tensor:
+        """P_jj^-1 P_j: of each unit alone, (n_blocks, n_units, n_each, n_live)."""
+        places = self.positions(columns)
+        own = self.inverse[:, places]
+        where = places[None, :, None].expand(*own.shape[:3], places.shape[1])
+        return torch.linalg.solve(own.gather(-1, where), own)
+
+
+FITS = {"zero": ZeroFit, "mean": MeanFit, "least_squares": LeastSquaresFit}
+
+
+def _others(places: Tensor, width: int) -> Tensor:
+    """Mask of what is not at these places."""
+    mask = torch.ones(width, dtype=torch.bool, device=places.device)
+    mask[places] = False
+    return mask

@@ -1,0 +1,255 @@
+"""What removals do to the weights of all readers of a network, kept up to date over a path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..graph.module_network import ModuleNetwork
+from ..graph.program import Weight, leaves
+from ..graph.readers import Reader
+from .reader_fits import FITS, ZeroFit
+from .reader_rows import RowSample, note_targets, sums_over_rows
+from .suffix import Suffix
+
+if TYPE_CHECKING:
+    from .module_activations import ModuleActivations
+
+#: Most columns of a matrix whose Gram matrix is made.
+MOST_COLUMNS = 4096
+
+
+@dataclass(frozen=True)
+class Read:
+    """How a group is read through one weight.
+
+    Parameters
+    ----------
+    weight : str
+    readers : tuple of Reader
+        Operations that read it; those of one weight change together.
+    columns : Tensor of int, shape (n_units, n_each)
+        Columns of the matrix that belong to each unit of the unpruned network.
+    """
+
+    weight: str
+    readers: tuple[Reader, ...]
+    columns: Tensor
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """A weight as matrices, (n_blocks, n_outputs, n_columns)."""
+        reader = self.readers[0]
+        return torch.stack([reader.matrix(weight, block) for block in range(reader.blocks)])
+
+    def weight_of(self, matrix: Tensor, weight: Tensor) -> Tensor:
+        """The weight that these matrices are; `weight` says its form."""
+        for block, part in enumerate(matrix):
+            weight = self.readers[0].with_matrix(weight, part, block)
+        return weight
+
+
+class ReaderStatistics:
+    """The fits of all weights that read units.
+
+    Parameters
+    ----------
+    name : {"least_squares", "mean", "zero"}
+    ridge : float
+        Fraction of the mean variance of a reader's columns.
+
+    Attributes
+    ----------
+    reads : list of list of Read or None, one for each group
+        None: a group that is read by something else than a product, whose weights become zero.
+    fits : dict of str to ZeroFit
+        By weight.
+    n_factorisations : list of int
+        How often each group's statistics were computed.
+    without_slopes : dict of str to str
+        Why the readers of some weights take nothing over, by weight.
+    """
+
+    def __init__(self, name: str, ridge: float):
+        self.name, self.ridge = name, ridge
+        self.reads: list[list[Read] | None] = []
+        self.fits: dict[str, ZeroFit] = {}
+        self.n_factorisations: list[int] = []
+        self.without_slopes: dict[str, str] = {}
+        self._sampled: dict[str, RowSample] = {}
+        self._suffixes: dict[int, Suffix] = {}
+
+    def update(self, activations: ModuleActivations) -> ReaderStatistics:
+        """The statistics for the network as it stands: those of the unpruned one at first."""
+        if not self.reads:
+            network = activations.graph
+            self.reads = [_reads(network, group) for group in network.groups]
+            self.n_factorisations[:] = [0] * len(self.reads)
+            self._start(activations)
+            self.measure(activations)
+        return self
+
+    def _start(self, activations: ModuleActivations) -> None:
+        """A fit for each weight, and what its readers return in the unpruned network."""
+        network, samples = activations.graph, activations.samples
+        weights = {read.weight: read for reads in self.reads for read in reads or []}
+        values = [r.value for read in weights.values() for r in read.readers]
+        with torch.inference_mode():
+            shapes = network.run(network.program.known(samples.x[:2]), sorted(set(values)))
+        for number, (name, read) in enumerate(weights.items()):
+            biased = all(reader.bias for reader in read.readers)
+            n_columns = read.matrix(network.weights[name]).shape[-1]
+            kind, why = FITS[self.name], _other_uses(network, read)
+            if kind.needs_gram and why is None and n_columns > MOST_COLUMNS:
+                why = f"more than {MOST_COLUMNS} inputs: removed ones count as their means"
+                kind = FITS["mean"]
+            elif why is not None:
+                kind = FITS["zero"]
+            if why is not None:
+                self.without_slopes[name] = why
+            live = torch.arange(n_columns, device=network.device)
+            self.fits[name] = kind(live, biased)
+            if kind.needs_rows:
+                positions = [r.rows(shapes[r.value]).shape[2] for r in read.readers]
+                self._sampled[name] = RowSample(
+                    read.readers, n_columns, positions, len(samples), number
+                )
+        if any(fit.needs_gram for fit in self.fits.values()):
+            note_targets(network, samples, self._sampled)
+
+    def measure(self, activations: ModuleActivations) -> None:
+        """Statistics of the network as it stands."""
+        if not self._sampled:
+            return
+        live = {name: self.fits[name].live for name in self._sampled}
+        gram = any(self.fits[name].needs_gram for name in self._sampled)
+        rows = sums_over_rows(activations.graph, activations.samples, self._sampled, live, gram)
+        for name, sums in rows.items():
+            self.fits[name].measure(sums, self.ridge)
+        for number, reads in enumerate(self.reads):
+            self.n_factorisations[number] += bool(reads)
+
+    # ------------------------------------------------------------------------ removals
+
+    def columns(self, network: ModuleNetwork, number: int, units: Tensor) -> list[Tensor] | None:
+        """Columns of units of a group as it stands, (n_units, n_each), by read."""
+        reads = self.reads[number]
+        if reads is None:
+            return None
+        stay = torch.as_tensor(np.flatnonzero(network.kept[number]), device=units.device)
+        return [read.columns[stay[units]] for read in reads]
+
+    def removed(self, network: ModuleNetwork, units: Sequence[Tensor | None]) -> ModuleNetwork:
+        """The network without these units of each group; the fits are brought up to date."""
+        masks = [mask.copy() for mask in network.kept]
+        together: dict[str, list[Tensor]] = {}
+        for number, gone in enumerate(units):
+            if gone is None:
+                continue
+            masks[number][np.flatnonzero(masks[number])[gone.cpu().numpy()]] = False
+            columns_of = self.columns(network, number, gone) or []
+            for read, columns in zip(self.reads[number] or [], columns_of, strict=True):
+                together.setdefault(read.weight, []).append(columns.flatten())
+        changed: dict[str, Tensor] = {}
+        for name, parts in together.items():
+            columns = torch.cat(parts).unique()
+            matrix = self._matrix(network, name)
+            changed |= self._changed(network, name, *self.fits[name].together(matrix, columns))
+            self.fits[name].remove(columns)
+        # Weights of zero for what is read by something else than a product.
+        return network.with_weights(changed).masked(masks)
+
+    def refitted(self, network: ModuleNetwork) -> ModuleNetwork:
+        """The network with all readers fitted to the unpruned one."""
+        changed: dict[str, Tensor] = {}
+        for name, fit in self.fits.items():
+            if fit.needs_gram:
+                matrix, bias = fit.refitted(self._matrix(network, name))
+                changed |= self._changed(network, name, matrix, bias, grows=False)
+        return network.with_weights(changed)
+
+    def weights_without(
+        self, network: ModuleNetwork, number: int, unit: Tensor
+    ) -> Mapping[str, Tensor]:
+        """Weights that change when one unit of a group is removed."""
+        reads = self.reads[number]
+        if reads is None:
+            masks = [mask.copy() for mask in network.kept]
+            masks[number][np.flatnonzero(masks[number])[int(unit)]] = False
+            return network.masked(masks).weights
+        changed: dict[str, Tensor] = {}
+        columns_of = self.columns(network, number, unit[None]) or []
+        for read, columns in zip(reads, columns_of, strict=True):
+            matrix = self._matrix(network, read.weight)
+            found = self.fits[read.weight].together(matrix, columns.flatten())
+            changed |= self._changed(network, read.weight, *found)
+        return changed
+
+    @property
+    def fitted(self) -> bool:
+        """Whether statistics of samples say what a removal does."""
+        return bool(self._sampled)
+
+    def suffix(self, network: ModuleNetwork, number: int, x: Any) -> Suffix:
+        """What runs again when a group's readers return something else."""
+        if number not in self._suffixes:
+            changed = [r.value for read in self.reads[number] or [] for r in read.readers]
+            self._suffixes[number] = Suffix(network, changed, x)
+        return self._suffixes[number]
+
+    def _read(self, name: str) -> Read:
+        return next(r for reads in self.reads for r in reads or [] if r.weight == name)
+
+    def _matrix(self, network: ModuleNetwork, name: str) -> Tensor:
+        return self._read(name).matrix(network.weights[name])
+
+    def _changed(
+        self,
+        network: ModuleNetwork,
+        name: str,
+        matrix: Tensor,
+        bias: Tensor | None,
+        grows: bool = True,
+    ) -> dict[str, Tensor]:
+        """A weight and the biases that go with it, by name."""
+        read = self._read(name)
+        changed = {name: read.weight_of(matrix, network.weights[name])}
+        for reader in read.readers:
+            if bias is not None:
+                old = network.weights[reader.bias]
+                flat = bias.reshape(-1)
+                changed[reader.bias] = (flat + old.double() if grows else flat).to(old.dtype)
+        return changed
+
+
+def _reads(network: ModuleNetwork, group: Any) -> list[Read] | None:
+    """How a group is read, by weight; None where not by products alone."""
+    found: dict[str, list[Reader]] = {}
+    for reader in group.readers:
+        found.setdefault(reader.weight, []).append(reader)
+    reads = []
+    for weight, readers in found.items():
+        if len({(type(r), r.inputs, r.blocks) for r in readers}) > 1:
+            return None
+        columns = torch.as_tensor(readers[0].columns, device=network.device)
+        reads.append(Read(weight, tuple(readers), columns))
+    return reads
+
+
+def _other_uses(network: ModuleNetwork, read: Read) -> str | None:
+    """Why a weight cannot take anything over: it is used for something else as well."""
+    values = {reader.value for reader in read.readers}
+    others = [o for o in network.program.operations if o.value not in values]
+    for operation in others:
+        names = {
+            p.name for p in leaves((operation.args, operation.kwargs)) if isinstance(p, Weight)
+        }
+        # A transposed weight that only these readers read is no other use.
+        used = any(operation.value in other.reads for other in others)
+        if read.weight in names and (used or operation.value == network.output):
+            return f"the weight is used again by {operation.what}"
+    return None

@@ -1,0 +1,232 @@
+"""Networks as small as they are: what is scored, timed, trained on and handed out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .graph import Graph
+from .module import graph_of
+from .module_network import ModuleNetwork, weights_of
+from .narrowing import Narrowing, narrow, narrowing_of
+from .program import Program, Samples, called
+from .structure import Structure
+
+
+class SmallModule:
+    """A user's module with fewer units, with the face of a network that predicts.
+
+    Parameters
+    ----------
+    module : nn.Module
+        With the units that stay; put into evaluation mode.
+    network : ModuleNetwork
+        Whose units these are.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Units of each group.
+    """
+
+    def __init__(self, module: nn.Module, network: ModuleNetwork):
+        self.module = module.eval()
+        self.sizes, self._cost, self.n_bytes = network.sizes, network.cost(), network.n_bytes
+        self.device, self.dtype = network.device, network.dtype
+
+    def forward(self, x: Samples) -> Tensor:
+        """The module's outputs."""
+        outputs: Tensor = called(self.module, x)
+        return outputs
+
+    def cost(self) -> tuple[int, int]:
+        """Parameters and MACs per sample."""
+        return self._cost
+
+    def input_weights(self) -> None:
+        """Weights of the features are not known."""
+
+
+@singledispatch
+def compact(network: Any) -> Any:
+    """The network that computes no more than it has to."""
+    return network
+
+
+@compact.register
+def _(network: ModuleNetwork) -> SmallModule:
+    return SmallModule(network.narrowed(), network)
+
+
+@singledispatch
+def with_weights_of(network: Any, module: nn.Module) -> Any:
+    """A small network with copies of the weights of a module that was built from a network."""
+    raise TypeError(f"{type(network).__name__} is not a kind of network.")
+
+
+@with_weights_of.register
+def _(network: Graph, module: nn.Module) -> Graph:
+    return network.with_layers(list(module.children()))
+
+
+@with_weights_of.register
+def _(network: ModuleNetwork, module: nn.Module) -> SmallModule:
+    return SmallModule(copy.deepcopy(module), network)
+
+
+@singledispatch
+def with_trained(network: Any, module: nn.Module) -> Any:
+    """The network of a module that was trained since it was analysed."""
+    raise TypeError(f"{type(network).__name__} is not a kind of network.")
+
+
+@with_trained.register
+def _(network: Graph, module: nn.Module) -> Graph:
+    return network.with_layers_of(module)
+
+
+@with_trained.register
+def _(network: ModuleNetwork, module: nn.Module) -> ModuleNetwork:
+    state: dict[str, Tensor] = {}
+    state |= dict(module.named_parameters(remove_duplicate=False))
+    state |= dict(module.named_buffers(remove_duplicate=False))
+    return network.copied().with_weights(
+        {name: state[name].detach().clone() for name in network.weights}
+    )
+
+
+def narrowed_module(module: Any, arguments: Mapping[str, Any], narrowing: Narrowing) -> nn.Module:
+    """A user's module with fewer units, built from data: what ``estimator_`` is built from.
+
+    Parameters
+    ----------
+    module : class, function or nn.Module
+        The user's own; a module is copied.
+    arguments : dict
+        Of the class or function.
+    narrowing : Narrowing
+
+    Returns
+    -------
+    nn.Module
+        With weights as the user's code initialises them.
+    """
+    if isinstance(module, nn.Module):
+        built = type(module)(**arguments) if arguments else copy.deepcopy(module)
+    else:
+        built = module(**arguments)
+    return narrow(built, narrowing)
+
+
+@singledispatch
+def copy_weights(network: Any, module: nn.Module) -> None:
+    """Copy the weights of a network into a module that was built like it."""
+    raise TypeError(f"{type(network).__name__} is not a kind of network.")
+
+
+@copy_weights.register
+def _(network: Graph, module: nn.Module) -> None:
+    network.copy_to(module)  # type: ignore[arg-type]
+
+
+@copy_weights.register
+def _(network: ModuleNetwork, module: nn.Module) -> None:
+    with torch.no_grad():
+        module.load_state_dict(network.narrowed().state_dict())
+
+
+@dataclass(frozen=True)
+class Template:
+    """What the networks of a path have in common: the module without weights, and its operators.
+
+    Parameters
+    ----------
+    module : nn.Module
+        With all units, on torch's device without memory.
+    program : Program
+    structure : Structure
+    """
+
+    module: nn.Module
+    program: Program
+    structure: Structure
+
+
+def described(network: Any) -> dict[str, Any]:
+    """What a report says of the groups of a user's module that is no chain."""
+    if not isinstance(network, ModuleNetwork):
+        return {}
+    return {
+        "groups": tuple(group.name for group in network.groups),
+        "unit_kinds": tuple(group.unit_kind for group in network.groups),
+        "kept_whole": dict(network.kept_whole),
+    }
+
+
+@singledispatch
+def to_arrays(network: Any) -> dict[str, Any]:
+    """A network as plain data and NumPy arrays, and what it has in common with others."""
+    raise TypeError(f"{type(network).__name__} is not a kind of network.")
+
+
+@to_arrays.register
+def _(network: Graph) -> dict[str, Any]:
+    return network.to_arrays()
+
+
+@to_arrays.register
+def _(network: ModuleNetwork) -> dict[str, Any]:
+    tensors = network.narrowing()["tensors"]
+    return {
+        "template": Template(_without_weights(network.module), network.program, network.structure),
+        "kept": [mask.copy() for mask in network.kept],
+        "state": {
+            name: _narrow(weight, tensors.get(name, [])).cpu().numpy().copy()
+            for name, weight in network.weights.items()
+        },
+    }
+
+
+def network_from(arrays: dict[str, Any], device: Any = "cpu") -> Any:
+    """The network that :func:`to_arrays` wrote down."""
+    if "template" not in arrays:
+        return graph_of(arrays, device)
+    template: Template = arrays["template"]
+    module = copy.deepcopy(template.module).to_empty(device=device)
+    network = ModuleNetwork(module, template.program, template.structure, {}, arrays["kept"])
+    shapes = {name: tensor.shape for name, tensor in weights_of(module).items()}
+    gone = narrowing_of(network.removed(), shapes, [])["tensors"]
+    with torch.no_grad():
+        for name, tensor in weights_of(module).items():
+            tensor.copy_(
+                _widened(torch.as_tensor(arrays["state"][name]), gone.get(name, []), tensor)
+            )
+    weights = {name: tensor.clone() for name, tensor in weights_of(module).items()}
+    return network.with_weights(weights)
+
+
+def _without_weights(module: nn.Module) -> nn.Module:
+    return copy.deepcopy(module).to("meta")
+
+
+def _narrow(tensor: Tensor, axes: list[tuple[int, list[int]]]) -> Tensor:
+    for axis, stay in axes:
+        tensor = tensor.index_select(axis, torch.as_tensor(stay, device=tensor.device))
+    return tensor
+
+
+def _widened(small: Tensor, axes: list[tuple[int, list[int]]], like: Tensor) -> Tensor:
+    """A weight with zeros where units are gone."""
+    small = small.to(like.device)
+    for axis, stay in reversed(axes):
+        shape = list(small.shape)
+        shape[axis] = like.shape[axis]
+        places = torch.as_tensor(stay, device=small.device)
+        small = small.new_zeros(shape).index_copy(axis, places, small)
+    return small
