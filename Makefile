@@ -7,6 +7,8 @@ PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python
 PIP_ARGS ?=
 # Passed on to the demo: make demo DEMO_ARGS="--data FOLDER --sets NAME ..."
 DEMO_ARGS ?=
+# Another torch for `make test-oldest`, where an older one can be had: OLD_TORCH=2.6.0.
+OLD_TORCH ?=
 # Passed on to pytest: make test PYTEST_ARGS="-k policies". Coverage is for the whole suite.
 PYTEST_ARGS ?=
 WORKERS ?= 2
@@ -18,18 +20,20 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TEST_ENV := SCIPY_ARRAY_API=1 $(ONE_THREAD)
 
 .NOTPARALLEL:
-.PHONY: help demo test test-fast check format docs linkcheck coverage clean compiler
+.PHONY: help demo test test-fast test-oldest check format docs linkcheck coverage dist clean compiler
 
 help:
 	@echo "make demo      train and prune on real data, print tables, save a plot"
 	@echo "make test      all tests and doctests, with coverage"
 	@echo "make test-fast  the tests that are not marked slow, without coverage"
+	@echo "make test-oldest  a part of the tests with the oldest scikit-learn, skorch and NumPy"
 	@echo "make check     formatting, lint, types and import rules"
 	@echo "make format    reformat the code and apply safe lint fixes"
 	@echo "make docs      build the documentation, warnings are errors"
 	@echo "make linkcheck  the addresses in the documentation, for which it needs the network"
 	@echo "make coverage  the tests, with an HTML coverage report"
-	@echo "make clean     remove what the other targets made, except .venv"
+	@echo "make dist      the files for an index, checked; README's first pipeline with the wheel alone"
+	@echo "make clean     remove what the other targets made, except .venv and .venv-oldest"
 
 demo: .venv/.installed-demo
 	$(BIN)/python -m benchmarks.demo $(DEMO_ARGS)
@@ -39,6 +43,17 @@ test: .venv/.installed-test compiler
 
 test-fast: .venv/.installed-test compiler
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" $(PYTEST_ARGS)
+
+# The part that meets scikit-learn, skorch and NumPy most: estimator checks, routing, nets, tables,
+# searches, files.
+OLDEST_TESTS := $(addprefix tests/,data training/test_networks.py training/test_nets_training.py \
+	training/test_net_reprs.py training/test_net_targets.py pipelines/test_tabular.py \
+	pipelines/test_tables_in_the_wild.py estimators/test_budget_cv_scorings.py \
+	estimators/test_estimator_checks.py estimators/test_estimators.py estimators/test_routing.py \
+	export/test_saving.py policies/test_policies.py test_golden.py)
+
+test-oldest: .venv-oldest/.installed
+	$(TEST_ENV) .venv-oldest/bin/python -m pytest -q -m "not slow" $(OLDEST_TESTS) $(PYTEST_ARGS)
 
 check: .venv/.installed-dev .venv/.installed-test
 	$(BIN)/ruff format --check .
@@ -59,6 +74,13 @@ linkcheck: .venv/.installed-docs
 coverage: .venv/.installed-test compiler
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --cov=sklearn_mabprune --cov-report=term --cov-report=html $(PYTEST_ARGS)
 
+# Apart from this checkout: a fresh environment with the wheel, in an empty folder.
+dist: .venv/.installed-dist
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(ONE_THREAD) PIP_ARGS="$(PIP_ARGS)" $(BIN)/python .ci/wheel_alone.py dist/*.whl
+
 clean:
 	rm -rf build dist *.egg-info .coverage .coverage.* htmlcov
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -77,4 +99,13 @@ $(BIN)/python:
 # One stamp for each extra: installed once, and again when the metadata or the pins change.
 .venv/.installed-%: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt $(PIP_ARGS) -e ".[$*]"
+	touch $@
+
+# An environment of its own: pip is told the old versions, and of torch another one if asked for.
+.venv-oldest/.installed: pyproject.toml constraints-oldest.txt
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	sed 's/^torch==.*/torch==$(or $(OLD_TORCH),$(shell sed -n "s/^torch==//p" constraints-oldest.txt))/' \
+		constraints-oldest.txt > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install --disable-pip-version-check -q \
+		-c .venv-oldest/constraints.txt $(PIP_ARGS) -e ".[oldest]"
 	touch $@

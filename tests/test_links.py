@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/guide/*.md")])
+# Pages of the repository as an index of packages shows them, where relative links lead nowhere.
+ADDRESS = "https://github.com/sklearn-mabprune/sklearn-mabprune/blob/main/"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # Made when the documentation is built.
 BUILT = ("auto_examples/", "../auto_examples/", "generated/", "../generated/")
@@ -17,6 +20,8 @@ BUILT = ("auto_examples/", "../auto_examples/", "generated/", "../generated/")
 def links(page):
     """Targets on this machine's disk, without anchors."""
     for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if target.startswith(ADDRESS):
+            yield os.path.relpath(ROOT / target.removeprefix(ADDRESS).split("#")[0], page.parent)
         if not target.startswith(("http://", "https://", "mailto:", "#", *BUILT)):
             yield target.split("#")[0]
 
@@ -29,3 +34,10 @@ def test_relative_links_exist(page):
 
 def test_links_are_found():
     assert sum(len(list(links(page))) for page in PAGES) > 5
+
+
+def test_links_of_the_readme_are_whole_addresses():
+    targets = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert targets
+    assert [t for t in targets if not t.startswith("https://")] == []
+    assert sum(t.startswith(ADDRESS) for t in targets) > 5

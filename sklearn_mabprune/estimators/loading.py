@@ -50,7 +50,6 @@ def load(path: Any, **parameters: Any) -> Any:
 
     The file holds data only, and loading runs no code of it: classes are looked up in closed
     lists of classes of this library and torch, and every size, type and number is checked.
-    Needs safetensors: ``pip install "sklearn-mabprune[safetensors]"``.
 
     Parameters
     ----------
@@ -75,8 +74,6 @@ def load(path: Any, **parameters: Any) -> Any:
         If a parameter that the file could not hold is missing, or one that it holds is given.
     OSError
         If the file does not exist or cannot be opened.
-    ImportError
-        If safetensors is not installed.
 
     See Also
     --------

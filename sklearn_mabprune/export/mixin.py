@@ -255,8 +255,7 @@ class Exports:
     def save(self, path: Any) -> None:
         """Save the fitted estimator to a safetensors file, which contains data and no code.
 
-        :func:`load` reads it.  Needs the package safetensors:
-        ``pip install "sklearn-mabprune[safetensors]"``.
+        :func:`load` reads it.
 
         Parameters
         ----------
@@ -266,8 +265,6 @@ class Exports:
 
         Raises
         ------
-        ImportError
-            If safetensors is not installed.
         NotFittedError
             If the estimator is not fitted.
         TypeError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 
 import numpy as np
@@ -154,13 +153,3 @@ def test_labels_of_other_kinds_are_not_saved(labels, tmp_path):
     model.classes_[:] = labels
     with pytest.raises(TypeError, match="classes_ must contain only numbers or only strings"):
         model.save(tmp_path / "model")
-
-
-def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
-    model, _, _ = fitted("classifier")
-    model.save(tmp_path / "model")
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    for act in (lambda: model.save(tmp_path / "other"), lambda: load(tmp_path / "model")):
-        with pytest.raises(ImportError, match=r'needs safetensors.*mabprune\[safetensors\]"'):
-            act()

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from ...exceptions import ModelFileError
 from ...utils.files import NotAFileError, open_regular, write_whole
-from ...utils.optional import require
 
 FORMAT, FORMAT_VERSION = "sklearn_mabprune", 2
 
@@ -47,12 +46,12 @@ def write_file(path: Any, content: dict[str, Any], tensors: Tensors) -> None:
 
     Raises
     ------
-    ImportError
-        If safetensors is not installed.
     OSError
         If the file cannot be written; a file that was there is unchanged then.
     """
-    safetensors = require("safetensors.numpy", "safetensors")
+    # Imported where it is used: the package does not load it.
+    from safetensors.numpy import save
+
     text = json.dumps(content, allow_nan=False)
     metadata = {
         "format": FORMAT,
@@ -60,7 +59,7 @@ def write_file(path: Any, content: dict[str, Any], tensors: Tensors) -> None:
         "content": text,
         "sha256": _digest(text, tensors),
     }
-    write_whole(path, safetensors.save(tensors, metadata))
+    write_whole(path, save(tensors, metadata))
 
 
 def read_file(path: Any) -> tuple[dict[str, Any], Tensors]:
@@ -80,16 +79,15 @@ def read_file(path: Any) -> tuple[dict[str, Any], Tensors]:
 
     Raises
     ------
-    ImportError
-        If safetensors is not installed.
     OSError
         If the file does not exist or cannot be opened.
     ModelFileError
         If it is not a regular file, or not a complete one of this format and version.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
     path = Path(path)
-    safetensors = require("safetensors", "safetensors")
-    load_tensors = require("safetensors.numpy", "safetensors").load
     try:
         # Read once, not mapped: a mapped file that another process makes shorter ends this one.
         with open_regular(path) as file:
@@ -101,7 +99,7 @@ def read_file(path: Any) -> tuple[dict[str, Any], Tensors]:
         }
     except NotAFileError as error:
         raise unreadable(path, str(error), "Pass the path of a file that save() wrote.") from error
-    except (safetensors.SafetensorError, ValueError, LookupError, TypeError) as error:
+    except (SafetensorError, ValueError, LookupError, TypeError) as error:
         if isinstance(error, ModelFileError):
             raise
         raise unreadable(path, f"it is not a complete safetensors file ({error})") from error
