@@ -50,7 +50,7 @@ OLDEST_TESTS := $(addprefix tests/,data training/test_networks.py training/test_
 	training/test_net_reprs.py training/test_net_targets.py pipelines/test_tabular.py \
 	pipelines/test_tables_in_the_wild.py estimators/test_budget_cv_scorings.py \
 	estimators/test_estimator_checks.py estimators/test_estimators.py estimators/test_routing.py \
-	export/test_saving.py policies/test_policies.py test_golden.py)
+	export/test_saving.py)
 
 test-oldest: .venv-oldest/.installed
 	$(TEST_ENV) .venv-oldest/bin/python -m pytest -q -m "not slow" $(OLDEST_TESTS) $(PYTEST_ARGS)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from ..data.features import read_table, read_validation, stacked
@@ -23,6 +24,7 @@ from ..export.mixin import Exports
 from ..graph.graph import Graph
 from ..pruning.budget import Budget
 from ..pruning.path import PathOptions
+from ..reports.notes import unfinished
 from ..training.fine_tuning import FineTuning, check_optimizer
 from ..training.initial import Data, check_fits, check_weights, note_integers, samples_of, train
 from ..training.mlp import MLP
@@ -124,6 +126,8 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
             If the score decreases by more than `tolerance`, if there are too few samples to
             hold some out, if the smaller network is not faster, or if Ctrl-C ended the
             pruning or the fine-tuning.
+        sklearn.exceptions.ConvergenceWarning
+            If the training of a net with early stopping took all of its `max_epochs`.
         """
         stages = ["teacher", "comparison"] * (self.teacher is not None)
         forget(self)
@@ -223,7 +227,10 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
                 interruptions=interruptions,
                 taught=task.taught,
             )
-            return trained
+        for text in unfinished(trained[0]):
+            progress.clear()
+            warnings.warn(text, ConvergenceWarning, stacklevel=4)
+        return trained
 
     def _check_start(self, net: Any, graph: Graph, task: Task) -> None:
         """Refuse invalid budgets and scorings before the training."""
@@ -314,6 +321,30 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
         self.validation_fraction_ = held_out
         if pruned.teacher is not None:
             self.teacher_ = pruned.teacher
+
+    # ----------------------------------------------------------------- the epochs
+
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs of the initial training."""
+        return len(self._epochs())
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Training loss of each epoch of the initial training, (n_iter_,)."""
+        return [float(epoch.get("train_loss", np.nan)) for epoch in self._epochs()]
+
+    @property
+    def validation_scores_(self) -> list[float]:
+        """Negative validation loss of each epoch of the initial training, (n_iter_,)."""
+        return [-float(epoch.get("valid_loss", np.nan)) for epoch in self._epochs()]
+
+    def _epochs(self) -> Any:
+        """What the net has recorded of the epochs of the initial training."""
+        if not hasattr(self, "estimator_"):
+            name = type(self).__name__
+            raise NotFittedError(f"This {name} is not fitted yet: call fit first.")
+        return self.estimator_.history or []
 
     # ----------------------------------------------------------------- prediction
 

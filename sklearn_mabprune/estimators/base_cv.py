@@ -102,6 +102,9 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
     pruning_report_ = of_best("pruning_report_")
     n_pulls_ = of_best("n_pulls_")
     validation_fraction_ = of_best("validation_fraction_")
+    n_iter_ = of_best("n_iter_")
+    loss_curve_ = of_best("loss_curve_")
+    validation_scores_ = of_best("validation_scores_")
     n_features_in_ = of_best("n_features_in_")
     feature_names_in_ = of_best("feature_names_in_")
 
@@ -168,7 +171,7 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
             If the fit or the score of a fold fails: its scores are NaN, and it is left out of the
             means.
         """
-        raise_for_params(params, self, "fit", allow=["groups"])
+        raise_for_params({k: v for k, v in params.items() if k != "groups"}, self, "fit")
         forget(self)
         budgets = check_budgets(self.budgets)
         model = copy_of(self.estimator, self._sized, self, self.random_state)

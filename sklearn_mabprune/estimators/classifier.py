@@ -97,6 +97,9 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     {n_pulls_}
     {validation_fraction_}
     {teacher_}
+    {n_iter_}
+    {loss_curve_}
+    {validation_scores_}
     {n_features_in_}
     {feature_names_in_}
 

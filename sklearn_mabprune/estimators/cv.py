@@ -64,6 +64,9 @@ class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
     {pruning_report_}
     {n_pulls_}
     {validation_fraction_}
+    {n_iter_}
+    {loss_curve_}
+    {validation_scores_}
     {n_features_in_}
     {feature_names_in_}
 
@@ -168,6 +171,9 @@ class MABPrunedRegressorCV(BudgetSearchMixin, RegressorMixin, BaseEstimator):
     {pruning_report_}
     {n_pulls_}
     {validation_fraction_}
+    {n_iter_}
+    {loss_curve_}
+    {validation_scores_}
     {n_features_in_}
     {feature_names_in_}
 

@@ -249,6 +249,18 @@ _ATTRIBUTES = {
             Fraction of samples that were held out for validation; 1 if all samples served
             for both, 0 with `X_val`.
         """,
+    "n_iter_": """
+        n_iter_ : int
+            Number of epochs of the initial training.
+        """,
+    "loss_curve_": """
+        loss_curve_ : list of float
+            Training loss of each of these epochs.
+        """,
+    "validation_scores_": """
+        validation_scores_ : list of float
+            Negative validation loss of each of these epochs.
+        """,
     "teacher_": """
         teacher_ : estimator
             The fitted teacher, if ``keep_teacher``.
@@ -287,7 +299,7 @@ _SEARCH = {
             name of the one by which the budget is chosen; with False none is.
         """,
     "error_score": """
-        error_score : "raise" or float, default=NaN
+        error_score : "raise" or float, default=nan
             Score where the fit of a fold or a scorer raises a ValueError.  NaN: the fold is
             left out of the means, with a warning that says why.
         """,

@@ -161,11 +161,11 @@ def rounded_away(asked: float | int | str, budget: Budget, min_neurons: int) -> 
 
 
 def unfinished(net: Any) -> list[str]:
-    """A remark if early stopping did not end the training before its last epoch."""
+    """A warning if early stopping did not end the training before its last epoch."""
     if not getattr(net, "early_stopping", False) or len(net.history or []) < net.max_epochs:
         return []
     return [
-        f"the training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
+        f"The training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
         "may give a better network. Are the features scaled?"
     ]
 

@@ -72,6 +72,12 @@ def check_outside_module(net: Any) -> None:
             f"{what}={getattr(net, what)!r} of {type(net).__name__} would be dropped: pulls, "
             f"fine-tuning and predictions read X as it is. {_FEATURES}"
         )
+    if net.warm_start:
+        raise ValueError(
+            f"warm_start=True of {type(net).__name__} would be dropped: each fit trains a copy of "
+            "the net from new weights. To prune a trained net pass FrozenEstimator(net); for other "
+            "sizes of a fitted network use at_budget."
+        )
     _check_units(net)
     for side in ("iterator_train", "iterator_valid"):
         iterator = getattr(net, side)

@@ -46,7 +46,7 @@ from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_n_features as check_n_features
 
 # Sample weights as an array, with scikit-learn's messages; None becomes ones.
-from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _check_sample_weight
 
 # Number of samples of arrays, data frames and lists alike.
 from sklearn.utils.validation import _num_samples as num_samples
@@ -101,6 +101,14 @@ class Interval(_Interval):
 
 
 # -------------------------------------------------------------------------- scikit-learn
+
+
+def check_sample_weight(sample_weight: Any, X: Any, **options: Any) -> Any:
+    """Sample weights as an array, of which some are positive; as scikit-learn 1.9 checks them."""
+    weights = _check_sample_weight(sample_weight, X, **options)
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
 
 
 def output_container(transformer: Any) -> str:

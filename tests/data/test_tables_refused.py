@@ -82,7 +82,7 @@ def test_tables_that_cannot_be_used(data, message, error):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "polars"])
 def test_missing_and_infinite_values_are_found_by_column(value, dtype):
-    table = pd.DataFrame(X, columns=list("abcdef"))
+    table = pd.DataFrame(X.copy(), columns=list("abcdef"))
     table.loc[7, ["c", "e"]] = value
     table = pl.from_pandas(table) if dtype == "polars" else table.astype(dtype)
     word = "NaN" if np.isnan(value) else "infinity"

@@ -66,6 +66,7 @@ def test_attributes_are_those_of_a_fit(kind):
     # Names of columns are there where X has some, a teacher where it is kept; y_ndim_ is for the
     # inside.
     fitted = {n for n in vars(plain) if n.endswith("_") and not n.startswith("_")} - {"y_ndim_"}
+    fitted |= {"n_iter_", "loss_curve_", "validation_scores_"}  # read from the net
     assert set(section(type(plain), "Attributes")) == fitted | {"feature_names_in_", "teacher_"}
     own = {n for n in vars(search) if n.endswith("_") and not n.startswith("_")}
     assert set(section(searched, "Attributes")) == own | fitted | {"feature_names_in_"}

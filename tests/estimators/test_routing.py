@@ -37,6 +37,8 @@ def test_weights_reach_the_fits_and_scores_of_a_grid():
     w = np.random.default_rng(0).uniform(0.1, 4.0, len(X))
     model = classifier().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
     pipe = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
+    if hasattr(pipe, "set_score_request"):  # a consumer itself, before scikit-learn 1.8
+        pipe.set_score_request(sample_weight=True)
     grid = GridSearchCV(pipe, {"mabprunedclassifier__pruning_budget": [0.3, 0.6]}, cv=FOLDS)
     grid.fit(X, y, sample_weight=w)
     for k, (train, test) in enumerate(FOLDS.split(X, y)):

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 from user_nets import classifier
 
 from sklearn_mabprune import PruningWarning, make_tabular_pipeline
@@ -28,7 +27,7 @@ Y = [0, 1] * 30
 
 def fit(X, y=None):
     """The preprocessing alone."""
-    return make_tabular_pipeline(LogisticRegression())[:-1].fit(X, y)
+    return make_tabular_pipeline(classifier())[:-1].fit(X, y)
 
 
 def is_number(X, name):
@@ -384,7 +383,7 @@ def test_sparse_categories_become_frames_when_asked_for(container):
     X = many_categories()
     with sklearn.config_context(transform_output=container):
         found = fit(X).transform(X)
-    asked = make_tabular_pipeline(LogisticRegression())[:-1].set_output(transform=container)
+    asked = make_tabular_pipeline(classifier())[:-1].set_output(transform=container)
     other = asked.fit_transform(X)
     for frame in (found, other):
         assert type(frame).__module__.startswith(container)
