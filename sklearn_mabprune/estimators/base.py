@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from ..data.features import read_table, read_validation, stacked
@@ -40,6 +40,7 @@ from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import own_settings
 from ..utils.validation import check_parameters
 from .at_budget import ResizingMixin
+from .epochs import Epochs
 from .fitted_attributes import fitted_attributes, forget, unfitted
 from .fitting import prune, tell_late
 from .parameters import (
@@ -55,7 +56,7 @@ from .plan import Pruned, PruningPlan, Task
 from .teaching import Classroom, cached, taught
 
 
-class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEstimator):
+class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin, BaseEstimator):
     """Base class of estimators that train a skorch net, prune it with a bandit, and fine-tune it.
 
     The subclasses have the constructors, whose parameters this class reads.
@@ -321,30 +322,6 @@ class BaseMABPruned(ResizingMixin, Exports, Pickles, MetaEstimatorMixin, BaseEst
         self.validation_fraction_ = held_out
         if pruned.teacher is not None:
             self.teacher_ = pruned.teacher
-
-    # ----------------------------------------------------------------- the epochs
-
-    @property
-    def n_iter_(self) -> int:
-        """Number of epochs of the initial training."""
-        return len(self._epochs())
-
-    @property
-    def loss_curve_(self) -> list[float]:
-        """Training loss of each epoch of the initial training, (n_iter_,)."""
-        return [float(epoch.get("train_loss", np.nan)) for epoch in self._epochs()]
-
-    @property
-    def validation_scores_(self) -> list[float]:
-        """Negative validation loss of each epoch of the initial training, (n_iter_,)."""
-        return [-float(epoch.get("valid_loss", np.nan)) for epoch in self._epochs()]
-
-    def _epochs(self) -> Any:
-        """What the net has recorded of the epochs of the initial training."""
-        if not hasattr(self, "estimator_"):
-            name = type(self).__name__
-            raise NotFittedError(f"This {name} is not fitted yet: call fit first.")
-        return self.estimator_.history or []
 
     # ----------------------------------------------------------------- prediction
 

@@ -18,6 +18,9 @@ PICKLE_FORMAT = 2
 # Attributes that follow from the path, the sizes and the report.
 _DERIVED = ("neuron_ranking_", "neuron_support_", "n_pulls_")
 
+# Attributes that are there only with keep_path="always".
+_LEFT_OUT = ("policy_", "n_iter_", "loss_curve_", "validation_scores_")
+
 
 class CopiedWhole:
     """Mixin of classes whose pickles leave something out, but copies in memory do not."""
@@ -93,7 +96,7 @@ class Pickles(CopiedWhole, BaseEstimator):
         self.__dict__.update(state)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "policy_" and "estimator_" in vars(self):
+        if name in _LEFT_OUT and "estimator_" in vars(self):
             raise NotKeptError.of(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

@@ -82,6 +82,7 @@ def _moved(column: Any, rng: np.random.Generator) -> Any:
     values = np.asarray(column)
     if not has_numeric_dtype(column) or values.dtype.kind != "f":
         return column
+    values = np.asarray(column)
     known = values[np.isfinite(values)]
     scale = known.std() if known.size and known.std() > 0 else np.abs(known).max(initial=1.0)
     return (values + scale * rng.normal(size=len(values))).astype(values.dtype)

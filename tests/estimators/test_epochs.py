@@ -9,11 +9,11 @@ import warnings
 import numpy as np
 import pytest
 from budget_cv import chooser
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from user_nets import classes_table, classifier, plain_classifier, regressor, small_classifier
 
-from sklearn_mabprune import load
+from sklearn_mabprune import NotKeptError, load
 
 UNFINISHED = "The training took all of its max_epochs=7 epochs"
 
@@ -60,11 +60,15 @@ def test_the_epochs():
 
 def test_the_epochs_of_copies_files_and_searches(tmp_path):
     X, y = classes_table()
-    model = classifier(small_classifier(max_epochs=7)).fit(X, y)
+    model = classifier(small_classifier(max_epochs=7), keep_path="always").fit(X, y)
     model.save(tmp_path / "model")
     for same in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), load(tmp_path / "model")):
         assert same.loss_curve_ == model.loss_curve_
         assert same.validation_scores_ == model.validation_scores_
+    light = pickle.loads(pickle.dumps(model.set_params(keep_path="memory")))
+    for name in ("n_iter_", "loss_curve_", "validation_scores_"):
+        with pytest.raises(NotKeptError, match=f"{name} was not kept"):
+            getattr(light, name)
     search = chooser(small_classifier(max_epochs=7), budgets=(0.5,)).fit(X, y)
     assert search.n_iter_ == 7
     assert search.loss_curve_ == search.best_estimator_.loss_curve_
@@ -74,7 +78,7 @@ def test_the_epochs_of_copies_files_and_searches(tmp_path):
 @pytest.mark.parametrize("name", ["n_iter_", "loss_curve_", "validation_scores_"])
 def test_before_fit_there_are_none(make, name):
     assert not hasattr(make(), name)
-    with pytest.raises(NotFittedError):
+    with pytest.raises(AttributeError, match=r"no attribute|not fitted"):
         getattr(make(), name)
 
 
