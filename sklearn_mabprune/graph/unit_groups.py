@@ -79,9 +79,9 @@ def find_unit_groups(
         free = [k for k, number in enumerate(numbers) if number not in walk.pinned]
         pinned, reasons = walk.pinned_reasons(numbers), walk.reasons(numbers, readers)
         if not residual_streams and walk.is_stream(numbers, readers):
-            reasons.append(f"residual stream: {len(producers)} producers")
+            reasons.insert(0, f"residual stream: {len(producers)} producers")
         if pinned or reasons:
-            _note(kept_whole, name, pinned or reasons)
+            _note(kept_whole, name, [*reasons, *pinned])
         if reasons or len(free) < 2:
             continue
         name = _distinct(name, [group.name for group in groups])
@@ -120,14 +120,14 @@ class _Walk:
 
     def is_stream(self, numbers: list[int], readers: Sequence[Source]) -> bool:
         """Whether what is computed from units is added to them."""
-        for ids, added in self.found.sums:
-            if not np.isin(self.classes[ids], numbers).any():
-                continue
-            for reader in readers:
-                again = self.program.downstream([reader.value])
-                after = {reader.value, *(operation.value for operation in again)}
-                if len({value in after for value in added}) > 1:
-                    return True
+        sums = [
+            added for ids, added in self.found.sums if np.isin(self.classes[ids], numbers).any()
+        ]
+        for reader in readers if sums else ():
+            again = self.program.downstream([reader.value])
+            after = {reader.value, *(operation.value for operation in again)}
+            if any(len({value in after for value in added}) > 1 for added in sums):
+                return True
         return False
 
     def reader(

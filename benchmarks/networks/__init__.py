@@ -1,0 +1,1 @@
+"""Benchmarks on networks that are no chains."""

@@ -1,0 +1,1 @@
+"""The modules of the catalogue, by where they come from."""

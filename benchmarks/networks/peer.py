@@ -1,0 +1,107 @@
+"""What Torch-Pruning makes of a module: whether it finishes, and whether its outputs are right."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_mabprune.graph.program import called
+
+#: Layers whose weights read channels, and the axis along which they do.
+_AXES = {
+    nn.Linear: 1, nn.Conv1d: 1, nn.Conv2d: 1, nn.Conv3d: 1, nn.ConvTranspose1d: 0,
+    nn.ConvTranspose2d: 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a peer did on a module.
+
+    Parameters
+    ----------
+    result : str
+        "equal", "other outputs", "nothing removed", or what failed.
+    parameters_left : float
+        Fraction of the parameters; 1 if nothing is removed.
+    """
+
+    result: str
+    parameters_left: float = 1.0
+
+
+def torch_pruning(module: nn.Module, x: Any, outputs: Sequence[str]) -> Outcome:
+    """Half of the channels of all layers but those of the outputs, by magnitude.
+
+    The smaller module is compared with the whole one in which the weights that read a removed
+    channel are zero, in float64.
+    """
+    try:
+        peer = importlib.import_module("torch_pruning")
+    except ImportError:
+        return Outcome("absent")
+    whole = copy.deepcopy(module).double().eval()
+    smaller = copy.deepcopy(whole)
+    x = _as_float64(x)
+    before = sum(parameter.numel() for parameter in whole.parameters())
+    try:
+        given = x if isinstance(x, dict | tuple) else (x,)
+        ignored = [smaller.get_submodule(name) for name in outputs if name]
+        peer.pruner.MetaPruner(
+            smaller, given, importance=peer.importance.MagnitudeImportance(p=2), pruning_ratio=0.5,
+            ignored_layers=ignored,
+        ).step()  # fmt: skip
+        with torch.no_grad():
+            got = called(smaller, x)
+    except Exception as error:
+        first = (str(error).splitlines() or [""])[0]
+        return Outcome(f"fails: {type(error).__name__}: {first[:60]}")
+    left = sum(parameter.numel() for parameter in smaller.parameters()) / before
+    if left == 1.0:
+        return Outcome("nothing removed")
+    with torch.no_grad():
+        _mask(whole, smaller)
+        wanted = called(whole, x)
+    if got.shape != wanted.shape:
+        return Outcome("outputs of another shape", left)
+    gap = float((got - wanted).abs().max() / max(1.0, float(wanted.abs().max())))
+    return Outcome("equal" if gap < 1e-9 else "other outputs", left)
+
+
+def _as_float64(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {name: _as_float64(part) for name, part in x.items()}
+    return x.double() if x.is_floating_point() else x
+
+
+def _mask(whole: nn.Module, smaller: nn.Module) -> None:
+    """Set to zero in the whole module what reads channels that the smaller one does not have."""
+    layers = dict(smaller.named_modules())
+    for name, layer in whole.named_modules():
+        axis = _AXES.get(type(layer))
+        other = layers.get(name)
+        if axis is None or other is None or getattr(layer, "groups", 1) != 1:
+            continue
+        stay = _places(other.weight, layer.weight, axis)
+        gone = [place for place in range(layer.weight.shape[axis]) if place not in stay]
+        layer.weight.index_fill_(axis, torch.tensor(gone, dtype=torch.long), 0.0)
+
+
+def _places(smaller: Tensor, whole: Tensor, axis: int) -> set[int]:
+    """Where the slices of a smaller weight were in the whole one: random weights are distinct."""
+    place = {value: k for k, value in enumerate(whole.flatten().tolist())}
+    found = set()
+    slices = smaller.transpose(0, axis).reshape(smaller.shape[axis], -1)
+    for value in slices[:, 0].tolist():
+        flat = place[value]
+        for dim in reversed(range(whole.dim())):
+            flat, rest = divmod(flat, whole.shape[dim])
+            if dim == axis:
+                found.add(rest)
+    return found
