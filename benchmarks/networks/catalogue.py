@@ -31,7 +31,7 @@ from sklearn_mabprune.graph.recovery import recover_network
 from sklearn_mabprune.graph.verification import difference
 
 ENTRIES = [
-    *skorch_docs.ENTRIES, *keras_examples.ENTRIES, *public.ENTRIES, *by_hand.ENTRIES,
+    *skorch_docs.ENTRIES, *keras_examples.ENTRIES, *by_hand.ENTRIES, *public.ENTRIES,
 ]  # fmt: skip
 RESULTS = Path(__file__).parents[1] / "results" / "catalogue.csv"
 COLUMNS = (

@@ -47,6 +47,10 @@ def torch_pruning(module: nn.Module, x: Any, outputs: Sequence[str]) -> Outcome:
     except ImportError:
         return Outcome("absent")
     whole = copy.deepcopy(module).double().eval()
+    with torch.no_grad():
+        for parameter in whole.parameters():
+            # No two numbers are the same: slices are found again by them.
+            parameter.add_(torch.randn_like(parameter) * 1e-3)
     smaller = copy.deepcopy(whole)
     x = _as_float64(x)
     before = sum(parameter.numel() for parameter in whole.parameters())
@@ -88,20 +92,17 @@ def _mask(whole: nn.Module, smaller: nn.Module) -> None:
         other = layers.get(name)
         if axis is None or other is None or getattr(layer, "groups", 1) != 1:
             continue
-        stay = _places(other.weight, layer.weight, axis)
-        gone = [place for place in range(layer.weight.shape[axis]) if place not in stay]
-        layer.weight.index_fill_(axis, torch.tensor(gone, dtype=torch.long), 0.0)
+        gone = torch.ones(layer.weight.shape[axis], dtype=torch.bool)
+        gone[_places(other.weight, layer.weight, axis)] = False
+        layer.weight.index_fill_(axis, gone.nonzero()[:, 0], 0.0)
 
 
-def _places(smaller: Tensor, whole: Tensor, axis: int) -> set[int]:
-    """Where the slices of a smaller weight were in the whole one: random weights are distinct."""
-    place = {value: k for k, value in enumerate(whole.flatten().tolist())}
-    found = set()
-    slices = smaller.transpose(0, axis).reshape(smaller.shape[axis], -1)
-    for value in slices[:, 0].tolist():
-        flat = place[value]
-        for dim in reversed(range(whole.dim())):
-            flat, rest = divmod(flat, whole.shape[dim])
-            if dim == axis:
-                found.add(rest)
-    return found
+def _places(smaller: Tensor, whole: Tensor, axis: int) -> Tensor:
+    """Where the slices of a smaller weight were in the whole one, whose numbers are distinct."""
+    line = [0] * smaller.dim()
+    first = (whole == smaller[tuple(line)]).nonzero()[0].tolist()
+    of_smaller, of_whole = (
+        tensor[tuple(slice(None) if dim == axis else at for dim, at in enumerate(place))]
+        for tensor, place in ((smaller, line), (whole, first))
+    )
+    return torch.isin(of_whole, of_smaller).nonzero()[:, 0]

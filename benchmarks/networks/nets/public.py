@@ -132,11 +132,6 @@ def _encoder(norm_first: bool) -> nn.Module:
 
 ENTRIES = [
     *(
-        Entry(f"torchvision {name}", "torchvision", partial(torchvision_module, name),
-              (3, size, size))
-        for name, size in TORCHVISION.items()
-    ),
-    *(
         Entry(f"rtdl {kind}", "rtdl_revisiting_models", partial(_rtdl, kind), (8,))
         for kind in ("MLP", "ResNet", "FTTransformer")
     ),
@@ -150,4 +145,9 @@ ENTRIES = [
     ),
     Entry("torch encoder", "torch", partial(_encoder, False), (5, 6)),
     Entry("torch encoder, norm first", "torch", partial(_encoder, True), (5, 6)),
+    *(
+        Entry(f"torchvision {name}", "torchvision", partial(torchvision_module, name),
+              (3, size, size))
+        for name, size in TORCHVISION.items()
+    ),
 ]  # fmt: skip
