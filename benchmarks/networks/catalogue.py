@@ -51,12 +51,14 @@ def main() -> int:
         prog="python -m benchmarks.networks.catalogue", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--only", nargs="+", help="modules whose names begin with one of these")
+    parser.add_argument("--missing", action="store_true", help="only modules without a row")
     parser.add_argument("--table", action="store_true", help="print the rows that are there")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     rows = _read()
     for entry in [] if args.table else ENTRIES:
-        if args.only is None or any(entry.name.startswith(name) for name in args.only):
+        wanted = args.only is None or any(entry.name.startswith(name) for name in args.only)
+        if wanted and not (args.missing and entry.name in rows):
             rows[entry.name] = row_of(entry)
             _write(rows)
             print(_line(rows[entry.name]), flush=True)

@@ -14,13 +14,12 @@ from benchmarks.networks.nets.entry import Entry
 
 #: Names of classification models of torchvision, and the height of a small image for each.
 TORCHVISION = {
-    "alexnet": 64, "vgg11": 32, "vgg11_bn": 32, "resnet18": 32, 
-    "resnet50": 32, "resnext50_32x4d": 32, "wide_resnet50_2": 32, "densenet121": 32,
-    "squeezenet1_0": 64, "squeezenet1_1": 64, "googlenet": 64, "inception_v3": 80,
-    "mobilenet_v2": 32, "mobilenet_v3_small": 32, "mobilenet_v3_large": 32,
-    "shufflenet_v2_x0_5": 32, "shufflenet_v2_x1_0": 32, "mnasnet0_5": 32, "efficientnet_b0": 32,
-    "efficientnet_v2_s": 32, "regnet_x_400mf": 32, "regnet_y_400mf": 32, "convnext_tiny": 32,
-    "swin_t": 32, "vit_b_32": 64,
+    "squeezenet1_0": 64, "squeezenet1_1": 64, "resnet18": 32, "mobilenet_v2": 32,
+    "mobilenet_v3_small": 32, "shufflenet_v2_x0_5": 32, "mnasnet0_5": 32, "regnet_x_400mf": 32,
+    "regnet_y_400mf": 32, "efficientnet_b0": 32, "resnet50": 32, "resnext50_32x4d": 32,
+    "mobilenet_v3_large": 32, "shufflenet_v2_x1_0": 32, "googlenet": 64, "alexnet": 64,
+    "convnext_tiny": 32, "swin_t": 32, "vit_b_32": 64, "efficientnet_v2_s": 32,
+    "inception_v3": 80, "wide_resnet50_2": 32, "vgg11": 32, "vgg11_bn": 32, "densenet121": 32,
 }  # fmt: skip
 
 
