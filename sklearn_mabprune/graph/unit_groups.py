@@ -78,11 +78,12 @@ def find_unit_groups(
         name = _name(producers[0])
         free = [k for k, number in enumerate(numbers) if number not in walk.pinned]
         pinned, reasons = walk.pinned_reasons(numbers), walk.reasons(numbers, readers)
+        stream = []
         if not residual_streams and walk.is_stream(numbers, readers):
-            reasons.insert(0, f"residual stream: {len(producers)} producers")
-        if pinned or reasons:
-            _note(kept_whole, name, [*reasons, *pinned])
-        if reasons or len(free) < 2:
+            stream = [f"residual stream: {len(producers)} producers"]
+        if pinned or reasons or stream:
+            _note(kept_whole, name, [*stream, *(pinned or reasons)])
+        if reasons or stream or len(free) < 2:
             continue
         name = _distinct(name, [group.name for group in groups])
         order = _order(members, producers[0], free)

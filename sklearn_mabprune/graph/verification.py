@@ -40,12 +40,17 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
     trial = _Trial(network, x)
     reasons: dict[int, str] = {}
 
+    def fault(numbers: list[int]) -> str | None:
+        first = _halves(network, numbers, rng)
+        # One more of each: what needs an even number would pass.
+        return trial.fault(first) or trial.fault(_one_less(first, numbers, rng))
+
     def passing(numbers: list[int]) -> list[int]:
-        fault = trial.fault(_halves(network, numbers, rng)) if numbers else None
-        if fault is None:
+        found = fault(numbers) if numbers else None
+        if found is None:
             return numbers
         if len(numbers) == 1:
-            reasons[numbers[0]] = network.structure.fixed_sizes.get(numbers[0], fault)
+            reasons[numbers[0]] = network.structure.fixed_sizes.get(numbers[0], found)
             return []
         middle = len(numbers) // 2
         return [*passing(numbers[:middle]), *passing(numbers[middle:])]
@@ -53,15 +58,15 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
     numbers = passing(list(range(len(network.groups))))
     if not reasons:
         return network
-    if trial.fault(_halves(network, numbers, rng)) is not None:
+    if fault(numbers) is not None:
         # Right by themselves and wrong together: one after the other joins.
         candidates, numbers = numbers, []
         for number in candidates:
-            fault = trial.fault(_halves(network, [*numbers, number], rng))
-            if fault is None:
+            found = fault([*numbers, number])
+            if found is None:
                 numbers.append(number)
             else:
-                reasons[number] = fault
+                reasons[number] = found
     return network.with_groups(numbers, {network.groups[k].name: reasons[k] for k in reasons})
 
 
@@ -131,6 +136,18 @@ def _halves(
         n_gone = int(rng.integers(max(1, size // 3), max(2, 2 * size // 3 + 1)))
         masks[number][rng.permutation(size)[: min(n_gone, size - 1)]] = False
     return masks
+
+
+def _one_less(
+    masks: Sequence[NDArray[np.bool_]], numbers: Sequence[int], rng: np.random.Generator
+) -> list[NDArray[np.bool_]]:
+    """The masks with one unit less of each of these groups, or one more where one is left."""
+    changed = [mask.copy() for mask in masks]
+    for number in numbers:
+        mask = changed[number]
+        flipped = np.flatnonzero(mask) if mask.sum() > 1 else np.flatnonzero(~mask)
+        mask[rng.choice(flipped)] ^= True
+    return changed
 
 
 def _shaken(network: ModuleNetwork) -> ModuleNetwork:

@@ -171,3 +171,22 @@ def test_sizes_that_are_numbers_in_the_code_keep_their_layer_whole():
     network = recover_network(FixedView(), torch.randn(5, 2, 6, 6))
     assert [group.name for group in network.groups] == ["first"]
     assert network.kept_whole["conv"].startswith("view in FixedView.forward (test_module_netw")
+
+
+def test_what_needs_an_even_number_of_units_keeps_its_layer_whole():
+    class Pairs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.middle, self.last = (
+                nn.Linear(6, 8), nn.Linear(8, 5), nn.Linear(5, 3)
+            )  # fmt: skip
+
+        def forward(self, x):
+            h = self.first(x).view(x.size(0), 2, -1).tanh().flatten(1)
+            return self.last(self.middle(h))
+
+    for seed in range(3):
+        torch.manual_seed(seed)
+        network = recover_network(Pairs(), torch.randn(5, 6))
+        assert [group.name for group in network.groups] == ["middle"]
+        assert network.kept_whole["first"].startswith("view in Pairs.forward")
