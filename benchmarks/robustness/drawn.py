@@ -158,13 +158,12 @@ def _target(draw: st.DrawFn, wanted: NDArray[np.float64]) -> tuple[type, NDArray
             draw(st.sampled_from(_Y_DTYPES))
         )
     if kind == "labels":
-        return MABPrunedClassifier, np.column_stack([wanted > 0, wanted > 1, wanted < 9]).astype(
-            int
-        )
+        several = np.column_stack([wanted > 0, wanted > 1, wanted < 9])
+        return MABPrunedClassifier, several.astype(int)
     with np.errstate(over="ignore", under="ignore"):
         y = wanted * draw(_MAGNITUDES) + draw(st.sampled_from([0.0, 1e3, 1.7e9, -1e12]))
-    y = y if kind == "values" else np.column_stack([y, wanted])
-    return MABPrunedRegressor, y.astype(draw(st.sampled_from(["float64", "float32", "float64"])))
+        y = y if kind == "values" else np.column_stack([y, wanted])
+        return MABPrunedRegressor, y.astype(draw(st.sampled_from(["float64", "float32"])))
 
 
 def outcome(drawn: Drawn) -> tuple[str, str]:
@@ -194,10 +193,9 @@ def outcome(drawn: Drawn) -> tuple[str, str]:
     unnamed = [each for each in caught if issubclass(each.category, RuntimeWarning)]
     if len(caught) > MOST_WARNINGS or unnamed:
         first = (unnamed or caught)[0]
-        return (
-            "flood of warnings",
-            f"{len(caught)}: {first.message} ({first.filename}:{first.lineno})",
-        )
+        place = f"{first.filename}:{first.lineno}"
+        kinds = "; ".join(sorted({str(each.message)[:80] for each in caught}))
+        return "flood of warnings", f"{len(caught)}: {first.message} ({place}): {kinds}"
     return "fitted", ""
 
 

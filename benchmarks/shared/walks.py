@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.shared.prepared import Prepared, points
+from benchmarks.shared.whole import whole_path
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.estimators.parameters import resolve_policy
 from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.pruning.budget import Budget
-from sklearn_mabprune.pruning.path import PathOptions, Step, Surroundings, pruning_path
+from sklearn_mabprune.pruning.path import PathOptions, Step, Surroundings
 
 SHARES = (0.5, 0.75, 0.9)
 
@@ -55,7 +56,7 @@ def walk(
                 found[k] = replace(spent, graph=step.graph)
 
     started = time.process_time()
-    pruning_path(
+    whole_path(
         Activations(graph, rows),
         resolve_policy(policy),
         Budget.of(SHARES[-1], "neurons", graph.sizes, graph.cost, 1),

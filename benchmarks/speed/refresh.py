@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import nn
 
+from benchmarks.shared.whole import whole_path
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.data.losses import SampleLoss
@@ -26,7 +27,7 @@ from sklearn_mabprune.estimators.parameters import resolve_policy
 from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.tracing import recover_graph
 from sklearn_mabprune.pruning.budget import Budget
-from sklearn_mabprune.pruning.path import PathOptions, Surroundings, pruning_path
+from sklearn_mabprune.pruning.path import PathOptions, Surroundings
 from sklearn_mabprune.training.initial import train
 
 REFRESH = (0.02, 0.1, 0.2, 0.5, 1.0)
@@ -59,7 +60,7 @@ def measure(
     fraction: float, seed: int, graph: Graph, samples: Samples, score: Score
 ) -> list[float]:
     """Factorisations of a layer, at most, and accuracy at 50, 75 and 90 % of the units removed."""
-    walk = pruning_path(
+    walk = whole_path(
         Activations(graph, samples),
         resolve_policy(MABPrunedClassifier().policy),
         Budget.of(0.9, "neurons", graph.sizes, graph.cost, 1),

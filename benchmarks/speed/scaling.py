@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from benchmarks.shared.results import RESULTS
+from benchmarks.shared.whole import whole_path
 from benchmarks.speed import naive
 from benchmarks.speed.memory import peak
 from sklearn_mabprune import MABPrunedClassifier
@@ -36,7 +37,7 @@ from sklearn_mabprune.estimators.parameters import resolve_policy
 from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.tracing import recover_graph
 from sklearn_mabprune.pruning.budget import Budget
-from sklearn_mabprune.pruning.path import PathOptions, Surroundings, Walk, pruning_path
+from sklearn_mabprune.pruning.path import PathOptions, Surroundings, Walk
 
 PLOT = Path(__file__).parents[2] / "docs" / "_static"
 N_FEATURES, N_OUTPUTS, N_ROWS = 50, 10, 4096
@@ -53,7 +54,7 @@ def prune(graph: Graph, rows: Samples, device: str) -> Walk:
     # As the estimator does: more samples than that are left out before anything is measured.
     if len(rows) > used["max_pruning_samples"]:
         rows = rows.at(torch.randperm(len(rows))[: used["max_pruning_samples"]].to(device))
-    return pruning_path(
+    return whole_path(
         Activations(graph, rows),
         resolve_policy(used["policy"]),
         Budget.of(0.75, "neurons", graph.sizes, graph.cost, used["min_neurons"]),

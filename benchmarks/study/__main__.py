@@ -17,7 +17,6 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -28,6 +27,7 @@ from benchmarks.shared.data_sets import INSIDE
 from benchmarks.shared.results import RESULTS
 from benchmarks.study.cells import MOST_ROWS, SIZES, run
 from benchmarks.study.files import Place, collect
+from benchmarks.study.workers import run_all
 
 SEEDS = 3
 PARTS = ("parameters", "rivals", "ours", "policies", "context")
@@ -75,10 +75,9 @@ def main() -> None:
         for name in sets
     ]
     if not args.collect:
-        with ProcessPoolExecutor(args.jobs) as pool:
-            jobs = [pool.submit(run, place, parts) for place in places]
-            for job in tqdm(as_completed(jobs), total=len(jobs), unit="cell"):
-                job.result()
+        done = run_all(run, [(place, parts) for place in places], args.jobs)
+        for _ in tqdm(done, total=len(places), unit="cell"):
+            pass
     facts = {
         "command": f"python -m benchmarks.study{' --quick' if args.quick else ' --data FOLDER'}",
         "commit": _commit(),

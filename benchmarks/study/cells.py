@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -63,33 +64,42 @@ def units(cell: Cell, place: Place, parts: list[str]) -> Iterator[tuple[Path, di
 
 
 def run(place: Place, parts: list[str]) -> str:
-    """Measure what a cell lacks; in a process of its own, on one thread."""
+    """Measure what a cell lacks; in a process of its own, on one thread.
+
+    Another run that is at this cell is waited for, and its results are kept.
+    """
     torch.set_num_threads(1)
     place.folder.mkdir(parents=True, exist_ok=True)
     done = place.folder / f"{place.key}.{'+'.join(parts)}.done"
-    if done.exists():
-        return place.key
-    with threadpool_limits(1):
-        data = load(place.name, place.data)
-        kept = place.folder / f"{place.key}.network"
-        if kept.exists():
-            ready = joblib.load(kept)
-        else:
-            ready = Prepared.of(data, place.seed, place.sizes, test=True, most=MOST_ROWS)
-            write_whole(kept, lambda file: joblib.dump(ready, file))
-        facts = {
-            "set": place.name,
-            "task": data.task,
-            "seed": place.seed,
-            "sizes": "-".join(map(str, place.sizes)),
-        }
-        for file, what, rows in units(Cell(ready, place.seed), place, parts):
-            if not file.exists():
-                write_rows(file, [{**facts, **what, **row} for row in rows()], COLUMNS)
-        file = place.folder / f"{place.key}.context"
-        if "context" in parts and place.sizes == SIZES[0] and not file.exists():
-            rows = context_rows(data, place.seed, place.sizes, MOST_ROWS, ours=place.seed == 0)
-            write_rows(file, [{**facts, **row} for row in rows], CONTEXT)
-    done.touch()
-    kept.unlink(missing_ok=True)
+    with (place.folder / f"{place.key}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            with threadpool_limits(1):
+                _measure(place, parts)
+            done.touch()
     return place.key
+
+
+def _measure(place: Place, parts: list[str]) -> None:
+    """The files of a cell that are not there yet."""
+    data = load(place.name, place.data)
+    kept = place.folder / f"{place.key}.network"
+    if kept.exists():
+        ready = joblib.load(kept)
+    else:
+        ready = Prepared.of(data, place.seed, place.sizes, test=True, most=MOST_ROWS)
+        write_whole(kept, lambda file: joblib.dump(ready, file))
+    facts = {
+        "set": place.name,
+        "task": data.task,
+        "seed": place.seed,
+        "sizes": "-".join(map(str, place.sizes)),
+    }
+    for file, what, rows in units(Cell(ready, place.seed), place, parts):
+        if not file.exists():
+            write_rows(file, [{**facts, **what, **row} for row in rows()], COLUMNS)
+    file = place.folder / f"{place.key}.context"
+    if "context" in parts and place.sizes == SIZES[0] and not file.exists():
+        rows = context_rows(data, place.seed, place.sizes, MOST_ROWS, ours=place.seed == 0)
+        write_rows(file, [{**facts, **row} for row in rows], CONTEXT)
+    kept.unlink(missing_ok=True)

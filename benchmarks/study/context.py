@@ -14,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from benchmarks.shared.data_sets import DataSet
+from benchmarks.shared.whole import whole_fit
 from sklearn_mabprune import (
     MABPrunedClassifier,
     MABPrunedRegressor,
@@ -67,7 +68,7 @@ def context_rows(
         with warnings.catch_warnings():
             # Training that has not converged, networks that are not faster.
             warnings.simplefilter("ignore")
-            model = make(random_state=seed).fit(X, y[:most])
+            model = whole_fit(make(random_state=seed).fit(X, y[:most]))
         some = X_test[:1000]
         yield {
             "model": name,

@@ -16,6 +16,7 @@ import torch
 
 from benchmarks.shared.frozen_pulls import FrozenPulls
 from benchmarks.shared.prepared import Prepared, points
+from benchmarks.shared.whole import whole_path
 from benchmarks.study.torch_pruner import torch_pruning
 from sklearn_mabprune.ablation.activations import Activations
 from sklearn_mabprune.ablation.statistics import AblationStatistics
@@ -25,7 +26,7 @@ from sklearn_mabprune.graph.tracing import recover_graph
 from sklearn_mabprune.graph.units import UnitTable
 from sklearn_mabprune.policies import UCB1
 from sklearn_mabprune.pruning.budget import Budget
-from sklearn_mabprune.pruning.path import PathOptions, Surroundings, pruning_path
+from sklearn_mabprune.pruning.path import PathOptions, Surroundings
 from sklearn_mabprune.pruning.removal import remove_together
 from sklearn_mabprune.pruning.schedules import choose_removals, spread_evenly
 from sklearn_mabprune.pruning.search import Search
@@ -94,7 +95,7 @@ class Pruning:
 
     def __call__(self, cell: Cell, share: float, unit: str) -> Graph:
         """The network at the end of the path."""
-        walk = pruning_path(
+        walk = whole_path(
             Activations(cell.graph, cell.ready.pruning_rows(PRUNING_ROWS, cell.seed)),
             resolve_policy(self.policy),
             cell.budget(share, unit),

@@ -260,7 +260,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes, the data has 1 class: "
-                f"{self.classes_.tolist()[0]!r}."
+                f"{self.classes_.tolist()[0]!r}. Pass samples of another class as well."
             )
         return codes.astype(np.int64)
 

@@ -171,6 +171,8 @@ class PolicyRanker:
         estimates = np.stack([self.search.estimates(everyone), self._errors(pulls)])
         # Arms that are gone, or may not go, are not measured any more.
         estimates[:, ~self.search.policy.live_] = np.nan
+        with np.errstate(over="ignore"):
+            kept = estimates.astype(np.float32)
         return {
             "n_pulls": pulls.n_pulls,
             "n_evaluations": pulls.n_evaluations,
@@ -179,7 +181,7 @@ class PolicyRanker:
             "pulls_by_arm": pulls.by_arm,
             "loss_increase": estimates[0, arms],
             "standard_error": estimates[1, arms],
-            "estimates": estimates.astype(np.float32),
+            "estimates": kept,
             "reward_scale": (np.nan, np.nan) if scale is None else (scale.safest, scale.doubtful),
         }
 
