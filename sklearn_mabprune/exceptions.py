@@ -76,7 +76,7 @@ class NotKeptError(AttributeError, ValueError):
     ...     loaded.pruning_path_.score
     ... except NotKeptError as error:
     ...     print(error)  # doctest: +ELLIPSIS
-    pruning_path_.score was not kept ...
+    pruning_path_.score was not kept: ...
     """
 
     @classmethod

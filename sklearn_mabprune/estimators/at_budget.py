@@ -252,7 +252,7 @@ def _without_data(old: Any, new: Any) -> Any:
     if path.resume and number in path.resume.states:
         policy = copy.deepcopy(path.resume.states[number]["chooser"])
     else:
-        policy = clone(new.policy_)
+        policy = resolve_policy(new.policy)
     report = _report(old, compact(original), small, shorter, notes)
     pruned = Pruned(_net(old, graph), shorter, report, number, policy)
     new._remember(pruned, old.validation_fraction_)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..data.features import read_table, read_validation, stacked
 from ..data.losses import check_criterion
+from ..data.plain_samples import plain_samples
 from ..data.sparse import few, outputs_of
 from ..data.splitting import Split, content_split
 from ..data.targets import scaled_weights
@@ -29,7 +30,7 @@ from ..training.fine_tuning import FineTuning, check_optimizer
 from ..training.initial import Data, check_fits, check_weights, note_integers, samples_of, train
 from ..training.mlp import MLP
 from ..training.outside_module import check_batch_statistics
-from ..training.predicting import needs_no_check, network_outputs
+from ..training.predicting import few_outputs, network_outputs
 from ..training.rebuilding import copy_of_net
 from ..training.scoring import check_score
 from ..training.teacher_targets import Targets
@@ -327,14 +328,20 @@ class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin,
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Predictions of the pruned network, (n_samples, n_outputs)."""
-        check_is_fitted(self)
-        if not needs_no_check(self, X):
-            X = read_table(self, X, any_shape=self._takes_any_shape(), reset=False)
-        module = self.estimator_.module_
+        own = vars(self)
+        if "estimator_" not in own:
+            check_is_fitted(self)
+        net, names = own["estimator_"], own.get("feature_names_in_")
+        x = plain_samples(self, X)
+        if x is None:
+            x = read_table(self, X, any_shape=self._takes_any_shape(), reset=False)
+        module = net.module_
         if module.training:
             module.eval()
-        names = getattr(self, "feature_names_in_", None)
-        return network_outputs(self.estimator_, partial(outputs_of, module), X, names)
+        outputs = few_outputs(net, x)
+        if outputs is not None:
+            return outputs
+        return network_outputs(net, partial(outputs_of, module), x, names)
 
     def _takes_any_shape(self) -> bool:
         """Whether samples may have any shape: they do where the module is the user's own."""

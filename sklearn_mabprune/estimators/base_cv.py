@@ -377,12 +377,13 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
         NotFittedError
             Before fit, or after fit with ``refit=False``.
         """
-        check_is_fitted(self)
-        if not hasattr(self, "best_estimator_"):
+        best = vars(self).get("best_estimator_")
+        if best is None:
+            check_is_fitted(self)
             budget = getattr(self, "best_budget_", "...")
             raise NotFittedError(
                 f"This {type(self).__name__} was fitted with refit=False: there is no network to "
                 f"predict with. Fit with refit=True, or a {self._sized.__name__}"
                 f"(pruning_budget={budget})."
             )
-        return self.best_estimator_
+        return best

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from scipy.special import expit
 from torch import Tensor
 
 from ..data.batches import as_tensor
 from ..data.losses import is_softmax, output_nonlinearity
 from ..data.sparse import SparseRows
+from ..graph.array_chain import array_chain
+from ..graph.kinds.outputs import softmax as softmax_of_arrays
+from ..graph.kinds.silent import same
+from ..utils.compat import is_identity
 from ..utils.torch_settings import no_autocast
 
 # Samples per call: hidden activations stay in the processor's cache, and memory small.
 _AT_ONCE = {"cpu": 2**11, "cuda": 2**16}
 # Fewer classes do not fill a vector register; for fewer samples transposing does not pay.
 _FEW_CLASSES, _MANY_SAMPLES = 16, 64
+# Up to so many samples NumPy takes less time than torch, for networks of any size.
+_FEW_SAMPLES = 32
 
 
 def softmax(outputs: Tensor) -> Tensor:
@@ -41,30 +49,6 @@ def run_in_parts(forward: Callable[[Any], Tensor], x: Tensor | SparseRows) -> Te
     if len(x) <= at_once:
         return forward(x)
     return torch.cat([forward(part) for part in x.split(at_once)])
-
-
-def needs_no_check(estimator: Any, X: Any) -> bool:
-    """Whether samples can be predicted without any conversion.
-
-    The checks of scikit-learn's ``validate_data`` for the plainest input, at a tenth of
-    their time, which matters for single samples.  All other input goes through ``validate_data``,
-    which says what is wrong.
-    """
-    plain = (
-        type(X) is np.ndarray
-        and X.ndim == 2
-        and X.dtype.char in "fd"
-        and X.dtype.isnative
-        and X.shape[0] > 0
-        and X.shape[1] == estimator.n_features_in_
-        and not hasattr(estimator, "feature_names_in_")
-        and len(getattr(estimator, "input_shape_", "1")) == 1
-    )
-    if not plain:
-        return False
-    # So does a sum that overflows.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(X.sum()))
 
 
 def check_outputs(
@@ -144,3 +128,59 @@ def network_outputs(
     outputs = outputs.reshape(x.shape[0], -1)
     check_outputs(outputs, x, dtype, names)
     return outputs
+
+
+def few_outputs(net: Any, x: NDArray[Any]) -> NDArray[Any] | None:
+    """A net's predictions for few samples, without torch where that is possible.
+
+    Parameters
+    ----------
+    net : skorch net
+    x : ndarray or CSR matrix of shape (n_samples, n_features)
+        Finite.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_outputs) or None
+        As :func:`network_outputs` has them, up to rounding; None where it has to compute them:
+        for many or sparse samples, for a module with a forward pass of its own or with layers
+        that have no form over arrays, and if a prediction is not finite.
+    """
+    if not isinstance(x, np.ndarray) or len(x) > _FEW_SAMPLES:
+        return None
+    module = net.module_
+    nonlinearity = _over_arrays(net)
+    chain = None if nonlinearity is None else array_chain(module)
+    if chain is None:
+        return None
+    with np.errstate(all="ignore"):
+        outputs = nonlinearity(chain(x))
+        scale = getattr(net, "target_scale_", None)
+        if scale is not None:
+            outputs = outputs * scale + net.target_mean_
+    return outputs if np.isfinite(outputs).all() else None
+
+
+def _over_arrays(net: Any) -> Any:
+    """Function over arrays from outputs to predictions; None where there is none."""
+    criterion, given = net.criterion_, net.predict_nonlinearity
+    known = _NONLINEARITIES.get(criterion)
+    if known is None or known[0] is not given or known[1] is not type(net):
+        known = given, type(net), _found_over_arrays(net)
+        _NONLINEARITIES[criterion] = known
+    return known[2]
+
+
+# By criterion: the net's parameter and class that a function over arrays was found for.
+_NONLINEARITIES: WeakKeyDictionary[torch.nn.Module, tuple[Any, type, Any]] = WeakKeyDictionary()
+
+
+def _found_over_arrays(net: Any) -> Any:
+    function = output_nonlinearity(net)
+    if is_softmax(function):
+        return softmax_of_arrays
+    if function is torch.sigmoid:
+        return expit
+    if isinstance(function, torch.nn.Identity) or is_identity(function):
+        return same
+    return None

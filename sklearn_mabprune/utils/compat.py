@@ -64,6 +64,8 @@ __all__ = [
     "dispatch_mode",
     "drop_parameter",
     "fit_context",
+    "global_hook_tables",
+    "hook_tables",
     "hooks_of",
     "is_identity",
     "num_samples",
@@ -76,6 +78,7 @@ __all__ = [
     "safe_indexing",
     "set_output_container",
     "set_training",
+    "tensor_tables",
     "uncompiled",
     "validate_parameter_constraints",
 ]
@@ -192,3 +195,23 @@ def hooks_of(module: Any) -> tuple[bool, bool]:
     """
     forward = module._forward_hooks or module._forward_pre_hooks
     return bool(forward), bool(module._backward_hooks or module._backward_pre_hooks)
+
+
+def tensor_tables(layer: Any) -> list[dict[str, Any]]:
+    """The tables in which a layer looks up its own parameters and buffers, by name.
+
+    torch's ``parameters`` and ``buffers`` walk through all modules inside, which takes longer
+    than the arithmetic of a small layer.
+    """
+    return [layer._parameters, layer._buffers]
+
+
+def hook_tables(module: Any) -> list[dict[int, Any]]:
+    """The tables with a module's hooks of the forward pass."""
+    return [module._forward_hooks, module._forward_pre_hooks]
+
+
+def global_hook_tables(torch: Any) -> list[dict[int, Any]]:
+    """The tables with the hooks of the forward passes of all modules, from the given torch."""
+    module = torch.nn.modules.module
+    return [module._global_forward_hooks, module._global_forward_pre_hooks]

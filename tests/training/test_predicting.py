@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from pairwise import pairwise
 from scipy import sparse
 from sklearn.datasets import make_classification
 from sklearn.frozen import FrozenEstimator
+from sklearn.neural_network import MLPClassifier
 from user_nets import (
     classes_table,
     classifier,
@@ -26,7 +28,7 @@ from user_nets import (
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
 from sklearn_mabprune.data.losses import is_softmax, output_nonlinearity
-from sklearn_mabprune.training.predicting import needs_no_check, run_in_parts, softmax
+from sklearn_mabprune.training.predicting import few_outputs, run_in_parts, softmax
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +127,6 @@ def test_bad_rows_are_refused_as_everywhere(model_and_rows, change, message):
 def test_rows_whose_sum_overflows_are_no_nan(model_and_rows):
     model, X = model_and_rows
     huge = np.full_like(X[:2], 3e37)
-    assert not needs_no_check(model, huge)
-    assert needs_no_check(model, X[:2])
     assert np.isfinite(model.predict_proba(huge)).all()
     model.predict(huge)
 
@@ -225,3 +225,63 @@ def test_rows_beyond_the_most_cost_no_pull():
         costs.append((model.n_pulls_, model.pruning_report_.n_evaluations))
     assert costs[0] == costs[1] == costs[2]
     assert costs[0][1] == 50 * costs[0][0]
+
+
+# ------------------------------------------------------------------- few samples, without torch
+
+
+def seconds_of_best(*runs):
+    """Processor seconds of the best of many turns of each."""
+    best = [np.inf] * len(runs)
+    for _ in range(30):
+        for k, run in enumerate(runs):
+            started = time.thread_time()
+            for _ in range(20):
+                run()
+            best[k] = min(best[k], time.thread_time() - started)
+    return best
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("form", "most"), [(np.asarray, 1 / 3), (np.ndarray.tolist, 0.75), (sparse.csr_matrix, 0.75)]
+)
+def test_one_sample_against_scikit_learn(model_and_rows, form, most):
+    model, X = model_and_rows
+    theirs = MLPClassifier((12, 8), max_iter=1).fit(X[:200], np.arange(200) % 2)
+    one = form(X[:1])
+    ours, other = seconds_of_best(
+        lambda: model.predict_proba(one), lambda: theirs.predict_proba(one)
+    )
+    assert ours <= most * other
+
+
+def cubed(outputs):
+    return outputs**3
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor", "multilabel", "function"])
+@pytest.mark.parametrize("n_samples", [1, 7, 32, 33])
+def test_few_samples_are_predicted_as_many_are(kind, n_samples):
+    make, table = {
+        "classifier": (classifier, classes_table),
+        "regressor": (regressor, lambda: values_table(n_targets=2)),
+        "multilabel": (classifier, labels_table),
+        "function": (
+            lambda: regressor(small_regressor(predict_nonlinearity=cubed)), values_table),
+    }[kind]  # fmt: skip
+    X, y = table()
+    model = make().fit(X, y)
+    predict = model.predict_proba if hasattr(model, "predict_proba") else model.predict
+    net = model.estimator_
+    for _ in range(2):
+        many = predict(X)
+        np.testing.assert_allclose(predict(X[:n_samples]), many[:n_samples], rtol=1e-6, atol=1e-9)
+        found = few_outputs(net, X[:n_samples])
+        assert (found is None) is (kind == "function" or n_samples > 32)
+        # What training changes is there at once.
+        net.set_params(max_epochs=1).partial_fit(X, y)
+    net.set_params(predict_nonlinearity=cubed)
+    changed = predict(X[:n_samples])
+    assert not np.allclose(changed, many[:n_samples])
+    np.testing.assert_allclose(changed, predict(X)[:n_samples], rtol=1e-6, atol=1e-9)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 #: Class name and constructor arguments of a layer.
@@ -14,6 +16,9 @@ Description = tuple[str, dict[str, Any]]
 #: Removed activations as predicted from the kept ones: slopes of shape (n_kept, n_removed) or
 #: None, and constants of shape (n_removed,).  None: the removed activations are taken as zero.
 Fold = tuple[Tensor | None, Tensor] | None
+
+#: From inputs to outputs of a layer, each (n_samples, n_units).
+ArrayFunction = Callable[[NDArray[Any]], NDArray[Any]]
 
 # Arguments of torch's layers that say nothing about what a layer computes.
 _NOT_DESCRIBED = ("self", "inplace", "device", "dtype", "init")
@@ -85,6 +90,22 @@ class Kind:
     def run(cls, layer: Any, x: Any, feature_major: bool = False) -> Tensor:
         """Output of the layer, in the layout of its input."""
         return layer(x.T).T if feature_major else layer(x)
+
+    @classmethod
+    def over_arrays(cls, layer: Any) -> ArrayFunction | None:
+        """The layer as a function over NumPy arrays, in which few samples take less time.
+
+        The function may keep arrays that share memory with the tensors of the layer, but no copies
+        of them, and reads all else from the layer whenever it is called: it must follow every
+        change.  It leaves its argument as it is.
+
+        Returns
+        -------
+        callable or None
+            From inputs to outputs, each (n_samples, n_units), in the precision of the layer; None
+            where a kind has no such form.
+        """
+        return None
 
     @classmethod
     def narrow_outputs(cls, layer: Any, keep: Tensor) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...data.sparse import SparseRows
 from ...utils.scratch import scratch
-from .base import Fold, Kind
+from .base import ArrayFunction, Fold, Kind
 
 
 class LinearKind(Kind):
@@ -36,6 +36,15 @@ class LinearKind(Kind):
         if layer.bias is None:
             return layer.weight @ x
         return torch.addmm(layer.bias[:, None], layer.weight, x)
+
+    @classmethod
+    def over_arrays(cls, layer: Any) -> ArrayFunction:
+        """Weighted sums."""
+        weights = layer.weight.detach().numpy().T
+        if layer.bias is None:
+            return lambda x: x @ weights
+        biases = layer.bias.detach().numpy()
+        return lambda x: x @ weights + biases
 
     @staticmethod
     def n_inputs(layer: nn.Linear) -> int:

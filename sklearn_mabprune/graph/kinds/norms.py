@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .base import PerUnitKind
+from .base import ArrayFunction, PerUnitKind
 
 #: Why a layer is refused that looks at a whole batch.
 MIXES_SAMPLES = "mixes samples: what it returns for a sample depends on the others"
@@ -39,6 +41,21 @@ class BatchNormKind(PerUnitKind):
         """The factor of each unit."""
         factor, _ = cls.affine(layer)
         return factor.to(x.dtype)[:, None].expand_as(x)
+
+    @classmethod
+    def over_arrays(cls, layer: Any) -> ArrayFunction:
+        """A factor and a constant for each unit."""
+        mean, variance, weight, bias = (
+            None if tensor is None else tensor.detach().numpy()
+            for tensor in (layer.running_mean, layer.running_var, layer.weight, layer.bias)
+        )
+
+        def normalised(x: NDArray[Any]) -> NDArray[Any]:
+            y = (x - mean) / np.sqrt(variance + layer.eps)
+            y = y if weight is None else y * weight
+            return y if bias is None else y + bias
+
+        return normalised
 
     @classmethod
     def affine(cls, layer: Any) -> tuple[Tensor, Tensor]:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
-from .base import Kind
+from .base import ArrayFunction, Kind
 from .norms import MIXES_SAMPLES
+
+
+def softmax(x: NDArray[Any]) -> NDArray[Any]:
+    """Class probabilities, (n_samples, n_classes)."""
+    y = np.exp(x - np.maximum.reduce(x, axis=1, keepdims=True))
+    y /= np.add.reduce(y, axis=1, keepdims=True)
+    return y
 
 
 class SoftmaxKind(Kind):
@@ -25,6 +34,11 @@ class SoftmaxKind(Kind):
     def refusal(cls, layer: Any) -> str | None:
         """Over the samples it would return something else for every batch."""
         return MIXES_SAMPLES if layer.dim in (0, -2) else None
+
+    @classmethod
+    def over_arrays(cls, layer: Any) -> ArrayFunction | None:
+        """Probabilities; not their logarithms."""
+        return softmax if type(layer) is nn.Softmax and layer.dim in (1, -1) else None
 
 
 class FlattenKind(Kind):

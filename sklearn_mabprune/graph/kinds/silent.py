@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .base import ElementwiseKind
+from .base import ArrayFunction, ElementwiseKind
+
+
+def same(x: NDArray[Any]) -> NDArray[Any]:
+    """The values as they are."""
+    return x
 
 
 class IdentityKind(ElementwiseKind):
@@ -21,6 +27,11 @@ class IdentityKind(ElementwiseKind):
     ) -> Tensor:
         """The gradients as they are."""
         return gradient
+
+    @classmethod
+    def over_arrays(cls, layer: Any) -> ArrayFunction:
+        """The inputs as they are."""
+        return same
 
 
 class DropoutKind(IdentityKind):
