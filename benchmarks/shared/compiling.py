@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import itertools
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+_NUMBERS = itertools.count()
 
 #: Everything that these warn of is an error.
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -76,7 +80,9 @@ class Library:
                 f"{kind} call_{name}_{function}({parameters}) {{ {body} }}"
                 for function, (kind, parameters, body) in _functions(name, source).items()
             ]
-        source_file, library = folder / "all.c", folder / "all.so"
+        # A library of a known name would not be loaded again.
+        stem = f"all{next(_NUMBERS)}"
+        source_file, library = folder / f"{stem}.c", folder / f"{stem}.so"
         source_file.write_text("\n".join(lines) + "\n")
         run([*compiler(), *STRICT, *flags, "-shared", "-fPIC", source_file, "-o", library, "-lm"])
         self._library = ctypes.CDLL(str(library))
@@ -124,3 +130,30 @@ def _functions(name: str, source: str) -> dict[str, tuple[str, str, str]]:
 
 def _defined(source: str, name: str) -> int:
     return int(next(line.split()[2] for line in source.splitlines() if f"define {name} " in line))
+
+
+def compiled_bytes(folder: Path, header: str, call: str) -> int:
+    """Bytes of code and constants of a header compiled for size, on Linux.
+
+    Parameters
+    ----------
+    folder : Path
+    header : str
+    call : str
+        Expression that predicts a sample ``x`` into ``out``.
+    """
+    source, target = folder / "sized.c", folder / "sized.o"
+    function = "void predict_once(const float *x, float *out)"
+    source.write_text(f"{header}\n{function};\n{function}\n{{\n    {call};\n}}\n")
+    flags = ("-std=c99", "-Os", "-fno-asynchronous-unwind-tables")
+    run([*compiler(), *flags, "-c", source, "-o", target], cwd=folder)
+    return _sections(target.read_bytes())
+
+
+def _sections(data: bytes) -> int:
+    """Bytes of the sections of an ELF object of 64 bits that are kept in memory as they are."""
+    (start,) = struct.unpack_from("<Q", data, 40)
+    size, count = struct.unpack_from("<2H", data, 58)
+    rows = [struct.unpack_from("<IIQQQQ", data, start + k * size) for k in range(count)]
+    progbits, allocated = 1, 2
+    return sum(row[5] for row in rows if row[1] == progbits and row[2] & allocated)

@@ -27,7 +27,7 @@ static void @@(const int16_t *columns, const float *center, const float *scale, 
     }
 }
 """,
-    110,
+    155,
     library=("sqrtf",),
 )
 
@@ -54,7 +54,7 @@ static void @@(const int16_t *columns, const int16_t *counts, const float *start
     }
 }
 """,
-    150,
+    245,
 )
 
 

@@ -90,7 +90,7 @@ class Size:
 
 
 #: Bytes of the code that calls the functions, and of saved registers on the stack.
-_CODE, _STACK = 60, 64
+_CODE, _STACK = 60, 56
 
 
 def header(program: Program, interface: Interface, test: SelfTest | None = None) -> str:

@@ -5,6 +5,8 @@ Those for networks stand here, those for the preprocessing of tables in :mod:`.t
 
 from __future__ import annotations
 
+import re
+
 from .kernel import Kernel
 from .quantised_kernels import QUANTISED
 from .table_kernels import TABLE
@@ -27,7 +29,7 @@ static void @@(const float *w, const float *b, int n, int m, const float *x, flo
     }
 }
 """,
-        100,
+        98,
     ),
     Kernel(
         "softmax",
@@ -48,7 +50,7 @@ static void @@(int n, const float *x, float *y)
         y[i] /= sum;
 }
 """,
-        110,
+        130,
         library=("expf",),
     ),
     Kernel(
@@ -69,7 +71,7 @@ static void @@(int n, const float *x, float *y)
         y[i] = (x[i] - largest) - sum;
 }
 """,
-        120,
+        142,
         library=("expf", "logf"),
     ),
     Kernel(
@@ -83,7 +85,7 @@ static void @@(const float *slope, int stride, int n, const float *x, float *y)
         y[i] = x[i] < 0.0f ? x[i] * slope[i * stride] : x[i];
 }
 """,
-        60,
+        53,
     ),
     Kernel(
         "scale",
@@ -96,16 +98,22 @@ static void @@(const float *factor, const float *constant, int n, const float *x
         y[i] = x[i] * factor[i] + constant[i];
 }
 """,
-        50,
+        38,
     ),
 )
+
+#: Bytes of code of a loop, an operator and a call of a function of math.h, on average over the
+#: activations; and what counts as an operator.
+_LOOP, _OPERATOR, _LIBRARY_CALL = 28, 10, 8
+_OPERATORS = re.compile(r" [-+*/<>?]=? | [|&]{2} ")
 
 #: The functions with a text of their own, by name.
 KERNELS: dict[str, Kernel] = {kernel.name: kernel for kernel in (*_NETWORK, *TABLE, *QUANTISED)}
 
 
-def elementwise(name: str, expression: str, library: tuple[str, ...], code_bytes: int) -> Kernel:
+def elementwise(name: str, expression: str, library: tuple[str, ...]) -> Kernel:
     """A function that applies an expression of ``v`` to each element."""
+    n_operators = len(_OPERATORS.findall(expression))
     return Kernel(
         name,
         f"""\
@@ -118,6 +126,6 @@ static void @@(int n, const float *x, float *y)
     }}
 }}
 """,
-        code_bytes,
+        _LOOP + _OPERATOR * n_operators + _LIBRARY_CALL * len(library),
         library=library,
     )

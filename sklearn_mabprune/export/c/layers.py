@@ -84,9 +84,7 @@ def _prelu(program: Program, x: Vector, layer: Any) -> Vector:
     return y
 
 
-def _each(
-    expression: str, *parameters: str, code_bytes: int = 60, given: Callable[..., str] | None = None
-) -> Writer:
+def _each(expression: str, *parameters: str, given: Callable[..., str] | None = None) -> Writer:
     """Writer of an element-wise layer: an expression of ``v`` and of attributes of the layer."""
 
     def write(program: Program, x: Vector, layer: Any) -> Vector:
@@ -97,7 +95,7 @@ def _each(
         y = program.target(x)
         name = type(layer).__name__.lower()
         library = tuple(_LIBRARY.findall(text))
-        program.call(elementwise(name, text, library, code_bytes), x.size, x, y)
+        program.call(elementwise(name, text, library), x.size, x, y)
         return y
 
     return write
@@ -131,7 +129,7 @@ LAYERS: dict[type, Writer] = {
     Linear: _linear,
     Affine: _affine,
     PiecewiseLinearEmbedding: write_piecewise_linear,
-    nn.ReLU: _each("{0} < 0.0f ? 0.0f : {0}", code_bytes=30),
+    nn.ReLU: _each("{0} < 0.0f ? 0.0f : {0}"),
     nn.ReLU6: _each(_clipped("0.0f", "6.0f")),
     nn.LeakyReLU: _each("{0} < 0.0f ? {0} * {1} : {0}", "negative_slope"),
     nn.PReLU: _prelu,

@@ -21,7 +21,7 @@ static void @@(const float *factor, int stride, float limit, int n, const float 
     }
 }
 """,
-        110,
+        95,
     ),
     Kernel(
         "sum8",
@@ -35,7 +35,7 @@ static int32_t @@(const int8_t *w, int32_t b, int n, const int16_t *x)
     return b;
 }
 """,
-        30,
+        29,
     ),
     Kernel(
         "linear8",
@@ -52,7 +52,7 @@ static void @@(const int8_t *w, const int32_t *b, const int32_t *factor, int shi
     }
 }
 """,
-        130,
+        140,
         needs=("sum8",),
     ),
     Kernel(
@@ -67,7 +67,7 @@ static void @@(const int8_t *w, const int32_t *b, const float *factor, int n, in
         y[i] = (float)@sum8(w + i * n, b[i], n, x) * factor[i];
 }
 """,
-        64,
+        55,
         needs=("sum8",),
     ),
     Kernel(
@@ -84,6 +84,6 @@ static void @@(const int16_t *table, int n, int16_t *x)
     }
 }
 """,
-        56,
+        60,
     ),
 )

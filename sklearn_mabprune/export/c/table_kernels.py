@@ -43,7 +43,7 @@ static void @@(const float *factor, int n, const float *x, float *y)
         y[i] = x[i] * factor[i];
 }
 """,
-        36,
+        32,
     ),
     Kernel(
         "standardise",
@@ -56,7 +56,7 @@ static void @@(const float *centre, const float *factor, int n, const float *x, 
         y[i] = (x[i] - centre[i]) * factor[i];
 }
 """,
-        48,
+        40,
     ),
     Kernel(
         "standardise_twice",
@@ -70,7 +70,7 @@ static void @@(const float *centre, const float *rest, const float *factor, int 
         y[i] = ((x[i] - centre[i]) - rest[i]) * factor[i];
 }
 """,
-        60,
+        48,
     ),
     Kernel(
         "clip",
@@ -83,7 +83,7 @@ static void @@(float low, float high, int n, const float *x, float *y)
         y[i] = x[i] < low ? low : (x[i] > high ? high : x[i]);
 }
 """,
-        56,
+        53,
     ),
     Kernel(
         "impute",
@@ -96,7 +96,7 @@ static void @@(const float *fill, float missing, int n, const float *x, float *y
         y[i] = x[i] == missing || (missing != missing && x[i] != x[i]) ? fill[i] : x[i];
 }
 """,
-        72,
+        60,
     ),
     Kernel(
         "is_missing",
@@ -107,7 +107,7 @@ static void @@(float missing, const float *x, float *y)
     *y = *x == missing || (missing != missing && *x != *x) ? 1.0f : 0.0f;
 }
 """,
-        48,
+        56,
     ),
     Kernel(
         "mark",
@@ -122,7 +122,7 @@ static void @@(int at, int width, float *y)
         y[at] = 1.0f;
 }
 """,
-        48,
+        50,
     ),
     Kernel(
         "one_hot",
@@ -138,7 +138,7 @@ static void @@(const float *known, const int16_t *positions, int n, int width, i
     @mark(at, width, y);
 }
 """,
-        80,
+        69,
         needs=("mark",),
     ),
     Kernel(
@@ -154,7 +154,7 @@ static void @@(const int16_t *positions, int n, int width, int unknown, int miss
     @mark(at, width, y);
 }
 """,
-        80,
+        73,
         needs=("mark",),
     ),
     Kernel(
@@ -172,7 +172,7 @@ static void @@(const float *known, const float *values, int n, float unknown, fl
             *y = values[i];
 }
 """,
-        72,
+        61,
     ),
     Kernel(
         "ordinal_code",
@@ -186,6 +186,6 @@ static void @@(const float *values, int n, float unknown, float missing, const f
         *y = values[(int)v];
 }
 """,
-        72,
+        66,
     ),
 )
