@@ -11,6 +11,7 @@ from torch import nn
 
 from ..data.losses import is_softmax, output_nonlinearity
 from ..exceptions import UnsupportedModuleError
+from ..graph.compact import narrowed_module
 from ..graph.kinds.registry import kind_of
 from ..utils.compat import is_identity, uncompiled
 
@@ -49,7 +50,14 @@ def module_layers(estimator: Any) -> list[nn.Module]:
     if hasattr(estimator, "refit"):
         reason = "it is not fitted yet, or was fitted with refit=False. Call fit with refit=True."
     check_is_fitted(estimator, "estimator_", msg=f"This %(name)s has no network: {reason}")
-    module = copy.deepcopy(uncompiled(estimator.estimator_.module_)).cpu().eval()
+    net = estimator.estimator_
+    module = copy.deepcopy(uncompiled(net.module_)).cpu().eval()
+    if net.module is narrowed_module:
+        # Its layers one after the other would be another network.
+        raise UnsupportedModuleError(
+            f"{type(module).__name__} is not a chain of layers, and only chains are exported here. "
+            "Predict with the estimator, or export its module, estimator_.module_, with torch."
+        )
     return [layer for layer in module.children() if not _is_idle(layer)]
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from kind_cases import CASES as LAYER_CASES
 from kind_cases import WIDTH, made
 from sklearn.exceptions import NotFittedError
+from skorch import NeuralNetClassifier
 from torch import nn
 from user_nets import (
     classes_table,
@@ -93,6 +94,28 @@ def test_norms_are_folded_into_weights():
 def test_layers_without_a_form_are_refused_by_name():
     with pytest.raises(UnsupportedModuleError, match=r"Bilinear\(.* has no C form\. Replace"):
         write(Program(2), folded([nn.Bilinear(2, 2, 2)]), Program(2).input)
+
+
+class Residual(nn.Module):
+    """A module that is no chain: its layers one after the other are another network."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.inner = nn.Linear(6, 8), nn.Linear(8, 8)
+        self.back, self.last = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, X):
+        h = torch.relu(self.first(X))
+        return self.last(h + self.back(torch.relu(self.inner(h))))
+
+
+def test_networks_that_are_no_chains_are_refused():
+    X, y = classes_table()
+    net = NeuralNetClassifier(Residual, criterion=nn.CrossEntropyLoss, max_epochs=1, verbose=0)
+    model = classifier(net).fit(X.astype("float32"), y)
+    for export in (model.to_c, model.to_sklearn, lambda: network_size(model)):
+        with pytest.raises(UnsupportedModuleError, match="Residual is not a chain of layers, and"):
+            export()
 
 
 # ------------------------------------------------------------------------------- estimators
