@@ -14,6 +14,7 @@ from .pipelines.onnx import pipeline_to_onnx, register_onnx_converters
 from .pipelines.tabular import make_tabular_pipeline
 from .reports.path_record import PruningPath
 from .reports.report import PruningReport
+from .reports.teaching import TeacherReport
 from .training.mlp import MLP
 from .training.nets import MLPNetClassifier, MLPNetRegressor
 from .training.weighted_loss import WeightedLossMixin
@@ -33,6 +34,7 @@ __all__ = [
     "PruningPath",
     "PruningReport",
     "PruningWarning",
+    "TeacherReport",
     "UnsupportedModuleError",
     "WeightedLossMixin",
     "__version__",

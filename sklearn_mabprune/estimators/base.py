@@ -54,7 +54,7 @@ from .parameters import (
 )
 from .pickling import Pickles
 from .plan import Pruned, PruningPlan, Task
-from .teaching import Classroom, cached, taught
+from .teaching import Classroom, cached, taught, trained
 
 
 class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin, BaseEstimator):
@@ -151,7 +151,7 @@ class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin,
                     task = taught(replace(room, trained=frozen, apart=X_val is not None))
                 started = time.perf_counter()
                 if not frozen:
-                    net, graph = new._train(net, task, seeds[1], progress, interruptions)
+                    net, graph, task = trained(new, net, task, seeds[1], progress, interruptions)
                 seconds = 0.0 if frozen else time.perf_counter() - started
                 plan = new._plan(chooser, net, tuple(seeds), progress, interruptions)
                 pruned = prune(net, graph, task, plan, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,12 +34,16 @@ class Teaching:
         The fitted teacher, if it is to be kept.
     notes : tuple of str
         What the user is warned of.
+    loss_alone : float
+        Validation loss of the network with which the teacher was compared; infinity if there was
+        none.
     """
 
     taught: Data | None
     report: TeacherReport
     teacher: Any
     notes: tuple[str, ...]
+    loss_alone: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from ..data.losses import check_soft_labels
 from ..data.samples import Data
 from ..graph.graph import Graph
 from ..reports.teaching import TeacherReport
-from ..training.initial import dtype_of, train
+from ..training.fine_tuning import validation_loss
+from ..training.initial import dtype_of, samples_of, train
 from ..training.lessons import (
     UNSEEN,
     Lessons,
@@ -118,7 +120,9 @@ def taught(room: Classroom) -> Task:
     if room.known is not None and not (room.known.used or model.keep_teacher):
         return replace(room.task, teaching=Teaching(None, room.known, None, notes))
     lessons, seconds = _labelled(room, teacher)
-    found, seconds_comparison = _compared(room, teacher, lessons)
+    started = time.perf_counter()
+    found, loss_alone = _compared(room, teacher, lessons)
+    seconds_comparison = time.perf_counter() - started
     weight, n_synthetic = _decided(room, found, n_synthetic)
     started = time.perf_counter()
     if n_synthetic or model.keep_teacher:
@@ -130,7 +134,7 @@ def taught(room: Classroom) -> Task:
     report = replace(report, seconds_teacher=seconds, seconds_comparison=seconds_comparison)
     samples = mixed(data, lessons, weight, teacher.targets) if report.used else None
     kept = lessons.fitted if model.keep_teacher else None
-    return replace(room.task, teaching=Teaching(samples, report, kept, notes))
+    return replace(room.task, teaching=Teaching(samples, report, kept, notes, loss_alone))
 
 
 def _labelled(room: Classroom, teacher: Teacher) -> tuple[Lessons, float]:
@@ -185,7 +189,7 @@ def _check_net(room: Classroom) -> None:
 def _compared(room: Classroom, teacher: Teacher, lessons: Lessons) -> tuple[Comparison, float]:
     """The teacher beside a network that is trained without it, where both have not seen samples.
 
-    Also the seconds that the network took.
+    Also the network's loss on the validation samples, infinity if there is no such network.
     """
     data, validation, given = room.task.data, room.task.validation, room.model.teacher_weight
     if lessons.fold is not None:
@@ -195,16 +199,14 @@ def _compared(room: Classroom, teacher: Teacher, lessons: Lessons) -> tuple[Comp
         fitted, unseen = data, validation
         labels = teacher.labels(teacher.model, validation.x)
     else:
-        return UNKNOWN, 0.0
-    started = time.perf_counter()
+        return UNKNOWN, math.inf
     asked = isinstance(given, str) and not room.trained and room.known is None
-    outputs = _alone(room, fitted, unseen.x) if asked else None
-    seconds = time.perf_counter() - started
-    return compare(teacher.targets, labels, outputs, unseen.y, unseen.weights), seconds
+    outputs, loss = _alone(room, fitted, unseen.x) if asked else (None, math.inf)
+    return compare(teacher.targets, labels, outputs, unseen.y, unseen.weights), loss
 
 
-def _alone(room: Classroom, fitted: Data, x: Any) -> Any:
-    """Predictions of a network that is trained on these samples without the teacher."""
+def _alone(room: Classroom, fitted: Data, x: Any) -> tuple[Any, float]:
+    """Predictions and validation loss of a network that is trained without the teacher."""
     ignored = ["on_start", "on_epoch", "interruptions"]
     with room.progress.stage("comparison", room.net.max_epochs, "epochs"):
         net, graph = cached(room.model.memory, train, ignored)(
@@ -215,7 +217,43 @@ def _alone(room: Classroom, fitted: Data, x: Any) -> Any:
             on_epoch=lambda net: room.progress.advance(),
             interruptions=room.interruptions,
         )
-    return network_outputs(net, graph.forward, x).astype(np.float64)
+    return network_outputs(net, graph.forward, x).astype(np.float64), _loss_of(net, room.task)
+
+
+def trained(
+    model: Any,
+    net: Any,
+    task: Task,
+    seed: int,
+    progress: Progress,
+    interruptions: Interruptions,
+) -> tuple[Any, Graph, Task]:
+    """The trained net, its graph, and the task: without the teacher if that was better.
+
+    A network that was taught and yet is worse than the one that the teacher was compared with,
+    which had fewer samples, is trained again without the teacher.
+    """
+    found, graph = model._train(net, task, seed, progress, interruptions)
+    if task.teaching is None or task.teaching.taught is None:
+        return found, graph, task
+    loss = _loss_of(found, task)
+    if loss > task.teaching.loss_alone:
+        alone = _without_teacher(task, task.teaching)
+        other, its_graph = model._train(net, alone, seed, progress, interruptions)
+        if _loss_of(other, alone) < loss:
+            return other, its_graph, alone
+    return found, graph, task
+
+
+def _loss_of(net: Any, task: Task) -> float:
+    """Loss of a trained net on the validation samples."""
+    return validation_loss(uncompiled(net.module_), samples_of(net, task.validation))
+
+
+def _without_teacher(task: Task, teaching: Teaching) -> Task:
+    """The task where the teacher turned out to harm the network: its labels are not used."""
+    unused = replace(teaching.report, weight=0.0, n_labelled=0, n_synthetic=0)
+    return replace(task, teaching=replace(teaching, taught=None, report=unused))
 
 
 def _decided(room: Classroom, found: Comparison, n_synthetic: int) -> tuple[float, int]:

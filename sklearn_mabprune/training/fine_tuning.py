@@ -128,7 +128,7 @@ def fine_tune(
     """
     module = uncompiled(net.module_)
     generator = torch.Generator().manual_seed(seed)
-    loss, kept = _validation_loss(module, validation), copy.deepcopy(module.state_dict())
+    loss, kept = validation_loss(module, validation), copy.deepcopy(module.state_dict())
     done = 0
     try:
         with global_generators(seed, net.device) if draws(module) else nullcontext():
@@ -136,7 +136,7 @@ def fine_tune(
                 for _ in _cycle(net, samples, teacher, options, epochs, generator):
                     done += 1
                     on_epoch(done)
-                new = _validation_loss(module, validation)
+                new = validation_loss(module, validation)
                 # False as well where the loss is NaN.
                 if new < loss:
                     loss, kept = new, copy.deepcopy(module.state_dict())
@@ -229,5 +229,6 @@ def validation_losses(module: nn.Module, samples: Samples) -> Tensor:
         return samples.loss(outputs_of(module, samples.x), samples.targets).double()
 
 
-def _validation_loss(module: nn.Module, samples: Samples) -> float:
+def validation_loss(module: nn.Module, samples: Samples) -> float:
+    """Weighted mean of these losses."""
     return float(validation_losses(module, samples) @ samples.weights / samples.weights.sum())

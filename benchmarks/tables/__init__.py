@@ -1,0 +1,1 @@
+"""Tables: the pruned network beside boosted trees and other models for tables."""

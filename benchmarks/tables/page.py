@@ -1,0 +1,114 @@
+"""The part of the documentation that is filled from the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report.rank_tests import wilcoxon_holm
+from benchmarks.tables.goals import BUDGET, LARGE, OURS, TREES, Goal, Row, Rows
+
+PAGE = Path(__file__).parents[2] / "docs" / "boosted_trees.md"
+_BEGIN, _END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
+#: Differences of so many points are ties.
+TIE = 0.5
+_MARKS = {True: "yes", False: "**no**", None: "not measured"}
+
+
+def write(rows: Iterable[Row], goals: list[Goal], page: Path = PAGE) -> None:
+    """Put the tables between the two marks of the page."""
+    text = page.read_text("utf-8")
+    before, rest = text.split(_BEGIN)
+    tables = "\n".join(lines_of(list(rows), goals))
+    page.write_text(f"{before}{_BEGIN}\n\n{tables}\n{_END}{rest.split(_END)[1]}", "utf-8")
+
+
+def lines_of(rows: list[Row], goals: list[Goal]) -> Iterator[str]:
+    """All tables, as lines of Markdown."""
+    measured = [row for row in rows if not row["note"]]
+    n_sets, n_fits = len({row["set"] for row in measured}), len(
+        {(row["set"], row["seed"], row["model"]) for row in measured}
+    )  # fmt: skip
+    yield (
+        f"{n_sets} data sets, {n_fits} fits. Fits that were stopped or failed: "
+        + (
+            ", ".join(
+                sorted({f"{r['model']} on {r['set']} ({r['note']})" for r in rows if r["note"]})
+            )
+            or "none"
+        )
+        + ".\n"
+    )
+    yield "| goal | figure | met |\n|---|---|---|"
+    yield from (f"| {goal.text} | {goal.figure} | {_MARKS[goal.met]} |" for goal in goals)
+    yield "\nTable: goals, one per row, with the figure that decides each.\n"
+    table = Rows(measured)
+    for task in ("classification", "regression"):
+        yield from _models(table, task)
+    yield from _sets(table)
+
+
+def _models(table: Rows, task: str) -> Iterator[str]:
+    """Ours beside each other model, over the sets that both were run on."""
+    yield f"| {task}: beside | sets | mean difference | wins / ties / losses | p (Holm) |"
+    yield "|---|---|---|---|---|"
+    found = []
+    for key in sorted(table.of):
+        pairs = [p for p in table.pairs((OURS, BUDGET), key) if p.task == task]
+        if key != (OURS, BUDGET) and len(pairs) > 1:
+            values = np.array([pair.mean for pair in pairs])
+            found.append((key, values, _p_value(values)))
+    order = np.argsort([p for *_, p in found])
+    adjusted, floor = {}, 0.0
+    for rank, k in enumerate(order):
+        floor = max(floor, min(1.0, (len(found) - rank) * found[k][2]))
+        adjusted[k] = floor
+    for k, ((name, removed), values, _) in enumerate(found):
+        model = f"{name}, {removed:.0%} removed" if name in table_of_ours(table) else name
+        ties = int((np.abs(values) <= TIE).sum())
+        wins, losses = int((values > TIE).sum()), int((values < -TIE).sum())
+        yield (
+            f"| {model} | {len(values)} | {values.mean():+.2f} | {wins} / {ties} / {losses} "
+            f"| {adjusted[k]:.3f} |"
+        )
+    score = "accuracy" if task == "classification" else "R2"
+    yield (
+        "\nTable: other models, one per row; differences of ours (75 % removed, teacher) to them "
+        f"in points ({score} x 100), ties within half a point, p of Wilcoxon's signed ranks.\n"
+    )
+
+
+def table_of_ours(table: Rows) -> set[str]:
+    """Models of which there are several budgets."""
+    names = [name for name, _ in table.of]
+    return {name for name in names if names.count(name) > 1}
+
+
+def _p_value(values: np.ndarray) -> float:
+    scores = np.column_stack([values, np.zeros(len(values))])
+    return wilcoxon_holm(scores, ["ours", "other"])[0].p
+
+
+def _sets(table: Rows) -> Iterator[str]:
+    """Every set: our score and the differences to trees and to the former default."""
+    yield "| set | test samples | ours | trees | difference | former default | teacher's weight |"
+    yield "|---|---|---|---|---|---|---|"
+    ours = table.of.get((OURS, BUDGET), {})
+    before = {p.name: p for p in table.pairs((OURS, BUDGET), ("before", BUDGET))}
+    for pair in sorted(table.pairs((OURS, BUDGET), (TREES, 0.0)), key=lambda p: -p.mean):
+        own = [row for (name, _), row in ours.items() if name == pair.name]
+        score = 100 * np.mean([float(row["score"]) for row in own])
+        weight = np.mean([float(row["weight"]) for row in own])
+        old = f"{before[pair.name].mean:+.2f}" if pair.name in before else ""
+        large = "" if pair.n_test >= LARGE else " (few)"
+        yield (
+            f"| {pair.name} | {pair.n_test:,}{large} | {score:.1f} | {score - pair.mean:.1f} "
+            f"| {pair.mean:+.2f} ± {pair.error:.2f} | {old} | {weight:.2f} |"
+        )
+    yield (
+        "\nTable: data sets, one per row; accuracy or R2 x 100 of ours (75 % removed, teacher) and "
+        "of HistGradientBoosting, their paired difference with its standard error, the difference "
+        "to the former default, and the mean weight of the teacher.\n"
+    )
