@@ -65,10 +65,11 @@ class Prepared:
         if classify:
             classes, fit_y = np.unique(fit_y, return_inverse=True)
             score_y, n_outputs = np.searchsorted(classes, score_y), len(classes)
-            net: Any = MLPNetClassifier(module__hidden_layer_sizes=sizes)
+            # Published methods prune plain networks.
+            net: Any = MLPNetClassifier(inputs=None, module__hidden_layer_sizes=sizes)
         else:
             fit_y, score_y, n_outputs = fit_y.reshape(-1, 1), score_y.reshape(-1, 1), 1
-            net = MLPNetRegressor(module__hidden_layer_sizes=sizes)
+            net = MLPNetRegressor(inputs=None, module__hidden_layer_sizes=sizes)
         split = content_split(fit_X, fit_y if classify else None, 0.1, seed)
         fitted, validation = (
             Data(fit_X[index], fit_y[index], None, n_outputs)

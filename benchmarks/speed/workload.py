@@ -22,8 +22,9 @@ def table(n_rows: int = 20_000, n_features: int = 50) -> tuple[np.ndarray, np.nd
 
 
 def net(hidden: tuple[int, ...] = HIDDEN, epochs: int = EPOCHS, **parameters: Any) -> Any:
-    """The default net, without early stopping: the same epochs on both sides."""
+    """The default net without an input stage and early stopping: the same epochs on both sides."""
     return MLPNetClassifier(
+        inputs=None,
         module__hidden_layer_sizes=hidden,
         max_epochs=epochs,
         early_stopping=False,

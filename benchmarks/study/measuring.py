@@ -113,7 +113,9 @@ def tuned_row(
 def scratch_row(cell: Cell, sizes: tuple[int, ...], epochs: int, *, cosine: bool) -> dict[str, Any]:
     """A row of a network that was never large."""
     kind = MLPNetClassifier if cell.ready.fitted.y.ndim == 1 else MLPNetRegressor
-    net = kind(module__hidden_layer_sizes=sizes, max_epochs=epochs, patience=epochs)
+    net = kind(
+        module__hidden_layer_sizes=sizes, max_epochs=epochs, patience=epochs, inputs=None, lr=0.001
+    )
     if cosine:
         # Ten times the net's rate: the start of fine-tuning.
         falling = LRScheduler("CosineAnnealingLR", T_max=epochs)

@@ -112,9 +112,9 @@ _PARAMETERS = {
     "fine_tune_lr": """
         fine_tune_lr : float or "auto", default="auto"
             Learning rate at the start of fine-tuning and of each of its cycles; it falls to
-            0 along a cosine.  "auto" is ten times the net's ``lr`` for Adam and its
-            variants, since small networks tolerate larger steps and have few epochs, and
-            ``lr`` itself for other optimizers.
+            0 along a cosine.  "auto" is ten times the net's ``lr``, or .01 where that is
+            "auto", for Adam and its variants, since small networks tolerate larger steps and
+            have few epochs, and ``lr`` itself for other optimizers.
         """,
     "distillation": """
         distillation : float in [0, 1], default=0.7

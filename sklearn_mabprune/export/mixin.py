@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
 from torch import nn
 
@@ -16,7 +17,7 @@ from .files.saving import save
 from .onnx import TYPES, onnx_model
 from .onnx_check import check_model
 from .onnx_int8 import MAX_CALIBRATION, quantised_model
-from .sklearn_mlp import sklearn_mlp
+from .sklearn_mlp import sklearn_model
 from .torch_layers import plain_layers
 
 #: NumPy dtypes by their codes in onnx.TensorProto.
@@ -29,7 +30,8 @@ class Exports:
     def to_torch(self) -> nn.Sequential:
         """Export the pruned network as a plain torch module.
 
-        The module needs neither this package nor skorch.
+        The module needs neither this package nor skorch, unless the network has an input stage
+        (``inputs`` of :class:`MLPNetClassifier`): then its first layer is of this package.
 
         Returns
         -------
@@ -68,7 +70,7 @@ class Exports:
         with own_settings():
             return nn.Sequential(*plain_layers(self)).eval()
 
-    def to_sklearn(self) -> MLPClassifier | MLPRegressor:
+    def to_sklearn(self) -> MLPClassifier | MLPRegressor | Pipeline:
         """Export the pruned network as a fitted MLP of scikit-learn.
 
         BatchNorm is folded into the weights.  With two classes, the single output of
@@ -76,13 +78,15 @@ class Exports:
 
         Returns
         -------
-        MLPClassifier or MLPRegressor
-            Fitted: it predicts, can be pickled, and can be trained further with
-            ``partial_fit``.  Weights have the precision of the network, except for the last
-            layer of a regressor, which is float64 because it contains the scaling of the
-            targets.  For y of shape (n_samples, 1) predictions have shape (n_samples,), as in
-            scikit-learn.  Values that are too large for the precision of the network give NaN
-            instead of an error.
+        MLPClassifier, MLPRegressor or Pipeline
+            A network with an input stage (``inputs`` of :class:`MLPNetClassifier`) becomes a
+            Pipeline of a transformer, which needs this package, and an MLP; others an MLP that
+            needs scikit-learn alone.  Fitted: it predicts, can be pickled, and the MLP can be
+            trained further with ``partial_fit``.  Weights have the precision of the network,
+            except for the last layer of a regressor, which is float64 because it contains the
+            scaling of the targets.  For y of shape (n_samples, 1) predictions have shape
+            (n_samples,), as in scikit-learn.  Values that are too large for the precision of the
+            network give NaN instead of an error.
 
         Raises
         ------
@@ -104,7 +108,7 @@ class Exports:
         >>> bool((abs(mlp.predict_proba(X) - model.predict_proba(X)) < 1e-9).all())
         True
         """
-        return sklearn_mlp(self)
+        return sklearn_model(self)
 
     def to_onnx(self: Any, path: Any = None, *, quantize: Any = None) -> Any:
         """Export the pruned network to ONNX, for onnxruntime and other runtimes.

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import LabelBinarizer
 from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
 from ..graph.kinds.registry import kind_of
+from .sklearn_inputs import EmbeddedFeatures
 from .torch_layers import module_layers, nonlinearity, precision
 
 Array = NDArray[Any]
@@ -37,9 +39,20 @@ class _Stage:
     activation: str = "identity"
 
 
-def sklearn_mlp(estimator: Any) -> MLPClassifier | MLPRegressor:
-    """The pruned network of a fitted estimator as an MLP of scikit-learn; see ``to_sklearn``."""
-    layers = module_layers(estimator)
+def sklearn_model(estimator: Any) -> MLPClassifier | MLPRegressor | Pipeline:
+    """The pruned network of a fitted estimator in scikit-learn; see ``to_sklearn``."""
+    first, *layers = module_layers(estimator)
+    if not kind_of(first).encodes:
+        return _mlp(estimator, [first, *layers])
+    mlp = _mlp(estimator, layers)
+    mlp.n_features_in_ = len(mlp.coefs_[0])
+    # The features have the names, and the stage reads them.
+    vars(mlp).pop("feature_names_in_", None)
+    return Pipeline([("inputs", EmbeddedFeatures.of(first, estimator)), ("mlp", mlp)])
+
+
+def _mlp(estimator: Any, layers: list[nn.Module]) -> MLPClassifier | MLPRegressor:
+    """An MLP with the weights of these layers of a fitted estimator."""
     net = estimator.estimator_
     n_inner = next((k for k, la in enumerate(layers) if isinstance(la, _OUTPUTS)), len(layers))
     stages = _folded(layers[:n_inner])

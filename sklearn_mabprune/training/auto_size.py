@@ -19,8 +19,8 @@ from ..utils.progress import is_open
 from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import no_autocast, own_settings
 from ..utils.validation import check_parameters
-from .inputs import MOST_FEATURES, InputStage
-from .optimizers import needs_closure
+from .inputs import DROPOUT, InputStage
+from .optimizers import learning_rate, needs_closure
 from .outside_module import check_batch_statistics, check_batches
 from .parameter_names import suggestions
 from .predicting import check_outputs
@@ -63,12 +63,12 @@ class SelfSizing(WeightedLossMixin):
     # Checked before the module is built.
     _parameter_constraints = {
         # Adam takes a tensor, too, and torch says what else it cannot use.
-        "lr": [Interval(Real, 0, None, closed="left"), Tensor],
+        "lr": [Interval(Real, 0, None, closed="left"), Tensor, StrOptions({"auto"})],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         # -1: all samples at once.
         "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
         "early_stopping": ["boolean"],
-        "patience": [Interval(Integral, 1, None, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "inputs": [StrOptions({"auto", "piecewise_linear"}), None],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "random_state": ["random_state"],
@@ -79,14 +79,14 @@ class SelfSizing(WeightedLossMixin):
         self,
         *args: Any,
         optimizer: Any = torch.optim.Adam,
-        lr: float = 0.001,
+        lr: float | str = "auto",
         max_epochs: int = 200,
         batch_size: int = 200,
         iterator_train: Any = TensorBatches,
         iterator_valid: Any = TensorBatches,
         early_stopping: bool = True,
-        patience: int = 20,
-        inputs: str | None = None,
+        patience: int | str = "auto",
+        inputs: str | None = "auto",
         dtype: str = "auto",
         random_state: int | None = None,
         verbose: int = 0,
@@ -130,11 +130,10 @@ class SelfSizing(WeightedLossMixin):
         small = small and torch.device(self.device).type == "cpu"
         wide = str(x.dtype).endswith("float64")
         self.auto_dtype_ = "float64" if small and wide else "float32"
-        embeds = self.inputs == "piecewise_linear"
-        embeds |= self.inputs == "auto" and x.shape[1] <= MOST_FEATURES
-        embeds &= "inputs" in inspect.signature(self.module).parameters
-        weights = X.get("sample_weight") if isinstance(X, dict) else None
-        self.input_stage_ = InputStage.of(x, weights) if embeds else None
+        self.input_stage_ = None
+        if "inputs" in inspect.signature(self.module).parameters:
+            weights = X.get("sample_weight") if isinstance(X, dict) else None
+            self.input_stage_ = InputStage.of(x, weights, self.inputs)
 
     def initialize(self) -> Any:
         """As in skorch; an error about an unknown parameter says which one may be meant."""
@@ -183,6 +182,8 @@ class SelfSizing(WeightedLossMixin):
         if stage is not None and isinstance(kwargs.get("inputs"), tuple):
             # Sizes alone, of a net around a pruned network: those of the data come first.
             del kwargs["inputs"]
+        if stage is not None:
+            kwargs.setdefault("dropout", DROPOUT)
         found = {
             "n_features": getattr(self, "n_features_in_", None),
             "n_outputs": getattr(self, "n_outputs_", None),
@@ -200,6 +201,8 @@ class SelfSizing(WeightedLossMixin):
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
         """As in skorch; one fused kernel does the step where the optimizer has one."""
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)  # type: ignore[misc]
+        if isinstance(kwargs.get("lr"), str):
+            kwargs["lr"] = learning_rate(self)
         fusible = self.optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
         if fusible and not kwargs.get("foreach"):
             kwargs.setdefault("fused", True)
@@ -221,7 +224,10 @@ class SelfSizing(WeightedLossMixin):
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         callbacks: list[tuple[str, Any]] = [("epoch_timer", EpochTimer())]
         if self.early_stopping:
-            callbacks.append(("stop_early", StopEarly(patience=self.patience, load_best=True)))
+            patience = self.patience
+            if isinstance(patience, str):
+                patience = 20 if getattr(self, "input_stage_", None) is None else 10
+            callbacks.append(("stop_early", StopEarly(patience=patience, load_best=True)))
         return [*callbacks, ("print_log", PrintedLog())]
 
     def infer(self, x: Any, **fit_params: Any) -> Tensor:

@@ -19,7 +19,7 @@ from ..graph.analysis import is_plain
 from ..graph.kinds.registry import layers_of
 from ..utils.compat import uncompiled
 from ..utils.randomness import global_generators
-from .optimizers import needs_closure, renew_optimizer
+from .optimizers import learning_rate, needs_closure, renew_optimizer
 from .outside_module import batches_of_training
 
 #: Cycles of "auto" fine-tuning, as fractions of the epochs of the initial training.
@@ -213,13 +213,15 @@ def starting_rate(net: Any, lr: float | str) -> float:
     """Learning rate at the start of fine-tuning.
 
     "auto": a small network tolerates larger steps than the one that it was cut from.  Adam's
-    steps do not grow with the gradients, so that ten times its rate is safe; other optimizers
-    keep their rate.
+    steps do not grow with the gradients, so that ten times its rate is safe, and .01 where the
+    net's rate is "auto"; other optimizers keep their rate.
     """
     if not isinstance(lr, str):
         return lr
     adaptive = isinstance(net.optimizer_, (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam))
-    return net.lr * (10.0 if adaptive else 1.0)
+    if not adaptive:
+        return float(learning_rate(net))
+    return 0.01 if isinstance(net.lr, str) else 10.0 * net.lr
 
 
 def validation_losses(module: nn.Module, samples: Samples) -> Tensor:

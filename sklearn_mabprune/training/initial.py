@@ -35,7 +35,7 @@ from ..utils.progress import is_open
 from ..utils.randomness import global_generators
 from .auto_size import SelfSizing
 from .mlp import MLP
-from .optimizers import renew_optimizer
+from .optimizers import learning_rate, renew_optimizer
 from .outside_module import batches_of_training, check_batch_statistics
 from .weighted_loss import WeightedLossMixin
 
@@ -95,7 +95,8 @@ def train(
         net.set_params(random_state=seed)
         net.size_from(with_weights(data.x, data), data.y)
     # A net of ours without Dropout draws from its own generators alone.
-    alone = ours and net.module is MLP and not getattr(net, "module__dropout", 0)
+    alone = ours and net.module is MLP
+    alone = alone and not getattr(net, "module__dropout", net.input_stage_ is not None)
     with nullcontext() if alone else global_generators(seed, net.device):
         net.initialize()
         dtype = dtype_of(net.module_)
@@ -282,9 +283,9 @@ def _diverged(net: Any, what: str) -> ValueError:
         what += " (NLLLoss reads probabilities in skorch: does the module end in a Softmax? If it "
         what += "ends in logits, use CrossEntropyLoss)"
     return ValueError(
-        f"{what} in epoch {len(net.history)}: with lr={net.lr} the training diverges. Lower the "
-        "net's lr, and scale the features (StandardScaler); a regression net of your own needs "
-        "scaled targets too (TransformedTargetRegressor)."
+        f"{what} in epoch {len(net.history)}: with lr={learning_rate(net)} the training diverges. "
+        "Lower the net's lr, and scale the features (StandardScaler); a regression net of your own "
+        "needs scaled targets too (TransformedTargetRegressor)."
     )
 
 

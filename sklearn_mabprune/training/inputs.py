@@ -17,8 +17,13 @@ Floats = NDArray[np.float64]
 
 #: Bins and functions of each feature.
 N_BINS, N_FUNCTIONS = 15, 3
-#: "auto" leaves more features than so many as they are: those of images and texts.
+#: "auto" makes functions of features from so many training samples on, and from so many for each
+#: feature that has functions: of fewer samples they would learn the noise.
+LEAST_SAMPLES, LEAST_FOR_EACH = 1000, 50
+#: And of at most so many features: those of images and texts are left as they are.
 MOST_FEATURES = 256
+#: Fraction of hidden units set to zero in training behind an input stage, unless it is given.
+DROPOUT = 0.1
 #: Scaled values are bounded by this number of interquartile ranges.
 _BOUND = 3.0
 #: Two values that are smaller than this, such as those of one-hot columns, stay as they are.
@@ -35,10 +40,20 @@ class InputStage:
     arrays: dict[str, NDArray[Any]]
 
     @classmethod
-    def of(cls, X: Any, weights: Any = None) -> InputStage | None:
-        """The stage for these samples; see :func:`embedding_of`."""
+    def of(cls, X: Any, weights: Any, inputs: str | None) -> InputStage | None:
+        """The stage for these samples; see :func:`embedding_of`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        weights : array-like of shape (n_samples,) or None
+        inputs : {"auto", "piecewise_linear"} or None
+        """
+        auto = inputs == "auto"
+        if inputs is None or (auto and (X.shape[0] < LEAST_SAMPLES or X.shape[1] > MOST_FEATURES)):
+            return None
         layer = embedding_of(X, weights)
-        if layer is None:
+        if layer is None or (auto and X.shape[0] < LEAST_FOR_EACH * layer.n_embedded):
             return None
         return cls(describe(layer)[1], {n: v.numpy() for n, v in layer.state_dict().items()})
 

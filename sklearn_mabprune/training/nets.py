@@ -21,11 +21,12 @@ from .mlp import MLP
 _ENTRIES = {
     "module": """module : class, default=MLP
     Built from ``module__hidden_layer_sizes=(128, 64)``, ``module__activation="relu"``,
-    ``module__dropout=0.0``, ``module__batch_norm=False``; see :class:`MLP`.""",
+    ``module__dropout=0.0`` (0.1 behind an input stage, see `inputs`),
+    ``module__batch_norm=False``; see :class:`MLP`.""",
     "optimizer": """optimizer : class, default=torch.optim.Adam
     Optimizer of torch; parameters of it are passed as ``optimizer__...``.""",
-    "lr": """lr : float, default=0.001
-    Learning rate.""",
+    "lr": """lr : float or "auto", default="auto"
+    Learning rate. "auto": .003 with an input stage (see `inputs`), .001 without.""",
     "max_epochs": """max_epochs : int, default=200
     Largest number of passes over the training samples.""",
     "batch_size": """batch_size : int, default=200
@@ -33,14 +34,16 @@ _ENTRIES = {
     "early_stopping": """early_stopping : bool, default=True
     Stop after `patience` epochs without a lower validation loss, and keep the best
     weights.""",
-    "patience": """patience : int, default=20
-    Epochs without a lower validation loss that end the training.""",
-    "inputs": """inputs : {"auto", "piecewise_linear"} or None, default=None
+    "patience": """patience : int or "auto", default="auto"
+    Epochs without a lower validation loss that end the training. "auto": 10 with an input stage
+    (see `inputs`), 20 without.""",
+    "inputs": """inputs : {"auto", "piecewise_linear"} or None, default="auto"
     Input stage of :class:`MLP`, part of the network. "piecewise_linear": features are scaled by
     median and interquartile range and bounded smoothly, and beside each of them stand three
     learned piecewise-linear functions of it; see :class:`PiecewiseLinearEmbedding`. "auto": that,
-    for at most 256 features. None: the features as they are. Sparse features, and those with two
-    values, are read as they are.""",
+    from 1,000 training samples on and from 50 for each feature with more than two values, for at
+    most 256 features. None: the features as they are. Sparse features, and those with two values,
+    are read as they are.""",
     "dtype": """dtype : {"auto", "float32", "float64"}, default="auto"
     Precision. "auto": float64 for float64 input of at most 2,000 samples and 2,000 features
     on a CPU.""",

@@ -7,6 +7,12 @@ from typing import Any
 
 import torch
 
+from ..graph.kinds.registry import layers_of
+from ..utils.compat import uncompiled
+
+#: Rate of lr="auto", and with an input stage: it needs fewer epochs then.
+_RATE, _RATE_BEHIND_INPUTS = 0.001, 0.003
+
 
 def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     """Whether a step of the optimizer evaluates the loss by itself, as LBFGS does.
@@ -21,6 +27,14 @@ def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     """
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def learning_rate(net: Any) -> Any:
+    """Learning rate of a net's initial training; "auto" depends on the network's input stage."""
+    if not isinstance(net.lr, str):
+        return net.lr
+    staged = bool(layers_of(uncompiled(net.module_), "encodes"))
+    return _RATE_BEHIND_INPUTS if staged else _RATE
 
 
 def renew_optimizer(net: Any) -> None:

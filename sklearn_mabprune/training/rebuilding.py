@@ -102,6 +102,9 @@ def net_around(net: Any, graph: Any) -> Any:
             "module__dtype": str(graph.dtype).removeprefix("torch."),
             "module__inputs": graph.encoder(),
         }
+        dropouts = [node.layer.p for node in graph.nodes if node.kind.random]
+        if dropouts:
+            sizes["module__dropout"] = dropouts[0]
     else:
         # The new module does not have the parameters of the old one.
         for name in [name for name in vars(new) if name.startswith("module__")]:

@@ -151,15 +151,18 @@ def test_a_scorer_that_cannot_score_a_constant_answer():
 
 
 @pytest.mark.slow
-def test_a_huge_cell_is_named_where_pruning_loses_score():
+def test_a_huge_cell_is_named_where_nothing_bounds_it():
     X, _ = table(2000)
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
     huge = X.copy()
     huge[0, 3] = 1e30
-    found = warned(MABPrunedClassifier(random_state=0), huge, y)
-    assert "pruning_budget=0.5 costs more than tolerance=0.02" in found
-    assert "Features with a large standard deviation" in found
+    plain = MABPrunedClassifier(MLPNetClassifier(inputs=None), random_state=0)
+    found = warned(plain, huge, y)
+    assert "1 of the samples that pruning measures on were left out" in found
+    assert "large standard deviation" in found
     assert "counted from 0: 3. Look for wrong values" in found
+    # An input stage bounds what it is given.
+    assert "standard deviation" not in warned(MABPrunedClassifier(random_state=0), huge, y)
 
 
 def test_large_features_by_hand():

@@ -15,7 +15,6 @@ from torch import nn
 
 from sklearn_mabprune import (
     MLP,
-    MABPrunedClassifier,
     MABPrunedRegressor,
     MLPNetClassifier,
     MLPNetRegressor,
@@ -24,7 +23,14 @@ from sklearn_mabprune import (
     load,
 )
 from sklearn_mabprune.graph.tracing import recover_graph
-from sklearn_mabprune.training.inputs import MOST_FEATURES, N_BINS, embedding_of
+from sklearn_mabprune.training.fine_tuning import starting_rate
+from sklearn_mabprune.training.inputs import (
+    LEAST_FOR_EACH,
+    LEAST_SAMPLES,
+    MOST_FEATURES,
+    N_BINS,
+    embedding_of,
+)
 
 
 def table(n_samples=300, seed=0):
@@ -143,8 +149,14 @@ def test_exports_contain_it(fitted, tmp_path):
         assert np.array_equal(again.predict(X), wanted)
     # Compared with predict by the export itself.
     assert fitted.to_onnx().graph.node[0].op_type == "Gather"
-    with pytest.raises(UnsupportedModuleError, match="PiecewiseLinearEmbedding"):
-        fitted.to_sklearn()
+    pipeline = fitted.to_sklearn()
+    assert [name for name, _ in pipeline.steps] == ["inputs", "mlp"]
+    again = clone(pipeline[:1]).set_params().fit(X).transform(X)
+    for model in (pipeline, pickle.loads(pickle.dumps(pipeline))):
+        np.testing.assert_allclose(model.predict(X), wanted, rtol=1e-9)
+        assert np.array_equal(model[:1].transform(X), again)
+    with pytest.raises(ValueError, match="X has 3 features, but EmbeddedFeatures is expecting 5"):
+        pipeline.predict(X[:, :3])
 
 
 def test_a_net_around_it_can_be_cloned_and_fitted_again(fitted):
@@ -152,7 +164,7 @@ def test_a_net_around_it_can_be_cloned_and_fitted_again(fitted):
     again = clone(net).initialize()
     again.module_.load_state_dict(net.module_.state_dict())
     with torch.no_grad():
-        outputs = [each.module_(torch.tensor(X)) for each in (again, net)]
+        outputs = [each.module_.eval()(torch.tensor(X)) for each in (again, net)]
     assert torch.equal(*outputs)
     refitted = clone(net).set_params(max_epochs=2).fit(X, y)
     assert torch.equal(refitted.module_[0].scale.double(), embedding_of(X).scale)
@@ -160,21 +172,33 @@ def test_a_net_around_it_can_be_cloned_and_fitted_again(fitted):
 
 
 def test_where_auto_leaves_features_as_they_are():
-    rng = np.random.default_rng(0)
-    y = np.arange(60) % 2
-    few, many = rng.standard_normal((60, 4)), rng.standard_normal((60, MOST_FEATURES + 1))
+    n, rng = LEAST_SAMPLES, np.random.default_rng(0)
+    few = rng.standard_normal((n, n // LEAST_FOR_EACH))
+    binary = rng.integers(0, 2, (n, MOST_FEATURES - n // LEAST_FOR_EACH))
+    tables = {
+        "few": few,
+        "with binary": np.hstack([few, binary]),
+        "more binary": np.hstack([few, binary, binary[:, :1]]),
+        "more": np.hstack([few, few[:, :1]]),
+        "sparse": sparse.csr_matrix(few),
+        "short": few[1:],
+    }
     first = {}
-    for name, X in {"few": few, "sparse": sparse.csr_matrix(few), "many": many}.items():
-        net = MLPNetClassifier(inputs="auto", max_epochs=1, module__hidden_layer_sizes=(4,))
-        model = MABPrunedClassifier(net, pruning_budget=0, random_state=0).fit(X, y)
-        first[name] = type(model.estimator_.module_[0])
-    assert first == {"few": PiecewiseLinearEmbedding, "sparse": nn.Linear, "many": nn.Linear}
+    for name, X in tables.items():
+        net = MLPNetClassifier(max_epochs=0, module__hidden_layer_sizes=(4,))
+        first[name] = type(net.fit(X, np.arange(X.shape[0]) % 2).module_[0])
+    assert [name for name, kind in first.items() if kind is PiecewiseLinearEmbedding] == [
+        "few",
+        "with binary",
+    ]
 
 
 def test_one_random_state_is_one_network_in_both_precisions():
     X, y = table(80)
     nets = [
-        MLPNetRegressor(inputs="auto", max_epochs=0, random_state=3, dtype=dtype).fit(X, y)
+        MLPNetRegressor(inputs="piecewise_linear", max_epochs=0, random_state=3, dtype=dtype).fit(
+            X, y
+        )
         for dtype in ("float32", "float64")
     ]
     for one, other in zip(*(net.module_.parameters() for net in nets), strict=True):
@@ -197,3 +221,19 @@ def test_a_stage_behind_a_linear_is_refused():
         recover_graph(module, torch.zeros(4, 5))
     with pytest.raises(ValueError, match="reads 5 features, X has 6"):
         recover_graph(MLP(5, 2, inputs=layer), torch.zeros(4, 6))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "rate", "patience"), [("piecewise_linear", 0.003, 10), (None, 0.001, 20)]
+)
+def test_rate_and_patience_are_those_of_the_inputs(inputs, rate, patience):
+    X, y = table(60)
+    net = MLPNetRegressor(inputs=inputs, max_epochs=1).fit(X / 1e4, y)
+    assert [group["lr"] for group in net.optimizer_.param_groups] == [rate]
+    assert dict(net.callbacks_)["stop_early"].patience == patience
+    dropouts = [layer.p for layer in net.module_ if isinstance(layer, nn.Dropout)]
+    assert dropouts == ([0.1, 0.1] if inputs else [])
+    # Fine-tuning takes ten times a rate that was given.
+    assert starting_rate(net, "auto") == 0.01
+    net.set_params(lr=0.002)
+    assert starting_rate(net, "auto") == 0.02

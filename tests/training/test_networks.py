@@ -135,7 +135,10 @@ def test_bad_module_parameters(params, message):
         ({"max_epochs": 2.5}, r"'max_epochs' .* an int in the range \[0, inf\). Got 2.5 instead"),
         ({"max_epochs": -1}, r"'max_epochs' .* an int in the range \[0, inf\). Got -1 instead"),
         ({"max_epochs": True}, r"'max_epochs' .* an int in the range .* Got True instead"),
-        ({"patience": 0}, r"'patience' .* an int in the range \[1, inf\). Got 0 instead"),
+        (
+            {"patience": 0},
+            r"'patience' .* an int in the range \[1, inf\) or a str among {'auto'}. Got 0 instead",
+        ),
         ({"batch_size": 0}, r"'batch_size' .* int in the range \[1, inf\) or a int among {-1}"),
         ({"batch_size": 2.5}, "'batch_size' parameter of MLPNet.* must be an int .* Got 2.5"),
         ({"lr": True}, r"'lr' parameter of MLPNet.* a float in the range .* Got True instead"),
@@ -330,7 +333,7 @@ def test_documented_defaults():
     net = MLPNetRegressor()
     found = {k: getattr(net, k) for k in ("lr", "max_epochs", "batch_size", "patience", "dtype")}
     assert found == {
-        "lr": 0.001, "max_epochs": 200, "batch_size": 200, "patience": 20, "dtype": "auto",
+        "lr": "auto", "max_epochs": 200, "batch_size": 200, "patience": "auto", "dtype": "auto",
     }  # fmt: skip
     assert net.early_stopping is True
     assert net.module is MLP
