@@ -1,10 +1,10 @@
 """What must go on holding, counted.
 
-    python -m benchmarks.robustness                        # about ten minutes of one core
-    python -m benchmarks.robustness --parts drawn --n 1000
+    python -m benchmarks.robustness                    # a quarter of an hour of one core
+    python -m benchmarks.robustness --scale 10         # ten times as many trials of each part
 
-"drawn" fits settings and tables that Hypothesis draws: extreme magnitudes, constants, copies, few
-rows, odd types, weights over 24 orders of magnitude.
+The drawn fits are of settings and tables that Hypothesis draws: extreme magnitudes, constants,
+copies, few rows, odd types, weights over 24 orders of magnitude.  ``held.py`` has the other parts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from benchmarks.robustness.drawn import Drawn, fits, outcome
+from benchmarks.robustness.held import PARTS, held
 from benchmarks.shared.results import RESULTS, Results
 
 
@@ -47,14 +48,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.robustness", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--n", type=int, default=1000, help="fits that are drawn")
+    parts = ["drawn fits", *PARTS]
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--scale", type=float, default=1.0, help="times the usual trials")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "robustness.csv")
     args = parser.parse_args()
-    args.out.unlink(missing_ok=True)
-    results = Results(args.out, ("part", "outcome"))
-    found = drawn(args.n, args.seed)
-    results.add({"part": "drawn", "outcome": k, "count": n} for k, n in sorted(found.items()))
+    results = Results(args.out, ("part", "seed", "scale", "outcome"))
+    for part in args.parts:
+        if part == "drawn fits":
+            found = drawn(round(1000 * args.scale), args.seed)
+        else:
+            found = held(part, args.scale, args.seed)
+        facts = {"part": part, "seed": args.seed, "scale": args.scale}
+        results.add({**facts, "outcome": name, "count": n} for name, n in sorted(found.items()))
+        print(part, dict(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -140,6 +140,9 @@ def regression_scores(
 
     def scored(view: RegressorView) -> float:
         if scorer is None:
+            if len(truth) < 2:
+                # Not defined: r2_score would warn in every round.
+                return np.nan
             return float(r2_score(truth, view.predict(validation.x), **weights))
         return float(scorer(view, validation.x, truth, **weights))
 
