@@ -106,6 +106,7 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
     loss_curve_ = of_best("loss_curve_")
     validation_scores_ = of_best("validation_scores_")
     n_features_in_ = of_best("n_features_in_")
+    input_shape_ = of_best("input_shape_")
     feature_names_in_ = of_best("feature_names_in_")
 
     def set_params(self, **params: Any) -> Any:

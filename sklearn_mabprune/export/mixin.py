@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
@@ -17,8 +19,9 @@ from .files.saving import save
 from .onnx import TYPES, onnx_model
 from .onnx_check import check_model
 from .onnx_int8 import MAX_CALIBRATION, quantised_model
+from .onnx_module import module_to_onnx
 from .sklearn_mlp import sklearn_model
-from .torch_layers import plain_layers
+from .torch_layers import any_layers, is_chain, plain_layers, precision
 
 #: NumPy dtypes by their codes in onnx.TensorProto.
 _DTYPES = {code: name for name, code in TYPES.items()}
@@ -36,7 +39,8 @@ class Exports:
         Returns
         -------
         nn.Sequential
-            On the CPU, in evaluation mode, with a copy of the weights and without Dropout.
+            On the CPU, in evaluation mode, with a copy of the weights and without Dropout; a
+            module of your own that is no chain of layers is its first layer.
             Its input has shape (n_samples, n_features) and the precision of the network.  For a
             classifier its output is that of ``predict_proba``: the last layer is a Softmax, or
             a Sigmoid for multilabel targets, and ``module[:-1]`` returns logits, for further
@@ -68,7 +72,7 @@ class Exports:
         True
         """
         with own_settings():
-            return nn.Sequential(*plain_layers(self)).eval()
+            return nn.Sequential(*any_layers(self)).eval()
 
     def to_sklearn(self) -> MLPClassifier | MLPRegressor | Pipeline:
         """Export the pruned network as a fitted MLP of scikit-learn.
@@ -113,7 +117,8 @@ class Exports:
     def to_onnx(self: Any, path: Any = None, *, quantize: Any = None) -> Any:
         """Export the pruned network to ONNX, for onnxruntime and other runtimes.
 
-        Needs the package onnx: ``pip install "sklearn-mabprune[onnx]"``.  For a pipeline use
+        Needs the package onnx, and onnxscript for a module that is no chain of layers:
+        ``pip install "sklearn-mabprune[onnx]"``.  For a pipeline use
         :func:`pipeline_to_onnx`.
 
         Parameters
@@ -159,18 +164,19 @@ class Exports:
         ['label', 'probabilities']
         """
         # First, because it raises NotFittedError before fitted attributes are read.
-        layers = plain_layers(self)
-        facts = (
-            self.n_features_in_,
-            getattr(self, "classes_", None),
-            getattr(self, "multilabel_", False),
-        )
-        model = onnx_model(layers, *facts)
+        layers = any_layers(self)
+        facts = getattr(self, "classes_", None), getattr(self, "multilabel_", False)
+        if is_chain(self):
+            model = onnx_model(layers, self.n_features_in_, *facts)
+        else:
+            drawn = torch.as_tensor(_drawn(self))
+            model = module_to_onnx(nn.Sequential(*layers).eval(), drawn, *facts)
         _check(model, self)
         if quantize is not None:
             X = features_of(self, quantize, "quantize").astype(np.float32)
             chosen = shuffle(X, random_state=0, n_samples=min(len(X), MAX_CALIBRATION))
-            model = onnx_model([layer.float() for layer in layers], *facts)
+            layers = [layer.float() for layer in plain_layers(self)]
+            model = onnx_model(layers, self.n_features_in_, *facts)
             model = quantised_model(model, {"X": chosen})
         if path is not None:
             write_whole(path, model.SerializeToString())
@@ -307,10 +313,24 @@ class Exports:
         save(self, path)
 
 
+def _drawn(estimator: Any) -> NDArray[Any]:
+    """Samples of the shape of those of fit, in the precision of the network or integers."""
+    rng = np.random.default_rng(0)
+    shape = (64, *getattr(estimator, "input_shape_", (estimator.n_features_in_,)))
+    module = estimator.estimator_.module_
+    if getattr(estimator.estimator_, "reads_integers_", False):
+        codes = [
+            part.num_embeddings for part in module.modules() if hasattr(part, "num_embeddings")
+        ]
+        return rng.integers(0, min([*codes, 2**31]) if codes else 1, size=shape)
+    return rng.standard_normal(shape).astype(precision([module]))
+
+
 def _check(model: Any, estimator: Any) -> None:
     """Compare an ONNX model with its estimator on samples that are drawn."""
-    drawn = np.random.default_rng(0).standard_normal((64, estimator.n_features_in_))
-    X = drawn.astype(_DTYPES[model.graph.input[0].type.tensor_type.elem_type])
+    X = _drawn(estimator)
+    if X.dtype.kind == "f":
+        X = X.astype(_DTYPES[model.graph.input[0].type.tensor_type.elem_type])
     # Predictions put the net into evaluation mode; an export leaves it as it is.
     modes = {part: part.training for part in estimator.estimator_.module_.modules()}
     try:

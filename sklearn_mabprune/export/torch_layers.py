@@ -11,7 +11,7 @@ from torch import nn
 
 from ..data.losses import is_softmax, output_nonlinearity
 from ..exceptions import UnsupportedModuleError
-from ..graph.compact import narrowed_module
+from ..graph.analysis import is_plain
 from ..graph.kinds.registry import kind_of
 from ..utils.compat import is_identity, uncompiled
 
@@ -37,34 +37,62 @@ def plain_layers(estimator: Any) -> list[nn.Module]:
     UnsupportedModuleError
         If the net's ``predict_nonlinearity`` is a custom function.
     """
-    layers = module_layers(estimator)
-    net = estimator.estimator_
+    return _to_predictions(module_layers(estimator), estimator.estimator_)
+
+
+def any_layers(estimator: Any) -> list[nn.Module]:
+    """As :func:`plain_layers`; a module that is no chain is one layer."""
+    module = module_of(estimator)
+    layers = _layers(module) if is_plain(module) else [module]
+    return _to_predictions(layers, estimator.estimator_)
+
+
+def is_chain(estimator: Any) -> bool:
+    """Whether a fitted estimator's network is a chain of layers."""
+    return is_plain(module_of(estimator))
+
+
+def _to_predictions(layers: list[nn.Module], net: Any) -> list[nn.Module]:
     if hasattr(net, "target_scale_"):
         layers = _rescaled(layers, net.target_scale_, net.target_mean_)
     return [*layers, *nonlinearity(net)]
 
 
-def module_layers(estimator: Any) -> list[nn.Module]:
-    """Copies of the module's layers, on the CPU, in evaluation mode, without idle layers."""
+def module_of(estimator: Any) -> nn.Module:
+    """A copy of a fitted estimator's module, on the CPU, in evaluation mode."""
     reason = "it is not fitted yet. Call fit."
     if hasattr(estimator, "refit"):
         reason = "it is not fitted yet, or was fitted with refit=False. Call fit with refit=True."
     check_is_fitted(estimator, "estimator_", msg=f"This %(name)s has no network: {reason}")
-    net = estimator.estimator_
-    module = copy.deepcopy(uncompiled(net.module_)).cpu().eval()
-    if net.module is narrowed_module:
-        # Its layers one after the other would be another network.
+    copied: nn.Module = copy.deepcopy(uncompiled(estimator.estimator_.module_)).cpu().eval()
+    return copied
+
+
+def module_layers(estimator: Any) -> list[nn.Module]:
+    """Copies of the module's layers, on the CPU, in evaluation mode, without idle layers.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If the module is not a chain of layers.
+    """
+    module = module_of(estimator)
+    if not is_plain(module):
         raise UnsupportedModuleError(
             f"{type(module).__name__} is not a chain of layers, and only chains are exported here. "
-            "Predict with the estimator, or export its module, estimator_.module_, with torch."
+            "Use to_torch() or to_onnx(), or pickle the estimator."
         )
+    return _layers(module)
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
     return [layer for layer in module.children() if not _is_idle(layer)]
 
 
 def precision(layers: list[nn.Module]) -> str:
     """Name of the dtype of the weights, "float32" or "float64"."""
-    first = _producing(layers)[0]
-    return str(next(first.parameters()).dtype).removeprefix("torch.")
+    first = next(parameter for layer in layers for parameter in layer.parameters())
+    return str(first.dtype).removeprefix("torch.")
 
 
 def n_outputs(layers: list[nn.Module]) -> int:

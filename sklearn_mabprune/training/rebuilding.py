@@ -8,6 +8,7 @@ from pickle import PicklingError
 from typing import Any
 
 from sklearn.base import clone
+from torch import nn
 
 from ..graph.compact import copy_weights, narrowed_module
 from ..graph.graph import Graph
@@ -71,13 +72,16 @@ def _(network: Graph, net: Any) -> tuple[Any, dict[str, Any]]:
 @_recipe.register
 def _(network: ModuleNetwork, net: Any) -> tuple[Any, dict[str, Any]]:
     arguments = net.get_params_for("module")
-    # Of a net that was pruned already, the user's own module with all units.
-    found = arguments if net.module is narrowed_module else None
-    return narrowed_module, {
-        "module": found["module"] if found else net.module,
-        "arguments": found["arguments"] if found else arguments,
-        "narrowing": network.narrowing(),
-    }
+    module = net.module
+    if module is narrowed_module:
+        # Of a net that was pruned already, the user's own module with all units.
+        module, arguments = arguments["module"], arguments["arguments"]
+    built = type(module) if isinstance(module, nn.Module) else module
+    if isinstance(built, type) and built is not type(network.module):
+        # Something was put around it after the training, such as an AveragedModel.
+        module, arguments = copy.deepcopy(network.module).train(), {}
+    narrowing = network.narrowing()
+    return narrowed_module, {"module": module, "arguments": arguments, "narrowing": narrowing}
 
 
 def net_around(net: Any, graph: Any) -> Any:

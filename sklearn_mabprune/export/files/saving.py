@@ -14,6 +14,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from ...exceptions import UnsupportedModuleError
+from ...graph.analysis import is_plain
 from ...graph.graph import Graph
 from ...reports.path_outline import outline_of
 from ...reports.path_record import PruningPath
@@ -122,6 +123,11 @@ def _data(estimator: Any) -> dict[str, Any]:
 
 def _net(net: Any, tensors: Tensors, with_history: bool) -> dict[str, Any]:
     """Layers, weights, output layers and, if asked for, training history of the pruned net."""
+    if not is_plain(uncompiled(net.module_)):
+        raise UnsupportedModuleError(
+            "save() writes chains of layers, and the net's module is not one: a file without code "
+            "cannot build it. Use pickle, to_torch() or to_onnx()."
+        )
     # A copy, because Graph puts its layers into evaluation mode.
     graph = Graph.of(list(copy.deepcopy(uncompiled(net.module_)).children()))
     if hasattr(net, "target_scale_"):

@@ -1,0 +1,221 @@
+"""Channels and units of image networks removed without fine-tuning, by several methods.
+
+Each network is trained once for each seed.  The same trained network is pruned by every method to
+each budget, and scored on unseen images.  Rows are appended to a CSV file as they are measured,
+and what is there is not measured again, so that the program can be stopped at any time::
+
+    python -m benchmarks.networks.images                        # scikit-learn's digits
+    python -m benchmarks.networks.images --data FOLDER --nets mnist_cnn cifar10_cnn --seeds 10
+    python -m benchmarks.networks.images --device cuda ...
+    python -m benchmarks.networks.images --table                # of what was measured so far
+
+FOLDER holds ``mnist_10k.npz`` and ``cifar10_2500.npz`` with the arrays ``X_train``, ``y_train``,
+``X_test`` and ``y_test`` (uint8, channels last).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import train_test_split
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from sklearn_mabprune import MABPrunedClassifier
+
+from ..shared.intervals import interval
+from ..shared.results import RESULTS, Results
+from .image_modules import Cifar10CNN, DigitsCNN, MnistCNN, SmallResNet
+
+#: Module, data, epochs.
+NETS: dict[str, tuple[Any, str, int]] = {
+    "digits_cnn": (DigitsCNN, "digits", 15),
+    "mnist_cnn": (MnistCNN, "mnist_10k", 12),
+    "mnist_residual": (SmallResNet, "mnist_10k", 12),
+    "cifar10_cnn": (Cifar10CNN, "cifar10_2500", 40),
+}
+
+#: Parameters of the estimator.
+METHODS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "mean": {"ablation": "mean"},
+    "zero": {"ablation": "zero"},
+    "magnitude": {"policy": "magnitude"},
+    "random": {"policy": "random"},
+    "taylor": {"policy": "taylor"},
+    "taylor, zero": {"policy": "taylor", "ablation": "zero"},
+    "magnitude, zero": {"policy": "magnitude", "ablation": "zero"},
+    "random, zero": {"policy": "random", "ablation": "zero"},
+    "UCB1, zero": {"policy": "ucb1", "ablation": "zero"},
+}
+
+BUDGETS = (0.5, 0.75)
+
+
+def read(name: str, folder: Path | None) -> tuple[Any, Any, Any, Any]:
+    """Training and test images, (n_samples, n_channels, height, width) in [0, 1], and classes."""
+    if name == "digits":
+        X, y = load_digits(return_X_y=True)
+        X = (X / 16).astype(np.float32).reshape(-1, 1, 8, 8)
+        return tuple(train_test_split(X, y, test_size=0.3, random_state=0, stratify=y))
+    if folder is None:
+        raise SystemExit(f"{name} is not inside scikit-learn: name its folder with --data.")
+    arrays = np.load(folder / f"{name}.npz")
+
+    def images(values: Any) -> Any:
+        values = values[..., None] if values.ndim == 3 else values
+        return np.ascontiguousarray((values / 255).astype(np.float32).transpose(0, 3, 1, 2))
+
+    X_train, X_test = images(arrays["X_train"]), images(arrays["X_test"])
+    y_train, y_test = (arrays[key].astype(np.int64) for key in ("y_train", "y_test"))
+    return X_train, X_test, y_train, y_test
+
+
+def trained(name: str, X: Any, y: Any, seed: int, device: str, epochs: int | None) -> Any:
+    """A network trained with Adam, by seed."""
+    module, _, default_epochs = NETS[name]
+    arguments = {"module__n_channels": X.shape[1]} if module is SmallResNet else {}
+    torch.manual_seed(seed)
+    return NeuralNetClassifier(
+        module,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.001,
+        batch_size=64,
+        max_epochs=epochs or default_epochs,
+        train_split=None,
+        device=device,
+        verbose=0,
+        **arguments,
+    ).fit(X, y)
+
+
+def measured(net: Any, method: str, data: Any, seed: int, share: float) -> list[dict[str, Any]]:
+    """Scores of one method at all budgets.
+
+    Parameters
+    ----------
+    share : float
+        Epochs of fine-tuning as a fraction of those of the training; 0: none.
+    """
+    X, X_test, y, y_test, X_val, y_val = data
+    epochs = round(share * net.max_epochs)
+    model, rows = None, []
+    for budget in BUDGETS:
+        started = time.perf_counter()
+        if model is None:
+            model = MABPrunedClassifier(
+                FrozenEstimator(net),
+                pruning_budget=budget,
+                fine_tune_epochs=epochs,
+                tolerance=1.0,
+                random_state=seed,
+                **METHODS[method],
+            ).fit(X, y, X_val=X_val, y_val=y_val)
+        else:
+            model = model.at_budget(budget, X, y, X_val=X_val, y_val=y_val)
+        report = model.pruning_report_
+        rows.append(
+            {
+                "method": method,
+                "budget": budget,
+                "fine_tuning": share,
+                "accuracy": float(model.score(X_test, y_test)),
+                "unpruned": float(np.mean(net.predict(X_test) == y_test)),
+                "macs": report.after.n_macs / report.before.n_macs,
+                "parameters": report.after.n_parameters / report.before.n_parameters,
+                "seconds": time.perf_counter() - started,
+                "sizes": "-".join(map(str, model.hidden_layer_sizes_)),
+            }
+        )
+    return rows
+
+
+def table(results: Results) -> str:
+    """Accuracies, paired differences to the unpruned network and to the default, in points."""
+    lines = [
+        "| network | left out | fine-tuning | method | accuracy | points from unpruned "
+        "| points from default | MACs left |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (net, budget, share), rows in results.groups("net", "budget", "fine_tuning"):
+        default = {
+            row["seed"]: float(row["accuracy"]) for row in rows if row["method"] == "default"
+        }
+        for method in METHODS:
+            own = [row for row in rows if row["method"] == method]
+            if not own:
+                continue
+            accuracy = [float(row["accuracy"]) for row in own]
+            from_whole = [
+                100 * (a - float(row["unpruned"])) for a, row in zip(accuracy, own, strict=True)
+            ]
+            paired = [
+                100 * (a - default[row["seed"]])
+                for a, row in zip(accuracy, own, strict=True)
+                if row["seed"] in default
+            ]
+            beside = "" if method == "default" or not paired else interval(paired, 1)
+            macs = np.mean([float(row["macs"]) for row in own])
+            lines.append(
+                f"| {net} | {float(budget):.0%} | {share} | {method} | {interval(accuracy, 3)} "
+                f"| {interval(from_whole, 1)} | {beside} | {macs:.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure what is missing, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of the image files")
+    parser.add_argument("--nets", nargs="+", choices=NETS, default=["digits_cnn"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, help="of the training, in place of each net's own")
+    parser.add_argument("--fine-tuning", type=float, nargs="+", default=[0.0],
+                        help="epochs of fine-tuning, as fractions of all epochs")  # fmt: skip
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--results", type=Path, default=RESULTS / "images.csv")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    options = parser.parse_args()
+    results = Results(options.results, ("net", "seed", "method", "budget", "fine_tuning"))
+    warnings.simplefilter("ignore")
+    for name in [] if options.table else options.nets:
+        X_all, X_test, y_all, y_test = read(NETS[name][1], options.data)
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
+            missing = [
+                (method, share)
+                for share in options.fine_tuning
+                for method in options.methods
+                if (name, seed, method, BUDGETS[-1], share) not in results
+            ]
+            if not missing:
+                continue
+            split = partial(train_test_split, test_size=0.1, random_state=seed, stratify=y_all)
+            X, X_val, y, y_val = split(X_all, y_all)
+            started = time.perf_counter()
+            net = trained(name, X, y, seed, options.device, options.epochs)
+            print(
+                f"{name}, seed {seed}: {time.perf_counter() - started:.0f} s of training",
+                flush=True,
+            )
+            for method, share in missing:
+                rows = measured(net, method, (X, X_test, y, y_test, X_val, y_val), seed, share)
+                results.add({"net": name, "seed": seed, **row} for row in rows)
+                found = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
+                print(f"  {method}: {found} (unpruned {rows[0]['unpruned']:.3f})", flush=True)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

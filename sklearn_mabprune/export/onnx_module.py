@@ -1,0 +1,121 @@
+"""ONNX models of modules that are no chains, by torch's own exporter."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..exceptions import UnsupportedModuleError
+from ..utils.optional import require
+from .labels import labels_as_data
+from .onnx import TYPES, Writer
+
+_BATCH = 3
+
+
+def module_to_onnx(
+    module: nn.Sequential, x: torch.Tensor, classes: NDArray[Any] | None, multilabel: bool
+) -> Any:
+    """The ONNX model of a module.
+
+    Parameters
+    ----------
+    module : nn.Sequential
+        From samples to predictions, on the CPU, in evaluation mode.
+    x : Tensor
+        Samples of the right shape and dtype.
+    classes : ndarray of shape (n_classes,) or None
+        Class labels of a classifier; None for a regressor.
+    multilabel : bool
+        Whether the targets of the classifier are multilabel.
+
+    Returns
+    -------
+    onnx.ModelProto
+        With the outputs that :meth:`Exports.to_onnx` describes.
+
+    Raises
+    ------
+    ImportError
+        If onnx or onnxscript is not installed.
+    UnsupportedModuleError
+        If torch cannot export the module.
+    """
+    onnx = require("onnx", "onnx")
+    require("onnxscript", "onnx")
+    output = "variable" if classes is None else "probabilities"
+    model = _exported(module, x, output)
+    if classes is None:
+        return model
+    kinds = {code: name for name, code in TYPES.items()}
+    dtype = kinds[model.graph.output[0].type.tensor_type.elem_type]
+    writer = Writer(_Appended(onnx, model), dtype)
+    labels = labels_as_data(classes, "ONNX")
+    writer.labels(output, None if multilabel else labels, "label")
+    width = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    shape = ["n", width] if multilabel else ["n"]
+    kind = TYPES["int64" if multilabel else labels.dtype.name]
+    label = onnx.helper.make_tensor_value_info("label", kind, shape)
+    first = model.graph.output[0]
+    del model.graph.output[:]
+    model.graph.output.extend([label, first])
+    return model
+
+
+def _exported(module: nn.Sequential, x: torch.Tensor, output: str) -> Any:
+    """What torch makes of a module, silently."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            torch.no_grad(),
+            warnings.catch_warnings(action="ignore"),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
+            program = torch.onnx.export(
+                module,
+                (x[:_BATCH],),
+                dynamo=True,
+                input_names=["X"],
+                output_names=[output],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                verbose=False,
+            )
+    except Exception as error:
+        raise UnsupportedModuleError(
+            f"torch cannot export {type(module[0]).__name__} to ONNX: "
+            f"{str(error).strip().splitlines()[0]}. Use to_torch() and another exporter."
+        ) from error
+    finally:
+        logging.disable(level)
+    return program.model_proto  # type: ignore[union-attr]
+
+
+class _Appended:
+    """The nodes and constants of a model that torch made, as an :class:`~.onnx.OnnxGraph`."""
+
+    def __init__(self, onnx: Any, model: Any):
+        self._onnx, self._graph = onnx, model.graph
+        self._count = 0
+
+    def add_node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        """Add a node with one output."""
+        node = self._onnx.helper.make_node(operator, inputs, [output], name=output, **attributes)
+        self._graph.node.append(node)
+
+    def add_constant(self, name: str, value: NDArray[Any]) -> None:
+        """Add a constant."""
+        self._graph.initializer.append(self._onnx.numpy_helper.from_array(np.array(value), name))
+
+    def new_name(self, base: str) -> str:
+        """A name that torch does not use."""
+        self._count += 1
+        return f"after_{base}_{self._count}"

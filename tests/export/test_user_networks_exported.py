@@ -1,0 +1,80 @@
+"""Exports of modules that are no chains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from image_nets import SmallConv, SmallResidual, Words, images, net_of, texts
+from skorch import NeuralNetRegressor
+from user_nets import classes_table, unit_values_table
+
+from sklearn_mabprune import MABPrunedClassifier, MABPrunedRegressor, UnsupportedModuleError
+
+QUICK = {"step": 0.5, "tolerance": 10.0, "random_state": 0, "fine_tune_epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Fitted estimators and their samples, by kind."""
+    X, y = images(80)
+    table, codes = classes_table(80)
+    names = np.array([*"abc"])
+    words, labels = texts(80)
+    values, targets = unit_values_table(80)
+    net = net_of(SmallResidual, NeuralNetRegressor, module__n_outputs=1, max_epochs=15)
+    return {
+        "images": (MABPrunedClassifier(net_of(SmallConv), **QUICK).fit(X, y), X),
+        "strings": (
+            MABPrunedClassifier(net_of(SmallResidual), **QUICK).fit(table, names[codes]),
+            table,
+        ),
+        "texts": (MABPrunedClassifier(net_of(Words), **QUICK).fit(words, labels), words),
+        "values": (MABPrunedRegressor(net, **QUICK).fit(values, targets.reshape(-1, 1)), values),
+    }
+
+
+def predictions(model, X):
+    return model.predict_proba(X) if hasattr(model, "classes_") else model.predict(X)
+
+
+def as_input(model, X):
+    integers = getattr(model.estimator_, "reads_integers_", False)
+    return X.astype(np.int64 if integers else np.float32)
+
+
+@pytest.mark.parametrize("kind", ["images", "strings", "texts", "values"])
+def test_to_torch_is_the_users_module_and_what_makes_predictions(kind, fitted):
+    model, X = fitted[kind]
+    module = model.to_torch()
+    assert type(module[0]) is type(model.estimator_.module_)
+    assert module[0] is not model.estimator_.module_
+    with torch.no_grad():
+        found = module(torch.tensor(as_input(model, X))).numpy()
+    np.testing.assert_allclose(found, predictions(model, X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["images", "strings", "texts", "values"])
+def test_to_onnx_runs_in_onnxruntime(kind, fitted):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    model, X = fitted[kind]
+    session = runtime.InferenceSession(
+        model.to_onnx().SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, {"X": as_input(model, X)[:7]})
+    names = [output.name for output in session.get_outputs()]
+    assert names == (["variable"] if kind == "values" else ["label", "probabilities"])
+    np.testing.assert_allclose(found[-1], predictions(model, X)[:7], rtol=1e-4, atol=1e-5)
+    if kind != "values":
+        np.testing.assert_array_equal(found[0], model.predict(X)[:7])
+
+
+@pytest.mark.parametrize("export", ["to_sklearn", "to_c", "save"])
+def test_other_forms_are_refused_by_name(export, fitted, tmp_path):
+    model, _ = fitted["images"]
+    arguments = (tmp_path / "model.safetensors",) if export == "save" else ()
+    with pytest.raises(UnsupportedModuleError, match=r"to_torch\(\) or to_onnx\(\)"):
+        getattr(model, export)(*arguments)
+    assert not list(tmp_path.iterdir())
