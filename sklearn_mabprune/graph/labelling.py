@@ -40,11 +40,11 @@ def find_labels(program: Program, x: Samples, weights: Mapping[str, Tensor]) -> 
     weights : mapping of str to Tensor
         Parameters and buffers.
     """
-    found = Found()
     weights = {**program.constants, **weights}
     values: dict[int, Any] = dict(program.known(x))
     labels_of: dict[int, Any] = {number: no_unit(value) for number, value in values.items()}
     values[N_SAMPLES] = len(values[program.inputs[0]])
+    found = Found(values[N_SAMPLES])
     by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     views: dict[int, tuple[str, tuple[int, ...]]] = {}
     last_read = {

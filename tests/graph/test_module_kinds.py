@@ -6,7 +6,8 @@ import math
 
 import pytest
 import torch
-from module_kinds import KINDS
+import torch.nn.functional as F
+from module_kinds import KINDS, Net
 from test_module_network import close, random_masks
 from torch import nn
 
@@ -128,3 +129,18 @@ def test_reasons_name_operator_layer_and_line(everything):
     assert reason.startswith(f"lstm of 'kind{number}.r' in Net.forward (module_kinds.py:")
     number = list(KINDS).index("weight norm")
     assert "weight is computed" in network.kept_whole[f"kind{number}.a"]
+
+
+def test_macs_of_what_is_kept_whole_are_counted():
+    layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+    attention = nn.Sequential(layer, nn.Flatten(), nn.Linear(40, 3))
+    network = recover_network(attention, torch.randn(4, 5, 8))
+    each = 8 * 24 + 8 * 8 + 8 * 12 + 12 * 8  # projections and the two layers, a position
+    assert network.cost()[1] == 5 * each + 2 * 5 * 5 * 8 + 40 * 3
+    assert network.cost([11])[1] == network.cost()[1] - 5 * 16
+    recurrent = Net(
+        lambda s, x: s.c(F.relu(s.b(s.r(x)[0][:, -1]))),
+        r=nn.LSTM(3, 6, batch_first=True), b=nn.Linear(6, 4), c=nn.Linear(4, 2),
+    )  # fmt: skip
+    network = recover_network(recurrent, torch.randn(4, 7, 3))
+    assert network.cost()[1] == 7 * (24 * 3 + 24 * 6) + 6 * 4 + 4 * 2

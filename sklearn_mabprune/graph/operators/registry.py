@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import movement, norms, pointwise, reductions, weighted
+from .counting import COUNTS
 from .step import RULES, Step
 
 #: Files with rules, in the order in which docs list them.
@@ -12,7 +13,16 @@ FILES = (weighted, pointwise, movement, reductions, norms)
 
 
 def labelled(step: Step) -> Any:
-    """The label of what an operation returns."""
+    """The label of what an operation returns; MACs that do not follow from a weight are counted."""
+    n_known = len(step.found.positions)
+    label = _label(step)
+    count = COUNTS.get(step.operation.packet)
+    if count is not None and len(step.found.positions) == n_known:
+        step.found.other_macs += count(step) / step.found.n_samples
+    return label
+
+
+def _label(step: Step) -> Any:
     known = RULES.get(step.operation.packet)
     if known is not None:
         return known(step)

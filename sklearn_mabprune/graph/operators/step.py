@@ -42,8 +42,9 @@ class Source:
 
 @dataclass
 class Found:
-    """What a walk over all operations has found besides the labels."""
+    """What a walk over all operations has found, on so many samples."""
 
+    n_samples: int
     labels: Labels = field(default_factory=Labels)
     sources: list[Source] = field(default_factory=list)
     #: Ids of the units that an attribute of a module counts, such as ("conv1", "out_channels").

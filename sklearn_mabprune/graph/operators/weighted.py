@@ -46,7 +46,7 @@ def linear(step: Step) -> Any:
 
 def _note(step: Step, source: Source, positions: float | None = None) -> None:
     step.found.sources.append(source)
-    n_outputs = step.result.numel() / step.result.shape[0]
+    n_outputs = step.result.numel() / step.found.n_samples
     each = step.args[1].shape[0] if positions is None else 1
     step.found.positions.append(
         (source.weight, n_outputs / each if positions is None else positions)
@@ -69,7 +69,7 @@ def convolution(step: Step) -> Any:
     n_inputs = label.shape[1]
     rows, columns = (1, 0) if transposed else (0, 1)
     value = step.result if not transposed else step.args[0]
-    positions = math.prod(value.shape[2:])
+    positions = math.prod(value.shape[2:]) * value.shape[0] / step.found.n_samples
     depthwise = groups == n_inputs and groups > 1
     if depthwise:
         channels = _depthwise(step, name, transposed)
@@ -155,7 +155,7 @@ def _with_weight(
         plain_bias = step.plain(0)
         bias = plain_bias[0] if plain_bias and step.args[0].dim() == 1 else ""
     batch = math.prod(shape[:-2])
-    positions = step.result.numel() / step.result.shape[0] / shape[outer] / batch
+    positions = step.result.numel() / step.found.n_samples / shape[outer] / batch
     _note(step, Source(step.operation.value, step.operation.module, name, bias, axes[outer],
                        axes[inner], step.number(value)), positions)  # fmt: skip
     return result
