@@ -72,10 +72,7 @@ def _pruned(split: Split, seed: int, **params: Any) -> Any:
 
 def _before(split: Split, seed: int) -> Any:
     """The default of the package before teachers, encodings of features and schedules."""
-    net = MLPNetClassifier() if split.classify else MLPNetRegressor()
-    plain = {"inputs": None}
-    known = net.get_params()
-    net.set_params(**{name: value for name, value in plain.items() if name in known})
+    net = MLPNetClassifier(inputs=None) if split.classify else MLPNetRegressor(inputs=None)
     return _pruned(split, seed, estimator=net)
 
 

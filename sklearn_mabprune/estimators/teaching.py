@@ -209,13 +209,15 @@ def _alone(room: Classroom, fitted: Data, x: Any) -> tuple[Any, float]:
     """Predictions and validation loss of a network that is trained without the teacher."""
     ignored = ["on_start", "on_epoch", "interruptions"]
     with room.progress.stage("comparison", room.net.max_epochs, "epochs"):
+        # Sizes and input stage are those of the network that is to be taught.
         net, graph = cached(room.model.memory, train, ignored)(
             room.net,
-            fitted,
+            room.task.data,
             room.task.validation,
             room.seed,
             on_epoch=lambda net: room.progress.advance(),
             interruptions=room.interruptions,
+            taught=replace(fitted, y=room.targets.soft(fitted.y)),
         )
     return network_outputs(net, graph.forward, x).astype(np.float64), _loss_of(net, room.task)
 
