@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +21,14 @@ _COMPILER = "arm-none-eabi-gcc"
 _START = """\
 volatile float kept;
 void _start(void)
-{{
-    int i;
-    for (i = 0; i < TIMES; i++)
-        kept = {call};
-    {{
+{
+    kept = predict_once();
+    {
         register int r0 __asm__("r0") = 0;
         register int r7 __asm__("r7") = 1;
         __asm__ volatile("svc 0" ::"r"(r0), "r"(r7));
-    }}
-}}
+    }
+}
 """
 
 
@@ -88,15 +87,11 @@ def compiled(
     run([_COMPILER, *flags, "-fcallgraph-info=su", "-c", source, "-o", target])
     flash, variables = _sizes(target)
     ram = variables + _stack((folder / "cross.ci").read_text())
-    linked, counts = 0, []
-    for times in (1, 2):
-        source.write_text(function + _START.format(call="predict_once()"))
-        program = folder / "cross.elf"
-        run([_COMPILER, *flags, f"-DTIMES={times}", "-nostartfiles", "-Wl,--gc-sections",
-             "--specs=nano.specs", source, "-o", program, "-lm"])  # fmt: skip
-        linked, _ = _sizes(program)
-        counts.append(_instructions(program, folder))
-    return Compiled(flash, ram, linked, counts[1] - counts[0])
+    source.write_text(function + _START)
+    program = folder / "cross.elf"
+    run([_COMPILER, *flags, "-nostartfiles", "-Wl,--gc-sections", "--specs=nano.specs", source,
+         "-o", program, "-lm"])  # fmt: skip
+    return Compiled(flash, ram, _sizes(program)[0], _instructions(program))
 
 
 def _sizes(file: Path) -> tuple[int, int]:
@@ -121,10 +116,11 @@ def _stack(graph: str) -> int:
     return deepest(next(title for title in frames if title.endswith("predict_once")))
 
 
-def _instructions(program: Path, folder: Path) -> int:
-    """Instructions that a program takes, each of which QEMU logs as a block of its own."""
+def _instructions(program: Path) -> int:
+    """Instructions that a program takes, each of which QEMU reports as a block of its own."""
     if shutil.which("qemu-arm") is None:
         return 0
-    log = folder / "trace.log"
-    run(["qemu-arm", "-singlestep", "-d", "nochain,exec", "-D", log, program])
-    return len(re.findall(r"^Trace", log.read_text(errors="replace"), re.MULTILINE))
+    command = ["qemu-arm", "-singlestep", "-d", "nochain,exec", program]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        return sum(line.startswith(b"Trace") for line in running.stderr)

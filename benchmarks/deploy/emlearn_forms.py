@@ -17,7 +17,7 @@ from benchmarks.deploy.models import Task
 from sklearn_mabprune import UnsupportedModuleError
 
 #: Numbers of trees and leaves per tree of the forests that are tried, and their most leaves.
-_TREES, _LEAVES, _MOST = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80), (8, 16, 32, 64, 128, 256, 1024), 20000
+_TREES, _LEAVES, _MOST = (1, 3, 5, 10, 20, 40), (16, 64, 256), 5000
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sklearn_mabprune import MABPrunedClassifier, MABPrunedRegressor, make_tabul
 REMOVED = (0.0, 0.5, 0.75, 0.9)
 
 #: Training samples, at most; with --quick.
-MOST, FEW = 5000, 1500
+MOST, FEW = 3000, 1000
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""C forms of every kind of estimator under the address and undefined-behaviour sanitizers.
+
+python -m benchmarks.deploy.sanitized     # exits with 1 when a self-test fails
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import make_classification, make_regression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from benchmarks.shared.compiling import STRICT, compiler, run
+from sklearn_mabprune import (
+    MABPrunedClassifier,
+    MABPrunedClassifierCV,
+    MABPrunedRegressor,
+    MLPNetClassifier,
+    MLPNetRegressor,
+    make_tabular_pipeline,
+    pipeline_to_c,
+)
+
+_FLAGS = (*STRICT, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+#: Activations of the networks, one for each way in which a layer is written.
+_ACTIVATIONS = ("relu", "tanh", "gelu", "sigmoid", "leaky_relu")
+
+
+class Chain(nn.Module):
+    """A module of a user's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(6, 12), nn.BatchNorm1d(12), nn.PReLU(12), nn.Linear(12, 8), nn.Softplus(),
+            nn.BatchNorm1d(8), nn.Hardswish(), nn.Linear(8, 3),
+        )  # fmt: skip
+
+    def forward(self, X: Any) -> Any:
+        return self.layers(X)
+
+
+def models() -> Iterator[tuple[str, Any, Any]]:
+    """Name, fitted pipeline and samples of each kind."""
+    X, codes = make_classification(200, 6, n_informative=5, n_redundant=0, n_classes=3,
+                                   random_state=0)  # fmt: skip
+    X = X.astype(np.float32)
+    options: dict[str, Any] = {"random_state": 0, "tolerance": 100.0}
+    quick = {"module__hidden_layer_sizes": (12, 8), "max_epochs": 3}
+    for activation in _ACTIVATIONS:
+        net = MLPNetClassifier(module__activation=activation, **quick)
+        model = make_pipeline(StandardScaler(), MABPrunedClassifier(net, **options))
+        yield f"classes, {activation}", model.fit(X, codes), X
+    classifier = MABPrunedClassifier(MLPNetClassifier(**quick), **options)
+    two = make_pipeline(classifier.fit(X, codes > 0))
+    yield "two classes", two, X
+    labels = make_pipeline(StandardScaler(), MABPrunedClassifier(MLPNetClassifier(**quick),
+                                                                **options))  # fmt: skip
+    yield "multilabel", labels.fit(X, np.column_stack([codes > 0, codes > 1]).astype(int)), X
+    several = MABPrunedClassifierCV(MABPrunedClassifier(MLPNetClassifier(**quick), **options), cv=2)
+    yield "cross-validated", make_pipeline(several.fit(X, codes)), X
+    net = NeuralNetClassifier(Chain, criterion=nn.CrossEntropyLoss, max_epochs=2, verbose=0)
+    yield "own module", make_pipeline(MABPrunedClassifier(net, **options).fit(X, codes)), X
+    values = make_regression(200, 6, n_targets=2, random_state=0)[1] + 1000.0
+    for n_targets in (1, 2):
+        y = values[:, 0] if n_targets == 1 else values
+        model = MABPrunedRegressor(MLPNetRegressor(**quick), **options)
+        yield f"values, {n_targets}", make_pipeline(StandardScaler(), model).fit(X, y), X
+    table = pd.DataFrame(X[:, :3], columns=[*"abc"]).assign(
+        town=np.array(["Ulm", "Bonn", None])[codes], flag=codes > 1
+    )
+    table.iloc[::9, 0] = np.nan
+    model = make_tabular_pipeline(MABPrunedClassifier(MLPNetClassifier(**quick), **options))
+    yield "table", model.fit(table, codes), table
+
+
+def main() -> int:
+    """Compile and run every self-test; 1 if one fails."""
+    warnings.simplefilter("ignore")
+    failed = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for what, model, X in models():
+            samples = X if hasattr(X, "columns") else np.concatenate([X, 1e6 * X[:5], 0 * X[:1]])
+            for dtype in ("float32", "int8"):
+                calibrate = {"calibrate": X} if dtype == "int8" else {}
+                pipeline_to_c(model, folder / "model.h", dtype=dtype, samples=samples, **calibrate)
+                program = folder / "model"
+                command = [*compiler(), *_FLAGS, "-DMODEL_TEST", "-x", "c", folder / "model.h",
+                           "-o", program, "-lm"]  # fmt: skip
+                try:
+                    run(command)
+                    result = run([program]).strip()
+                except RuntimeError as error:
+                    failed, result = failed + 1, f"FAILED: {error}"
+                print(f"{what:20s} {dtype:8s} {result}", flush=True)
+    print(f"{failed} failed" if failed else "all passed")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
