@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from ..utils.columns import has_date_dtype
 from ..utils.compat import num_samples
-from .sparse import as_csr
+from .sparse import as_csr, is_consistent
 
 _DTYPES = [np.float64, np.float32]
 _INTEGERS = [np.int64, np.int32, np.int16, np.int8, np.uint8]
@@ -55,14 +55,20 @@ def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **optio
     ------
     ValueError
         If X is not numeric, or contains dates, missing or infinite values (the message names the
-        columns of a DataFrame), if y of a regressor is not numeric, or if ``validate_data``
-        refuses them.
+        columns of a DataFrame), if index arrays of a sparse matrix lead outside it, if y of a
+        regressor is not numeric, or if ``validate_data`` refuses them.
     TypeError
         If X is a LazyFrame or a dictionary, or a list of dictionaries, or contains objects that
         no float is made of.
     """
     _refuse_other_containers(X)
     _refuse_dates(X)
+    if sparse.issparse(X) and not is_consistent(X):
+        raise ValueError(
+            f"X is a sparse matrix in format {X.format} whose index arrays lead outside its values "
+            "or its columns: indptr or indices were changed. Build it anew, for example with "
+            "scipy.sparse.csr_matrix((values, (rows, columns)), shape=shape)."
+        )
     if options.get("y_numeric") and _has_strings(y[0]):
         raise ValueError(
             "y contains strings, but a regressor needs numeric targets. Use a classifier for "

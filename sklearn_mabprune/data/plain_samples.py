@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from ..utils.compat import check_feature_names
+from .sparse import is_consistent
 
 # Up to so many values all are looked at; of more a sum is faster.
 _FEW = 2**12
@@ -86,7 +87,8 @@ def _as_array(X: Any, n_features: int) -> NDArray[Any] | None:
         if package == "polars":
             return X.to_numpy() if all(dtype.is_numeric() for dtype in X.dtypes) else None
         return None
-    if issparse(X) and X.shape[-1] == n_features and X.shape[0] * n_features <= _FEW_DENSE:
+    few = issparse(X) and X.shape[-1] == n_features and X.shape[0] * n_features <= _FEW_DENSE
+    if few and is_consistent(X):
         return X.toarray()
     return None
 

@@ -22,6 +22,39 @@ _CHUNK = 2**24
 _N_FIRST = 64
 
 
+def is_consistent(X: Any) -> bool:
+    """Whether the index arrays of a compressed sparse matrix lead to its values alone.
+
+    SciPy does not look when it converts one, and reads and writes outside the arrays.
+
+    Parameters
+    ----------
+    X : sparse matrix or array
+        Of a format other than CSR, CSC and BSR it is True.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy import sparse
+    >>> from sklearn_mabprune.data.sparse import is_consistent
+    >>> X = sparse.csr_matrix(np.eye(3))
+    >>> X.indices[0] = 7
+    >>> is_consistent(X)
+    False
+    """
+    if X.format not in ("csr", "csc", "bsr"):
+        return True
+    starts, columns = X.indptr, X.indices
+    sizes = np.array(X.shape) // (X.blocksize if X.format == "bsr" else 1)
+    n_rows, n_columns = sizes if X.format != "csc" else sizes[::-1]
+    if len(starts) != n_rows + 1 or starts[0] != 0 or (starts[1:] < starts[:-1]).any():
+        return False
+    if starts[-1] > min(len(columns), len(X.data)):
+        return False
+    used = columns[: starts[-1]]
+    return not used.size or bool(used.min() >= 0 and used.max() < n_columns)
+
+
 def as_csr(X: Any) -> Any:
     """A copy as CSR matrix with sorted column indices and without duplicate entries.
 

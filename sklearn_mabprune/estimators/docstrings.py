@@ -184,7 +184,8 @@ _PARAMETERS = {
     "memory": """
         memory : str, path-like, joblib.Memory or None, default=None
             Caches the initial training, as in Pipeline: a grid search over policies and
-            budgets then trains once per fold.  Needs an integer `random_state`.
+            budgets then trains once per fold.  Needs an integer `random_state`.  What is in the
+            folder is unpickled: only you should be able to write to it.
         """,
     "random_state": """
         random_state : int, RandomState or None, default=None
