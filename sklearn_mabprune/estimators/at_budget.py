@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import NotKeptError, PruningWarning
+from ..graph.array_chain import few_forward
 from ..graph.compact import compact, network_from
 from ..graph.units import UnitTable
 from ..pruning.budget import Budget
@@ -328,8 +329,9 @@ def _report(
     report, resume = old.pruning_report_, path.resume
     samples = _drawn(old, graph, report.batch_size)
     batch_size = len(samples)
-    networks = [original.forward, graph.forward]
-    one, many = milliseconds(networks, samples[:1]), milliseconds(networks, samples)
+    networks = [original, graph]
+    one = milliseconds([few_forward(network) for network in networks], samples[:1])
+    many = milliseconds([network.forward for network in networks], samples)
     before = replace(report.before, ms_sample=one[0], ms_batch=many[0])
     # There are no validation samples.
     loss = np.nan if len(path) > 1 else before.loss

@@ -54,6 +54,7 @@ from .parameters import (
 )
 from .pickling import Pickles
 from .plan import Pruned, PruningPlan, Task
+from .sizes import with_sizes
 from .teaching import Classroom, cached, taught, trained
 
 
@@ -323,6 +324,7 @@ class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin,
         self.validation_fraction_ = held_out
         if pruned.teacher is not None:
             self.teacher_ = pruned.teacher
+        self.pruning_report_ = with_sizes(report, self)
 
     # ----------------------------------------------------------------- prediction
 

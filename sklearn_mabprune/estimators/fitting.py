@@ -18,6 +18,7 @@ from ..ablation.measured import activations_of
 from ..ablation.outliers import without_outliers
 from ..data.samples import Samples
 from ..exceptions import PruningWarning
+from ..graph.array_chain import few_forward
 from ..graph.compact import compact, described
 from ..pruning.budget import Budget
 from ..pruning.path import Surroundings, Walk, pruning_path
@@ -274,8 +275,8 @@ def _complaints(
 def _measured(fit: _Fit, graphs: list[Any]) -> tuple[Measured, Measured, int]:
     """Both networks in numbers, and the size of the batch that they were timed on."""
     batch = fit.samples.x[:_BATCH_SIZE]
-    networks = [graph.forward for graph in graphs]
-    one, many = milliseconds(networks, batch[:1]), milliseconds(networks, batch)
+    one = milliseconds([few_forward(graph) for graph in graphs], batch[:1])
+    many = milliseconds([graph.forward for graph in graphs], batch)
     before, after = (
         Measured.of(
             graph,

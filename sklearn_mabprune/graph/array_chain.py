@@ -6,7 +6,7 @@ small network that is nearly all of its time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..utils.compat import global_hook_tables, hook_tables, tensor_tables
+from .graph import Graph
 from .kinds.base import ArrayFunction
 from .kinds.registry import kind_of
 
@@ -119,6 +120,22 @@ def array_chain(module: nn.Module) -> ArrayChain | None:
         if chain is not None:
             _CHAINS[module] = chain
     return chain
+
+
+def few_forward(network: Any) -> Callable[[Any], Any]:
+    """The forward pass of a network for few samples, as it is computed in predictions."""
+    chain = ArrayChain.of(nn.Sequential(*network.layers())) if isinstance(network, Graph) else None
+    if chain is None:
+        forward: Callable[[Any], Any] = network.forward
+        return forward
+
+    def over_arrays(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return network.forward(x)
+        with np.errstate(all="ignore"):
+            return chain(x.numpy())
+
+    return over_arrays
 
 
 def _tensors_of(layers: list[nn.Module]) -> Iterator[tuple[dict[str, Any], str, Tensor | None]]:

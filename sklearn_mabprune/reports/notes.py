@@ -120,11 +120,11 @@ def large_features(spread: NDArray[np.float64]) -> str:
 def slower(before: Measured, after: Measured, batch_size: int) -> list[str]:
     """A warning if the smaller network is not faster."""
     pruned = after.hidden_layer_sizes != before.hidden_layer_sizes
-    if not pruned or after.ms_batch < before.ms_batch:
+    if not pruned or after.ms_batch < before.ms_batch or after.ms_sample < before.ms_sample:
         return []
     return [
-        f"The smaller network is not faster for {batch_size:,} samples: at this size the overhead "
-        "of a call is larger than the arithmetic."
+        f"The smaller network is not faster, neither for one sample nor for {batch_size:,}: at "
+        "this size the overhead of a call is larger than the arithmetic."
     ]
 
 

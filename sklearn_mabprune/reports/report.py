@@ -85,6 +85,11 @@ class PruningReport:
         order of `hidden_layer_sizes`, and what the units are, "channel" or "neuron".
     kept_whole : dict of str to str
         For such a module: why other modules keep all their units, by name.
+    n_bytes_pickle : int or None
+        Bytes of a pickle of the fitted estimator; None where it cannot be pickled.
+    n_bytes_flash, n_bytes_ram : int or None
+        Bytes of flash and RAM that the network takes in C, estimated for ``to_c()`` in float32 on
+        a 32-bit processor; None where it has no such form.
     """
 
     before: Measured
@@ -109,6 +114,9 @@ class PruningReport:
     groups: tuple[str, ...] = ()
     unit_kinds: tuple[str, ...] = ()
     kept_whole: dict[str, str] = field(default_factory=dict)
+    n_bytes_pickle: int | None = None
+    n_bytes_flash: int | None = None
+    n_bytes_ram: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as nested dicts."""
@@ -156,14 +164,14 @@ class PruningReport:
                 for name, a, b in (
                     ("parameters", before.n_parameters, after.n_parameters),
                     ("MACs per sample", before.n_macs, after.n_macs),
-                    ("bytes", before.n_bytes, after.n_bytes),
+                    ("bytes of weights", before.n_bytes, after.n_bytes),
                 )
             ),
             *(
-                (name, f"{a:.3f}", f"{b:.3f}", _faster(a, b))
+                (name, _microseconds(a), _microseconds(b), _faster(a, b))
                 for name, a, b in (
-                    ("ms per sample", before.ms_sample, after.ms_sample),
-                    (f"ms for {self.batch_size:,} samples", before.ms_batch, after.ms_batch),
+                    ("µs for one sample", before.ms_sample, after.ms_sample),
+                    (f"µs for {self.batch_size:,} samples", before.ms_batch, after.ms_batch),
                 )
             ),
             *(
@@ -192,6 +200,7 @@ class PruningReport:
         notes += [f"{name}: kept whole, {why}" for name, why in self.kept_whole.items()]
         if self.n_backward:
             notes.append(f"estimates: backward passes of {self.n_backward:,} samples")
+        notes += self._bytes_elsewhere()
         if np.isfinite(self.confidence):
             notes.append(f"expected fraction of correct removals: {self.confidence:.1%}")
         if self.unused_features:
@@ -200,6 +209,16 @@ class PruningReport:
             more = f" and {n_more:,} more" if n_more > 0 else ""
             notes.append(f"unused input features: {', '.join(shown)}{more}")
         return notes
+
+    def _bytes_elsewhere(self) -> list[str]:
+        found = []
+        if self.n_bytes_pickle is not None:
+            found.append(f"as a pickle {self.n_bytes_pickle:,}")
+        if self.n_bytes_flash is not None and self.n_bytes_ram is not None:
+            found.append(
+                f"in C about {self.n_bytes_flash:,} of flash and {self.n_bytes_ram:,} of RAM"
+            )
+        return [f"bytes: {', '.join(found)}"] if found else []
 
     def _warnings(self) -> list[str]:
         return [f"Warning: {text}" for text in self.warnings]
@@ -215,6 +234,12 @@ def _number(value: float, sign: str = "") -> str:
     """Four decimals, or four digits where those say nothing."""
     plain = value == 0 or 1e-3 <= abs(value) < 1e5 or (sign and 5e-5 <= abs(value) < 1)
     return f"{value:{sign}.4f}" if plain else f"{value:{sign}.4g}"
+
+
+def _microseconds(milliseconds: float) -> str:
+    """With a decimal where there are few."""
+    found = 1000 * milliseconds
+    return f"{found:.1f}" if found < 100 else f"{found:,.0f}"
 
 
 def _faster(before: float, after: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import sys
 import warnings
@@ -18,6 +19,8 @@ from sklearn import config_context
 from user_nets import classes_table, classifier, fitted, small_classifier
 
 from sklearn_mabprune import PruningReport, PruningWarning
+from sklearn_mabprune.export.c.network import network_size
+from sklearn_mabprune.reports.notes import slower
 from sklearn_mabprune.reports.report import Measured
 
 
@@ -43,9 +46,9 @@ def test_prints_as_a_table():
 hidden layers          128-64   30-18       -75.0%
 parameters             10,000   2,500       -75.0%
 MACs per sample         9,000   1,800       -80.0%
-bytes                  40,000  10,000       -75.0%
-ms per sample           0.050   0.040  1.2x faster
-ms for 1,000 samples    1.000   0.250  4.0x faster
+bytes of weights       40,000  10,000       -75.0%
+µs for one sample        50.0    40.0  1.2x faster
+µs for 1,000 samples    1,000     250  4.0x faster
 accuracy (validation)  0.9700  0.9600      -0.0100
 log-loss (validation)  0.1000  0.1250      +0.0250
 
@@ -237,8 +240,16 @@ def test_a_delivered_network_that_lost_nothing_is_not_called_slow(monkeypatch):
         "sklearn_mabprune.estimators.fitting.milliseconds", lambda networks, x: [1.0, 2.0]
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", PruningWarning)
         assert not fitted("classifier", pruning_budget=0)[0].pruning_report_.warnings[1:]
+
+
+@pytest.mark.parametrize(("sample", "batch"), [(1.0, 0.5), (0.5, 1.0), (0.5, 2.0)])
+def test_what_is_faster_for_one_sample_or_for_many_is_not_called_slow(sample, batch):
+    before = replace(some_report().before, ms_sample=1.0, ms_batch=1.0)
+    after = replace(some_report().after, ms_sample=sample, ms_batch=batch)
+    assert slower(before, after, 1000) == []
+    assert len(slower(before, replace(after, ms_sample=1.0, ms_batch=1.0), 1000)) == 1
 
 
 def test_features_that_nothing_uses():
@@ -248,3 +259,31 @@ def test_features_that_nothing_uses():
     assert classifier().fit(frame, y).pruning_report_.unused_features == ("constant",)
     assert classifier().fit(X, y).pruning_report_.unused_features == (2,)
     assert classifier().fit(np.delete(X, 2, axis=1), y).pruning_report_.unused_features == ()
+
+
+# --------------------------------------------------------------------- bytes of other forms
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_the_pickle_is_as_large_as_the_report_says(kind):
+    model, _, _ = fitted(kind)
+    report = model.pruning_report_
+    # Its own number stands in the pickle as well.
+    assert abs(len(pickle.dumps(model)) - report.n_bytes_pickle) < 50
+    kept = model.at_budget(4)
+    assert abs(len(pickle.dumps(kept)) - kept.pruning_report_.n_bytes_pickle) < 50
+    size = network_size(model)
+    assert (report.n_bytes_flash, report.n_bytes_ram) == (size.flash, size.ram)
+    assert f"as a pickle {report.n_bytes_pickle:,}, in C about {size.flash:,} of" in str(report)
+
+
+def test_forms_that_are_not_there():
+    X, y = classes_table()
+    model = classifier(scoring=lambda *args: 0.5, fine_tune_epochs=0).fit(X, y)
+    assert model.pruning_report_.n_bytes_pickle is None
+    assert model.pruning_report_.n_bytes_flash > 0
+    wide = small_classifier(module__hidden_layer_sizes=(1100, 1100), max_epochs=1)
+    model = classifier(wide, pruning_budget=0, policy="magnitude").fit(X, y)
+    assert model.pruning_report_.n_bytes_flash is None
+    assert model.pruning_report_.n_bytes_pickle > model.pruning_report_.after.n_bytes
+    assert "bytes: " not in str(some_report())
