@@ -38,12 +38,12 @@ _ENTRIES = {
     Epochs without a lower validation loss that end the training. "auto": 10 with an input stage
     (see `inputs`), 20 without.""",
     "inputs": """inputs : {"auto", "piecewise_linear"} or None, default="auto"
-    Input stage of :class:`MLP`, part of the network. "piecewise_linear": features are scaled by
-    median and interquartile range and bounded smoothly, and beside each of them stand three
-    learned piecewise-linear functions of it; see :class:`PiecewiseLinearEmbedding`. "auto": that,
-    from 1,000 training samples on and from 50 for each feature with more than two values, for at
-    most 256 features. None: the features as they are. Sparse features, and those with two values,
-    are read as they are.""",
+    Input stage of :class:`MLP`, part of the network. "piecewise_linear": features are scaled
+    by median and interquartile range and bounded smoothly, and beside each of them stand
+    three learned piecewise-linear functions of it; see :class:`PiecewiseLinearEmbedding`.
+    "auto": that, from 1,000 training samples on and from 50 for each feature with more than
+    two values, for at most 256 features. None: the features as they are. Sparse features, and
+    those with two values, are read as they are.""",
     "dtype": """dtype : {"auto", "float32", "float64"}, default="auto"
     Precision. "auto": float64 for float64 input of at most 2,000 samples and 2,000 features
     on a CPU.""",

@@ -35,7 +35,8 @@ from sklearn_mabprune.training.predicting import few_outputs, run_in_parts, soft
 def model_and_rows():
     X, y = make_classification(5000, 8, random_state=0)
     X = X.astype(np.float32)
-    net = MLPNetClassifier(module__hidden_layer_sizes=(12, 8), max_epochs=2)
+    # scikit-learn's MLP, which it is compared with, has no input stage either.
+    net = MLPNetClassifier(inputs=None, module__hidden_layer_sizes=(12, 8), max_epochs=2)
     model = MABPrunedClassifier(net, fine_tune_epochs=1, tolerance=1.0, random_state=0)
     return model.fit(X, y), X
 
