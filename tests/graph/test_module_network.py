@@ -190,3 +190,20 @@ def test_what_needs_an_even_number_of_units_keeps_its_layer_whole():
         network = recover_network(Pairs(), torch.randn(5, 6))
         assert [group.name for group in network.groups] == ["middle"]
         assert network.kept_whole["first"].startswith("view in Pairs.forward")
+
+
+def test_sizes_that_are_read_as_numbers_keep_their_layer_whole():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.middle, self.last = (
+                nn.Linear(6, 8), nn.Linear(8, 5), nn.Linear(5, 3)
+            )  # fmt: skip
+
+        def forward(self, x):
+            h = self.first(x)
+            return self.last(self.middle(h / h.size(-1)))
+
+    network = recover_network(Scaled(), torch.randn(5, 6))
+    assert [group.name for group in network.groups] == ["middle"]
+    assert "returns other outputs than the masked one" in network.kept_whole["first"]
