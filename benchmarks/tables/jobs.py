@@ -28,7 +28,7 @@ def work(pipe: Connection) -> None:
     while (cell := pipe.recv()) is not None:
         try:
             pipe.send((measure(*cell), ""))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             traceback.print_exc()
             pipe.send(([], f"{type(error).__name__}: {error}"))
 
