@@ -52,12 +52,14 @@ OLDEST_TESTS := $(addprefix tests/,data training/test_networks.py training/test_
 	estimators/test_estimator_checks.py estimators/test_estimators.py estimators/test_routing.py \
 	export/test_saving.py)
 
-# It needs onnx, which is not installed there.
-OLDEST_LEFT_OUT := tests/export/test_saving.py::test_saving_and_exporting_leave_the_net_as_it_is
+# onnx is not installed there; SimpleImputer of scikit-learn 1.6 fails on polars without indicators.
+OLDEST_LEFT_OUT := $(addprefix --deselect tests/,\
+	export/test_saving.py::test_saving_and_exporting_leave_the_net_as_it_is \
+	pipelines/test_tables_in_the_wild.py::test_sparse_categories_become_frames_when_asked_for)
 
 test-oldest: .venv-oldest/.installed
 	$(TEST_ENV) .venv-oldest/bin/python -m pytest -q -m "not slow" $(OLDEST_TESTS) \
-		--deselect $(OLDEST_LEFT_OUT) $(PYTEST_ARGS)
+		$(OLDEST_LEFT_OUT) $(PYTEST_ARGS)
 
 check: .venv/.installed-dev .venv/.installed-test
 	$(BIN)/ruff format --check .
