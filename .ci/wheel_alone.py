@@ -44,13 +44,15 @@ def main(wheel: str) -> None:
         options = ["-q", "--disable-pip-version-check", "-c", str(ROOT / "constraints.txt")]
         options += os.environ.get("PIP_ARGS", "").split()
         install = [python, "-m", "pip", "install", *options, str(Path(wheel).resolve())]
-        subprocess.run(install, check=True)
+        # On that path this checkout would count as installed.
+        alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        subprocess.run(install, check=True, env=alone)
         empty = Path(folder, "empty")
         empty.mkdir()
         done = subprocess.run(
             [python, "-W", "error::DeprecationWarning:sklearn_mabprune", "-c", program + SAVED],
             cwd=empty,
-            env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+            env=alone,
             capture_output=True,
             text=True,
             check=False,
