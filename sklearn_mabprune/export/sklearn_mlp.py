@@ -11,10 +11,11 @@ from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import LabelBinarizer
-from torch import Tensor, nn
+from torch import nn
 
 from ..exceptions import UnsupportedModuleError
 from ..graph.kinds.registry import kind_of
+from .chain import Affine, Linear, folded
 from .sklearn_inputs import EmbeddedFeatures
 from .torch_layers import module_layers, nonlinearity, precision
 
@@ -55,7 +56,7 @@ def _mlp(estimator: Any, layers: list[nn.Module]) -> MLPClassifier | MLPRegresso
     """An MLP with the weights of these layers of a fitted estimator."""
     net = estimator.estimator_
     n_inner = next((k for k, la in enumerate(layers) if isinstance(la, _OUTPUTS)), len(layers))
-    stages = _folded(layers[:n_inner])
+    stages = _stages(layers[:n_inner])
     multilabel = getattr(estimator, "multilabel_", False)
     outputs = [*layers[n_inner:], *nonlinearity(net)]
     last = stages[-1]
@@ -98,47 +99,25 @@ def _mlp(estimator: Any, layers: list[nn.Module]) -> MLPClassifier | MLPRegresso
     return mlp
 
 
-def _folded(layers: list[nn.Module]) -> list[_Stage]:
-    """Linear layers in float64, with BatchNorm folded into their weights.
-
-    BatchNorm directly after a Linear is folded into that layer; after an activation, or before
-    the first Linear, into the next one.
-    """
+def _stages(layers: list[nn.Module]) -> list[_Stage]:
+    """Linear layers in float64, with BatchNorm folded into their weights, and activations."""
     stages: list[_Stage] = []
-    # The next Linear is applied to slope * x + shift.
-    slope, shift = np.ones(1), np.zeros(1)
-    for layer in layers:
-        kind = kind_of(layer)
-        affine = kind.affine(layer)
-        if kind.produces:
-            weights, biases = kind.weights(layer)
-            weight = _float64(weights).T
-            bias = np.zeros(weight.shape[1]) if biases is None else _float64(biases)
-            bias = bias + np.broadcast_to(shift, len(weight)) @ weight
-            stages.append(_Stage(slope.reshape(-1, 1) * weight, bias))
-            slope, shift = np.ones(1), np.zeros(1)
-        elif affine is not None:
-            factor, constant = map(_float64, affine)
-            if stages and stages[-1].activation == "identity":
-                stages[-1].weight = stages[-1].weight * factor
-                stages[-1].bias = stages[-1].bias * factor + constant
-            else:
-                slope, shift = slope * factor, shift * factor + constant
-        elif stages and type(layer) in _ACTIVATIONS and stages[-1].activation == "identity":
-            stages[-1].activation = _ACTIVATIONS[type(layer)]
+    for part in folded(layers):
+        kind: Any = type(part)
+        if isinstance(part, Linear):
+            stages.append(_Stage(part.weight.T, part.bias))
+        elif stages and kind in _ACTIVATIONS and stages[-1].activation == "identity":
+            stages[-1].activation = _ACTIVATIONS[kind]
         else:
+            what = "BatchNorm1d" if isinstance(part, Affine) else part
             where = (
                 f"after Linear layer {len(stages)}" if stages else "before the first Linear layer"
             )
             raise _refused(
-                f"{layer} {where}; it supports ReLU, Tanh, Sigmoid or no activation, the same "
+                f"{what} {where}; it supports ReLU, Tanh, Sigmoid or no activation, the same "
                 "after all hidden layers"
             )
     return stages
-
-
-def _float64(tensor: Tensor) -> Array:
-    return tensor.detach().double().numpy()
 
 
 def _shared_activation(stages: list[_Stage]) -> str:
