@@ -49,18 +49,19 @@ def _table(rows: list[dict[str, str]], columns: dict[str, str]) -> Iterator[str]
     yield f"| {' | '.join(columns.values())} |"
     yield "|---" * len(columns) + "|"
     for row in rows:
-        yield f"| {' | '.join(_shown(row[name]) for name in columns)} |"
+        yield f"| {' | '.join(_shown(name, row[name]) for name in columns)} |"
 
 
-def _shown(text: str) -> str:
-    """Numbers with at most one decimal, fractions as they are."""
+def _shown(name: str, text: str) -> str:
+    """A fraction as a percentage, any other number with the digits that tell something."""
     try:
         value = float(text)
     except ValueError:
         return text
-    if value < 1:
-        return f"{100 * value:.0f} %" if value else "0"
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}".removesuffix(".0")
+    if name == "removed":
+        return f"{100 * value:.0f} %"
+    digits = 0 if value >= 1000 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f}"
 
 
 if __name__ == "__main__":

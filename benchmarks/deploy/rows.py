@@ -38,7 +38,6 @@ def rows_of(task: Task, folder: Path) -> Iterator[dict[str, Any]]:
         yield {
             "data": task.name, "model": name, "removed": 0.0, "form": "pickle",
             "points": task.points(form.predicted), "bytes": form.n_bytes,
-            "microseconds": microseconds([form.once])[0],
         }  # fmt: skip
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.deploy import page
 from benchmarks.deploy.bounds import Bound, bounds
 from benchmarks.deploy.cross import _stack
 from benchmarks.deploy.rows import COLUMNS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def row(form, points, n_bytes, microseconds, **more):
@@ -55,7 +59,9 @@ def test_tables_of_the_page(tmp_path, monkeypatch):
     file = tmp_path / "deploy.csv"
     values = dict.fromkeys(COLUMNS, "") | row("C", 95.04, 12345, 1.5) | {"flash_m0": 12000}
     file.write_text(",".join(COLUMNS) + "\n" + ",".join(str(values[c]) for c in COLUMNS) + "\n")
+    shown = (ROOT / "docs/guide/deploy.md").read_text()
+    assert all(table in shown for table in page.tables().split("\n\n"))
     monkeypatch.setattr(page, "FILE", file)
     sizes, devices = page.tables().split("\n\n")
-    assert sizes.splitlines()[-1] == "| digits | ours | 50 % | C | 95 | 12,345 | 1.5 |"
+    assert sizes.splitlines()[-1] == "| digits | ours | 50 % | C | 95.0 | 12,345 | 1.50 |"
     assert "12,000" in devices.splitlines()[-1]
