@@ -134,6 +134,8 @@ class SelfSizing(WeightedLossMixin):
         if "inputs" in inspect.signature(self.module).parameters:
             weights = X.get("sample_weight") if isinstance(X, dict) else None
             self.input_stage_ = InputStage.of(x, weights, self.inputs)
+        chosen = "dropout" in self.get_params_for("module")  # type: ignore[attr-defined]
+        self.default_dropout_ = self.input_stage_ is not None and not chosen
 
     def initialize(self) -> Any:
         """As in skorch; an error about an unknown parameter says which one may be meant."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +102,8 @@ def fine_tune(
     In every cycle the learning rate falls to 0 along a cosine (Loshchilov & Hutter 2017).  Part
     of the loss is the distance to the unpruned network's softened outputs (Hinton et al.
     2015).  Only the last epoch of a cycle, at rest, competes with the weights before it:
-    choosing among all epochs by the loss on a few validation samples would pick noise.
+    choosing among all epochs by the loss on a few validation samples would pick noise.  The
+    dropout that built-in nets have by default is left out: it suits the units of the large network.
 
     Parameters
     ----------
@@ -130,8 +131,9 @@ def fine_tune(
     generator = torch.Generator().manual_seed(seed)
     loss, kept = validation_loss(module, validation), copy.deepcopy(module.state_dict())
     done = 0
+    quiet = _without_dropout(module) if getattr(net, "default_dropout_", False) else nullcontext()
     try:
-        with global_generators(seed, net.device) if draws(module) else nullcontext():
+        with quiet, global_generators(seed, net.device) if draws(module) else nullcontext():
             for epochs in options.cycles:
                 for _ in _cycle(net, samples, teacher, options, epochs, generator):
                     done += 1
@@ -150,6 +152,20 @@ def fine_tune(
         module.eval()
         renew_optimizer(net)
     return loss
+
+
+@contextmanager
+def _without_dropout(module: nn.Module) -> Iterator[None]:
+    """No dropout until the end of the block."""
+    layers: list[Any] = list(layers_of(module, "random"))
+    rates = [layer.p for layer in layers]
+    try:
+        for layer in layers:
+            layer.p = 0.0
+        yield
+    finally:
+        for layer, rate in zip(layers, rates, strict=True):
+            layer.p = rate
 
 
 def draws(module: nn.Module) -> bool:

@@ -29,6 +29,7 @@ _FITTED = (
     "n_outputs_",
     "auto_dtype_",
     "multilabel_",
+    "default_dropout_",
     "reads_integers_",
 )
 

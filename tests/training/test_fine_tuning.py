@@ -24,8 +24,8 @@ from sklearn_mabprune.data.losses import SampleLoss
 from sklearn_mabprune.training.fine_tuning import (
     FineTuning,
     _recovered,
-    _validation_loss,
     fine_tune,
+    validation_loss,
     validation_losses,
 )
 from sklearn_mabprune.training.initial import Data, samples_of, train
@@ -189,7 +189,7 @@ def test_validation_loss_never_rises(kind, lr):
     net, rows, validation = trained(kind)
     # Summed as fine-tuning sums it: a mean taken another way differs in its last bit on some
     # processors, and where the network is left as it was nothing may differ.
-    before, weights = _validation_loss(net.module_, validation), state(net)
+    before, weights = validation_loss(net.module_, validation), state(net)
     assert before == pytest.approx(loss_on(net, validation), rel=1e-9)
     found = fine_tune(net, rows, validation, None, options(4, lr), seed=0)
     assert found <= before

@@ -237,3 +237,23 @@ def test_rate_and_patience_are_those_of_the_inputs(inputs, rate, patience):
     assert starting_rate(net, "auto") == 0.01
     net.set_params(lr=0.002)
     assert starting_rate(net, "auto") == 0.02
+
+
+@pytest.mark.parametrize(("rate", "seen"), [(None, {0.1, 0.0}), (0.25, {0.25})])
+def test_only_a_rate_of_the_user_drops_units_in_fine_tuning(rate, seen, monkeypatch):
+    """The default rate goes with the width of the unpruned network."""
+    X, y = table()
+    net = MLPNetRegressor(inputs="piecewise_linear", max_epochs=2)
+    net.set_params(**{} if rate is None else {"module__dropout": rate})
+    rates, original = set(), nn.Dropout.forward
+
+    def watched(layer, x):
+        if layer.training:
+            rates.add(layer.p)
+        return original(layer, x)
+
+    monkeypatch.setattr(nn.Dropout, "forward", watched)
+    model = MABPrunedRegressor(net, pruning_budget=0.5, random_state=0, tolerance=1.0).fit(X, y)
+    assert rates == seen
+    left = {part.p for part in model.estimator_.module_.modules() if isinstance(part, nn.Dropout)}
+    assert left == seen - {0.0}

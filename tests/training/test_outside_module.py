@@ -152,9 +152,9 @@ def test_fine_tuning_makes_the_same_batches(make, monkeypatch):
     seen = []
     original = fine_tuning.epoch
 
-    def watched(n_samples, batch_size, generator):
+    def watched(n_samples, batch_size, generator, per_epoch):
         seen.append((batch_size, generator is None))
-        return original(n_samples, batch_size, generator)
+        return original(n_samples, batch_size, generator, per_epoch)
 
     monkeypatch.setattr(fine_tuning, "epoch", watched)
     X, y = classes_table()
