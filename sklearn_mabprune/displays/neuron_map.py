@@ -61,6 +61,8 @@ class NeuronMapDisplay:
         Estimated loss increase from removing each neuron; NaN where there is no estimate.
     standard_error : list of array-like of float, shape (n_neurons_of_layer,)
         Standard errors of these estimates: 0 for exact values, NaN where unknown.
+    names : list of str, optional
+        Names of the hidden layers, or of the groups of a module that is no chain.
 
     Attributes
     ----------
@@ -90,12 +92,14 @@ class NeuronMapDisplay:
         pulls: Sequence[ArrayLike],
         loss_increase: Sequence[ArrayLike],
         standard_error: Sequence[ArrayLike],
+        names: Sequence[str] | None = None,
     ):
         self.removed_in = [np.asarray(layer) for layer in removed_in]
         self.ranking = [np.asarray(layer) for layer in ranking]
         self.pulls = [np.asarray(layer) for layer in pulls]
         self.loss_increase = [np.asarray(layer, dtype=float) for layer in loss_increase]
         self.standard_error = [np.asarray(layer, dtype=float) for layer in standard_error]
+        self.names = names or [f"layer {k + 1}" for k in range(len(self.removed_in))]
 
     @classmethod
     def from_estimator(
@@ -149,6 +153,7 @@ class NeuronMapDisplay:
             pulls=pulls,
             loss_increase=increase,
             standard_error=error,
+            names=model.pruning_report_.groups or None,
         )
         return display.plot(ax, order=order)
 
@@ -197,7 +202,7 @@ class NeuronMapDisplay:
             if pulled:
                 self._draw_pulls(axes[1], number, positions, scale)
                 axes[1].yaxis.set_major_locator(plt.MaxNLocator(integer=True))
-            axes[0].set_ylabel(f"layer {number + 1}")
+            axes[0].set_ylabel(self.names[number])
             for each in axes:
                 each.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
                 _mark_kept(each, self.removed_in[number], order)

@@ -22,6 +22,7 @@ from sklearn_mabprune import (
     MABPrunedRegressor,
     UnsupportedModuleError,
 )
+from sklearn_mabprune.displays import NeuronMapDisplay
 
 QUICK = {"step": 0.2, "tolerance": 10.0, "random_state": 0}
 
@@ -67,6 +68,15 @@ def test_the_report_names_groups_and_why_others_are_whole(fitted):
     assert report.after.n_parameters == parameters
     c1, c2, f1 = model.hidden_layer_sizes_
     assert report.after.n_macs == 64 * 9 * c1 + 36 * 9 * c1 * c2 + 9 * c2 * f1 + 3 * f1
+
+
+def test_the_unit_map_has_a_row_for_each_group(fitted):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    model, _, _ = fitted
+    display = NeuronMapDisplay.from_estimator(model)
+    assert [axes.get_ylabel() for axes in display.axes_[:, 0]] == ["conv1", "conv2", "fc1"]
+    assert [len(part) for part in display.removed_in] == [6, 8, 10]
+    plt.close("all")
 
 
 def test_what_is_fitted_trains_on_pickles_and_clones(fitted):
