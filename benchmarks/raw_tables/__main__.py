@@ -31,7 +31,7 @@ from benchmarks.shared.results import RESULTS, Results
 from sklearn_mabprune import PruningWarning, make_tabular_pipeline
 
 #: Samples of a table that are used.
-ROWS = 1_500
+ROWS = 240
 
 Table = pd.DataFrame
 
