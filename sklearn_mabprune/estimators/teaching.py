@@ -91,6 +91,10 @@ def cached(memory: Any, function: Callable[..., Any], ignore: list[str]) -> Call
     return found
 
 
+#: Training samples below which the network is trained without the teacher, too.
+_FEW = 3000
+
+
 class _Ready(Exception):  # noqa: N818 - it ends a rehearsal and is no error
     """A net has passed all checks before the first epoch."""
 
@@ -233,13 +237,14 @@ def trained(
     """The trained net, its graph, and the task: without the teacher if that was better.
 
     A network that was taught and yet is worse than the one that the teacher was compared with,
-    which had fewer samples, is trained again without the teacher.
+    which had fewer samples, is trained again without the teacher.  Where samples are few, the
+    comparison rests on few of them and says little: both networks are trained then.
     """
     found, graph = model._train(net, task, seed, progress, interruptions)
     if task.teaching is None or task.teaching.taught is None:
         return found, graph, task
-    loss = _loss_of(found, task)
-    if loss > task.teaching.loss_alone:
+    loss, compared = _loss_of(found, task), task.teaching.loss_alone
+    if loss > compared or (len(task.data) < _FEW and math.isfinite(compared)):
         alone = _without_teacher(task, task.teaching)
         other, its_graph = model._train(net, alone, seed, progress, interruptions)
         if _loss_of(other, alone) < loss:
