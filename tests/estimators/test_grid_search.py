@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, wraps
 
 import joblib
 import numpy as np
@@ -150,10 +150,11 @@ def trainings(monkeypatch, tmp_path):
     log.write_text("")
     original = sklearn_mabprune.estimators.base.train
 
-    def train(net, data, validation, seed, on_start=None, on_epoch=None, interruptions=None):
+    @wraps(original)  # the cache reads its signature
+    def train(net, data, *args, **kwargs):
         with open(log, "a") as file:
             file.write(f"{len(data)}\n")
-        return original(net, data, validation, seed, on_start, on_epoch, interruptions)
+        return original(net, data, *args, **kwargs)
 
     monkeypatch.setattr(sklearn_mabprune.estimators.base, "train", train)
     return lambda: [int(line) for line in log.read_text().split()]
