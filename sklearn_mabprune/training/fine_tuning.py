@@ -230,14 +230,17 @@ def starting_rate(net: Any, lr: float | str) -> float:
 
     "auto": a small network tolerates larger steps than the one that it was cut from.  Adam's
     steps do not grow with the gradients, so that ten times its rate is safe, and .01 where the
-    net's rate is "auto"; other optimizers keep their rate.
+    net's rate is "auto"; other optimizers keep their rate, and so do networks that are no chains,
+    such as convolutional ones: ten times their rate leads some of them to a constant answer.
     """
     if not isinstance(lr, str):
         return lr
     adaptive = isinstance(net.optimizer_, (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam))
     if not adaptive:
         return float(learning_rate(net))
-    return 0.01 if isinstance(net.lr, str) else 10.0 * net.lr
+    if isinstance(net.lr, str):
+        return 0.01
+    return float(net.lr * (10.0 if is_plain(uncompiled(net.module_)) else 1.0))
 
 
 def validation_losses(module: nn.Module, samples: Samples) -> Tensor:
