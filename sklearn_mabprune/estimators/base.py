@@ -232,7 +232,7 @@ class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin,
             )
         for text in unfinished(trained[0]):
             progress.clear()
-            warnings.warn(text, ConvergenceWarning, stacklevel=4)
+            warnings.warn(text, ConvergenceWarning, stacklevel=5)
         return trained
 
     def _check_start(self, net: Any, graph: Graph, task: Task) -> None:

@@ -35,6 +35,7 @@ from .cv_estimator import copy_of
 from .cv_scores import RULES, check_budgets, choose, failures, score_fold, table
 from .cv_scoring import Scoring, deciding
 from .fitted_attributes import forget
+from .parameters import resolve_net, resolve_policy
 from .pickling import PicklesOfSearch
 
 
@@ -302,6 +303,8 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
         """Score all budgets in all folds, and choose one: fitted attributes by name."""
         # Errors in parameters and data are raised before any fold is made.
         model._validate_params()
+        resolve_policy(model.policy)
+        resolve_net(model.estimator, model._default_net, model._net_base)
         X, y = model._validate_training(X, y)
         model._encode(y)
         weights = None

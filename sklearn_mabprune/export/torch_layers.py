@@ -12,6 +12,7 @@ from torch import nn
 from ..data.losses import is_softmax, output_nonlinearity
 from ..exceptions import UnsupportedModuleError
 from ..graph.analysis import is_plain
+from ..graph.kinds.linear import uninitialised_linear
 from ..graph.kinds.registry import kind_of
 from ..utils.compat import is_identity, uncompiled
 
@@ -149,7 +150,7 @@ def _rescaled(layers: list[nn.Module], scale: Any, mean: Any) -> list[nn.Module]
         layers = layers[:-1]
         weight = last.weight.detach().to(scale)
         bias = bias if last.bias is None else last.bias.detach().to(mean)
-    linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=dtype)
+    linear = uninitialised_linear(weight.shape[1], weight.shape[0], dtype=dtype)
     with torch.no_grad():
         linear.weight.copy_(weight * scale[:, None])
         linear.bias.copy_(bias * scale + mean)

@@ -125,6 +125,7 @@ def test_global_states_are_left_as_found(case, seed):
     assert global_states() == before
     model.predict(X)
     model.score(X, y)
+    model.to_torch()
     assert global_states() == before
 
 

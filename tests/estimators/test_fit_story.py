@@ -15,13 +15,13 @@ from sklearn_mabprune import PruningWarning
 def recovered(monkeypatch):
     """Modules whose graphs were recovered, in order."""
     calls = []
-    recover = sklearn_mabprune.training.initial.recover_graph
+    recover = sklearn_mabprune.training.initial.network_of
 
     def counted(module, x):
         calls.append(type(module).__name__)
         return recover(module, x)
 
-    monkeypatch.setattr(sklearn_mabprune.training.initial, "recover_graph", counted)
+    monkeypatch.setattr(sklearn_mabprune.training.initial, "network_of", counted)
     return calls
 
 
