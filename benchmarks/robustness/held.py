@@ -8,6 +8,7 @@ import signal
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -42,15 +43,22 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 def _in_child(work: Callable[[], bool], sent: int, after: float) -> int | None:
-    """Exit status of a forked process that gets a signal; None: the signal ended it."""
+    """Exit status of a forked process that gets a signal; None: the signal ended it.
+
+    Ctrl-C is blocked in it: one that comes early waits until the work lets it in.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     child = os.fork()
     if child == 0:
         status = 1
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             status = 0 if work() else 1
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     time.sleep(after)
     os.kill(child, sent)
     status = os.waitpid(child, 0)[1]
@@ -97,22 +105,24 @@ def kills_in_saves(n: int, rng: Generator) -> Counter[str]:
 
 
 def interrupts(n: int, rng: Generator) -> Counter[str]:
-    """Ctrl-C at a random time: nothing fitted, or a fitted estimator that reports it."""
+    """Ctrl-C at a random time: nothing is fitted, or all; what goes on to be fitted reports it."""
+    model().fit(X, y)  # the first one of a process takes longer
     found, took = Counter[str](), _seconds(lambda: model().fit(X, y))
 
     def fit() -> bool:
         fitted = model()
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             fitted.fit(X, y)
-        except KeyboardInterrupt:
-            return not [name for name in vars(fitted) if name.endswith("_")]
-        right = fitted.predict_proba(X).shape == (len(X), 3)
-        if not fitted.pruning_report_.interrupted:
-            try:
+            if not fitted.pruning_report_.interrupted:
                 time.sleep(60)  # the signal comes when the fit is over
-            except KeyboardInterrupt:
-                return right
-        return right and fitted.pruning_report_.interrupted
+                return False  # it was lost
+        except KeyboardInterrupt:
+            # The one signal has come. What it met, the fit or what is after it, is seen from what
+            # is fitted.
+            if not [name for name in vars(fitted) if name.endswith("_")]:
+                return True
+        return fitted.predict_proba(X).shape == (len(X), 3)
 
     for _ in range(n):
         status = _in_child(fit, signal.SIGINT, took * rng.random())
