@@ -175,7 +175,7 @@ def test_cross_validation(name):
 def of_files():
     """A fitted estimator with its file, pickle and ONNX form, made without settings."""
     X, y = classes_table()
-    model = classifier(small_classifier(dtype="float32")).fit(X, y)
+    model = classifier(small_classifier(dtype="float32"), keep_path="always").fit(X, y)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model")
         written = (Path(folder) / "model").read_bytes()

@@ -33,7 +33,7 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def write_file(path: Any, content: dict[str, Any], tensors: Tensors) -> None:
-    """Write a description and tensors to a file.
+    """Write a description and tensors to a file: the same bytes for the same content.
 
     Parameters
     ----------
@@ -59,7 +59,18 @@ def write_file(path: Any, content: dict[str, Any], tensors: Tensors) -> None:
         "content": text,
         "sha256": _digest(text, tensors),
     }
-    write_whole(path, save(tensors, metadata))
+    write_whole(path, _in_order(save(tensors, metadata)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """Safetensors with the strings of its header sorted: safetensors writes them in any order."""
+    first = 8 + int.from_bytes(data[:8], "little")
+    parts = json.loads(data[8:first])
+    parts["__metadata__"] = dict(sorted(parts["__metadata__"].items()))
+    header = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
+    # Tensors begin at a multiple of eight bytes, as safetensors has it.
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[first:]
 
 
 def read_file(path: Any) -> tuple[dict[str, Any], Tensors]:

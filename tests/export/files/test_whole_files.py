@@ -35,6 +35,12 @@ def test_a_full_disk_leaves_the_file_that_was_there(name, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_same_content_is_written_as_the_same_bytes(either, tmp_path):
+    for _ in range(8):
+        container.write_file(tmp_path / "model", either.content, either.tensors)
+        assert (tmp_path / "model").read_bytes() == either.data
+
+
 @pytest.mark.parametrize("change", [-1, -5000, 1, 5000])
 def test_a_file_that_changes_while_it_is_read(change, saved, tmp_path, monkeypatch):
     """Another process makes it shorter: an error of Python's, where a mapped file ends it."""
