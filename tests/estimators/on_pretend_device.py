@@ -84,7 +84,8 @@ def test_same_units_as_on_the_cpu(policy, net, ablation, control_variate):
 
 
 #: Where the host may wait for the device in pruning, and how often: once per fit, scored network,
-#: selection (of arms to pull), block of samples, and once or twice per round and group.
+#: selection (of arms to pull), block of samples, once or twice per round and group, and once or
+#: twice per parameter of the pruned network.
 PER_ROUND = {
     ("item", "ablation/activations.py:Activations.mean_loss"): "network",
     ("copy", "training/predicting.py:network_outputs"): "score",
@@ -103,6 +104,8 @@ PER_ROUND = {
     ("nonzero", "graph/kinds/linear.py:LinearKind.narrow_outputs"): "group twice",
     ("nonzero", "graph/kinds/linear.py:LinearKind.narrow_inputs"): "group twice",
     ("nonzero", "ablation/activations.py:Activations._moved"): "group twice",
+    ("copy", "training/packing.py:_arrays.<locals>.<listcomp>"): "parameter",
+    ("copy", "export/torch_layers.py:module_of"): "parameter twice",
 }
 #: The rest of a fit: once for each epoch, parameter or layer, whatever the rounds.
 ONCE = (
@@ -136,6 +139,7 @@ def test_waits_of_the_host_are_few_and_known(policy, monkeypatch):
         counted(name)
     model, _, _, found = fit("classes", "card", policy=policy, step=0.2)
     rounds = model.pruning_report_.n_rounds
+    n_parameters = len(list(model.estimator_.module_.parameters()))
     assert rounds >= 4
     limits = {
         "network": rounds + 1,
@@ -147,6 +151,8 @@ def test_waits_of_the_host_are_few_and_known(policy, monkeypatch):
         "weights": 2 * 6 * rounds,
         "group": 2 * rounds,
         "group twice": 4 * rounds,
+        "parameter": n_parameters,
+        "parameter twice": 2 * n_parameters,
     }
     # One estimate of all units and one block of samples a selection, at most.
     assert calls["_fill"] <= rounds

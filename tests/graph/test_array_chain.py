@@ -43,7 +43,10 @@ def test_a_layer_over_arrays(kind, make, dtype):
             assert torch.equal(x, before)
             # Numbers in the tensors are those of the arrays.
             for value in layer.state_dict().values():
-                value.mul_(2)
+                if value.is_floating_point():
+                    value.mul_(2)
+                else:
+                    value.fill_(2)  # an index, which stays within the features
         for name in ("eps", "negative_slope", "alpha", "max_val"):
             if hasattr(layer, name):
                 setattr(layer, name, 0.7)
