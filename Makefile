@@ -9,29 +9,30 @@ PIP_ARGS ?=
 DEMO_ARGS ?=
 # Another torch for `make test-oldest`, where an older one can be had: OLD_TORCH=2.6.0.
 OLD_TORCH ?=
-# Passed on to pytest: make test PYTEST_ARGS="-k policies". Coverage is for the whole suite.
+# Passed on to pytest: make test PYTEST_ARGS="-k policies".
 PYTEST_ARGS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
 # Test workers share the cores, and results depend on the number of threads.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-# scikit-learn's array API check runs only with SCIPY_ARRAY_API=1.
-TEST_ENV := SCIPY_ARRAY_API=1 $(ONE_THREAD)
+# scikit-learn's array API check runs only with SCIPY_ARRAY_API=1. Tests start many processes: an
+# environment that forbids Python to keep compiled files would have each compile the package anew.
+TEST_ENV := SCIPY_ARRAY_API=1 PYTHONDONTWRITEBYTECODE= $(ONE_THREAD)
 
 .NOTPARALLEL:
 .PHONY: help demo test test-fast test-oldest check format docs linkcheck coverage dist clean compiler
 
 help:
 	@echo "make demo      train and prune on real data, print tables, save a plot"
-	@echo "make test      all tests and doctests, with coverage"
-	@echo "make test-fast  the tests that are not marked slow, without coverage"
+	@echo "make test      all tests and doctests"
+	@echo "make test-fast  the tests that are not marked slow"
 	@echo "make test-oldest  a part of the tests with the oldest scikit-learn, skorch and NumPy"
 	@echo "make check     formatting, lint, types and import rules"
 	@echo "make format    reformat the code and apply safe lint fixes"
 	@echo "make docs      build the documentation, warnings are errors"
 	@echo "make linkcheck  the addresses in the documentation, for which it needs the network"
-	@echo "make coverage  the tests, with an HTML coverage report"
+	@echo "make coverage  all tests and doctests, with an HTML coverage report; slower"
 	@echo "make dist      the files for an index, checked; README's first pipeline with the wheel alone"
 	@echo "make clean     remove what the other targets made, except .venv and .venv-oldest"
 
@@ -39,7 +40,7 @@ demo: .venv/.installed-demo
 	$(BIN)/python -m benchmarks.demo $(DEMO_ARGS)
 
 test: .venv/.installed-test compiler
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) $(if $(PYTEST_ARGS),$(PYTEST_ARGS),--cov=sklearn_mabprune)
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 test-fast: .venv/.installed-test compiler
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" $(PYTEST_ARGS)

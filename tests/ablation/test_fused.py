@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -210,11 +211,7 @@ def test_a_numba_that_cannot_compile_leaves_the_work_to_torch(monkeypatch):
     assert_as_plainly(graph, samples, "zero", 0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("harm", ["damage", "empty", "limit"])
-def test_a_real_cache_that_is_harmed(harm, tmp_path):
-    """Numba's own files, in a folder of the test."""
-    script = """
+_COMPILED = """
 import resource, sys, torch
 from sklearn_mabprune.ablation import fused
 if sys.argv[1:]: resource.setrlimit(resource.RLIMIT_FSIZE, (100, -1))
@@ -222,27 +219,46 @@ loop = fused.compiled(torch.float64)
 assert loop is not fused.points and callable(loop)
 """
 
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-W", "always", "-c", script, *arguments],
-            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True,
-        )  # fmt: skip
 
-    if harm != "limit":
-        assert run().returncode == 0
-        (index,) = tmp_path.rglob("*.nbi")
-        index.write_bytes(b"" if harm == "empty" else bytes(range(100)))
-    found = run(*["x"] * (harm == "limit"))
+def run_compiled(folder, *arguments):
+    """A process that compiles the loop, with Numba's files in a folder."""
+    return subprocess.run(
+        [sys.executable, "-W", "always", "-c", _COMPILED, *arguments],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(folder)}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def real_cache(tmp_path_factory):
+    """A folder with Numba's own files, which tests copy."""
+    folder = tmp_path_factory.mktemp("numba")
+    assert run_compiled(folder).returncode == 0
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", [bytes(range(100)), b""], ids=["damage", "empty"])
+def test_a_real_cache_that_is_harmed(content, real_cache, tmp_path):
+    shutil.copytree(real_cache, tmp_path, dirs_exist_ok=True)
+    (index,) = tmp_path.rglob("*.nbi")
+    index.write_bytes(content)
+    found = run_compiled(tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert found.stderr.count("RuntimeWarning: Numba failed") == 1
+
+
+@pytest.mark.slow
+def test_a_real_cache_that_cannot_be_written(tmp_path):
+    found = run_compiled(tmp_path, "files of 100 bytes at most")
     assert found.returncode == 0, found.stderr
     assert found.stderr.count("RuntimeWarning: Numba failed") == 1
 
 
 @pytest.mark.slow
 def test_numba_is_optional():
-    hidden = (
-        "import sys; sys.modules['numba'] = None; from sklearn_mabprune.ablation import fused; "
+    command = (
+        "import sys, sklearn_mabprune; assert 'numba' not in sys.modules; "
+        "sys.modules['numba'] = None; from sklearn_mabprune.ablation import fused; "
+        "assert fused.compiled(None) is None"
     )
-    command = hidden + "assert fused.compiled(None) is None"
-    subprocess.run([sys.executable, "-c", command], check=True)
-    command = "import sys, sklearn_mabprune; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", command], check=True)
