@@ -78,7 +78,12 @@ def c_form(model: Any, task: Task, dtype: str, folder: Path) -> Form:
     call = library.function("model", "predict_proba" if task.classify else "predict")
     x, out = np.ascontiguousarray(numbers[0]), np.empty(outputs.shape[1], np.float32)
     at, to = ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(out.ctypes.data)
-    return Form(0, predicted, lambda: call(at, to), source)
+
+    def one(_kept: Any = (x, out)) -> Any:
+        """One sample; the memory that is written to must live as long as this function."""
+        return call(at, to)
+
+    return Form(0, predicted, one, source)
 
 
 def inputs_of_c(

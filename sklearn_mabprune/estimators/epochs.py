@@ -17,12 +17,12 @@ class Epochs:
 
     @property
     def loss_curve_(self) -> list[float]:
-        """Training loss of each epoch of the initial training, (n_iter_,)."""
+        """Training loss of each epoch of the initial training, (``n_iter_``,)."""
         return [float(epoch.get("train_loss", np.nan)) for epoch in self._epochs()]
 
     @property
     def validation_scores_(self) -> list[float]:
-        """Negative validation loss of each epoch of the initial training, (n_iter_,)."""
+        """Negative validation loss of each epoch of the initial training, (``n_iter_``,)."""
         return [-float(epoch.get("valid_loss", np.nan)) for epoch in self._epochs()]
 
     def _epochs(self) -> Any:
