@@ -41,6 +41,8 @@ def network_code(task: Task, model: Any) -> Code | None:
         mlp = model[-1].to_sklearn()
     except UnsupportedModuleError:
         return None
+    if hasattr(mlp, "steps"):  # an input stage stands before the network
+        return None
     kind = {"return_type": "classifier" if task.classify else "regressor"}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # it writes files
         made = _emlearn().convert(mlp, method="loadable", **kind)
