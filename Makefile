@@ -14,6 +14,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
+# Each test worker takes a run of files, so that their fixtures are made once.
 # Test workers share the cores, and results depend on the number of threads.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # scikit-learn's array API check runs only with SCIPY_ARRAY_API=1. Tests start many processes: an
@@ -40,10 +41,10 @@ demo: .venv/.installed-demo
 	$(BIN)/python -m benchmarks.demo $(DEMO_ARGS)
 
 test: .venv/.installed-test compiler
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 test-fast: .venv/.installed-test compiler
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) -q -m "not slow" $(PYTEST_ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q -m "not slow" $(PYTEST_ARGS)
 
 # The part that meets scikit-learn, skorch and NumPy most: estimator checks, routing, nets, tables,
 # searches, files.
@@ -79,7 +80,7 @@ linkcheck: .venv/.installed-docs
 	$(ONE_THREAD) $(BIN)/python -m sphinx -q -b linkcheck -D sphinx_gallery_conf.plot_gallery=0 docs docs/_build/linkcheck
 
 coverage: .venv/.installed-test compiler
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --cov=sklearn_mabprune --cov-report=term --cov-report=html $(PYTEST_ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov=sklearn_mabprune --cov-report=term --cov-report=html $(PYTEST_ARGS)
 
 # Apart from this checkout: a fresh environment with the wheel, in an empty folder.
 dist: .venv/.installed-dist
