@@ -83,7 +83,7 @@ def rivals(task: Task) -> dict[str, Any]:
             ),
         )
     network = (MLPClassifier if task.classify else MLPRegressor)(
-        (128, 64), early_stopping=True, random_state=0
+        hidden_layer_sizes=(128, 64), early_stopping=True, random_state=0
     )
     trees = (HistGradientBoostingClassifier if task.classify else HistGradientBoostingRegressor)(
         random_state=0, categorical_features="from_dtype"
