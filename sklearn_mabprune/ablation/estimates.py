@@ -23,7 +23,7 @@ minus its estimate plus the mean estimate has the same mean and a far smaller va
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -87,11 +87,11 @@ def estimate(
         return (torch.cat(found) / weights.sum(dim=0)).T
 
 
-def passes(kind: str, block: Block) -> int:
-    """Backward passes that an estimate takes."""
+def passes(kind: str, block: Any) -> int:
+    """Backward passes that an estimate takes, on a block of any kind of network."""
     if kind == "fisher":
         return 2
-    n = block.graph.n_outputs
+    n = len(block.logits)
     return min(n - 1, DIRECTIONS) if moved_loss(block) is MovedCrossEntropy else n
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from ..data.samples import Samples
 from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
-from .loss_models import DIRECTIONS, MovedCrossEntropy
-from .module_estimates import estimate, model_of
+from .estimates import passes
+from .module_estimates import estimate
 from .outputs import sample_losses
 from .reader_rows import all_patches, live_columns
 from .reader_statistics import ReaderStatistics
@@ -223,10 +223,7 @@ class ModuleBlock:
 
     def passes(self, kind: str) -> int:
         """Backward passes that an estimate takes."""
-        if kind == "fisher":
-            return 2
-        n = len(self.logits)
-        return min(n - 1, DIRECTIONS) if model_of(self) is MovedCrossEntropy else n
+        return passes(kind, self)
 
 
 def _n_outputs(network: ModuleNetwork, reader: Reader) -> int:

@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 _AT_ONCE = {"cpu": 2**23, "cuda": 2**27}
 
 
-def model_of(block: Any) -> type[LossModel]:
-    """The fastest model of the loss at moved logits."""
-    return moved_loss(block)
-
-
 def estimate(
     block: ModuleBlock,
     kind: str,
