@@ -14,7 +14,6 @@ from ..data.samples import Samples
 from ..graph.module_network import ModuleNetwork
 from .module_block import ModuleBlock
 from .outputs import predictions, sample_losses
-from .reader_fits import LeastSquaresFit
 from .reader_rows import numbers_of_values, parts_of
 from .reader_statistics import ReaderStatistics
 
@@ -166,9 +165,7 @@ class ModuleActivations:
         for read, columns in zip(
             reads, statistics.columns(self.graph, number, units) or [], strict=True
         ):
-            fit = statistics.fits[read.weight]
-            if isinstance(fit, LeastSquaresFit):
-                total += fit.residual_variance(columns)
+            total += statistics.fits[read.weight].residual_variance(columns)
         return total
 
     @cached_property

@@ -21,6 +21,7 @@ layers upstream as well.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,8 +73,13 @@ class ZeroFit:
         """Places of these columns among the live ones."""
         return torch.searchsorted(self.live, columns)
 
-    def measure(self, rows: Rows, ridge: float) -> None:
-        """Statistics of the live columns from rows."""
+    @property
+    def sampled(self) -> list[Tensor]:
+        """Of each sample of rows, the columns that are there."""
+        return [self.live]
+
+    def measure(self, rows: Sequence[Rows], ridge: float) -> None:
+        """Statistics of the live columns from rows, one for each of `sampled`."""
 
     def refitted(self, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
         """The matrix with its live columns fitted to the unpruned network, and the bias.
@@ -118,9 +124,13 @@ class ZeroFit:
         """The matrix without these columns, and what the bias grows by; None: it stays."""
         return matrix.index_fill(-1, columns, 0.0), None
 
+    def residual_variance(self, columns: Tensor) -> Tensor:
+        """Variance of each unit's columns that the others cannot predict, (n_units,)."""
+        return torch.zeros(len(columns), dtype=torch.float64, device=columns.device)
+
     def remove(self, columns: Tensor) -> None:
         """These columns are gone."""
-        self.live = self.live[_others(self.positions(columns), len(self.live))]
+        self.live = self.live[others(self.positions(columns), len(self.live))]
 
 
 class MeanFit(ZeroFit):
@@ -128,9 +138,10 @@ class MeanFit(ZeroFit):
 
     needs_rows = True
 
-    def measure(self, rows: Rows, ridge: float) -> None:
+    def measure(self, rows: Sequence[Rows], ridge: float) -> None:
         """Means of the live columns."""
-        self.mean = rows.mean if self.biased else torch.zeros_like(rows.mean)
+        mean = rows[0].mean
+        self.mean = mean if self.biased else torch.zeros_like(mean)
 
     def residual(self, patches: Tensor, columns: Tensor) -> Tensor:
         """Columns minus their means."""
@@ -155,7 +166,7 @@ class MeanFit(ZeroFit):
 
     def remove(self, columns: Tensor) -> None:
         """Forget their means."""
-        self.mean = self.mean[:, _others(self.positions(columns), len(self.live))]
+        self.mean = self.mean[:, others(self.positions(columns), len(self.live))]
         super().remove(columns)
 
 
@@ -164,25 +175,17 @@ class LeastSquaresFit(MeanFit):
 
     needs_gram = True
 
-    def measure(self, rows: Rows, ridge: float) -> None:
+    def measure(self, rows: Sequence[Rows], ridge: float) -> None:
         """The inverse Gram matrix of the live columns, and their products with the targets."""
         super().measure(rows, ridge)
-        gram, cross = rows.gram, rows.cross
+        (sums,) = rows
+        gram, cross = sums.gram, sums.cross
         if self.biased:
-            gram = gram - rows.mean[:, :, None] * rows.mean[:, None]
-            cross = cross - rows.mean[:, :, None] * rows.targets[:, None]
-        diagonal = gram.diagonal(dim1=-2, dim2=-1)
-        self.ridge = (max(ridge, _RIDGE_FLOOR) * diagonal.mean(-1)).clamp_min(_RIDGE_FLOOR)
-        gram = gram + torch.diag_embed(self.ridge[:, None].expand_as(diagonal))
-        try:
-            self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        except torch.linalg.LinAlgError as error:
-            raise ValueError(
-                f"Values that a layer reads, up to {float(diagonal.max()) ** 0.5:.3g}, are too "
-                "large for ablation='least_squares'. Scale the features, lower the net's lr, or "
-                "take ablation='mean'."
-            ) from error
-        self._cross, self._targets = cross, rows.targets
+            gram = gram - sums.mean[:, :, None] * sums.mean[:, None]
+            cross = cross - sums.mean[:, :, None] * sums.targets[:, None]
+        self.ridge = strengths(gram, ridge)
+        self.inverse = inverse_of(gram, self.ridge)
+        self._cross, self._targets = cross, sums.targets
 
     def refitted(self, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
         """Least squares towards what the reader returned in the unpruned network."""
@@ -231,7 +234,7 @@ class LeastSquaresFit(MeanFit):
     def remove(self, columns: Tensor) -> None:
         """Down-date the inverse; the products with the targets stay what they are."""
         places = self.positions(columns)
-        keep = _others(places, len(self.live)).nonzero()[:, 0]
+        keep = others(places, len(self.live)).nonzero()[:, 0]
         gone = self.inverse.index_select(1, places)
         factor = torch.linalg.cholesky(gone.index_select(2, places))
         half = torch.linalg.solve_triangular(factor, gone.index_select(2, keep), upper=False)
@@ -251,7 +254,27 @@ class LeastSquaresFit(MeanFit):
 FITS = {"zero": ZeroFit, "mean": MeanFit, "least_squares": LeastSquaresFit}
 
 
-def _others(places: Tensor, width: int) -> Tensor:
+def strengths(gram: Tensor, ridge: float) -> Tensor:
+    """That fraction of the mean of each Gram matrix's diagonal, (n_blocks,)."""
+    mean = gram.diagonal(dim1=-2, dim2=-1).mean(-1)
+    return (max(ridge, _RIDGE_FLOOR) * mean).clamp_min(_RIDGE_FLOOR)
+
+
+def inverse_of(gram: Tensor, strength: Tensor) -> Tensor:
+    """(G + s I)^-1 of each Gram matrix; the lower half suffices."""
+    diagonal = gram.diagonal(dim1=-2, dim2=-1)
+    gram = gram + torch.diag_embed(strength[:, None].expand_as(diagonal))
+    try:
+        return torch.cholesky_inverse(torch.linalg.cholesky(gram))
+    except torch.linalg.LinAlgError as error:
+        raise ValueError(
+            f"Values that a layer reads, up to {float(diagonal.max()) ** 0.5:.3g}, are too large "
+            "for ablation='least_squares'. Scale the features, lower the net's lr, or take "
+            "ablation='mean'."
+        ) from error
+
+
+def others(places: Tensor, width: int) -> Tensor:
     """Mask of what is not at these places."""
     mask = torch.ones(width, dtype=torch.bool, device=places.device)
     mask[places] = False

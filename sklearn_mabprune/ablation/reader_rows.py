@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from .reader_fits import Rows
 #: Rows for each column of a matrix, and rows at least: positions beside each other are alike.
 _ROWS_PER_COLUMN, _LEAST_ROWS = 8, 2**13
 
-#: Numbers of the patches that are made at a time.
+#: Numbers of the values that are kept at a time.
 _AT_ONCE = 2**24
 
 
@@ -37,7 +37,7 @@ class RowSample:
     Attributes
     ----------
     n_numbers : int
-        Of one sample's patches.
+        Of one sample's rows.
     targets : list of list of Tensor
         What each reader returned in the unpruned network, in parts of the samples.
     """
@@ -51,27 +51,115 @@ class RowSample:
         seed: int,
     ):
         self.readers = readers
-        self.n_numbers = max(n_positions) * n_columns * readers[0].blocks
         wanted = max(_LEAST_ROWS, _ROWS_PER_COLUMN * n_columns)
-        each = max(1, -(-wanted // (n_samples * len(readers))))
-        generator = torch.Generator().manual_seed(seed)
+        self.n_each = max(1, -(-wanted // (n_samples * len(readers))))
+        self.generator = torch.Generator().manual_seed(seed)
         self.positions = [
-            torch.randint(n, (n_samples, each), generator=generator) if each < n else None
-            for n in n_positions
+            self.drawn(n, n_samples, self.n_each) if self.n_each < n else None for n in n_positions
         ]
+        self.n_numbers = max(min(self.n_each, n) for n in n_positions) * n_columns
+        self.n_numbers *= readers[0].blocks
         self.targets: list[list[Tensor]] = [[] for _ in readers]
 
-    def rows(self, number: int, patches: Tensor, part: slice) -> Tensor:
-        """The chosen rows of one reader, (n_samples, n_blocks, n_chosen, n_columns)."""
-        chosen = self.positions[number]
+    def drawn(self, n: int, *shape: int) -> Tensor:
+        """Integers below n."""
+        return torch.randint(n, shape, generator=self.generator)
+
+    @property
+    def wanted(self) -> list[int]:
+        """Values that targets are taken from."""
+        return [reader.value for reader in self.readers]
+
+    def inputs(self, number: int, value: Tensor, part: slice, live: Tensor) -> Tensor:
+        """The chosen rows of what one reader reads, (n_samples, n_blocks, n_chosen, n_live)."""
+        return live_columns(self._patches(number, value, part), live)
+
+    def note(self, values: Mapping[int, Tensor], part: slice) -> None:
+        """Keep the chosen rows of what the readers return, in the unpruned network."""
+        for number, reader in enumerate(self.readers):
+            rows, chosen = reader.rows(values[reader.value]), self._chosen(number, part)
+            if chosen is not None:
+                places = chosen[:, None, :, None].to(rows.device)
+                rows = rows.gather(2, places.expand(-1, rows.shape[1], -1, rows.shape[3]))
+            self.targets[number].append(rows.contiguous())
+
+    def _patches(self, number: int, value: Tensor, part: slice) -> Tensor:
+        reader, chosen = self.readers[number], self._chosen(number, part)
         if chosen is None:
-            return patches
-        places = chosen[part].to(patches.device)[:, None, :, None]
-        return patches.gather(2, places.expand(-1, patches.shape[1], -1, patches.shape[3]))
+            return all_patches(reader, value)
+        chosen = chosen.to(value.device)
+        blocks = range(reader.blocks)
+        return torch.stack([reader.patches_at(value, chosen, block) for block in blocks], 1)
+
+    def _chosen(self, number: int, part: slice) -> Tensor | None:
+        chosen = self.positions[number]
+        return None if chosen is None else chosen[part]
+
+
+class ChannelSample(RowSample):
+    """Channels at some positions and places, which stand for all of them.
+
+    Parameters
+    ----------
+    readers, n_positions, n_samples, seed
+        As of :class:`RowSample`.
+    columns : Tensor of int, shape (n_channels, n_places)
+        Columns of the weight's matrix: a channel at each place.
+
+    Attributes
+    ----------
+    targets : list of list of Tensor
+        The channels of the unpruned network.
+    """
+
+    def __init__(
+        self,
+        readers: tuple[Reader, ...],
+        columns: Tensor,
+        n_positions: list[int],
+        n_samples: int,
+        seed: int,
+    ):
+        n_channels, n_places = columns.shape
+        super().__init__(readers, n_channels, n_positions, n_samples, seed)
+        self.columns = columns
+        each = max(1, self.n_each // min(n_positions))
+        n_rows = [
+            n if p is None else p.shape[1] for n, p in zip(n_positions, self.positions, strict=True)
+        ]
+        self.places = [
+            self.drawn(n_places, n_samples, n, each) if each < n_places else None for n in n_rows
+        ]
+        self.n_numbers *= min(each, n_places)
+
+    @property
+    def wanted(self) -> list[int]:
+        """Values that targets are taken from."""
+        return [reader.reads for reader in self.readers]
+
+    def inputs(self, number: int, value: Tensor, part: slice, live: Tensor) -> Tensor:
+        """The chosen rows of these channels, (n_samples, n_blocks, n_chosen, n_live)."""
+        patches, places = self._patches(number, value, part), self.places[number]
+        columns = self.columns[live]
+        if places is None:
+            return patches[..., columns.T].flatten(2, 3)
+        # (n_samples, n_chosen, n_each, n_live) of columns.
+        at = columns.T[places[part].to(columns.device)].flatten(2)
+        found = patches.gather(3, at[:, None].expand(-1, patches.shape[1], -1, -1))
+        return found.unflatten(3, (-1, len(live))).flatten(2, 3)
+
+    def note(self, values: Mapping[int, Tensor], part: slice) -> None:
+        """Keep the channels of the unpruned network."""
+        everything = torch.arange(len(self.columns), device=self.columns.device)
+        for number, reader in enumerate(self.readers):
+            rows = self.inputs(number, values[reader.reads], part, everything)
+            self.targets[number].append(rows)
 
 
 def all_patches(reader: Reader, x: Tensor) -> Tensor:
     """Patches of all blocks, (n_samples, n_blocks, n_positions, n_columns)."""
+    if reader.blocks == 1:
+        return reader.patches(x)[:, None]
     return torch.stack([reader.patches(x, block) for block in range(reader.blocks)], 1)
 
 
@@ -101,26 +189,27 @@ def parts_of(n_samples: int, numbers: int) -> Iterable[slice]:
 
 
 def note_targets(
-    network: ModuleNetwork, samples: Samples, sampled: Mapping[str, RowSample]
+    network: ModuleNetwork,
+    samples: Samples,
+    sampled: Iterable[RowSample],
+    parts: Iterable[slice],
 ) -> None:
     """Keep what the readers of a network, which is the unpruned one, return on these samples."""
-    wanted = sorted({r.value for s in sampled.values() for r in s.readers})
-    for part in parts_of(len(samples), _numbers(sampled)):
+    wanted = sorted({value for sample in sampled for value in sample.wanted})
+    for part in parts:
         with torch.inference_mode():
             values = network.run(network.program.known(samples.x[part]), wanted)
-            for sample in sampled.values():
-                for number, reader in enumerate(sample.readers):
-                    sums = reader.rows(values[reader.value])
-                    sample.targets[number].append(sample.rows(number, sums, part).contiguous())
+            for sample in sampled:
+                sample.note(values, part)
 
 
 def sums_over_rows(
     network: ModuleNetwork,
     samples: Samples,
-    sampled: Mapping[str, RowSample],
-    live: Mapping[str, Tensor],
+    sampled: Sequence[tuple[RowSample, Tensor]],
+    parts: Iterable[slice],
     with_gram: bool,
-) -> dict[str, Rows]:
+) -> list[Rows]:
     """Means and products of the live columns of each weight's readers.
 
     Parameters
@@ -128,31 +217,29 @@ def sums_over_rows(
     network : ModuleNetwork
         As it stands.
     samples : Samples
-    sampled : mapping of str to RowSample
-    live : mapping of str to Tensor of int
-        Columns, by weight.
+    sampled : sequence of (RowSample, Tensor of int)
+        With the columns, or channels, that are there.
+    parts : iterable of slice
+        Those that targets were kept in.
     with_gram : bool
         Whether products are needed, or means alone.
     """
-    found: dict[str, Rows] = {}
+    found: list[Rows | None] = [None] * len(sampled)
     weights = (samples.weights / samples.weights.sum()).double()
-    wanted = sorted({r.reads for s in sampled.values() for r in s.readers})
-    for place, part in enumerate(parts_of(len(samples), _numbers(sampled))):
+    wanted = sorted({r.reads for s, _ in sampled for r in s.readers})
+    for place, part in enumerate(parts):
         with torch.inference_mode():
             values = network.run(network.program.known(samples.x[part]), wanted)
-            for name, sample in sampled.items():
+            for k, (sample, live) in enumerate(sampled):
                 for number, reader in enumerate(sample.readers):
-                    patches = all_patches(reader, values[reader.reads])
-                    rows = live_columns(sample.rows(number, patches, part), live[name])
+                    rows = sample.inputs(number, values[reader.reads], part, live)
                     targets = sample.targets[number][place] if with_gram else None
                     each = weights[part] / (rows.shape[2] * len(sample.readers))
-                    _add(found, name, rows, targets, each)
-    return found
+                    found[k] = _added(found[k], rows, targets, each)
+    return [rows for rows in found if rows is not None]
 
 
-def _add(
-    found: dict[str, Rows], name: str, rows: Tensor, targets: Tensor | None, weights: Tensor
-) -> None:
+def _added(old: Rows | None, rows: Tensor, targets: Tensor | None, weights: Tensor) -> Rows:
     """Add weighted sums over rows, (n_samples, n_blocks, n_rows, n_columns), of some samples."""
     a = rows.double().transpose(0, 1).flatten(1, 2)
     each = weights.repeat_interleave(rows.shape[2])
@@ -164,13 +251,7 @@ def _add(
         new.gram = weighted.transpose(1, 2) @ a
         new.cross = weighted.transpose(1, 2) @ z
         new.targets = (z * each[:, None]).sum(1)
-    old = found.get(name)
     if old is not None:
         for field in ("mean", "gram", "targets", "cross"):
             setattr(new, field, getattr(old, field).add_(getattr(new, field)))
-    found[name] = new
-
-
-def _numbers(sampled: Mapping[str, RowSample]) -> int:
-    """Numbers of one sample's largest patches."""
-    return max(s.n_numbers for s in sampled.values())
+    return new

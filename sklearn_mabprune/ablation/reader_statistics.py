@@ -13,15 +13,24 @@ from torch import Tensor
 from ..graph.module_network import ModuleNetwork
 from ..graph.program import Weight, leaves
 from ..graph.readers import Reader
+from .channel_fit import ChannelFit
 from .reader_fits import FITS, ZeroFit
-from .reader_rows import RowSample, note_targets, sums_over_rows
+from .reader_rows import (
+    ChannelSample,
+    RowSample,
+    note_targets,
+    parts_of,
+    sums_over_rows,
+)
 from .suffix import Suffix
 
 if TYPE_CHECKING:
     from .module_activations import ModuleActivations
 
-#: Most columns of a matrix whose Gram matrix is made.
+#: Most columns, or channels, of a matrix whose Gram matrix is made.
 MOST_COLUMNS = 4096
+
+_ABOVE = f"more than {MOST_COLUMNS:,} inputs"
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,8 @@ class ReaderStatistics:
         By weight.
     n_factorisations : list of int
         How often each group's statistics were computed.
-    without_slopes : dict of str to str
-        Why the readers of some weights take nothing over, by weight.
+    remarks : dict of str to str
+        What takes the place of least squares where modules read units, and why, by their names.
     """
 
     def __init__(self, name: str, ridge: float):
@@ -79,8 +88,9 @@ class ReaderStatistics:
         self.reads: list[list[Read] | None] = []
         self.fits: dict[str, ZeroFit] = {}
         self.n_factorisations: list[int] = []
-        self.without_slopes: dict[str, str] = {}
-        self._sampled: dict[str, RowSample] = {}
+        self.remarks: dict[str, str] = {}
+        self._sampled: dict[str, list[RowSample]] = {}
+        self._parts: Sequence[slice] = ()
         self._suffixes: dict[int, Suffix] = {}
 
     def update(self, activations: ModuleActivations) -> ReaderStatistics:
@@ -101,35 +111,74 @@ class ReaderStatistics:
         with torch.inference_mode():
             shapes = network.run(network.program.known(samples.x[:2]), sorted(set(values)))
         for number, (name, read) in enumerate(weights.items()):
-            biased = all(reader.bias for reader in read.readers)
-            n_columns = read.matrix(network.weights[name]).shape[-1]
-            kind, why = FITS[self.name], _other_uses(network, read)
-            if kind.needs_gram and why is None and n_columns > MOST_COLUMNS:
-                why = f"more than {MOST_COLUMNS} inputs: removed ones count as their means"
-                kind = FITS["mean"]
-            elif why is not None:
-                kind = FITS["zero"]
-            if why is not None:
-                self.without_slopes[name] = why
-            live = torch.arange(n_columns, device=network.device)
-            self.fits[name] = kind(live, biased)
-            if kind.needs_rows:
-                positions = [r.rows(shapes[r.value]).shape[2] for r in read.readers]
-                self._sampled[name] = RowSample(
-                    read.readers, n_columns, positions, len(samples), number
-                )
+            matrix = read.matrix(network.weights[name])
+            families = self._families(read, matrix.shape[-1])
+            fit = self._fit(network, read, matrix, families)
+            self.fits[name] = fit
+            if not fit.needs_rows:
+                continue
+            positions = [r.rows(shapes[r.value]).shape[2] for r in read.readers]
+            drawn = (positions, len(samples), number)
+            if isinstance(fit, ChannelFit):
+                self._sampled[name] = [ChannelSample(read.readers, f, *drawn) for f in families]
+            else:
+                self._sampled[name] = [RowSample(read.readers, matrix.shape[-1], *drawn)]
+        sampled = [sample for some in self._sampled.values() for sample in some]
+        if sampled:
+            numbers = activations.numbers
+            reads = {r.reads for sample in sampled for r in sample.readers}
+            of_rows = sum(sample.n_numbers for sample in sampled)
+            most = max(numbers.values())
+            self._parts = parts_of(len(samples), most + of_rows + sum(numbers[r] for r in reads))
         if any(fit.needs_gram for fit in self.fits.values()):
-            note_targets(network, samples, self._sampled)
+            note_targets(network, samples, sampled, self._parts)
+
+    def _fit(
+        self, network: ModuleNetwork, read: Read, matrix: Tensor, families: list[Tensor]
+    ) -> ZeroFit:
+        """What a weight's readers do about removed columns."""
+        live = torch.arange(matrix.shape[-1], device=network.device)
+        biased = all(reader.bias for reader in read.readers)
+        kind, why = FITS[self.name], _other_uses(network, read)
+        module = read.readers[0].module or read.weight
+        if why is not None:
+            if kind.needs_rows:
+                self.remarks[module] = f"nothing, as {why}"
+            return FITS["zero"](live, biased)
+        if not kind.needs_gram or len(live) <= MOST_COLUMNS:
+            return kind(live, biased)
+        if max(map(len, families)) <= MOST_COLUMNS:
+            self.remarks[module] = f"{_ABOVE}, so channels are predicted as wholes"
+            return ChannelFit(live, biased, families, matrix)
+        self.remarks[module] = f"{_ABOVE}, so removed ones count as their means"
+        return FITS["mean"](live, biased)
+
+    def _families(self, read: Read, n_columns: int) -> list[Tensor]:
+        """Columns of the channels that one weight reads, (n_channels, n_places), by places."""
+        taps, found = read.readers[0].taps, dict[int, list[Tensor]]()
+        for reads in self.reads:
+            for other in reads or []:
+                if other.weight == read.weight:
+                    found.setdefault(other.columns.shape[1], []).append(other.columns)
+        if taps > 1 and set(found) == {taps}:
+            # Channels that belong to no group help to predict.
+            return [torch.arange(n_columns, device=read.columns.device).view(-1, taps)]
+        return [torch.cat(columns) for columns in found.values()]
 
     def measure(self, activations: ModuleActivations) -> None:
         """Statistics of the network as it stands."""
         if not self._sampled:
             return
-        live = {name: self.fits[name].live for name in self._sampled}
+        sampled = [
+            pair
+            for name, samples in self._sampled.items()
+            for pair in zip(samples, self.fits[name].sampled, strict=True)
+        ]
         gram = any(self.fits[name].needs_gram for name in self._sampled)
-        rows = sums_over_rows(activations.graph, activations.samples, self._sampled, live, gram)
-        for name, sums in rows.items():
-            self.fits[name].measure(sums, self.ridge)
+        network, samples = activations.graph, activations.samples
+        rows = iter(sums_over_rows(network, samples, sampled, self._parts, gram))
+        for name, some in self._sampled.items():
+            self.fits[name].measure([next(rows) for _ in some], self.ridge)
         for number, reads in enumerate(self.reads):
             self.n_factorisations[number] += bool(reads)
 

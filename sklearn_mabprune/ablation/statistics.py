@@ -34,6 +34,8 @@ class AblationStatistics:
     ----------
     n_factorisations : list of int
         How often each group's statistics were computed.
+    remarks : dict of str to str
+        Of no layer: all are compensated as `name` says.
     """
 
     def __init__(self, name: str, ridge: float, refresh: float = 0.2):
@@ -42,6 +44,7 @@ class AblationStatistics:
         self.refresh = refresh
         self.ablations: list[ZeroAblation] = []
         self.n_factorisations: list[int] = []
+        self.remarks: dict[str, str] = {}
         self._original: NDArray[np.intp] = np.empty(0, dtype=np.intp)
         self._made_at: NDArray[np.intp] = self._original
 

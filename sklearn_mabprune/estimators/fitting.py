@@ -215,6 +215,7 @@ def _reported(
         warnings=(*found, *notes.unfinished(fit.net), *notes.first_epoch_best(fit.net)),
         interrupted=interrupted,
         teacher=None if task.teaching is None else task.teaching.report,
+        compensation=dict(walk.remarks),
         **described(fit.graph),
     )
 

@@ -59,6 +59,15 @@ class Reader:
         """What the rows of the matrix are multiplied with, (n_samples, n_positions, n_columns)."""
         raise NotImplementedError
 
+    def patches_at(self, x: Tensor, positions: Tensor, block: int = 0) -> Tensor:
+        """Patches of some positions, (n_samples, n_chosen, n_columns).
+
+        Parameters
+        ----------
+        positions : Tensor of int, shape (n_samples, n_chosen)
+        """
+        return _at(self.patches(x, block), positions)
+
     def matrix(self, weight: Tensor, block: int = 0) -> Tensor:
         """The weight as a matrix, (n_outputs, n_columns)."""
         raise NotImplementedError
@@ -132,6 +141,23 @@ class ConvReader(Reader):
 
     def patches(self, x: Tensor, block: int = 0) -> Tensor:
         """Channels and taps by sample and position of the output."""
+        windows, n_dims = self._windows(x, block), len(self.kernel)
+        order = [0, *range(2, 2 + n_dims), 1, *range(2 + n_dims, 2 + 2 * n_dims)]
+        return windows.permute(order).reshape(x.shape[0], -1, windows.shape[1] * self.taps)
+
+    def patches_at(self, x: Tensor, positions: Tensor, block: int = 0) -> Tensor:
+        """Of some positions; patches of the others are not made."""
+        windows, n_dims = self._windows(x, block), len(self.kernel)
+        places = []
+        for size in reversed(windows.shape[2 : 2 + n_dims]):
+            places.append(positions % size)
+            positions = positions // size
+        samples = torch.arange(len(x), device=x.device)[:, None]
+        # (n_samples, n_chosen, n_channels, ...): a copy of the chosen windows alone.
+        return windows[samples, :, *reversed(places)].flatten(2)
+
+    def _windows(self, x: Tensor, block: int) -> Tensor:
+        """A view, (n_samples, n_channels, positions ..., taps ...)."""
         n_channels = x.shape[1] // self.blocks
         x = x[:, block * n_channels : (block + 1) * n_channels]
         x = self._spread(x)
@@ -140,9 +166,7 @@ class ConvReader(Reader):
         for dim, size in enumerate(self.kernel):
             reach = self.dilation[dim] * (size - 1) + 1
             x = x.unfold(2 + dim, reach, self._step(dim))[..., :: self.dilation[dim]]
-        n_dims = len(self.kernel)
-        order = [0, *range(2, 2 + n_dims), 1, *range(2 + n_dims, 2 + 2 * n_dims)]
-        return x.permute(order).reshape(x.shape[0], -1, n_channels * self.taps)
+        return x
 
     def _spread(self, x: Tensor) -> Tensor:
         return x
@@ -233,6 +257,12 @@ class ProductReader(Reader):
     def outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
         """Features side by side."""
         return torch.stack(rows, dim=1).reshape(-1, *shape[1:])
+
+
+def _at(rows: Tensor, positions: Tensor) -> Tensor:
+    """Rows at some positions: (n_samples, n_chosen, ...) of (n_samples, n_positions, ...)."""
+    samples = torch.arange(len(rows), device=rows.device)[:, None]
+    return rows[samples, positions]
 
 
 def reader_of(

@@ -70,7 +70,7 @@ class Walk:
     """Steps of a path, the last one with its network; whether Ctrl-C ended it.
 
     ``chooser`` is the policy or criterion after the last round, ``n_replayed`` the number of
-    rounds that were known already.
+    rounds that were known already, ``remarks`` what some layers do in place of the ablation.
     """
 
     steps: list[Step]
@@ -78,6 +78,7 @@ class Walk:
     interrupted: bool = False
     n_replayed: int = 0
     n_factorisations: list[int] = field(default_factory=list)
+    remarks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,12 @@ def pruning_path(
     least = ranker.round_size(1)
     statistics = activations.statistics(options.ablation, options.ridge, options.refresh)
     first = _measure(activations, surroundings)
-    walk = Walk([first], chooser, n_factorisations=statistics.n_factorisations)
+    walk = Walk(
+        [first],
+        chooser,
+        n_factorisations=statistics.n_factorisations,
+        remarks=statistics.remarks,
+    )
     if known is not None and known.loss == first.loss:
         ranker = replay = Replay(ranker, known, budget)
         walk.n_replayed = replay.n_replayed

@@ -85,6 +85,9 @@ class PruningReport:
         order of `hidden_layer_sizes`, and what the units are, "channel" or "neuron".
     kept_whole : dict of str to str
         For such a module: why other modules keep all their units, by name.
+    compensation : dict of str to str
+        For such a module: what takes the place of `ablation` where a layer reads removed units,
+        and why, by the layer's name; empty where all are compensated alike.
     n_bytes_pickle : int or None
         Bytes of a pickle of the fitted estimator; None where it cannot be pickled.
     n_bytes_flash, n_bytes_ram : int or None
@@ -114,6 +117,7 @@ class PruningReport:
     groups: tuple[str, ...] = ()
     unit_kinds: tuple[str, ...] = ()
     kept_whole: dict[str, str] = field(default_factory=dict)
+    compensation: dict[str, str] = field(default_factory=dict)
     n_bytes_pickle: int | None = None
     n_bytes_flash: int | None = None
     n_bytes_ram: int | None = None
@@ -198,6 +202,7 @@ class PruningReport:
         groups = zip(self.groups, self.unit_kinds, *sizes, strict=False)
         notes += [f"{name}: {old} -> {new} {kind}s" for name, kind, old, new in groups]
         notes += [f"{name}: kept whole, {why}" for name, why in self.kept_whole.items()]
+        notes += [f"compensation in {name}: {what}" for name, what in self.compensation.items()]
         if self.n_backward:
             notes.append(f"estimates: backward passes of {self.n_backward:,} samples")
         notes += self._bytes_elsewhere()

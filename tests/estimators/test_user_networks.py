@@ -22,6 +22,7 @@ from sklearn_mabprune import (
     MABPrunedRegressor,
     UnsupportedModuleError,
 )
+from sklearn_mabprune.ablation import reader_statistics
 from sklearn_mabprune.displays import NeuronMapDisplay
 
 QUICK = {"step": 0.2, "tolerance": 10.0, "random_state": 0}
@@ -68,6 +69,16 @@ def test_the_report_names_groups_and_why_others_are_whole(fitted):
     assert report.after.n_parameters == parameters
     c1, c2, f1 = model.hidden_layer_sizes_
     assert report.after.n_macs == 64 * 9 * c1 + 36 * 9 * c1 * c2 + 9 * c2 * f1 + 3 * f1
+
+
+def test_the_report_names_readers_above_the_cap(fitted, monkeypatch):
+    model, X, y = fitted
+    assert model.pruning_report_.compensation == {}
+    monkeypatch.setattr(reader_statistics, "MOST_COLUMNS", 20)
+    model = classifier(policy="magnitude", pruning_budget=2, fine_tune_epochs=0)
+    report = model.fit(X, y).pruning_report_
+    assert set(report.compensation) == {"conv2", "fc1"}
+    assert "compensation in fc1: more than 4,096 inputs, so channels" in str(report)
 
 
 def test_the_unit_map_has_a_row_for_each_group(fitted):
