@@ -182,7 +182,7 @@ def numbers_of_values(network: ModuleNetwork, x: Any) -> dict[int, int]:
     }
 
 
-def parts_of(n_samples: int, numbers: int) -> Iterable[slice]:
+def parts_of(n_samples: int, numbers: int) -> list[slice]:
     """Parts of the samples, each of which so many numbers are needed for."""
     at_once = max(1, min(n_samples, _AT_ONCE // max(1, numbers)))
     return [slice(first, min(first + at_once, n_samples)) for first in range(0, n_samples, at_once)]

@@ -148,13 +148,13 @@ class ConvReader(Reader):
     def patches_at(self, x: Tensor, positions: Tensor, block: int = 0) -> Tensor:
         """Of some positions; patches of the others are not made."""
         windows, n_dims = self._windows(x, block), len(self.kernel)
-        places = []
+        places: list[Any] = []
         for size in reversed(windows.shape[2 : 2 + n_dims]):
             places.append(positions % size)
             positions = positions // size
-        samples = torch.arange(len(x), device=x.device)[:, None]
+        chosen: Any = (torch.arange(len(x), device=x.device)[:, None], slice(None), *places[::-1])
         # (n_samples, n_chosen, n_channels, ...): a copy of the chosen windows alone.
-        return windows[samples, :, *reversed(places)].flatten(2)
+        return windows[chosen].flatten(2)
 
     def _windows(self, x: Tensor, block: int) -> Tensor:
         """A view, (n_samples, n_channels, positions ..., taps ...)."""
