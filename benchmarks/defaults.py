@@ -29,8 +29,8 @@ from benchmarks.shared.walks import SHARES, walk
 from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.tracing import recover_graph
 from sklearn_mabprune.policies import UCB1
+from sklearn_mabprune.training.conversion import samples_of
 from sklearn_mabprune.training.fine_tuning import FineTuning, fine_tune, validation_losses
-from sklearn_mabprune.training.initial import samples_of
 from sklearn_mabprune.training.rebuilding import net_around
 
 #: name: (options changed, policy, pruning samples)

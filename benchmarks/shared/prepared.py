@@ -15,7 +15,8 @@ from sklearn_mabprune.data.samples import Data, Samples
 from sklearn_mabprune.data.splitting import content_split
 from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.tracing import recover_graph
-from sklearn_mabprune.training.initial import samples_of, train
+from sklearn_mabprune.training.conversion import samples_of
+from sklearn_mabprune.training.initial import train
 from sklearn_mabprune.training.predicting import network_outputs
 
 

@@ -30,8 +30,8 @@ from sklearn_mabprune.pruning.path import PathOptions, Surroundings
 from sklearn_mabprune.pruning.removal import remove_together
 from sklearn_mabprune.pruning.schedules import choose_removals, spread_evenly
 from sklearn_mabprune.pruning.search import Search
+from sklearn_mabprune.training.conversion import samples_of
 from sklearn_mabprune.training.fine_tuning import validation_losses
-from sklearn_mabprune.training.initial import samples_of
 
 SHARES = (0.5, 0.75, 0.9)
 PRUNING_ROWS = 4096

@@ -106,7 +106,7 @@ class Suffix:
 
 def _first(x: Any, n_samples: int) -> Any:
     """So many samples, the first ones again where there are fewer."""
-    return torch.cat([x] * n_samples)[:n_samples] if len(x) < n_samples else x[:n_samples]
+    return x[torch.arange(n_samples, device=x.device) % len(x)]
 
 
 def _dimension(few: Tensor, more: Tensor) -> int | None:

@@ -16,6 +16,8 @@ from ..utils.compat import predict_nonlinearity, uncompiled
 #: Criteria for mutually exclusive classes, and for multilabel targets.
 ONE_LABEL = (nn.CrossEntropyLoss, nn.NLLLoss)
 SEVERAL_LABELS = (nn.BCEWithLogitsLoss, nn.BCELoss, nn.MultiLabelSoftMarginLoss)
+#: Criteria for two classes and one output, the probability of the second class or its logit.
+TWO_CLASSES = (nn.BCEWithLogitsLoss, nn.BCELoss)
 
 #: Losses of torch that compare outputs with targets in the same units.
 SAME_UNITS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
@@ -43,10 +45,44 @@ def check_criterion(criterion: nn.Module, y: np.ndarray) -> None:
             "mutually exclusive classes. Pass criterion=nn.BCEWithLogitsLoss."
         )
     if y.ndim == 1 and isinstance(criterion, SEVERAL_LABELS):
+        if len(np.unique(y)) == 2 and isinstance(criterion, TWO_CLASSES):
+            return  # with one output; that is known when the module has been run
         raise ValueError(
             f"y has one class per sample, but the net's criterion {name} is for multilabel "
             "targets. Pass criterion=nn.CrossEntropyLoss, with one output per class."
         )
+
+
+def separates_two(criterion: nn.Module, y: np.ndarray, n_outputs: int) -> bool:
+    """Whether one output of a module stands for two classes.
+
+    Parameters
+    ----------
+    criterion : nn.Module
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Class indices, an indicator matrix or values.
+    n_outputs : int
+        Of the module.
+
+    Raises
+    ------
+    ValueError
+        If the criterion is for one output, y has one class per sample, and the module has more.
+    """
+    if y.ndim == 2 or not isinstance(criterion, TWO_CLASSES):
+        return False
+    if n_outputs > 1:
+        raise ValueError(
+            f"y has one class per sample, and the net's module {n_outputs} outputs, but the "
+            f"criterion {type(criterion).__name__} takes each output for a label of its own. Pass "
+            "criterion=nn.CrossEntropyLoss, with one output per class; or a module with one output."
+        )
+    return True
+
+
+def both_classes(outputs: np.ndarray) -> np.ndarray:
+    """Probabilities of two classes, (n_samples, 2), from those of the second, (n_samples, 1)."""
+    return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
 
 class SoftNLLLoss(nn.NLLLoss):

@@ -16,6 +16,8 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .named import NamedSamples
+
 # Number of values of a dense chunk: 64 MB of float32.
 _CHUNK = 2**24
 # Number of samples on which a module is run to recover its graph.
@@ -219,19 +221,27 @@ def batch_for(module: Any, x: Tensor | SparseRows) -> Tensor | SparseRows:
     return x.dense() if isinstance(x, SparseRows) and not reads_sparse(module) else x
 
 
-def outputs_of(module: Any, x: Tensor | SparseRows) -> Tensor:
-    """Outputs of a module for dense or sparse samples, (n_samples, n_outputs).
+def outputs_of(module: Any, x: Tensor | SparseRows | NamedSamples) -> Tensor:
+    """Outputs of a module for dense, sparse or named samples, (n_samples, n_outputs).
 
-    In evaluation mode a module that cannot read sparse rows is run on dense chunks; in training
-    mode it is run on the whole dense batch, as BatchNorm requires.
+    A module that returns a number for each sample, (n_samples,), has a column of outputs.  In
+    evaluation mode a module that cannot read sparse rows is run on dense chunks; in training mode
+    it is run on the whole dense batch, as BatchNorm requires.
     """
+    if isinstance(x, NamedSamples):
+        return as_columns(module(**x.parts))
     if not isinstance(x, SparseRows):
-        return module(x)
+        return as_columns(module(x))
     if reads_sparse(module):
         z = x.through(module[0])
         for layer in module[1:]:
             z = layer(z)
         return z
     if module.training:
-        return module(x.dense())
-    return torch.cat([module(chunk.dense()) for chunk in x.pieces()])
+        return as_columns(module(x.dense()))
+    return torch.cat([as_columns(module(chunk.dense())) for chunk in x.pieces()])
+
+
+def as_columns(outputs: Tensor) -> Tensor:
+    """Outputs as (n_samples, n_outputs), also of a number for each sample."""
+    return outputs.unsqueeze(1) if outputs.dim() == 1 else outputs

@@ -146,6 +146,7 @@ def _with_data(
         original = network_from(path.networks[0], old.estimator_.device)
         with torch.no_grad():
             n_known = original.forward(_drawn(old, original, 2)).shape[1]
+        n_known += getattr(old.estimator_, "one_output_", False)
         _check_targets(old, new, n_known, task.data.n_outputs)
         net = _net(old, original)
         stages = ["teacher"] * (new.teacher is not None) + ["pruning", "fine-tuning"]

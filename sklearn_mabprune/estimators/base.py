@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..data.features import read_table, read_validation, stacked
 from ..data.losses import check_criterion
 from ..data.plain_samples import plain_samples
-from ..data.sparse import few, outputs_of
+from ..data.sparse import outputs_of
 from ..data.splitting import Split, content_split
 from ..data.targets import scaled_weights
 from ..exceptions import PruningWarning
@@ -26,8 +26,9 @@ from ..graph.graph import Graph
 from ..pruning.budget import Budget
 from ..pruning.path import PathOptions
 from ..reports.notes import unfinished
+from ..training.conversion import note_inputs
 from ..training.fine_tuning import FineTuning, check_optimizer
-from ..training.initial import Data, check_fits, check_weights, note_integers, samples_of, train
+from ..training.initial import Data, check_fits, check_weights, train
 from ..training.mlp import MLP
 from ..training.outside_module import check_batch_statistics
 from ..training.predicting import few_outputs, network_outputs
@@ -247,9 +248,8 @@ class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin,
         check_weights(net, task.data, task.validation)
         net = copy_of_net(net)
         check_criterion(uncompiled(net.criterion_), task.data.y)
-        note_integers(net, task.data.x)
-        first = few(samples_of(net, task.data).x)
-        graph = check_fits(net.module_, first, task.data.n_outputs)
+        note_inputs(net, task.data)
+        graph = check_fits(net, task.data)
         self._check_frozen(net)
         if self.fine_tune_epochs != 0:
             check_batch_statistics(net, len(task.data))

@@ -27,7 +27,7 @@ from ..reports import notes
 from ..reports.path_record import PruningPath
 from ..reports.report import Measured, PruningReport
 from ..reports.timing import milliseconds
-from ..training.initial import samples_of
+from ..training.conversion import samples_of
 from ..training.predicting import run_in_parts
 from ..utils.interruptions import Interruptions
 from .plan import Pruned, PruningPlan, Task

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone, is_classifier
+from skorch import NeuralNetBinaryClassifier
 from skorch.history import History
 from torch import nn
 
@@ -197,14 +198,18 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
 def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """Fitted attributes by name, each checked against the others."""
     known = _data(estimator, content["data"])
-    multilabel = known.get("multilabel_", False)
-    graph, rebuilt = _net(net, estimator.estimator is None, multilabel, content["net"], tensors)
+    multilabel, classes = known.get("multilabel_", False), known.get("classes_", ())
+    one_output = len(classes) == 2 and not multilabel
+    graph, rebuilt = _net(
+        net, estimator.estimator is None, multilabel, one_output, content["net"], tensors
+    )
     require(
         known["n_features_in_"] == graph.n_inputs, "its network reads another number of features"
     )
+    n_outputs = graph.n_outputs + rebuilt.one_output_
     require(
-        len(known.get("classes_", range(graph.n_outputs))) == graph.n_outputs
-        and (known.get("y_ndim_") != 1 or graph.n_outputs == 1),
+        len(known.get("classes_", range(n_outputs))) == n_outputs
+        and (known.get("y_ndim_") != 1 or n_outputs == 1),
         "its network has another number of classes or targets",
     )
     report = record_from_plain(content["report"], PruningReport, "report", tensors)
@@ -253,14 +258,19 @@ def _data(estimator: Any, data: Any) -> dict[str, Any]:
 
 
 def _net(
-    net: Any, default: bool, multilabel: bool, data: Any, tensors: Tensors
+    net: Any, default: bool, multilabel: bool, two: bool, data: Any, tensors: Tensors
 ) -> tuple[Graph, Any]:
     """The graph in the file, and a skorch net with its layers and the parameters of `net`."""
     network, is_mlp, outputs, rescaled, labels, history = values_of(
         data, "net", "network", "mlp", "outputs", "rescaled", "labels", "history"
     )
     graph = network_from_plain(network, "network", tensors)
+    one_output = two and graph.n_outputs == 1
+    if one_output and default:
+        criterion = nn.BCELoss if outputs == NO_LAYER else nn.BCEWithLogitsLoss
+        net = NeuralNetBinaryClassifier(PrunedChain, criterion=criterion)
     net = clone(net).set_params(device="cpu", compile=False)
+    net.one_output_ = one_output
     if net.module is MLP and not is_mlp:
         net.set_params(module=PrunedChain)
         if default and outputs == NO_LAYER and isinstance(net, MLPNetClassifier):

@@ -150,23 +150,23 @@ def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
     Raises
     ------
     TypeError
-        If it is not a skorch net of the class `base`.
+        If it is not a skorch net of the class `base`, nor one for two classes where classes
+        are predicted.
     ValueError
         If a FrozenEstimator has a net that is not fitted, or if the net does something of its
         own outside its module.
     """
     frozen = isinstance(estimator, FrozenEstimator)
     net = default() if estimator is None else estimator.estimator if frozen else estimator
-    if not isinstance(net, base):
+    kinds = (base, NeuralNetBinaryClassifier) if base is NeuralNetClassifier else (base,)
+    if not isinstance(net, kinds):
         kind = "NeuralNetClassifier" if base is NeuralNetClassifier else "NeuralNetRegressor"
         got = net.__name__ if isinstance(net, type) else type(net).__name__
         hint = f"Pass a {default.__name__}, or your module in a skorch {kind}."
-        if isinstance(net, type) and issubclass(net, base):
+        if isinstance(net, type) and issubclass(net, kinds):
             hint = f"Pass an object: {got}(...)."
         elif isinstance(net, nn.Module) or (isinstance(net, type) and issubclass(net, nn.Module)):
             hint = f"Wrap the module: {kind}({got}, ...)."
-        elif isinstance(net, NeuralNetBinaryClassifier):
-            hint = "For two classes use two outputs and CrossEntropyLoss."
         raise TypeError(
             f"estimator must be a skorch {kind}, FrozenEstimator of one, or None, got "
             f"{'the class ' if isinstance(net, type) else ''}{got}. {hint}"

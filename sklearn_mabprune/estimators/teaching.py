@@ -19,8 +19,9 @@ from ..data.losses import check_soft_labels
 from ..data.samples import Data
 from ..graph.graph import Graph
 from ..reports.teaching import TeacherReport
+from ..training.conversion import dtype_of, samples_of
 from ..training.fine_tuning import validation_loss
-from ..training.initial import dtype_of, samples_of, train
+from ..training.initial import train
 from ..training.lessons import (
     UNSEEN,
     Lessons,

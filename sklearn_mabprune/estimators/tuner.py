@@ -11,8 +11,8 @@ import torch
 from ..data.samples import Samples
 from ..graph.compact import compact, with_weights_of
 from ..pruning.path import Step, Walk
+from ..training.conversion import samples_of
 from ..training.fine_tuning import draws, fine_tune, validation_losses
-from ..training.initial import samples_of
 from ..training.predicting import run_in_parts
 from ..training.rebuilding import net_around
 from ..utils.compat import uncompiled

@@ -17,7 +17,7 @@ from ..exceptions import UnsupportedModuleError
 from ..graph.kinds.registry import kind_of
 from .chain import Affine, Linear, folded
 from .sklearn_inputs import EmbeddedFeatures
-from .torch_layers import module_layers, nonlinearity, precision
+from .torch_layers import module_layers, nonlinearity, precision, to_predictions
 
 Array = NDArray[Any]
 
@@ -54,11 +54,13 @@ def sklearn_model(estimator: Any) -> MLPClassifier | MLPRegressor | Pipeline:
 
 def _mlp(estimator: Any, layers: list[nn.Module]) -> MLPClassifier | MLPRegressor:
     """An MLP with the weights of these layers of a fitted estimator."""
-    net = estimator.estimator_
+    net, after = estimator.estimator_, nonlinearity(estimator.estimator_)
+    if getattr(net, "one_output_", False):
+        layers, after = to_predictions(layers, net), []
     n_inner = next((k for k, la in enumerate(layers) if isinstance(la, _OUTPUTS)), len(layers))
     stages = _stages(layers[:n_inner])
     multilabel = getattr(estimator, "multilabel_", False)
-    outputs = [*layers[n_inner:], *nonlinearity(net)]
+    outputs = [*layers[n_inner:], *after]
     last = stages[-1]
     if multilabel and last.activation == "logistic":
         last.activation, outputs = "identity", [nn.Sigmoid(), *outputs]

@@ -7,13 +7,15 @@ from typing import Any
 
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Tensor, nn
 
 from ..data.losses import is_softmax, output_nonlinearity
 from ..exceptions import UnsupportedModuleError
 from ..graph.analysis import is_plain
-from ..graph.kinds.linear import uninitialised_linear
+from ..graph.kinds.linear import LinearKind, uninitialised_linear
 from ..graph.kinds.registry import kind_of
+from ..graph.lazy import drawn
+from ..graph.program import called
 from ..utils.compat import is_identity, uncompiled
 
 
@@ -38,14 +40,14 @@ def plain_layers(estimator: Any) -> list[nn.Module]:
     UnsupportedModuleError
         If the net's ``predict_nonlinearity`` is a custom function.
     """
-    return _to_predictions(module_layers(estimator), estimator.estimator_)
+    return to_predictions(module_layers(estimator), estimator.estimator_)
 
 
 def any_layers(estimator: Any) -> list[nn.Module]:
     """As :func:`plain_layers`; a module that is no chain is one layer."""
     module = module_of(estimator)
     layers = _layers(module) if is_plain(module) else [module]
-    return _to_predictions(layers, estimator.estimator_)
+    return to_predictions(layers, estimator.estimator_)
 
 
 def is_chain(estimator: Any) -> bool:
@@ -53,10 +55,51 @@ def is_chain(estimator: Any) -> bool:
     return is_plain(module_of(estimator))
 
 
-def _to_predictions(layers: list[nn.Module], net: Any) -> list[nn.Module]:
+def to_predictions(layers: list[nn.Module], net: Any) -> list[nn.Module]:
+    """Layers of a net's module, followed by those that compute predictions from its outputs."""
+    if kind_of(layers[-1]) is None and _is_flat(layers[-1], net):
+        layers = [*layers, nn.Unflatten(0, (-1, 1))]
     if hasattr(net, "target_scale_"):
         layers = _rescaled(layers, net.target_scale_, net.target_mean_)
-    return [*layers, *nonlinearity(net)]
+    layers = [*layers, *nonlinearity(net)]
+    return _both_classes(layers) if getattr(net, "one_output_", False) else layers
+
+
+def _is_flat(module: nn.Module, net: Any) -> bool:
+    """Whether a user's module returns a number for each sample, (n_samples,)."""
+    with torch.no_grad():
+        outputs: Tensor = called(module, drawn(net.input_form_, 2))
+    return outputs.dim() == 1
+
+
+def _both_classes(layers: list[nn.Module]) -> list[nn.Module]:
+    """Layers to the probabilities of two classes, from those to that of the second.
+
+    The sigmoid of a logit is the second softmax of 0 and the logit.
+    """
+    if not isinstance(layers[-1], nn.Sigmoid):
+        weight, bias = torch.tensor([[-1.0], [1.0]]), torch.tensor([1.0, 0.0])
+        return [*layers, _linear(weight, bias, layers)]
+    layers = layers[:-1]
+    weight, bias = torch.tensor([[0.0], [1.0]]), torch.zeros(2)
+    if isinstance(layers[-1], nn.Linear):
+        given, constant = LinearKind.weights(layers[-1])
+        if constant is not None:
+            bias = weight.to(given)[:, 0] * constant.detach()
+        weight = weight.to(given) @ given.detach()
+        layers = layers[:-1]
+    return [*layers, _linear(weight, bias, layers), nn.Softmax(dim=-1)]
+
+
+def _linear(weight: Tensor, bias: Tensor, others: list[nn.Module]) -> nn.Linear:
+    """A Linear layer in the precision of others, or of its weights if there are none."""
+    known = [parameter.dtype for layer in others for parameter in layer.parameters()]
+    dtype = known[0] if known else weight.dtype
+    linear = uninitialised_linear(weight.shape[1], len(weight), dtype=dtype)
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        linear.bias.copy_(bias)
+    return linear
 
 
 def module_of(estimator: Any) -> nn.Module:
@@ -142,7 +185,6 @@ def _rescaled(layers: list[nn.Module], scale: Any, mean: Any) -> list[nn.Module]
 
     A Linear at the end absorbs scale and shift; otherwise one is appended.
     """
-    dtype = getattr(torch, precision(layers))
     scale, mean = torch.as_tensor(scale), torch.as_tensor(mean)
     weight, bias = torch.eye(len(scale)).to(scale), torch.zeros_like(mean)
     if isinstance(layers[-1], nn.Linear):
@@ -150,8 +192,4 @@ def _rescaled(layers: list[nn.Module], scale: Any, mean: Any) -> list[nn.Module]
         layers = layers[:-1]
         weight = last.weight.detach().to(scale)
         bias = bias if last.bias is None else last.bias.detach().to(mean)
-    linear = uninitialised_linear(weight.shape[1], weight.shape[0], dtype=dtype)
-    with torch.no_grad():
-        linear.weight.copy_(weight * scale[:, None])
-        linear.bias.copy_(bias * scale + mean)
-    return [*layers, linear]
+    return [*layers, _linear(weight * scale[:, None], bias * scale + mean, layers)]

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data.sparse import outputs_of
 from .graph import Graph
+from .lazy import InputForm, give_sizes
 from .module import graph_of
 from .module_network import ModuleNetwork, weights_of
 from .narrowing import Narrowing, narrow, narrowing_of
-from .program import Program, Samples, called
+from .program import Program, Samples
 from .structure import Structure
 
 
@@ -42,8 +44,7 @@ class SmallModule:
 
     def forward(self, x: Samples) -> Tensor:
         """The module's outputs."""
-        outputs: Tensor = called(self.module, x)
-        return outputs
+        return outputs_of(self.module, x)
 
     def cost(self) -> tuple[int, int]:
         """Parameters and MACs per sample."""
@@ -101,7 +102,9 @@ def _(network: ModuleNetwork, module: nn.Module) -> ModuleNetwork:
     )
 
 
-def narrowed_module(module: Any, arguments: Mapping[str, Any], narrowing: Narrowing) -> nn.Module:
+def narrowed_module(
+    module: Any, arguments: Mapping[str, Any], narrowing: Narrowing, form: InputForm
+) -> nn.Module:
     """A user's module with fewer units, built from data: what ``estimator_`` is built from.
 
     Parameters
@@ -111,6 +114,8 @@ def narrowed_module(module: Any, arguments: Mapping[str, Any], narrowing: Narrow
     arguments : dict
         Of the class or function.
     narrowing : Narrowing
+    form : list of (str or None, list of int, str)
+        Inputs of the module, from which lazy layers get their sizes.
 
     Returns
     -------
@@ -121,6 +126,7 @@ def narrowed_module(module: Any, arguments: Mapping[str, Any], narrowing: Narrow
         built = type(module)(**arguments) if arguments else copy.deepcopy(module)
     else:
         built = module(**arguments)
+    give_sizes(built, form)
     return narrow(built, narrowing)
 
 

@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Samples of X: one tensor, or several by the names or places of ``forward``'s parameters.
+from ..data.named import NamedSamples
+
+#: Samples of X: one tensor, or several by the names or places of ``forward``'s parameters, also as
+#: :class:`NamedSamples`.
 Samples = Any
 
 
@@ -170,6 +173,14 @@ class Program:
         }
         return Program(self.operations, self.inputs, self.output, constants)
 
+    def of_columns(self) -> Program:
+        """The same operations; a number for each sample, (n_samples,), becomes a column."""
+        value = 1 + max([*self.inputs, *(operation.value for operation in self.operations)])
+        column = Operation(
+            value, "aten.unsqueeze.default", (Value(self.output), 1), {}, "", "at the end"
+        )
+        return Program([*self.operations, column], self.inputs, value, self.constants)
+
     def known(self, x: Samples) -> dict[int, Tensor]:
         """The values that samples are, by their numbers."""
         args, kwargs = arguments(x)
@@ -267,6 +278,8 @@ class Program:
 
 def arguments(x: Samples) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
     """What ``forward`` is called with for samples, as skorch calls it."""
+    if isinstance(x, NamedSamples):
+        return (), x.parts
     if isinstance(x, Mapping):
         return (), dict(x)
     return (tuple(x), {}) if isinstance(x, tuple | list) else ((x,), {})

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data.named import NamedSamples
 from ..exceptions import UnsupportedModuleError
 from ..utils.compat import uncompiled
 from ..utils.memory import out_of_memory
@@ -87,6 +88,8 @@ def recover_network(
     x = _first(x, _N_SAMPLES)
     outputs = _checked_outputs(module, x)
     program = _program_of(module, x, outputs)
+    if outputs.dim() == 1:
+        program = program.of_columns()
     network = ModuleNetwork.of(module, program, _first(x, 2), residual_streams=residual_streams)
     if network.groups:
         network = verified(network, x)
@@ -115,6 +118,8 @@ def own_copy(module: nn.Module) -> nn.Module:
 
 def _first(x: Samples, n_samples: int) -> Samples:
     """The first samples, repeated where there are fewer."""
+    if isinstance(x, NamedSamples):
+        return x.mapped(lambda part: _first(part, n_samples))
     if isinstance(x, Mapping):
         return {name: _first(part, n_samples) for name, part in x.items()}
     if isinstance(x, tuple | list):

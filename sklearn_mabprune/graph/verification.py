@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..data.named import NamedSamples
+from ..data.sparse import as_columns
 from ..utils.randomness import global_generators
 from .module_network import ModuleNetwork
 from .program import Samples, called
@@ -108,7 +110,7 @@ class _Trial:
         masked = self.network.masked(masks)
         try:
             smaller = masked.narrowed()
-            gap = _relative(called_eval(smaller, self.x), masked.forward(self.x))
+            gap = _relative(as_columns(called_eval(smaller, self.x)), masked.forward(self.x))
         except Exception as error:
             what = str(error).splitlines()[0] if str(error) else type(error).__name__
             return f"the smaller module fails {where_raised(error)}: {what}"
@@ -167,7 +169,7 @@ def _in_float64(network: ModuleNetwork, x: Samples) -> tuple[ModuleNetwork, Samp
     try:
         wide, samples = network.to(torch.float64), _as_float64(x)
         outputs = wide.forward(samples)
-        gap = _relative(called_eval(wide.narrowed(), samples), outputs)
+        gap = _relative(as_columns(called_eval(wide.narrowed(), samples)), outputs)
     except Exception:
         # A forward of fixed dtype is compared in its own.
         return None
@@ -175,6 +177,8 @@ def _in_float64(network: ModuleNetwork, x: Samples) -> tuple[ModuleNetwork, Samp
 
 
 def _as_float64(x: Samples) -> Samples:
+    if isinstance(x, NamedSamples):
+        return x.mapped(_as_float64)
     if isinstance(x, Mapping):
         return {name: _as_float64(part) for name, part in x.items()}
     if isinstance(x, tuple | list):

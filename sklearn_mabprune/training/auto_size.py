@@ -237,7 +237,8 @@ class SelfSizing(WeightedLossMixin):
         features = x["X"] if isinstance(x, dict) and set(x) <= {"X", "sample_weight"} else x
         if isinstance(features, SparseRows):
             return outputs_of(self.module_, features)
-        return super().infer(x, **fit_params)
+        outputs = super().infer(x, **fit_params)
+        return outputs if outputs.dim() > 1 else outputs.unsqueeze(1)
 
     def predict_proba(self, X: Any) -> Any:
         """As in skorch; raises ValueError for samples whose predictions are not finite."""

@@ -7,25 +7,27 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
 from sklearn.base import clone
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
-from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch import nn
 from torch.utils.data import DataLoader
 
-from ..data.batches import SparseDataset, as_tensor
-from ..data.losses import SampleLoss, SoftNLLLoss, check_criterion, check_soft_labels
-from ..data.samples import Data, Samples
-from ..data.sparse import few
-from ..exceptions import UnsupportedModuleError
+from ..data.batches import SparseDataset
+from ..data.losses import (
+    SampleLoss,
+    SoftNLLLoss,
+    check_criterion,
+    check_soft_labels,
+    separates_two,
+)
+from ..data.named import NamedSamples
+from ..data.samples import Data
 from ..graph.compact import with_trained
 from ..graph.kinds.registry import layers_of
 from ..graph.recovery import network_of
@@ -34,6 +36,15 @@ from ..utils.interruptions import Interruptions, UserInterrupt
 from ..utils.progress import is_open
 from ..utils.randomness import global_generators
 from .auto_size import SelfSizing
+from .conversion import (
+    dataset_of,
+    dtype_of,
+    features_of,
+    few_samples,
+    note_inputs,
+    training_targets,
+    with_weights,
+)
 from .mlp import MLP
 from .optimizers import learning_rate, renew_optimizer
 from .outside_module import batches_of_training, check_batch_statistics
@@ -99,20 +110,21 @@ def train(
     alone = alone and not getattr(net, "module__dropout", net.input_stage_ is not None)
     with nullcontext() if alone else global_generators(seed, net.device):
         net.initialize()
+        note_inputs(net, data)
         dtype = dtype_of(net.module_)
-        note_integers(net, data.x)
-        seen = data if taught is None else taught
-        x, y = _features(net, seen), _targets(net, seen.y, dtype)
-        first = few(as_tensor((x["X"] if isinstance(x, dict) else x)[:64], net.device))
         # Refused now rather than after the training.
         SampleLoss(uncompiled(net.criterion_))
         check_criterion(uncompiled(net.criterion_), data.y)
-        network = check_fits(net.module_, first, data.n_outputs)
+        network = check_fits(net, data)
         check_batch_statistics(net, len(data))
+        seen = data if taught is None else taught
+        x, y = features_of(net, seen), training_targets(net, seen.y, dtype)
         if taught is not None:
             check_soft_labels(uncompiled(net.criterion_), y[:2])
         on_start(net, network)
-        held_out = _dataset(_features(net, validation), _targets(net, validation.y, dtype))
+        held_out = dataset_of(
+            features_of(net, validation), training_targets(net, validation.y, dtype)
+        )
         with _soft_labels(net, taught):
             _train_epochs(net, x, y, held_out, on_epoch, interruptions or Interruptions())
     # The last step may have diverged.
@@ -150,11 +162,17 @@ def _train_epochs(
     own_split, net.train_split = net.train_split, predefined_split(held_out)
     watch = _Watch(on_epoch)
     net.callbacks_.append(("watch", watch))
-    dataset = _dataset(x, y)
+    dataset = dataset_of(x, y)
     try:
         net.notify("on_train_begin", X=x, y=y)
         with _some_stdout(), _whole_batches(net, len(y)), interruptions.raised():
-            net.fit_loop(dataset if isinstance(dataset, SparseDataset) else x, y)
+            if isinstance(dataset, SparseDataset):
+                net.fit_loop(dataset, y)
+            elif getattr(net, "flat_", False):
+                # skorch's regressor takes no targets of one dimension, but any data set.
+                net.fit_loop(dataset)
+            else:
+                net.fit_loop(x, y)
     except UserInterrupt:
         raise
     except KeyboardInterrupt:
@@ -206,53 +224,58 @@ def check_weights(net: Any, *sides: Data) -> None:
         )
 
 
-def dtype_of(module: nn.Module) -> torch.dtype:
-    """Precision of a module: float32 or float64.
+def check_fits(net: Any, data: Data) -> Any:
+    """The network of a net's module; refuses modules that cannot be pruned or do not fit the data.
 
-    Raises
-    ------
-    UnsupportedModuleError
-        If it is another one, if layers have different ones, or if a layer has no size yet.
+    Parameters
+    ----------
+    net : skorch net
+        Initialised, its inputs noted.  ``one_output_``, whether one output stands for two classes,
+        and ``flat_``, whether its loss is given outputs of shape (n_samples,), are set.
+    data : Data
+
+    Returns
+    -------
+    Graph or ModuleNetwork
     """
-    module = uncompiled(module)
-    for name, layer in module.named_modules():
-        own = chain(layer.parameters(recurse=False), layer.buffers(recurse=False))
-        if any(is_lazy(each) for each in own):
-            raise UnsupportedModuleError(
-                f"Layer {name!r} ({type(layer).__name__}) of {type(module).__name__} has no size "
-                "yet. Run the module once before it is passed, module(torch.zeros(2, n_features)), "
-                "or pass a layer with its number of inputs: nn.Linear(n_features, n_units)."
-            )
-    found = {each.dtype: name for name, each in reversed([*module.named_parameters()])}
-    *others, dtype = found
-    if others or dtype not in (torch.float32, torch.float64):
-        named = ", ".join(f"{name!r} is {str(each)[6:]}" for each, name in found.items())
-        raise UnsupportedModuleError(
-            f"Of the parameters of {type(module).__name__}, {named}, but networks are trained and "
-            "pruned in float32 or float64, all layers in the same. Convert it: module.float()."
-        )
-    return dtype
-
-
-def check_fits(module: nn.Module, x: Tensor, n_outputs: int) -> Any:
-    """The module's network; refuses modules that cannot be pruned or do not fit the data."""
-    mode = module.training
+    module, criterion = net.module_, uncompiled(net.criterion_)
+    x = few_samples(net, data)
+    modes = [(part, part.training) for part in module.modules()]
     network = network_of(module, x)
-    module.train(mode)
     with torch.no_grad():
         shape = tuple(network.forward(x).shape)
-    if len(shape) == 2 and shape[1] != n_outputs:
+    n_outputs, n_wanted = shape[1] if len(shape) == 2 else 0, data.n_outputs
+    net.one_output_ = separates_two(criterion, data.y, n_outputs)
+    if n_outputs and n_outputs != n_wanted - net.one_output_:
+        hint = ""
+        if n_outputs == 1 and data.y.ndim == 1:
+            hint = " One output for two classes needs criterion=nn.BCEWithLogitsLoss."
         raise ValueError(
-            f"The net's module has {shape[1]} outputs, y needs {n_outputs}: one for each "
-            "class, or one for each target."
+            f"The net's module has {n_outputs} outputs, y needs {n_wanted}: one for each "
+            f"class, or one for each target.{hint}"
         )
-    if shape != (len(x), n_outputs):
-        # Flat outputs against a column of targets would broadcast in the loss.
+    if not n_outputs:
         raise ValueError(
             f"The net's module returns shape {shape} for {len(x)} samples, which must be "
-            f"{(len(x), n_outputs)}: leave out the layer that flattens its output."
+            f"{(len(x), n_wanted)}: flatten its output, or take the mean over the other axes."
         )
+    if net.one_output_ and isinstance(net, SelfSizing):
+        raise ValueError(
+            f"{type(net).__name__} has an output for each class, and its module one for two. Pass "
+            "your module in a skorch NeuralNetBinaryClassifier."
+        )
+    net.flat_ = _is_flat(net, x)
+    for part, mode in modes:
+        part.training = mode
     return network
+
+
+def _is_flat(net: Any, x: Any) -> bool:
+    """Whether a net's loss is given outputs of shape (n_samples,); ours have two dimensions."""
+    if isinstance(net, SelfSizing):
+        return False
+    found = net.evaluation_step((x.parts if isinstance(x, NamedSamples) else x, None))
+    return bool(found.dim() == 1)
 
 
 def lighten(net: Any) -> Any:
@@ -287,110 +310,3 @@ def _diverged(net: Any, what: str) -> ValueError:
         "Lower the net's lr, and scale the features (StandardScaler); a regression net of your own "
         "needs scaled targets too (TransformedTargetRegressor)."
     )
-
-
-def note_integers(net: Any, x: Any) -> None:
-    """Note whether the module of an initialised net reads integers, as embeddings do.
-
-    It is run on two samples: integers that it can be given as floats are rounded to its precision.
-    """
-    if issparse(x) or x.dtype.kind not in "iu":
-        return
-    module = uncompiled(net.module_)
-    few_of_them = as_tensor(x[:2], net.device)
-    modes = [part.training for part in module.modules()]
-    module.eval()
-    with torch.no_grad():
-        net.reads_integers_ = not _runs(module, few_of_them.to(dtype_of(module))) and _runs(
-            module, few_of_them.to(torch.int64)
-        )
-    for part, mode in zip(module.modules(), modes, strict=True):
-        part.training = mode
-
-
-def _runs(module: nn.Module, x: Tensor) -> bool:
-    try:
-        module(x)
-    except Exception:  # said better when the module is analysed
-        return False
-    return True
-
-
-def _features(net: Any, data: Data) -> Any:
-    """Features as the net takes them: in its precision, and in a dict if there are weights."""
-    return with_weights(_in_precision(net, data.x), data)
-
-
-def with_weights(x: Any, data: Data) -> Any:
-    """Features, in a dict beside the sample weights if there are any."""
-    return x if data.weights is None else {"X": x, "sample_weight": data.weights}
-
-
-def _in_precision(net: Any, x: Any) -> Any:
-    """Features as integers for a net that reads them, or rounded to its precision."""
-    if getattr(net, "reads_integers_", False):
-        return x.astype(np.int64)
-    return _rounded(x, dtype_of(net.module_))
-
-
-def _rounded(x: Any, dtype: torch.dtype) -> Any:
-    """Features in the net's precision; refuses those that it does not hold.
-
-    Raises
-    ------
-    ValueError
-        If a value is finite and its rounded one is not; the message names the column.
-    """
-    name = str(dtype).removeprefix("torch.")
-    with np.errstate(over="ignore"):
-        rounded = x.astype(name, copy=False)
-    values = rounded.data if issparse(rounded) else rounded
-    if rounded.dtype.itemsize < x.dtype.itemsize and not np.isfinite(values).all():
-        place = np.unravel_index(int(np.argmin(np.isfinite(values))), values.shape)
-        column = x.indices[place[0]] if issparse(x) else place[1]
-        value = x.data[place] if issparse(x) else x[place]
-        raise ValueError(
-            f"Column {column} of X contains {value:.6g}, which is too large for a network in "
-            f"{name}. Replace values that mark missing ones, and scale the features "
-            "(StandardScaler); a net with dtype='float64' holds larger values."
-        )
-    return rounded
-
-
-def _dataset(x: Any, y: np.ndarray) -> Dataset:
-    return (SparseDataset if issparse(x["X"] if isinstance(x, dict) else x) else Dataset)(x, y)
-
-
-def _targets(net: Any, y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-    """Class indices, and targets that the net standardises, as they are; others in its precision.
-
-    Raises
-    ------
-    ValueError
-        If a target is too large for the precision of the net.
-    """
-    if y.dtype.kind == "i" or hasattr(net, "standardise"):
-        return y
-    with np.errstate(over="ignore"):
-        rounded = y.astype(str(dtype).removeprefix("torch."))
-    bad = np.flatnonzero(~np.isfinite(rounded).reshape(len(y), -1).all(axis=1))
-    if bad.size:
-        raise ValueError(
-            f"The target {y[bad[0]].tolist()} in y is too large for the net's module in "
-            f"{str(dtype).removeprefix('torch.')}. Scale the targets "
-            "(TransformedTargetRegressor), or use a module in float64: module.double()."
-        )
-    return rounded
-
-
-def samples_of(net: Any, data: Data) -> Samples:
-    """Samples on the net's device, with targets and losses as the net is trained on them."""
-    dtype = dtype_of(net.module_)
-    x = as_tensor(_in_precision(net, data.x), net.device)
-    y = as_tensor(_targets(net, data.y, dtype), net.device)
-    if hasattr(net, "standardise"):
-        y = net.standardise(y).to(dtype)
-    weights = np.ones(len(data)) if data.weights is None else data.weights
-    # A compiled criterion hides its kind.
-    loss = SampleLoss(uncompiled(net.criterion_))
-    return Samples(x, y, as_tensor(weights, net.device).double(), loss, data.per_epoch)

@@ -78,6 +78,13 @@ def check_outside_module(net: Any) -> None:
             "the net from new weights. To prune a trained net pass FrozenEstimator(net); for other "
             "sizes of a fitted network use at_budget."
         )
+    threshold = getattr(net, "threshold", 0.5)
+    if threshold != 0.5:
+        raise ValueError(
+            f"threshold={threshold!r} of {type(net).__name__} would be dropped. Leave it out, and "
+            "put the estimator into sklearn.model_selection.FixedThresholdClassifier(estimator, "
+            f"threshold={threshold!r})."
+        )
     _check_units(net)
     for side in ("iterator_train", "iterator_valid"):
         iterator = getattr(net, side)

@@ -14,7 +14,8 @@ from scipy.special import expit
 from torch import Tensor
 
 from ..data.batches import as_tensor
-from ..data.losses import is_softmax, output_nonlinearity
+from ..data.losses import both_classes, is_softmax, output_nonlinearity
+from ..data.named import NamedSamples, mapped
 from ..data.sparse import SparseRows
 from ..graph.array_chain import array_chain
 from ..graph.kinds.outputs import softmax as softmax_of_arrays
@@ -44,7 +45,7 @@ def softmax(outputs: Tensor) -> Tensor:
 def run_in_parts(forward: Callable[[Any], Tensor], x: Tensor | SparseRows) -> Tensor:
     """Outputs for many samples, some at a time."""
     # For sparse samples every call copies the first layer's weights: fewer calls, then.
-    kind = "cuda" if isinstance(x, SparseRows) else x.device.type
+    kind = "cuda" if isinstance(x, SparseRows) else torch.device(x.device).type
     at_once = _AT_ONCE.get(kind, _AT_ONCE["cuda"])
     if len(x) <= at_once:
         return forward(x)
@@ -75,13 +76,16 @@ def check_outputs(
     if np.isfinite(outputs).all():
         return
     bad = np.flatnonzero(~np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1))
-    sample = x[[bad[0]]]
+    sample, given = x[[bad[0]]], "X"
+    if isinstance(sample, NamedSamples):
+        largest = max(sample.parts, key=lambda part: float(np.abs(sample.parts[part]).max()))
+        sample, given = sample.parts[largest], f"X[{largest!r}]"
     sample = (sample.toarray() if issparse(sample) else np.asarray(sample)).ravel()
     column = int(np.nanargmax(np.abs(sample)))
     name = "" if names is None else f" ({names[column]!r})"
     also = f" (and {len(bad) - 1:,} more of {len(outputs):,})" if len(bad) > 1 else ""
     raise ValueError(
-        f"Sample {bad[0]} of X{also} is too large for the network, which computes in "
+        f"Sample {bad[0]} of {given}{also} is too large for the network, which computes in "
         f"{str(dtype).removeprefix('torch.')} and returns infinity or NaN for it: its largest "
         f"feature, column {column}{name}, is {sample[column]:.6g}. Replace values that mark "
         "missing ones, or clip the features (numpy.clip); fit on scaled ones (StandardScaler)."
@@ -117,16 +121,20 @@ def network_outputs(
     if is_softmax(nonlinearity):
         nonlinearity = softmax
     dtype = next(net.module_.parameters()).dtype
-    kind = torch.int64 if getattr(net, "reads_integers_", False) else dtype
+    integers = getattr(net, "reads_integers_", False)
+    kind = torch.int64 if integers and not isinstance(integers, dict) else dtype
     with no_autocast(), torch.inference_mode():
         found = run_in_parts(
-            lambda part: nonlinearity(forward(part.to(net.device, kind))), as_tensor(x, "cpu")
+            lambda part: nonlinearity(forward(part.to(net.device, kind))),
+            mapped(x, lambda part: as_tensor(part, "cpu")),
         )
     outputs = found.cpu().numpy()
     if hasattr(net, "target_scale_"):
         outputs = outputs * net.target_scale_ + net.target_mean_
     outputs = outputs.reshape(x.shape[0], -1)
     check_outputs(outputs, x, dtype, names)
+    if getattr(net, "one_output_", False):
+        outputs = both_classes(outputs)
     return outputs
 
 
@@ -158,6 +166,8 @@ def few_outputs(net: Any, x: NDArray[Any]) -> NDArray[Any] | None:
         scale = getattr(net, "target_scale_", None)
         if scale is not None:
             outputs = outputs * scale + net.target_mean_
+    if getattr(net, "one_output_", False):
+        outputs = both_classes(outputs)
     return outputs if np.isfinite(outputs).all() else None
 
 

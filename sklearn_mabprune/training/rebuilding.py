@@ -31,6 +31,9 @@ _FITTED = (
     "multilabel_",
     "default_dropout_",
     "reads_integers_",
+    "input_form_",
+    "one_output_",
+    "flat_",
 )
 
 
@@ -82,7 +85,12 @@ def _(network: ModuleNetwork, net: Any) -> tuple[Any, dict[str, Any]]:
         # Something was put around it after the training, such as an AveragedModel.
         module, arguments = copy.deepcopy(network.module).train(), {}
     narrowing = network.narrowing()
-    return narrowed_module, {"module": module, "arguments": arguments, "narrowing": narrowing}
+    return narrowed_module, {
+        "module": module,
+        "arguments": arguments,
+        "narrowing": narrowing,
+        "form": net.input_form_,
+    }
 
 
 def net_around(net: Any, graph: Any) -> Any:

@@ -30,8 +30,9 @@ class WeightedLossMixin:
 
     def infer(self, x: Any, **fit_params: Any) -> Tensor:
         """Run the module on the features, without the weights."""
-        if isinstance(x, dict) and set(x) <= {"X", "sample_weight"}:
-            x = x["X"]
+        if isinstance(x, dict):
+            x = {name: part for name, part in x.items() if name != "sample_weight"}
+            x = x["X"] if set(x) == {"X"} else x
         return super().infer(x, **fit_params)  # type: ignore[misc]
 
     def get_loss(

@@ -10,7 +10,8 @@ from skorch import NeuralNetRegressor
 from torch import nn
 from user_nets import regressor, small_regressor, values_table
 
-from sklearn_mabprune.training.initial import Data, samples_of, train
+from sklearn_mabprune.training.conversion import samples_of
+from sklearn_mabprune.training.initial import Data, train
 
 
 def table(n_targets=1):

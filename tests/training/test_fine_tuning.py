@@ -21,6 +21,7 @@ from user_nets import (
 
 from sklearn_mabprune import MABPrunedClassifier
 from sklearn_mabprune.data.losses import SampleLoss
+from sklearn_mabprune.training.conversion import samples_of
 from sklearn_mabprune.training.fine_tuning import (
     FineTuning,
     _recovered,
@@ -28,7 +29,7 @@ from sklearn_mabprune.training.fine_tuning import (
     validation_loss,
     validation_losses,
 )
-from sklearn_mabprune.training.initial import Data, samples_of, train
+from sklearn_mabprune.training.initial import Data, train
 
 
 def options(epochs=1, lr="auto", distillation=0.0, temperature=2.0):

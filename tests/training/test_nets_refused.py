@@ -35,8 +35,7 @@ from sklearn_mabprune import UnsupportedModuleError
         (classifier(small_regressor()), "skorch NeuralNetClassifier, .* got MLPNetRegressor"),
         (regressor(small_classifier()), "skorch NeuralNetRegressor, .* got MLPNetClassifier"),
         (classifier(FrozenEstimator(LogisticRegression())), "got LogisticRegression"),
-        (classifier(NeuralNetBinaryClassifier(Plain)),
-         "got NeuralNetBinaryClassifier. For two classes use two outputs and CrossEntropyLoss"),
+        (regressor(NeuralNetBinaryClassifier(Plain)), "got NeuralNetBinaryClassifier. Pass a MLP"),
         (classifier(3), "got int. Pass a MLPNetClassifier, or your module in a skorch"),
         (classifier(LogisticRegression()), "got LogisticRegression. Pass a MLPNetClassifier"),
         (classifier(NeuralNetClassifier),
@@ -132,15 +131,15 @@ def test_modules_of_which_nothing_can_be_removed(module, message, frozen):
 
 
 class Delayed(nn.Module):
-    """A module with a lazy layer inside."""
+    """A module with a lazy layer that nothing runs."""
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(6, 4), nn.ReLU())
+        self.body = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
         self.head = nn.LazyLinear(3)
 
     def forward(self, X):
-        return self.head(self.body(X))
+        return self.body(X)
 
 
 def layers(first=nn.Linear(6, 4), last=nn.Linear(4, 3)):  # noqa: B008 - copied
@@ -156,12 +155,7 @@ PRECISIONS = {
     ),
     "half head": (lambda: layers(last=nn.Linear(4, 3).half()), r"'3.weight' is float16"),
     "complex": (lambda: layers().to(torch.complex64), "'0.weight' is complex64"),
-    "lazy": (
-        lambda: layers(first=nn.LazyLinear(4)),
-        r"Layer '0' \(LazyLinear\) of Sequential has no size yet. Run the module once .*, or pass",
-    ),
-    "lazy last": (lambda: layers(last=nn.LazyLinear(3)), r"Layer '3' \(LazyLinear\) of Sequential"),
-    "lazy inside": (Delayed, r"Layer 'head' \(LazyLinear\) of Delayed has no size yet"),
+    "lazy and not used": (Delayed, r"Layer 'head' \(LazyLinear\) of Delayed has no size: forward"),
 }
 
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 from refusals import Untrained, refused
 from sklearn.frozen import FrozenEstimator
-from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+from skorch import NeuralNetClassifier
 from skorch.dataset import Dataset
-from torch import nn
 from torch.utils.data import DataLoader, default_collate
 from user_nets import (
     Plain,
@@ -193,21 +192,3 @@ def test_predict_nonlinearity_is_used():
 )
 def test_what_changes_no_sample_passes(net):
     check_outside_module(net)
-
-
-def test_subclasses_of_the_binary_net_are_told_what_to_do():
-    class Own(NeuralNetBinaryClassifier):
-        pass
-
-    message = "got Own. For two classes use two outputs and CrossEntropyLoss"
-    refused(classifier(Own(Plain)), message, error=TypeError)
-
-
-def test_one_output_for_two_classes_is_refused_by_name():
-    X, y = classes_table(n_classes=2)
-    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))
-    net = Untrained(module, criterion=nn.BCEWithLogitsLoss)
-    message = "y has one class per sample, .*BCEWithLogitsLoss .* one output per class"
-    refused(classifier(net), message, X, y)
-    net = Untrained(module, criterion=nn.CrossEntropyLoss)
-    refused(classifier(net), "has 1 outputs, y needs 2: one for each class", X, y)

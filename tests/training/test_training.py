@@ -26,7 +26,8 @@ from user_nets import (
 )
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier
-from sklearn_mabprune.training.initial import Data, samples_of, train
+from sklearn_mabprune.training.conversion import samples_of
+from sklearn_mabprune.training.initial import Data, train
 
 
 def sides(y_kind="classes", n_train=90):

@@ -1,0 +1,196 @@
+"""One output for two classes, and outputs of shape (n_samples,): fit and all that follows."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from image_nets import SmallResidual, net_of
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from torch import nn
+from torch.nn import functional as F
+from user_nets import classes_table, unit_values_table
+
+from sklearn_mabprune import (
+    MABPrunedClassifier,
+    MABPrunedClassifierCV,
+    MABPrunedRegressor,
+    MLPNetClassifier,
+    MLPNetRegressor,
+    load,
+)
+
+QUICK = {"step": 0.5, "tolerance": 10.0, "random_state": 0, "fine_tune_epochs": 1}
+NAMES = np.array(["no", "yes"])
+
+
+class Joined(nn.Module):
+    """A concatenation; one output."""
+
+    def __init__(self, flat=True):
+        super().__init__()
+        self.flat = flat
+        self.a, self.b, self.c = nn.Linear(6, 8), nn.Linear(8, 6), nn.Linear(12, 1)
+
+    def forward(self, X):
+        z = self.c(torch.cat([F.relu(self.b(F.relu(self.a(X)))), X], 1))
+        return z.squeeze(-1) if self.flat else z
+
+
+class Chain(nn.Sequential):
+    """A chain; one output."""
+
+    def __init__(self, squash=False):
+        super().__init__(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 1))
+        if squash:
+            self.append(nn.Sigmoid())
+
+
+def binary(module, net=NeuralNetBinaryClassifier, **params):
+    return net_of(module, net, **{"criterion": nn.BCEWithLogitsLoss, "max_epochs": 4, **params})
+
+
+KINDS = {
+    "flat": binary(Joined),
+    "column": binary(Joined, NeuralNetClassifier, module__flat=False),
+    "chain": binary(Chain),
+    "probability": binary(Chain, criterion=nn.BCELoss, module__squash=True),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Estimators of each kind, fitted on labels that are strings."""
+    X, y = classes_table(80, n_classes=2)
+    return {k: MABPrunedClassifier(net, **QUICK).fit(X, NAMES[y]) for k, net in KINDS.items()}
+
+
+def second(model, X):
+    """The probability of the second class, from the module alone."""
+    with torch.no_grad():
+        z = model.estimator_.module_.eval()(torch.tensor(X, dtype=torch.float32)).reshape(-1)
+    return (z if isinstance(model.estimator_.criterion_, nn.BCELoss) else z.sigmoid()).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_output_is_the_probability_of_the_second_class(kind, fitted):
+    model, (X, y) = fitted[kind], classes_table(80, n_classes=2)
+    probabilities, wanted = model.predict_proba(X), second(model, X)
+    assert sum(model.hidden_layer_sizes_) == 7
+    np.testing.assert_allclose(probabilities[:, 1], wanted, atol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(X[:1])[0, 1], wanted[0], atol=1e-6)
+    np.testing.assert_array_equal(model.predict(X), NAMES[(wanted > 0.5).astype(int)])
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(X), probabilities)
+    with torch.no_grad():
+        found = model.to_torch()(torch.tensor(X, dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(found, probabilities, atol=1e-6)
+    targets = y.astype(np.float32)
+    model.estimator_.partial_fit(
+        X.astype(np.float32), targets[:, None] if kind == "column" else targets
+    )
+
+
+@pytest.mark.parametrize("kind", ["chain", "probability"])
+def test_chains_of_one_output_in_other_forms(kind, fitted, tmp_path):
+    model, (X, _) = fitted[kind], classes_table(80, n_classes=2)
+    wanted, path = model.predict_proba(X), tmp_path / "model"
+    np.testing.assert_allclose(model.to_sklearn().predict_proba(X), wanted, atol=1e-5)
+    assert "model_label" in model.to_c()
+    with pytest.warns(UserWarning, match="estimator"):
+        model.save(path)
+    for net in (None, KINDS[kind]):
+        np.testing.assert_array_equal(load(path, estimator=net).predict_proba(X), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["flat", "chain"])
+def test_to_onnx(kind, fitted):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    model, (X, _) = fitted[kind], classes_table(80, n_classes=2)
+    content = model.to_onnx().SerializeToString()
+    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    labels, probabilities = session.run(None, {"X": X.astype(np.float32)})
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-5)
+    np.testing.assert_array_equal(labels, model.predict(X))
+
+
+def test_a_trained_net_predicts_as_before_at_budget_0():
+    X, y = classes_table(80, n_classes=2)
+    net = binary(Joined).fit(X.astype(np.float32), y.astype(np.float32))
+    frozen = MABPrunedClassifier(FrozenEstimator(net), pruning_budget=0, **QUICK)
+    model = frozen.fit(X, y, X_val=X[:20], y_val=y[:20])
+    alone = net.predict_proba(X.astype(np.float32))
+    np.testing.assert_allclose(model.predict_proba(X), alone, atol=1e-6)
+
+
+def test_sizes_and_folds(fitted):
+    X, y = classes_table(80, n_classes=2)
+    found = fitted["flat"].at_budget(0.7, X, NAMES[y])
+    wanted = MABPrunedClassifier(KINDS["flat"], pruning_budget=0.7, **QUICK).fit(X, NAMES[y])
+    assert found.hidden_layer_sizes_ == wanted.hidden_layer_sizes_
+    np.testing.assert_allclose(found.predict_proba(X), wanted.predict_proba(X), atol=1e-5)
+    model = MABPrunedClassifier(KINDS["chain"], **QUICK)
+    search = MABPrunedClassifierCV(model, budgets=[0, 0.5], cv=2).fit(X, y)
+    assert np.isfinite(search.best_score_)
+
+
+def test_a_teacher_gives_the_probability_of_the_second_class():
+    X, y = classes_table(80, n_classes=2)
+    options = {"teacher": LogisticRegression(), "teacher_weight": 1.0, "n_synthetic": 0, **QUICK}
+    model = MABPrunedClassifier(binary(Chain, max_epochs=40, lr=0.03), **options).fit(X, y)
+    assert model.pruning_report_.teacher.n_labelled
+    assert model.score(X, y) > 0.7
+
+
+@pytest.mark.parametrize("net", [NeuralNetRegressor, MLPNetRegressor])
+def test_values_of_one_dimension(net):
+    X, y = unit_values_table()
+    net = net_of(Joined, net, max_epochs=40, criterion=nn.MSELoss)
+    model = MABPrunedRegressor(net, **QUICK).fit(X, y)
+    assert model.predict(X).shape == y.shape
+    # Against a column of targets they would broadcast, and nothing but the mean be learned.
+    assert model.score(X, y) > 0.5
+    dtype = next(model.estimator_.module_.parameters()).dtype
+    with torch.no_grad():
+        found = model.to_torch()(torch.tensor(X, dtype=dtype)).numpy()
+    np.testing.assert_allclose(found[:, 0], model.predict(X), rtol=1e-4, atol=1e-5)
+
+
+REFUSED = {
+    "three classes": (binary(Joined), 3, "one output per class"),
+    "two outputs": (
+        net_of(SmallResidual, criterion=nn.BCEWithLogitsLoss, module__n_outputs=2),
+        2,
+        "2 outputs, but the criterion BCEWithLogitsLoss takes each output for a label of its own",
+    ),
+    "other loss": (
+        net_of(Joined),
+        2,
+        r"1 outputs, y needs 2.*One output for two classes needs criterion=nn.BCEWithLogitsLoss",
+    ),
+    "threshold": (
+        binary(Joined, threshold=0.3),
+        2,
+        r"threshold=0.3 of NeuralNetBinaryClassifier .*FixedThresholdClassifier\(estimator, thr",
+    ),
+    "ours": (
+        MLPNetClassifier(Joined, criterion=nn.BCEWithLogitsLoss),
+        2,
+        "MLPNetClassifier.*Pass your module in a skorch NeuralNetBinaryClassifier",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_refused_before_the_training(kind):
+    net, n_classes, message = REFUSED[kind]
+    X, y = classes_table(60, n_classes=n_classes)
+    with pytest.raises(ValueError, match=message):
+        MABPrunedClassifier(net.set_params(max_epochs=10**9), **QUICK).fit(X, y)
