@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         *_GROUND, "data", "graph", "graph.kinds", "training", "ablation", "pruning",
         "reports", "export", "policies", "criteria",
     },
-    "pipelines": {*_GROUND, "estimators", "export"},
+    "pipelines": {*_GROUND, "data", "estimators", "export"},
 }  # fmt: skip
 
 # Whatever these import, directly or through others, is neither torch nor skorch.

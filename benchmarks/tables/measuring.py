@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import log_loss, r2_score, root_mean_squared_error
-from sklearn.pipeline import Pipeline
 
 from benchmarks.tables.models import BUDGETS, MODELS
 from benchmarks.tables.samples import MOST, Split, split
@@ -67,10 +66,8 @@ def _sizes(estimator: Any, data: Split, ours: bool) -> Iterator[tuple[float, Any
     yield (BUDGETS[0] if ours else 0.0), estimator
     if not ours:
         return
-    encoded = estimator[:-1].transform(data.train[0])
     for budget in BUDGETS[1:]:
-        sized = estimator[-1].at_budget(budget, encoded, data.train[1])
-        yield budget, Pipeline([*estimator.steps[:-1], ("sized", sized)])
+        yield budget, estimator.at_budget(budget, *data.train)
 
 
 def _scores(model: Any, data: Split) -> dict[str, float]:

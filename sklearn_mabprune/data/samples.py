@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .losses import SampleLoss
 from .sparse import SparseRows
+from .table import Table
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Data:
         Classes or targets.
     per_epoch : int or None
         Samples that an epoch of training draws at random; None: each sample once.
+    table : Table or None
+        The columns that the features were encoded from, where they are known.
     """
 
     x: Any
@@ -33,14 +36,26 @@ class Data:
     weights: np.ndarray | None
     n_outputs: int
     per_epoch: int | None = None
+    table: Table | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def encoded(self) -> Data:
+        """The same without the table: what a network is trained on."""
+        return replace(self, table=None)
+
+    @property
+    def bare(self) -> Data:
+        """The same, with the columns of a table but not what encodes them."""
+        return self if self.table is None else replace(self, table=self.table.bare)
+
     def at(self, index: np.ndarray) -> Data:
         """These samples only, in this order."""
         weights = None if self.weights is None else self.weights[index]
-        return Data(self.x[index], self.y[index], weights, self.n_outputs)
+        table = None if self.table is None else self.table.at(index)
+        return Data(self.x[index], self.y[index], weights, self.n_outputs, table=table)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ _DIMENSIONS = 24
 
 
 def synthetic_samples(
-    X: NDArray[Any], blocks: ColumnBlocks, n: int, seed: int
+    X: NDArray[Any], blocks: ColumnBlocks, n: int, seed: int, near: NDArray[Any] | None = None
 ) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Samples that are near given ones, with combinations of features that X does not have.
 
@@ -34,6 +34,8 @@ def synthetic_samples(
     n : int
         Number of synthetic samples.
     seed : int
+    near : ndarray of shape (n_samples, n), optional
+        Features of the same samples in which distances are measured; default: X.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def synthetic_samples(
     """
     rng = np.random.default_rng(seed)
     n_samples = len(X)
-    neighbours = _neighbours(X, rng)
+    neighbours = _neighbours(X if near is None else near, rng)
     # Every sample in turn, in another order each time.
     turns = -(-n // n_samples)
     origin = np.concatenate([rng.permutation(n_samples) for _ in range(turns)])[:n]

@@ -142,7 +142,8 @@ def _with_data(
             seeds = resume.seeds if resume else tuple(draw_seeds(new.random_state, 5))
             check_n_features(old, X, reset=False)
             check_feature_names(old, X, reset=False)
-            task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
+            with new.seeing(old._table_source):
+                task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
         original = network_from(path.networks[0], old.estimator_.device)
         with torch.no_grad():
             n_known = original.forward(_drawn(old, original, 2)).shape[1]

@@ -55,11 +55,14 @@ from .parameters import (
 )
 from .pickling import Pickles
 from .plan import Pruned, PruningPlan, Task
+from .seeing import SeesTables
 from .sizes import with_sizes
 from .teaching import Classroom, cached, taught, trained
 
 
-class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin, BaseEstimator):
+class BaseMABPruned(
+    ResizingMixin, SeesTables, Epochs, Exports, Pickles, MetaEstimatorMixin, BaseEstimator
+):
     """Base class of estimators that train a skorch net, prune it with a bandit, and fine-tune it.
 
     The subclasses have the constructors, whose parameters this class reads.
@@ -179,6 +182,7 @@ class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin,
                 f"{'y_val' if y_val is None else 'X_val'}: pass both or neither."
             )
         X, y = self._validate_training(X, y)
+        table = self._table_of(X)
         weights = None
         if sample_weight is not None:
             weights = check_sample_weight(
@@ -186,6 +190,8 @@ class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin,
             )
             counted = weights > 0
             X, y, weights = X[counted], y[counted], scaled_weights(weights[counted])
+        if table is not None and sample_weight is not None:
+            table = table.at(counted)
         codes = self._encode(y)
         weights = self._weigh(codes, weights)
         if X_val is None:
@@ -208,7 +214,10 @@ class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin,
             samples = X[index], codes[index], _unit_mean(weights, index)
             return Data(*samples, n_outputs=self._count_outputs(codes))
 
-        return self._make_task(side(split.train), side(split.validation)), split.share
+        data = side(split.train)
+        if table is not None:
+            data = replace(data, table=table.at(split.train))
+        return self._make_task(data, side(split.validation)), split.share
 
     def _train(
         self, net: Any, task: Task, seed: int, progress: Progress, interruptions: Interruptions
@@ -223,7 +232,7 @@ class BaseMABPruned(ResizingMixin, Epochs, Exports, Pickles, MetaEstimatorMixin,
             ignored = ["on_start", "on_epoch", "interruptions"]
             trained: tuple[Any, Graph] = cached(self.memory, train, ignored)(
                 net,
-                task.data,
+                task.data.encoded,
                 task.validation,
                 seed,
                 on_start=lambda untrained, graph: self._check_start(untrained, graph, task),

@@ -37,6 +37,7 @@ from .cv_scoring import Scoring, deciding
 from .fitted_attributes import forget
 from .parameters import resolve_net, resolve_policy
 from .pickling import PicklesOfSearch
+from .seeing import SeesTables
 
 
 def of_best(name: str) -> Any:
@@ -44,7 +45,7 @@ def of_best(name: str) -> Any:
     return property(lambda self: getattr(self._best(), name))
 
 
-class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
+class BudgetSearchMixin(SeesTables, Exports, PicklesOfSearch, MetaEstimatorMixin):
     """Mixin of the CV estimators: scores budgets in folds, chooses one, and refits.
 
     ``_sized`` is the class of `estimator`, ``_default_scoring`` the name of its default scorer.
@@ -177,12 +178,13 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
         forget(self)
         budgets = check_budgets(self.budgets)
         model = copy_of(self.estimator, self._sized, self, self.random_state)
-        found = self._search(model, budgets, X, y, sample_weight, params)
-        if self.refit:
-            started = time.perf_counter()
-            model.set_params(pruning_budget=found["best_budget_"])
-            found["best_estimator_"] = model.fit(X, y, sample_weight=sample_weight)
-            found["refit_time_"] = time.perf_counter() - started
+        with model.seeing(self._table_source):
+            found = self._search(model, budgets, X, y, sample_weight, params)
+            if self.refit:
+                started = time.perf_counter()
+                model.set_params(pruning_budget=found["best_budget_"])
+                found["best_estimator_"] = model.fit(X, y, sample_weight=sample_weight)
+                found["refit_time_"] = time.perf_counter() - started
         # All at once: whatever ends the fit before leaves nothing fitted.
         self.__dict__.update(found)
         return self
@@ -268,7 +270,9 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
         NotFittedError
             Before fit, or after fit with ``refit=False``.
         """
-        return self._best().at_budget(budget, X, y, sample_weight, X_val, y_val)
+        best = self._best()
+        with best.seeing(self._table_source):
+            return best.at_budget(budget, X, y, sample_weight, X_val, y_val)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Metadata that the splitter and the scorer may request.
@@ -306,6 +310,7 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
         resolve_policy(model.policy)
         resolve_net(model.estimator, model._default_net, model._net_base)
         X, y = model._validate_training(X, y)
+        seen = model._table_of(X)
         model._encode(y)
         weights = None
         if sample_weight is not None:
@@ -326,7 +331,8 @@ class BudgetSearchMixin(Exports, PicklesOfSearch, MetaEstimatorMixin):
         quiet = {"tolerance": sys.float_info.max, "keep_path": "memory", "verbose": 0}
         model = clone(model).set_params(**quiet)
         found = []
-        jobs = (delayed(score_fold)(model, budgets, X, y, weights, f, scoring) for f in folds)
+        given = budgets, X, y, weights
+        jobs = (delayed(score_fold)(model, *given, f, scoring, seen) for f in folds)
         stage = "cross-validation"
         with (
             Progress(self.verbose, [stage]) as progress,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral, Real
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.base import clone
 
+from ..data.table import Table
 from ..reports.report import PruningReport
 from ..utils.compat import safe_indexing
 from .cv_scoring import SCORE, Scores, Scoring
@@ -93,6 +95,7 @@ def score_fold(
     weights: NDArray[np.float64] | None,
     fold: tuple[NDArray[np.intp], NDArray[np.intp]],
     scoring: Scoring,
+    table: Table | None = None,
 ) -> FoldScores:
     """Scores and reports of all budgets in one fold, from one training and one path.
 
@@ -108,6 +111,8 @@ def score_fold(
     fold : tuple of ndarray of int
         Indices of the training and test samples.
     scoring : Scoring
+    table : Table, optional
+        All samples, as a teacher sees them.
 
     Returns
     -------
@@ -123,7 +128,9 @@ def score_fold(
     samples.append(None if weights is None else weights[train])
     # The path to the largest fraction contains those to smaller ones; counts may be larger.
     longest = max([b for b in budgets if isinstance(b, float)] or budgets)
-    with _labels_kept(clone(model).set_params(pruning_budget=longest)) as fresh:
+    fresh = clone(model).set_params(pruning_budget=longest)
+    source = None if table is None else partial(table.at, train)
+    with _labels_kept(fresh), fresh.seeing(source):
         return _scored(fresh, budgets, X, y, samples, fold, scoring)
 
 
@@ -168,13 +175,14 @@ def _scored(
 
 
 @contextmanager
-def _labels_kept(model: Any) -> Iterator[Any]:
+def _labels_kept(model: Any) -> Iterator[None]:
     """Have a teacher label the samples of a fold once, not once for each budget."""
     if model.teacher is None or model.memory is not None:
-        yield model
+        yield
         return
     with TemporaryDirectory() as folder:
-        yield model.set_params(memory=Memory(folder, verbose=0))
+        model.set_params(memory=Memory(folder, verbose=0))
+        yield
 
 
 def failures(

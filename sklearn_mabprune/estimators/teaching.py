@@ -117,23 +117,25 @@ def taught(room: Classroom) -> Task:
         If the teacher cannot be used, or fails.
     """
     model, data, seed = room.model, room.task.data, room.teacher_seed
-    teacher = resolve_teacher(model.teacher, data.x, room.targets)
+    teacher = resolve_teacher(model.teacher, data.x, room.targets, data.table)
     n_synthetic = synthetic_count(model.n_synthetic, data)
     _check_use(model, teacher, n_synthetic)
     _check_net(room)
-    notes = _notes(model, teacher, data)
+    notes = _notes(room, teacher)
     if room.known is not None and not (room.known.used or model.keep_teacher):
         return replace(room.task, teaching=Teaching(None, room.known, None, notes))
     lessons, seconds = _labelled(room, teacher)
+    teacher = lessons.teacher
     started = time.perf_counter()
-    found, loss_alone = _compared(room, teacher, lessons)
+    found, loss_alone = _compared(room, lessons)
     seconds_comparison = time.perf_counter() - started
     weight, n_synthetic = _decided(room, found, n_synthetic)
     started = time.perf_counter()
     if n_synthetic or model.keep_teacher:
-        more = cached(model.memory, with_synthetic, [])
+        more = cached(model.memory, with_synthetic, ["encode"])
+        encode = None if data.table is None else data.table.encode
         with room.interruptions.raised():
-            lessons = more(lessons, teacher, n_synthetic, data, seed)
+            lessons = more(lessons, n_synthetic, data.bare, seed, encode)
     seconds += time.perf_counter() - started
     report = room.known or _report(teacher, lessons, found, weight)
     report = replace(report, seconds_teacher=seconds, seconds_comparison=seconds_comparison)
@@ -149,7 +151,7 @@ def _labelled(room: Classroom, teacher: Teacher) -> tuple[Lessons, float]:
     n_fits = cv if isinstance(cv, Integral) else 1
     with room.progress.stage("teacher", int(n_fits), "fits"), room.interruptions.raised():
         lessons: Lessons = labelled(
-            teacher, cv, room.task.data, room.teacher_seed, on_fit=room.progress.advance
+            teacher, cv, room.task.data.bare, room.teacher_seed, on_fit=room.progress.advance
         )
     return lessons, time.perf_counter() - started
 
@@ -188,19 +190,20 @@ def _check_net(room: Classroom) -> None:
         check(room.net)
         return
     with suppress(_Ready):
-        train(room.net, data, room.task.validation, room.seed, on_start)
+        train(room.net, data.encoded, room.task.validation, room.seed, on_start)
 
 
-def _compared(room: Classroom, teacher: Teacher, lessons: Lessons) -> tuple[Comparison, float]:
+def _compared(room: Classroom, lessons: Lessons) -> tuple[Comparison, float]:
     """The teacher beside a network that is trained without it, where both have not seen samples.
 
     Also the network's loss on the validation samples, infinity if there is no such network.
     """
     data, validation, given = room.task.data, room.task.validation, room.model.teacher_weight
+    teacher = lessons.teacher
     if lessons.fold is not None:
         fitted, unseen = (data.at(index) for index in lessons.fold)
         labels = lessons.out_of_fold[lessons.fold[1]]
-    elif room.apart:
+    elif room.apart and not teacher.sees_table:
         fitted, unseen = data, validation
         labels = teacher.labels(teacher.model, validation.x)
     else:
@@ -217,12 +220,12 @@ def _alone(room: Classroom, fitted: Data, x: Any) -> tuple[Any, float]:
         # Sizes and input stage are those of the network that is to be taught.
         net, graph = cached(room.model.memory, train, ignored)(
             room.net,
-            room.task.data,
+            room.task.data.encoded,
             room.task.validation,
             room.seed,
             on_epoch=lambda net: room.progress.advance(),
             interruptions=room.interruptions,
-            taught=replace(fitted, y=room.targets.soft(fitted.y)),
+            taught=replace(fitted.encoded, y=room.targets.soft(fitted.y)),
         )
     return network_outputs(net, graph.forward, x).astype(np.float64), _loss_of(net, room.task)
 
@@ -282,6 +285,7 @@ def _report(teacher: Teacher, lessons: Lessons, found: Comparison, weight: float
     labelled = int(lessons.labelled.sum())
     return TeacherReport(
         name=teacher.name,
+        saw="columns" if teacher.sees_table else "features",
         weight=weight,
         teacher_score=found.teacher_score,
         network_score=found.network_score,
@@ -298,9 +302,15 @@ def _report(teacher: Teacher, lessons: Lessons, found: Comparison, weight: float
     )
 
 
-def _notes(model: Any, teacher: Teacher, data: Data) -> tuple[str, ...]:
+def _notes(room: Classroom, teacher: Teacher) -> tuple[str, ...]:
     """What the user should know, said once a fit."""
+    model, data, known = room.model, room.task.data, room.known
     notes = []
+    if known is not None and known.used and known.saw == "columns" and data.table is None:
+        notes.append(
+            "The teacher of fit saw the columns of the table, and here it sees encoded features: "
+            "the network is not that of a fit with this budget. Call at_budget of the pipeline."
+        )
     if issparse(data.x) and not isinstance(model.n_synthetic, str) and model.n_synthetic:
         notes.append(
             f"n_synthetic={model.n_synthetic!r}: X is sparse, and features of sparse samples are "

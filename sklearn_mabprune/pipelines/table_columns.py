@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
+from ..data.table import Column, Table
 from ..exceptions import PruningWarning
 from ..utils.columns import has_numeric_dtype
 from ..utils.compat import num_samples, output_container, set_output_container
@@ -140,6 +141,34 @@ class TableColumns(ColumnTransformer):
         if num_samples(X) > 1:
             self._warn_of_unknown(categories)
         return super().transform(table, **params)
+
+    def table(self, X: Any, encode: Callable[[Any], Any]) -> Table:
+        """The columns as they are read, before they are scaled and encoded.
+
+        Parameters
+        ----------
+        X : DataFrame (pandas or polars) or array of shape (n_samples, n_features)
+            The samples of ``fit``.
+        encode : callable
+            From such samples to the features of the network.
+
+        Returns
+        -------
+        Table
+        """
+        read, columns = [], []
+        for name, cells in self._aligned(_columns(X)).items():
+            kind: ColumnKind = self.kinds_[name]
+            if kind.is_number:
+                read.append(np.asarray(read_numbers(name, cells, kind.style), dtype=np.float64))
+                columns.append(Column(name))
+            else:
+                strings, _ = read_categories(name, cells)
+                categories, codes = np.unique(strings, return_inverse=True)
+                read.append(codes.astype(np.float64))
+                columns.append(Column(name, tuple(categories.tolist())))
+        values = np.column_stack(read)
+        return Table(values, tuple(columns), self.container_ is not None, encode)
 
     def _aligned(self, columns: dict[Any, Any]) -> dict[Any, Any]:
         """The columns that ``fit`` has seen, in its order."""

@@ -6,17 +6,18 @@ from typing import Any
 
 from sklearn import config_context
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 from .table_columns import CategoryEncoder, ColumnSelector, TableColumns
+from .tabular_pipeline import TabularPipeline
 
 # Fraction of values other than zero below which the estimator is given a CSR matrix.
 _DENSITY = 0.05
 
 
-def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeline:
+def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> TabularPipeline:
     """Pipeline of preprocessing for columns of mixed types, followed by an estimator.
 
     Numeric columns, also of object dtype: missing values are imputed with the median and marked
@@ -31,6 +32,10 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeli
     unknown in ``fit`` are encoded as infrequent, or as all zeros if the column has no infrequent
     categories; a warning names a column of which no category is known.
 
+    A teacher (`teacher` of :class:`MABPrunedClassifier`) sees the columns as they were read, before
+    they are scaled and encoded: numbers with NaN for missing values, all others as pandas
+    categories.  What cannot be fitted on them is fitted on the encoded features.
+
     Parameters
     ----------
     estimator : estimator
@@ -40,10 +45,11 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeli
 
     Returns
     -------
-    sklearn.pipeline.Pipeline
-        A ``columntransformer`` with the steps ``numbers`` and ``categories``, followed by the
-        estimator.  Change its parameters with ``set_params``.  If less than 5 % of its output
-        is non-zero and the estimator accepts sparse matrices, the output is a CSR matrix.
+    TabularPipeline
+        A Pipeline of scikit-learn: a ``columntransformer`` with the steps ``numbers`` and
+        ``categories``, followed by the estimator.  Change its parameters with ``set_params``.
+        If less than 5 % of its output is non-zero and the estimator accepts sparse matrices, the
+        output is a CSR matrix.
 
     Raises
     ------
@@ -84,7 +90,7 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Pipeli
         sparse_threshold=_DENSITY if _accepts_sparse(estimator) else 0,
     )
     name = type(estimator).__name__.lower()
-    return Pipeline([("columntransformer", columns), (name, estimator)])
+    return TabularPipeline([("columntransformer", columns), (name, estimator)])
 
 
 def _accepts_sparse(estimator: Any) -> bool:

@@ -37,6 +37,9 @@ class TeacherReport:
         Synthetic samples that it labelled for the training.
     seconds_teacher, seconds_comparison : float
         Time for fits and labels of the teacher, and for the network trained without it.
+    saw : str
+        What the teacher was fitted on: the "features" of the network, or the "columns" from which
+        :func:`make_tabular_pipeline` makes them.
     """
 
     name: str
@@ -53,6 +56,7 @@ class TeacherReport:
     n_synthetic: int
     seconds_teacher: float
     seconds_comparison: float
+    saw: str = "features"
 
     @property
     def used(self) -> bool:
@@ -79,7 +83,7 @@ class TeacherReport:
 
     def notes(self) -> list[str]:
         """Lines of the report of a fit."""
-        found = f"teacher {self.name}: "
+        found = f"teacher {self.name}{' (sees columns)' * (self.saw == 'columns')}: "
         if not self.used:
             found += "not used"
         else:

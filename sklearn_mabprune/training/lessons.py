@@ -45,6 +45,9 @@ class Lessons:
         Number of fits besides that on all samples.
     fitted : estimator
         The teacher, fitted on all training samples; None before it is needed.
+    teacher : Teacher
+        The one that labelled: where the given one cannot be fitted on the columns of the table,
+        the one for encoded features.
     """
 
     out_of_fold: Floats
@@ -52,6 +55,7 @@ class Lessons:
     fold: Fold | None
     n_folds: int
     fitted: Any
+    teacher: Teacher
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -107,47 +111,63 @@ def out_of_fold(
     if teacher.frozen:
         total = np.full((len(data), teacher.targets.n_outputs), np.nan)
         if cv != UNSEEN:
-            return Lessons(total, None, None, 0, teacher.model)
-        labels = _asked(teacher, teacher.model, data.x, "on the training samples")
-        return Lessons(labels, None, _folds(_FOLDS, data, seed)[0], 0, teacher.model)
+            return Lessons(total, None, None, 0, teacher.model, teacher)
+        labels = _asked(teacher, teacher.model, data, "on the training samples")
+        fold = _folds(_FOLDS, data, seed)[0]
+        return Lessons(labels, None, fold, 0, teacher.model, teacher)
     total = np.zeros((len(data), teacher.targets.n_outputs))
     times = np.zeros(len(data), dtype=np.intp)
     folds = _folds(cv, data, seed)
     for number, (train, test) in enumerate(folds):
         where = f"in fold {number + 1} of {len(folds)}"
-        fitted = _fitted(teacher, data.at(train), seed, where)
-        total[test] += _asked(teacher, fitted, data.x[test], where)
+        fit = _fitted if number else _first_fitted
+        teacher, fitted = fit(teacher, data.at(train), seed, where)
+        total[test] += _asked(teacher, fitted, data.at(test), where)
         times[test] += 1
         on_fit()
     known = times > 0
     total[known] /= times[known, None]
     total[~known] = np.nan
     # The last one: of folds in the order of time it has most samples.
-    return Lessons(total, None, folds[-1], len(folds), None)
+    return Lessons(total, None, folds[-1], len(folds), None, teacher)
 
 
-def with_synthetic(lessons: Lessons, teacher: Teacher, n: int, data: Data, seed: int) -> Lessons:
+def with_synthetic(
+    lessons: Lessons,
+    n: int,
+    data: Data,
+    seed: int,
+    encode: Callable[[Any], Any] | None = None,
+) -> Lessons:
     """Lessons with the teacher fitted on all training samples, and samples that it labels.
 
     Parameters
     ----------
     lessons : Lessons
-    teacher : Teacher
     n : int
         Number of synthetic samples.
     data : Data
         Training samples.
     seed : int
         Of the teacher and of the synthetic samples.
+    encode : callable, optional
+        From a table to features, where the data has one.
 
     Returns
     -------
     Lessons
     """
-    fitted = lessons.fitted
+    teacher, fitted = lessons.teacher, lessons.fitted
     if fitted is None:
-        fitted = _fitted(teacher, data, seed, "on all training samples")
-    return replace(lessons, synthetic=_synthetic(teacher, fitted, data, n, seed), fitted=fitted)
+        teacher, fitted = _fitted(teacher, data, seed, "on all training samples")
+    if not n:
+        return replace(lessons, fitted=fitted)
+    found, origin = _exchanged(data, n, seed, encode)
+    labels = _asked(teacher, fitted, found, "on synthetic samples")
+    # Of the weights of the samples that they are made from.
+    weights = None if data.weights is None else data.weights[origin]
+    synthetic = Data(found.x, labels, weights, data.n_outputs)
+    return replace(lessons, synthetic=synthetic, fitted=fitted)
 
 
 def mixed(data: Data, lessons: Lessons, weight: float, targets: Targets) -> Data:
@@ -214,28 +234,48 @@ def _folds(cv: Any, data: Data, seed: int) -> list[Fold]:
     return folds
 
 
-def _synthetic(teacher: Teacher, fitted: Any, data: Data, n: int, seed: int) -> Data | None:
-    """Synthetic samples with soft labels and the weights of the samples that they are made from."""
-    if not n:
-        return None
-    x, origin = synthetic_samples(data.x, ColumnBlocks.of(data.x), n, seed)
-    labels = _asked(teacher, fitted, x, "on synthetic samples")
-    weights = None if data.weights is None else data.weights[origin]
-    return Data(x, labels, weights, data.n_outputs)
+def _exchanged(
+    data: Data, n: int, seed: int, encode: Callable[[Any], Any] | None
+) -> tuple[Data, NDArray[np.intp]]:
+    """Synthetic samples and the samples that they are made from; columns of a table as a whole."""
+    table = data.table
+    if table is None or encode is None:
+        x, origin = synthetic_samples(data.x, ColumnBlocks.of(data.x), n, seed)
+        return Data(x, data.y[origin], None, data.n_outputs), origin
+    columns = ColumnBlocks(np.arange(len(table.columns)), len(table.columns))
+    values, origin = synthetic_samples(table.values, columns, n, seed, near=data.x)
+    table = replace(table, values=values)
+    x = table.encoded(encode, data.x)
+    return Data(x, data.y[origin], None, data.n_outputs, table=table), origin
 
 
-def _fitted(teacher: Teacher, data: Data, seed: int, where: str) -> Any:
-    """A teacher fitted on samples; what it raises is told with the place."""
+def _first_fitted(teacher: Teacher, data: Data, seed: int, where: str) -> tuple[Teacher, Any]:
+    """As `_fitted`; a teacher that cannot read the columns of a table gets encoded features."""
     try:
-        return teacher.fit(data.x, data.y, data.weights, seed)
+        return _fitted(teacher, data, seed, where)
+    except ValueError:
+        if not teacher.reads_both:
+            raise
+        try:
+            return _fitted(teacher.of_features, data, seed, where)
+        except ValueError:
+            pass
+        # What was wrong with the columns, whose names the user knows.
+        raise
+
+
+def _fitted(teacher: Teacher, data: Data, seed: int, where: str) -> tuple[Teacher, Any]:
+    """A teacher, and a copy fitted on samples; what it raises is told with the place."""
+    try:
+        return teacher, teacher.fit(teacher.samples(data), data.y, data.weights, seed)
     except Exception as error:
         raise _failed(teacher, where, error) from error
 
 
-def _asked(teacher: Teacher, fitted: Any, x: Any, where: str) -> Floats:
+def _asked(teacher: Teacher, fitted: Any, data: Data, where: str) -> Floats:
     """A fitted teacher's labels; what it raises is told with the place."""
     try:
-        return teacher.labels(fitted, x)
+        return teacher.labels(fitted, teacher.samples(data))
     except Exception as error:
         raise _failed(teacher, where, error) from error
 

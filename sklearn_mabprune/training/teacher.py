@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ..data.blocks import ColumnBlocks
+from ..data.samples import Data
+from ..data.table import Table
 from ..utils.compat import routing_enabled
 from .teacher_targets import Floats, Targets
 
@@ -44,20 +47,41 @@ class Teacher:
         What it is asked for.
     frozen : bool
         Whether it was fitted before.
+    sees_table : bool
+        Whether it sees the columns of a table, not the features that they became.
+    reads_both : bool
+        Whether it may be fitted on the features, if the columns turn out to be too much for it.
+    categories : tuple of str
+        Columns of categories, where it sees a table and ``fit`` asks for their names.
     """
 
     model: Any
     targets: Targets
     frozen: bool
+    sees_table: bool = False
+    reads_both: bool = False
+    categories: tuple[str, ...] = ()
+
+    @property
+    def of_features(self) -> Teacher:
+        """The same teacher for encoded features."""
+        return replace(self, sees_table=False, reads_both=False, categories=())
+
+    def samples(self, data: Data) -> Any:
+        """Samples as it sees them."""
+        return data.table.seen() if self.sees_table and data.table is not None else data.x
 
     @property
     def name(self) -> str:
         """Class of the estimator that learns, for reports."""
         inner = self.model
-        while hasattr(inner, "steps") or hasattr(inner, "estimator"):
-            inner = inner.steps[-1][1] if hasattr(inner, "steps") else inner.estimator
-            if isinstance(inner, type) or inner is None:
-                return type(self.model).__name__
+        while hasattr(inner, "get_params"):
+            found = inner.get_params(deep=False)
+            outer, inner = inner, found.get("estimator")
+            if hasattr(outer, "steps"):
+                inner = outer.steps[-1][1]
+            if not hasattr(inner, "fit") or isinstance(inner, type):
+                return type(outer).__name__
         return type(inner).__name__
 
     def fit(self, x: Any, y: NDArray[Any], weights: Floats | None, seed: int) -> Any:
@@ -70,6 +94,8 @@ class Teacher:
         }
         model.set_params(**seeds)
         given = {} if weights is None else _weights_argument(model, weights)
+        if self.categories:
+            given["cat_features"] = list(self.categories)
         return model.fit(x, self.targets.for_teacher(y), **given)
 
     def takes_weights(self) -> bool:
@@ -90,16 +116,18 @@ class Teacher:
         return found
 
 
-def resolve_teacher(teacher: Any, x: Any, targets: Targets) -> Teacher:
+def resolve_teacher(teacher: Any, x: Any, targets: Targets, table: Table | None = None) -> Teacher:
     """The teacher that a parameter names, checked against the data.
 
     Parameters
     ----------
     teacher : "auto", estimator or FrozenEstimator
-        "auto" is HistGradientBoosting, which is told which columns are one-hot categories.
+        "auto" is HistGradientBoosting, which is told which columns are categories.
     x : ndarray or CSR matrix of shape (n_samples, n_features)
         Training samples.
     targets : Targets
+    table : Table, optional
+        The columns that the features were encoded from: the teacher sees them.
 
     Returns
     -------
@@ -114,14 +142,49 @@ def resolve_teacher(teacher: Any, x: Any, targets: Targets) -> Teacher:
         was fitted on other classes or features, or if "auto" cannot read the features.
     """
     if isinstance(teacher, str):
-        return Teacher(_for_several(_trees(x, targets), targets), targets, frozen=False)
+        trees = _trees(x, targets) if table is None else _trees_of_table(table, targets)
+        model = _for_several(trees, targets)
+        return Teacher(model, targets, frozen=False, sees_table=table is not None)
     _check_kind(teacher, targets)
-    frozen = isinstance(teacher, FrozenEstimator)
-    if frozen:
-        _check_frozen(teacher, x, targets)
+    if isinstance(teacher, FrozenEstimator):
+        sees_table = _check_frozen(teacher, x, targets, table)
+        return Teacher(teacher, targets, frozen=True, sees_table=sees_table)
     # A clone: a fit of the user's own must not change what `memory` finds.
-    model = teacher if frozen else _for_several(clone(teacher), targets)
-    return Teacher(model, targets, frozen)
+    found = Teacher(_for_several(_copy(teacher), targets), targets, frozen=False)
+    if table is None:
+        return found
+    names = table.names_of_categories if _asks_for_categories(teacher) else []
+    return replace(found, sees_table=True, reads_both=True, categories=tuple(names))
+
+
+def _copy(teacher: Any) -> Any:
+    """A clone; refuses what scikit-learn cannot clone."""
+    try:
+        return clone(teacher)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"teacher={repr(teacher)[:80]} cannot be cloned: {error} Leave out the parameter; in "
+            "make_tabular_pipeline a teacher is told by itself which columns are categories."
+        ) from error
+
+
+def _asks_for_categories(teacher: Any) -> bool:
+    """Whether ``fit`` takes the names of columns of categories, which were not given before."""
+    asks = has_fit_parameter(teacher, "cat_features")
+    return asks and teacher.get_params().get("cat_features") is None
+
+
+def _trees_of_table(table: Table, targets: Targets) -> Any:
+    """HistGradientBoosting of the columns of a table; rare categories beyond 254 share a code."""
+    trees = _AUTO[targets.kind]
+    names = table.names_of_categories
+    if not names:
+        return trees()
+    coder = OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=np.nan, max_categories=_MOST_CODES - 1
+    )
+    coded = make_column_transformer((coder, names), remainder="passthrough")
+    return make_pipeline(coded, trees(categorical_features=list(range(len(names)))))
 
 
 def _trees(x: Any, targets: Targets) -> Any:
@@ -176,8 +239,14 @@ def _check_kind(teacher: Any, targets: Targets) -> None:
         raise ValueError(f"{given} has no {targets.method}. {hint}")
 
 
-def _check_frozen(teacher: Any, x: Any, targets: Targets) -> None:
-    """Refuse a frozen teacher that is not fitted, or was fitted on other data."""
+def _check_frozen(teacher: Any, x: Any, targets: Targets, table: Table | None) -> bool:
+    """Refuse a frozen teacher that is not fitted, or was fitted on other data.
+
+    Returns
+    -------
+    bool
+        Whether it was fitted on the columns of the table.
+    """
     name = type(teacher.estimator).__name__
     try:
         check_is_fitted(teacher.estimator)
@@ -186,14 +255,30 @@ def _check_frozen(teacher: Any, x: Any, targets: Targets) -> None:
             f"teacher=FrozenEstimator({name}) is not fitted. Fit it first, or pass it without "
             "FrozenEstimator to have it fitted."
         ) from error
-    known = getattr(teacher, "n_features_in_", x.shape[1])
-    if known != x.shape[1]:
+    targets.check_known(teacher)
+    n_columns = x.shape[1] if table is None else len(table.columns)
+    known = getattr(teacher, "n_features_in_", n_columns)
+    if table is not None and known == n_columns:
+        names = list(map(str, getattr(teacher, "feature_names_in_", table.names)))
+        if names == table.names:
+            return True
         raise ValueError(
-            f"teacher=FrozenEstimator({name}) was fitted on {known} features, X has {x.shape[1]}. "
+            f"teacher=FrozenEstimator({name}) was fitted on the columns {names[:10]}, X has "
+            f"{table.names[:10]}. Fit it on the columns of X, in their order."
+        )
+    if known != x.shape[1]:
+        columns = "" if table is None else f" in {n_columns} columns"
+        hint = (
             "In a Pipeline the teacher sees what the network sees: fit it on the output of the "
             "steps before."
         )
-    targets.check_known(teacher)
+        if table is not None:
+            hint = "Fit it on the frame, or on the output of the steps before."
+        raise ValueError(
+            f"teacher=FrozenEstimator({name}) was fitted on {known} features, X has "
+            f"{x.shape[1]}{columns}. {hint}"
+        )
+    return False
 
 
 def _weights_argument(model: Any, weights: Floats) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def test_a_frozen_teacher_labels_no_samples_that_it_may_have_seen():
     lessons = out_of_fold(teacher, 5, data, 0)
     assert not lessons.labelled.any()
     assert lessons.fold is None
-    lessons = with_synthetic(lessons, teacher, 50, data, 0)
+    lessons = with_synthetic(lessons, 50, data, 0)
     np.testing.assert_array_equal(lessons.synthetic.y, fitted.predict_proba(lessons.synthetic.x))
     seen = out_of_fold(teacher, "unseen", data, 0)
     np.testing.assert_array_equal(seen.out_of_fold, fitted.predict_proba(data.x))
@@ -165,7 +165,7 @@ def test_synthetic_samples_have_the_weights_of_those_they_are_made_from():
     weights = np.where(data.x[:, 0] > 0, 1.5, 0.5)
     data = Data(data.x, data.y, weights, 1)
     teacher = resolve_teacher(DecisionTreeRegressor(), data.x, ValueTargets(1))
-    lessons = with_synthetic(out_of_fold(teacher, 2, data, 0), teacher, 80, data, 0)
+    lessons = with_synthetic(out_of_fold(teacher, 2, data, 0), 80, data, 0)
     soft = mixed(data, lessons, 0.5, ValueTargets(1))
     assert len(soft) == 120
     assert soft.per_epoch == 80

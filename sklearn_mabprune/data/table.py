@@ -1,0 +1,99 @@
+"""Columns of a table before they were encoded, as a teacher of the network sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from ..utils.optional import frames
+from .sparse import as_csr
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Parameters
+    ----------
+    name : str or int
+    categories : tuple of str, or None
+        Those of a column of categories, by code; None for numbers.
+    """
+
+    name: Any
+    categories: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Samples whose features were encoded from columns of numbers and categories.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples, n_columns)
+        Numbers, NaN where they are missing, and codes of categories.
+    columns : tuple of Column
+    named : bool
+        Whether the table is a DataFrame; an array of numbers alone stays one.
+    encode : callable or None
+        From a table with these columns to the features of the network; None where that is not
+        asked for.
+    """
+
+    values: NDArray[np.float64]
+    columns: tuple[Column, ...]
+    named: bool
+    encode: Callable[[Any], Any] | None
+
+    def at(self, index: NDArray[Any]) -> Table:
+        """These samples only, in this order."""
+        return replace(self, values=self.values[index])
+
+    @property
+    def bare(self) -> Table:
+        """The same without the encoder: of the same samples these are the same bytes."""
+        return replace(self, encode=None)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns, as strings."""
+        return [str(column.name) for column in self.columns]
+
+    @property
+    def names_of_categories(self) -> list[str]:
+        """Names of the columns of categories."""
+        return [str(c.name) for c in self.columns if c.categories is not None]
+
+    def seen(self) -> Any:
+        """Samples as a teacher sees them.
+
+        Returns
+        -------
+        DataFrame or ndarray of shape (n_samples, n_columns)
+            Numbers as floats, all other columns as pandas categories.
+        """
+        return self._frame(self.names)
+
+    def encoded(self, encode: Callable[[Any], Any], like: Any) -> Any:
+        """Features of these samples, in the format and dtype of those of other samples."""
+        found = encode(self._frame([column.name for column in self.columns]))
+        if issparse(like):
+            return as_csr(found).astype(like.dtype)
+        return np.asarray(found, dtype=like.dtype)
+
+    def _frame(self, names: list[Any]) -> Any:
+        if not self.named and not self.names_of_categories:
+            return self.values
+        pandas = frames("The teacher of a table with categories")
+        cells = {
+            name: values
+            if column.categories is None
+            else pandas.Categorical.from_codes(values.astype(np.intp), list(column.categories))
+            for name, column, values in zip(names, self.columns, self.values.T, strict=True)
+        }
+        return pandas.DataFrame(cells)
