@@ -51,7 +51,11 @@ class Suffix:
         others = sorted(reads - after - set(self.changed))
         within = sorted((needed & after) | set(self.changed))
         self.frontier: dict[int, int | None] = {}
-        self.usable = not after & set(self.changed)
+        self.usable = not any(
+            operation.value in self.changed
+            for value in self.changed
+            for operation in program.downstream([value])
+        )
         with torch.inference_mode():
             few, more = (
                 network.run(network.program.known(_first(x, n)), [*others, *within])

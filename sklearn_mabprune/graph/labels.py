@@ -76,9 +76,10 @@ class Labels:
         first = label
         for dim in dims:
             first = first.narrow(dim, 0, 1)
-        small, first = compact(label, first)
-        if small.shape != first.shape:
-            pairs = torch.stack(torch.broadcast_tensors(small, first)).reshape(2, -1).numpy()
+        small, small_first = compact(label, first)
+        if small.shape != small_first.shape:
+            both_labels = torch.broadcast_tensors(small, small_first)
+            pairs = torch.stack(both_labels).reshape(2, -1).numpy()
             pairs = np.unique(pairs, axis=1)
             pairs = pairs[:, pairs[0] != pairs[1]]
             both = (pairs > NO_UNIT).all(0)

@@ -44,8 +44,7 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
 
     def fault(numbers: list[int]) -> str | None:
         first = _halves(network, numbers, rng)
-        # One more of each: what needs an even number would pass.
-        return trial.fault(first) or trial.fault(_one_less(first, numbers, rng))
+        return trial.fault(first) or trial.fault(_others(first, numbers, rng))
 
     def passing(numbers: list[int]) -> list[int]:
         found = fault(numbers) if numbers else None
@@ -140,15 +139,20 @@ def _halves(
     return masks
 
 
-def _one_less(
+def _others(
     masks: Sequence[NDArray[np.bool_]], numbers: Sequence[int], rng: np.random.Generator
 ) -> list[NDArray[np.bool_]]:
-    """The masks with one unit less of each of these groups, or one more where one is left."""
+    """Masks that remove the other units of each of these groups, so that each is removed once.
+
+    Their number is odd where that of the masks is even: what needs an even number would pass.
+    """
     changed = [mask.copy() for mask in masks]
     for number in numbers:
-        mask = changed[number]
-        flipped = np.flatnonzero(mask) if mask.sum() > 1 else np.flatnonzero(~mask)
-        mask[rng.choice(flipped)] ^= True
+        mask = ~masks[number]
+        if (int(mask.sum()) - int(masks[number].sum())) % 2 == 0:
+            flipped = np.flatnonzero(mask) if mask.sum() > 1 else np.flatnonzero(~mask)
+            mask[rng.choice(flipped)] ^= True
+        changed[number] = mask
     return changed
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from module_kinds import Net
+from torch import nn
 from torch.nn import functional as F
 from user_modules import MODULES, made
 
@@ -102,6 +104,30 @@ def test_a_pull_after_removals_is_the_loss_of_the_smaller_module(name, ablation,
     masks[0][np.flatnonzero(masks[0])[2]] = False
     after = loss_of(network.with_weights(changed, masks).narrowed(), samples)
     assert float(found[1]) == pytest.approx(after - before, abs=1e-9)
+
+
+@pytest.mark.parametrize("ablation", ABLATIONS)
+def test_a_pull_where_one_reader_reads_what_another_returns(ablation):
+    torch.manual_seed(0)
+    first, second, last = nn.Linear(6, 5), nn.Linear(5, 4), nn.Linear(9, 3)
+
+    def forward(net, x):
+        h = torch.relu(net.first(x))
+        return net.last(torch.cat([h, torch.tanh(net.second(h))], dim=1))
+
+    module = Net(forward, first=first, second=second, last=last).double()
+    x, labels = torch.randn(30, 6, dtype=torch.float64), torch.arange(30) % 3
+    samples = Samples(x, labels, torch.ones(30).double(), SampleLoss(nn.CrossEntropyLoss()))
+    activations = activations_of(recover_network(module, x), samples)
+    statistics = statistics_of(activations, ablation)
+    found = activations.block(statistics).loss_increase(0, torch.arange(5))
+    before = activations.mean_loss()
+    for unit, increase in enumerate(found):
+        smaller = statistics_of(activations, ablation).removed(
+            activations.graph, only(activations.graph, 0, [unit])
+        )
+        after = loss_of(smaller.narrowed(), samples)
+        assert float(increase) == pytest.approx(after - before, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -308,6 +308,20 @@ KINDS = {
                     t=nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)),
         (4, 3), {"t.linear1": 12},
     ),
+    "rolled": (
+        lambda: Net(lambda s, x: s.c(F.relu(s.b(s.a(x).roll(1, -1)))),
+                    a=lin(6, 8), b=lin(8, 5), c=head(5)),
+        (6,), {"b": 5},
+    ),
+    "rolled positions": (
+        lambda: Net(lambda s, x: s.c(s.a(x).roll(1, 1)[:, 0]), a=lin(3, 8), c=head(8)),
+        (4, 3), {"a": 8},
+    ),
+    "sums side by side": (
+        lambda: Net(lambda s, x: s.c(torch.cat([s.p(s.a(x).sum(1)), F.relu(s.b(x[:, 0]))], 1)),
+                    a=lin(3, 5), b=lin(3, 4), p=nn.PReLU(5), c=head(9)),
+        (4, 3), {"a": 5, "b": 4},
+    ),
     "shuffle": (
         lambda: Net(lambda s, x: s.d(pooled(s.b(F.pixel_shuffle(F.relu(s.a(x)), 2)))),
                     a=conv(2, 12), b=conv(3, 4), d=head(4)),

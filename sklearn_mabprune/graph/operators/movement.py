@@ -18,7 +18,7 @@ from .step import READS_DATA, Step, no_unit, rule
     "squeeze", "unsqueeze", "expand", "expand_as", "broadcast_to", "repeat", "tile",
     "repeat_interleave", "cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack",
     "column_stack", "split_with_sizes", "unbind", "select", "slice", "narrow", "flip", "fliplr",
-    "flipud", "roll", "rot90", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+    "flipud", "rot90", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
     "view_as", "reshape_as", "diagonal", "unfold", "atleast_1d", "atleast_2d", "atleast_3d",
     "getitem", "tensor_split",
 )  # fmt: skip
@@ -46,6 +46,16 @@ _SIZED = (
     "view", "_unsafe_view", "reshape", "unflatten", "expand", "split", "split_with_sizes", "slice",
     "narrow", "repeat",
 )  # fmt: skip
+
+
+@rule("roll")
+def rolled(step: Step) -> Any:
+    """Elements move around a circle, whose length counts: units must not lie along it."""
+    label, dims = step.given(0), step.argument(2, "dims", ())
+    along_units = [dims] if isinstance(dims, int) else list(dims)
+    if any(varies(label, dim) for dim in along_units or range(label.dim())):
+        return step.pin_all(f"{step.what} moves them around")
+    return label
 
 
 @rule("split", "chunk")
