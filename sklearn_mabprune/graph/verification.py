@@ -75,7 +75,7 @@ def difference(network: ModuleNetwork, x: Samples) -> float:
     """Largest difference between the smaller module and the network as it stands, relative."""
     with torch.no_grad():
         wanted = network.forward(x)
-        got = called(network.narrowed().eval(), x)
+        got = as_columns(called(network.narrowed().eval(), x))
     return _relative(got, wanted)
 
 
