@@ -112,7 +112,7 @@ class TensorBatches:
         if not isinstance(x, dict):
             x = {"X": x}
         self.x = {name: as_tensor(values, device, dtype) for name, values in x.items()}
-        self.n_samples = n_samples = len(self.x["X"])
+        self.n_samples = n_samples = len(next(iter(self.x.values())))
         # For predictions skorch passes a data set without targets.
         self.y = torch.zeros(n_samples) if y is None else as_tensor(y, device, target_dtype)
         self.batch_size = n_samples if batch_size == -1 else batch_size

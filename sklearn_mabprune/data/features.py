@@ -12,6 +12,8 @@ from sklearn.utils.validation import validate_data
 
 from ..utils.columns import has_date_dtype
 from ..utils.compat import num_samples
+from .named import NamedSamples
+from .named_features import is_named, read_named
 from .sparse import as_csr, is_consistent
 
 _DTYPES = [np.float64, np.float32]
@@ -40,13 +42,14 @@ def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **optio
         Targets, if they are to be validated too.
     any_shape : bool, default=False
         Whether X may have more than two dimensions, and integers stay what they are: for modules
-        of the user's own.  ``input_shape_``, the shape of a sample, is set, or compared.
+        of the user's own.  ``input_shape_``, the shape of a sample, is set, or compared.  X may
+        also be a dictionary of arrays, see :func:`read_named`.
     **options
         Passed to ``validate_data``.
 
     Returns
     -------
-    X : ndarray or CSR matrix of shape (n_samples, n_features), or (n_samples, ...)
+    X : ndarray or CSR matrix of shape (n_samples, n_features), or (n_samples, ...), or NamedSamples
         A CSR matrix has sorted column indices without duplicates.
     y : ndarray
         Only if targets are given.
@@ -61,6 +64,11 @@ def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **optio
         If X is a LazyFrame or a dictionary, or a list of dictionaries, or contains objects that
         no float is made of.
     """
+    if any_shape and is_named(X):
+        read = read_named(estimator, X, *y, **options)
+        if y:
+            _check_assumed(*read)
+        return read
     _refuse_other_containers(X)
     _refuse_dates(X)
     if sparse.issparse(X) and not is_consistent(X):
@@ -105,6 +113,11 @@ def _check_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
     known = estimator.input_shape_
     if shape == known:
         return
+    if isinstance(known, dict):
+        raise ValueError(
+            f"X is one array, but {type(estimator).__name__} was fitted on a dictionary. Pass a "
+            f"dictionary of the inputs {', '.join(map(repr, known))}."
+        )
     hint = ""
     if len(known) > 1 and shape == (*known[1:], known[0]):
         hint = f" The channels come last in X: pass numpy.moveaxis(X, {len(shape)}, 1)."
@@ -148,7 +161,9 @@ def _check_assumed(X: Any, y: Any = None) -> None:
     """
     if not get_config()["assume_finite"]:
         return
-    for name, values in (("X", X), ("y", y)):
+    parts = X.parts if isinstance(X, NamedSamples) else {}
+    named = {f"X[{name!r}]": part for name, part in parts.items()} or {"X": X}
+    for name, values in {**named, "y": y}.items():
         cells = values.data if sparse.issparse(values) else np.asarray(values)
         if cells.dtype.kind == "f" and not np.isfinite(cells).all():
             sample, *column = np.argwhere(~np.isfinite(cells))[0].tolist()
@@ -163,6 +178,8 @@ def _check_assumed(X: Any, y: Any = None) -> None:
 
 def stacked(X: Any, below: Any) -> Any:
     """Concatenate two sets of samples, in the format (dense or CSR) and dtype of the first."""
+    if isinstance(X, NamedSamples):
+        return NamedSamples({name: stacked(X.parts[name], below.parts[name]) for name in X.parts})
     if sparse.issparse(X):
         return sparse.vstack([X, as_csr(below).astype(X.dtype)], format="csr")
     below = below.toarray() if sparse.issparse(below) else below

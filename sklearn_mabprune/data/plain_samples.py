@@ -53,7 +53,7 @@ def plain_samples(estimator: Any, X: Any) -> NDArray[Any] | None:
     True
     """
     shape = vars(estimator).get("input_shape_")
-    if shape is not None and len(shape) != 1:
+    if shape is not None and (isinstance(shape, dict) or len(shape) != 1):
         return None
     array = _as_array(X, estimator.n_features_in_)
     if array is None or array.ndim != 2 or array.shape[1] != estimator.n_features_in_:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..exceptions import PruningWarning
+from .named import NamedSamples
 
 # Number of values that are hashed at a time: 32 MB of uint64.
 _CHUNK = 2**22
@@ -59,7 +60,7 @@ def hash_samples(X: Any, seed: int) -> NDArray[np.uint64]:
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n_samples, n_features), or ndarray of more dimensions
-        Features.
+        Features; or NamedSamples.
     seed : int
         Seed of the hash function.
 
@@ -76,6 +77,8 @@ def hash_samples(X: Any, seed: int) -> NDArray[np.uint64]:
     >>> len(set(hash_samples(X, 0)) | set(hash_samples(sparse.csr_array(X), 0)))
     1
     """
+    if isinstance(X, NamedSamples):
+        X = np.concatenate([hash_samples(X.parts[k], seed)[:, None] for k in sorted(X.parts)], 1)
     X = X if sparse.issparse(X) else X.reshape(len(X), -1)
     n_samples, n_features = X.shape
     factors = np.random.default_rng(seed).integers(

@@ -13,9 +13,11 @@ import torch
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from ..data.named_features import is_named
 from ..exceptions import NotKeptError, PruningWarning
 from ..graph.array_chain import few_forward
 from ..graph.compact import compact, network_from
+from ..graph.lazy import drawn as of_form
 from ..graph.units import UnitTable
 from ..pruning.budget import Budget
 from ..pruning.replay import Known
@@ -140,10 +142,12 @@ def _with_data(
         with interruptions.raised():
             chooser = resolve_policy(new.policy)
             seeds = resume.seeds if resume else tuple(draw_seeds(new.random_state, 5))
-            check_n_features(old, X, reset=False)
-            check_feature_names(old, X, reset=False)
+            if not is_named(X):
+                check_n_features(old, X, reset=False)
+                check_feature_names(old, X, reset=False)
             with new.seeing(old._table_source):
                 task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
+            _check_inputs(old, new)
         original = network_from(path.networks[0], old.estimator_.device)
         with torch.no_grad():
             n_known = original.forward(_drawn(old, original, 2)).shape[1]
@@ -170,6 +174,16 @@ def _with_data(
             stacklevel=3,
         )
     return new
+
+
+def _check_inputs(old: Any, new: Any) -> None:
+    """Refuse samples of another shape, or other inputs."""
+    known, found = (getattr(model, "input_shape_", None) for model in (old, new))
+    if known != found:
+        raise ValueError(
+            f"X has samples of shape {found}, the network was trained on {known}. Pass the data of "
+            "fit, or fit again."
+        )
 
 
 def _check_targets(old: Any, new: Any, n_known: int, n_outputs: int) -> None:
@@ -314,9 +328,13 @@ def _path_until(path: PruningPath, number: int) -> PruningPath:
     )
 
 
-def _drawn(old: Any, graph: Any, n_samples: int) -> torch.Tensor:
+def _drawn(old: Any, graph: Any, n_samples: int) -> Any:
     """Dense samples: the speed of a network does not depend on their values."""
     shape = getattr(old, "input_shape_", None) or (graph.n_inputs,)
+    if isinstance(shape, dict):
+        size = sum(map(math.prod, shape.values()))
+        n_samples = min(n_samples, max(1, _MAX_VALUES // size))
+        return of_form(old.estimator_.input_form_, n_samples, graph.device)
     n_samples = min(n_samples, max(1, _MAX_VALUES // math.prod(shape)))
     if getattr(old.estimator_, "reads_integers_", False):
         return torch.zeros(n_samples, *shape, dtype=torch.int64, device=graph.device)

@@ -21,7 +21,7 @@ from .onnx_check import check_model
 from .onnx_int8 import MAX_CALIBRATION, quantised_model
 from .onnx_module import module_to_onnx
 from .sklearn_mlp import sklearn_model
-from .torch_layers import any_layers, is_chain, plain_layers, precision
+from .torch_layers import any_layers, is_chain, joined, plain_layers, precision
 
 #: NumPy dtypes by their codes in onnx.TensorProto.
 _DTYPES = {code: name for name, code in TYPES.items()}
@@ -41,7 +41,8 @@ class Exports:
         nn.Sequential
             On the CPU, in evaluation mode, with a copy of the weights and without Dropout; a
             module of your own that is no chain of layers is its first layer.
-            Its input has shape (n_samples, n_features) and the precision of the network.  For a
+            Its input has shape (n_samples, n_features) and the precision of the network; it takes
+            inputs by name where X is a dictionary, and needs this package for it.  For a
             classifier its output is that of ``predict_proba``: the last layer is a Softmax, or
             a Sigmoid for multilabel targets, and ``module[:-1]`` returns logits, for further
             training with CrossEntropyLoss or BCEWithLogitsLoss.  For a regressor its output has
@@ -72,7 +73,8 @@ class Exports:
         True
         """
         with own_settings():
-            return nn.Sequential(*any_layers(self)).eval()
+            named = isinstance(getattr(self, "input_shape_", None), dict)
+            return joined(any_layers(self), named).eval()
 
     def to_sklearn(self) -> MLPClassifier | MLPRegressor | Pipeline:
         """Export the pruned network as a fitted MLP of scikit-learn.
@@ -133,7 +135,8 @@ class Exports:
         Returns
         -------
         onnx.ModelProto
-            Its input "X" has shape (n_samples, n_features) and the precision of the network.
+            Its input "X" has shape (n_samples, n_features) and the precision of the network; where
+            X is a dictionary, there is an input for each of its keys.
             The names of the outputs are those of skl2onnx.  A classifier has "label", int64 or
             string, of shape (n_samples,), and "probabilities", of shape (n_samples, n_classes);
             for multilabel targets "label" is an indicator matrix of shape
@@ -169,8 +172,12 @@ class Exports:
         if is_chain(self):
             model = onnx_model(layers, self.n_features_in_, *facts)
         else:
-            drawn = torch.as_tensor(_drawn(self))
-            model = module_to_onnx(nn.Sequential(*layers).eval(), drawn, *facts)
+            x = _drawn(self)
+            inputs = {
+                k: torch.as_tensor(v) for k, v in (x if isinstance(x, dict) else {"X": x}).items()
+            }
+            names = isinstance(x, dict)
+            model = module_to_onnx(joined(layers, names).eval(), inputs, names, *facts)
         _check(model, self)
         if quantize is not None:
             X = features_of(self, quantize, "quantize").astype(np.float32)
@@ -313,28 +320,41 @@ class Exports:
         save(self, path)
 
 
-def _drawn(estimator: Any) -> NDArray[Any]:
+def _drawn(estimator: Any) -> Any:
     """Samples of the shape of those of fit, in the precision of the network or integers."""
-    rng = np.random.default_rng(0)
-    shape = (64, *getattr(estimator, "input_shape_", (estimator.n_features_in_,)))
-    module = estimator.estimator_.module_
-    if getattr(estimator.estimator_, "reads_integers_", False):
-        codes = [
-            part.num_embeddings for part in module.modules() if hasattr(part, "num_embeddings")
-        ]
-        return rng.integers(0, min([*codes, 2**31]) if codes else 1, size=shape)
-    return rng.standard_normal(shape).astype(precision([module]))
+    net = estimator.estimator_
+    shapes = getattr(estimator, "input_shape_", None) or (estimator.n_features_in_,)
+    if isinstance(shapes, dict):
+        return {name: _of_form(net, shape, kind) for name, shape, kind in net.input_form_}
+    integers = getattr(net, "reads_integers_", False)
+    return _of_form(net, shapes, "int64" if integers else precision([net.module_]))
+
+
+def _of_form(net: Any, shape: Any, kind: str) -> NDArray[Any]:
+    """Numbers in the range of all embeddings, or from a normal distribution."""
+    rng, shape = np.random.default_rng(0), (64, *shape)
+    if kind.startswith("float"):
+        return rng.standard_normal(shape).astype(kind)
+    modules = net.module_.modules()
+    codes = [part.num_embeddings for part in modules if hasattr(part, "num_embeddings")]
+    largest = min([*codes, 2**31]) if codes else 1
+    return rng.integers(0, 2 if kind == "bool" else largest, size=shape).astype(kind)
 
 
 def _check(model: Any, estimator: Any) -> None:
     """Compare an ONNX model with its estimator on samples that are drawn."""
     X = _drawn(estimator)
-    if X.dtype.kind == "f":
-        X = X.astype(_DTYPES[model.graph.input[0].type.tensor_type.elem_type])
+    inputs = X if isinstance(X, dict) else {"X": X}
+    # What is quantised reads float32.
+    kinds = {each.name: _DTYPES.get(each.type.tensor_type.elem_type) for each in model.graph.input}
+    inputs = {
+        name: part.astype(kinds[name]) if part.dtype.kind == "f" else part
+        for name, part in inputs.items()
+    }
     # Predictions put the net into evaluation mode; an export leaves it as it is.
     modes = {part: part.training for part in estimator.estimator_.module_.modules()}
     try:
-        check_model(model, estimator, X, {"X": X})
+        check_model(model, estimator, inputs if isinstance(X, dict) else inputs["X"], inputs)
     except RuntimeError as error:
         raise RuntimeError(
             f"The ONNX form of this {type(estimator).__name__} is not handed out: {error} Use "

@@ -6,12 +6,13 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
 from ..utils.optional import require
@@ -22,7 +23,11 @@ _BATCH = 3
 
 
 def module_to_onnx(
-    module: nn.Sequential, x: torch.Tensor, classes: NDArray[Any] | None, multilabel: bool
+    module: nn.Sequential,
+    inputs: dict[str, Tensor],
+    by_name: bool,
+    classes: NDArray[Any] | None,
+    multilabel: bool,
 ) -> Any:
     """The ONNX model of a module.
 
@@ -30,8 +35,10 @@ def module_to_onnx(
     ----------
     module : nn.Sequential
         From samples to predictions, on the CPU, in evaluation mode.
-    x : Tensor
-        Samples of the right shape and dtype.
+    inputs : dict of str to Tensor
+        Samples of the right shapes and dtypes, by the names that the model's inputs get.
+    by_name : bool
+        Whether the module takes them by these names; else it takes one.
     classes : ndarray of shape (n_classes,) or None
         Class labels of a classifier; None for a regressor.
     multilabel : bool
@@ -52,7 +59,7 @@ def module_to_onnx(
     onnx = require("onnx", "onnx")
     require("onnxscript", "onnx")
     output = "variable" if classes is None else "probabilities"
-    model = _exported(module, x, output)
+    model = _exported(module, inputs, by_name, output)
     if classes is None:
         return model
     kinds = {code: name for name, code in TYPES.items()}
@@ -70,8 +77,23 @@ def module_to_onnx(
     return model
 
 
-def _exported(module: nn.Sequential, x: torch.Tensor, output: str) -> Any:
+class _ByPlace(nn.Module):
+    """A module of inputs by name that takes them in order."""
+
+    def __init__(self, module: nn.Module, names: Sequence[str]):
+        super().__init__()
+        self.module, self.names = module, tuple(names)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """What the module returns."""
+        return self.module(**dict(zip(self.names, inputs, strict=True)))
+
+
+def _exported(module: nn.Sequential, inputs: dict[str, Tensor], by_name: bool, output: str) -> Any:
     """What torch makes of a module, silently."""
+    names, n = list(inputs), {0: torch.export.Dim("n")}
+    whole: nn.Module = _ByPlace(module, names) if by_name else module
+    shapes: tuple[Any, ...] = (tuple(n for _ in names),) if by_name else (n,)
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -81,12 +103,12 @@ def _exported(module: nn.Sequential, x: torch.Tensor, output: str) -> Any:
             contextlib.redirect_stdout(io.StringIO()),
         ):
             program = torch.onnx.export(
-                module,
-                (x[:_BATCH],),
+                whole,
+                tuple(part[:_BATCH] for part in inputs.values()),
                 dynamo=True,
-                input_names=["X"],
+                input_names=names,
                 output_names=[output],
-                dynamic_shapes=({0: torch.export.Dim("n")},),
+                dynamic_shapes=shapes,
                 verbose=False,
             )
     except Exception as error:

@@ -50,6 +50,23 @@ def any_layers(estimator: Any) -> list[nn.Module]:
     return to_predictions(layers, estimator.estimator_)
 
 
+class NamedInputs(nn.Sequential):
+    """Layers of which the first takes several inputs by name."""
+
+    def forward(self, **inputs: Tensor) -> Tensor:  # type: ignore[override]
+        """The outputs of the last layer."""
+        first, *layers = self
+        outputs: Tensor = first(**inputs)
+        for layer in layers:
+            outputs = layer(outputs)
+        return outputs
+
+
+def joined(layers: list[nn.Module], named: bool) -> nn.Sequential:
+    """Layers as one module, of one input or of several by name."""
+    return (NamedInputs if named else nn.Sequential)(*layers)
+
+
 def is_chain(estimator: Any) -> bool:
     """Whether a fitted estimator's network is a chain of layers."""
     return is_plain(module_of(estimator))

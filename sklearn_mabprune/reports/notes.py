@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..data.named import NamedSamples
 from ..data.sparse import SparseRows
 from ..graph.graph import Graph
 from ..pruning.budget import Budget
@@ -191,8 +192,10 @@ def mean_confidence(confidence: NDArray[np.float64]) -> float:
     return float(known.mean()) if known.size else np.nan
 
 
-def spread_of(x: torch.Tensor | SparseRows) -> NDArray[np.float64]:
-    """Standard deviation of each feature, (n_features,)."""
+def spread_of(x: torch.Tensor | SparseRows | NamedSamples) -> NDArray[np.float64]:
+    """Standard deviation of each feature, (n_features,); none of several inputs."""
+    if isinstance(x, NamedSamples):
+        return np.empty(0)
     if isinstance(x, SparseRows):
         return x.spread()
     parts = x.flatten(1).split(_PART)

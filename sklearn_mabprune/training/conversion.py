@@ -79,11 +79,29 @@ def note_inputs(net: Any, data: Data) -> None:
         floats = as_tensor(x[:2], net.device).to(dtype)
         net.reads_integers_ = not _runs(module, floats) and _runs(module, floats.to(torch.int64))
     if not issparse(x):
-        net.input_form_ = form_of(mapped(_in_precision(net, x[:2]), torch.as_tensor))
+        net.input_form_ = form_of(mapped(in_precision(net, x[:2]), torch.as_tensor))
     if unsized(module):
         give_sizes(module, net.input_form_)
         # It was made for parameters without a size.
         net.initialize_optimizer()
+
+
+def _as_whole(values: Any, dtype: str, name: str) -> Any:
+    """Values as integers or booleans, as in fit; refuses others.
+
+    Raises
+    ------
+    ValueError
+        It names the first other value.
+    """
+    found = values.astype(dtype, copy=False)
+    other = found != values
+    if other.any():
+        raise ValueError(
+            f"{name} contains {values[other][0]}, but had {'booleans' * (dtype == 'bool')}"
+            f"{'integers' * (dtype != 'bool')} in fit. Pass such values."
+        )
+    return found
 
 
 def _is_whole(values: Any) -> bool:
@@ -103,7 +121,7 @@ def _runs(module: nn.Module, x: Tensor) -> bool:
 
 def features_of(net: Any, data: Data) -> Any:
     """Features as the net takes them: in its precision, and in a dict if there are weights."""
-    return with_weights(_in_precision(net, data.x), data)
+    return with_weights(in_precision(net, data.x), data)
 
 
 def with_weights(x: Any, data: Data) -> Any:
@@ -115,19 +133,29 @@ def with_weights(x: Any, data: Data) -> Any:
     return x if data.weights is None else {**x, "sample_weight": data.weights}
 
 
-def _in_precision(net: Any, x: Any) -> Any:
-    """Features as integers where the net reads them, else rounded to its precision."""
+def in_precision(net: Any, x: Any) -> Any:
+    """Features as integers where the net reads them, else rounded to its precision.
+
+    Parameters
+    ----------
+    net : skorch net
+        Initialised, its inputs noted.
+    x : ndarray, CSR matrix or NamedSamples
+
+    Raises
+    ------
+    ValueError
+        If a value is too large for the precision, or is no integer where the net reads them.
+    """
     integers: Any = getattr(net, "reads_integers_", False)
     dtype = next(net.module_.parameters()).dtype
     if isinstance(x, NamedSamples):
-        return NamedSamples(
-            {
-                name: part.astype(integers[name], copy=False)
-                if name in integers
-                else _rounded(part, dtype, f"X[{name!r}]")
-                for name, part in x.parts.items()
-            }
-        )
+        parts = {}
+        for name, part in x.parts.items():
+            called = f"X[{name!r}]"
+            whole = integers.get(name)
+            parts[name] = _as_whole(part, whole, called) if whole else _rounded(part, dtype, called)
+        return NamedSamples(parts)
     return x.astype(np.int64) if integers else _rounded(x, dtype, "X")
 
 
@@ -198,7 +226,7 @@ def training_targets(net: Any, y: np.ndarray, dtype: torch.dtype) -> np.ndarray:
 def samples_of(net: Any, data: Data) -> Samples:
     """Samples on the net's device, with targets and losses as the net is trained on them."""
     dtype = dtype_of(net.module_)
-    x = mapped(_in_precision(net, data.x), lambda part: as_tensor(part, net.device))
+    x = mapped(in_precision(net, data.x), lambda part: as_tensor(part, net.device))
     y = as_tensor(targets_of(net, data.y, dtype), net.device)
     if hasattr(net, "standardise"):
         y = net.standardise(y).to(dtype)
@@ -217,5 +245,5 @@ def few_samples(net: Any, data: Data) -> Any:
         If the module's precision is not supported.
     """
     dtype_of(net.module_)
-    x = _in_precision(net, data.x[:_N_FIRST])
+    x = in_precision(net, data.x[:_N_FIRST])
     return mapped(x, lambda part: few(as_tensor(part, net.device)))

@@ -102,6 +102,11 @@ def train(
     net = clone(net)
     check_weights(net, data, validation)
     ours = isinstance(net, SelfSizing)
+    if ours and isinstance(data.x, NamedSamples):
+        raise ValueError(
+            f"X is a dictionary, and {type(net).__name__} reads one array. Pass your module in a "
+            "skorch net: NeuralNetClassifier or NeuralNetRegressor."
+        )
     if ours:
         net.set_params(random_state=seed)
         net.size_from(with_weights(data.x, data), data.y)

@@ -22,6 +22,7 @@ from ..graph.kinds.outputs import softmax as softmax_of_arrays
 from ..graph.kinds.silent import same
 from ..utils.compat import is_identity
 from ..utils.torch_settings import no_autocast
+from .conversion import in_precision
 
 # Samples per call: hidden activations stay in the processor's cache, and memory small.
 _AT_ONCE = {"cpu": 2**11, "cuda": 2**16}
@@ -121,8 +122,9 @@ def network_outputs(
     if is_softmax(nonlinearity):
         nonlinearity = softmax
     dtype = next(net.module_.parameters()).dtype
-    integers = getattr(net, "reads_integers_", False)
-    kind = torch.int64 if integers and not isinstance(integers, dict) else dtype
+    kind = torch.int64 if getattr(net, "reads_integers_", False) else dtype
+    if isinstance(x, NamedSamples):
+        x, kind = in_precision(net, x), dtype
     with no_autocast(), torch.inference_mode():
         found = run_in_parts(
             lambda part: nonlinearity(forward(part.to(net.device, kind))),

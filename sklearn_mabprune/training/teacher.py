@@ -21,6 +21,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ..data.blocks import ColumnBlocks
+from ..data.named import NamedSamples
 from ..data.samples import Data
 from ..data.table import Table
 from ..utils.compat import routing_enabled
@@ -139,8 +140,14 @@ def resolve_teacher(teacher: Any, x: Any, targets: Targets, table: Table | None 
         If it is not an estimator of the right kind.
     ValueError
         If it cannot predict probabilities where they are needed, if a frozen one is not fitted or
-        was fitted on other classes or features, or if "auto" cannot read the features.
+        was fitted on other classes or features, if "auto" cannot read the features, or if there
+        are several inputs.
     """
+    if isinstance(x, NamedSamples):
+        raise ValueError(
+            "A teacher reads one array, and X is a dictionary of inputs. Pass teacher=None, or one "
+            "array that the module's forward takes apart."
+        )
     if isinstance(teacher, str):
         trees = _trees(x, targets) if table is None else _trees_of_table(table, targets)
         model = _for_several(trees, targets)

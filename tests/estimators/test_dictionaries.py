@@ -1,0 +1,221 @@
+"""X as a dictionary of arrays, one for each parameter of forward."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from image_nets import SmallConv, images, net_of
+from sklearn.compose import make_column_transformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
+from skorch.helper import SliceDict
+from torch import nn
+from torch.nn import functional as F
+from user_nets import WeightedClassifier
+
+from sklearn_mabprune import (
+    MABPrunedClassifier,
+    MABPrunedClassifierCV,
+    MLPNetClassifier,
+)
+
+QUICK = {"step": 0.5, "tolerance": 10.0, "random_state": 0, "fine_tune_epochs": 1}
+
+
+class Mixed(nn.Module):
+    """Numbers, a category, and whether the numbers are known."""
+
+    def __init__(self):
+        super().__init__()
+        self.codes, self.dense = nn.Embedding(5, 4), nn.Linear(3, 8)
+        self.out = nn.Linear(8 + 4, 2)
+
+    def forward(self, numbers, code, known):
+        h = F.relu(self.dense(numbers.masked_fill(~known[:, None], 0.0)))
+        return self.out(torch.cat([h, self.codes(code)], 1))
+
+
+def samples(n_samples=90):
+    """Inputs by name, and classes that depend on all of them."""
+    rng = np.random.default_rng(0)
+    numbers, code = rng.normal(size=(n_samples, 3)), rng.integers(0, 5, n_samples)
+    known = rng.random(n_samples) < 0.9
+    y = (numbers[:, 0] * known + (code > 2) > 0.5).astype(int)
+    return {"numbers": numbers, "code": code, "known": known}, y
+
+
+def at(X, index):
+    return {name: part[index] for name, part in X.items()}
+
+
+def as_tensors(X):
+    return {
+        name: torch.tensor(part, dtype=torch.float32 if part.dtype.kind == "f" else None)
+        for name, part in X.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = samples()
+    net = net_of(Mixed, max_epochs=20, lr=0.03)
+    return MABPrunedClassifier(net, **QUICK).fit(X, y), X, y
+
+
+def test_inputs_go_to_the_parameters_of_their_names(fitted):
+    model, X, y = fitted
+    module = model.estimator_.module_
+    assert model.pruning_report_.groups == ("dense", "codes")
+    assert model.hidden_layer_sizes_ == (module.dense.out_features, module.codes.embedding_dim)
+    with torch.no_grad():
+        wanted = module.eval()(**as_tensors(X)).softmax(-1).numpy()
+        found = model.to_torch()(**as_tensors(X)).numpy()
+    np.testing.assert_allclose(model.predict_proba(X), wanted, atol=1e-6)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert model.score(X, y) > 0.8
+    # Neither the order of the keys nor the kind of float or integer matters.
+    other = {name: X[name] for name in reversed(X)} | {"code": X["code"].astype(np.int8)}
+    np.testing.assert_allclose(model.predict_proba(other), wanted, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(at(X, [3])), wanted[[3]], atol=1e-6)
+
+
+def test_what_is_fitted_goes_on(fitted):
+    model, X, y = fitted
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    again.estimator_.partial_fit(as_tensors(X), y)
+    assert sum(model.at_budget(0.75, X, y).hidden_layer_sizes_) == 3
+    assert model.at_budget(0).hidden_layer_sizes_ == (8, 4)
+    with pytest.raises(ValueError, match=r"samples of shape \(3,\), the network was trained on {'"):
+        model.at_budget(0.75, X["numbers"], y)
+
+
+@pytest.mark.slow
+def test_to_onnx_has_an_input_for_each(fitted):
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    model, X, _ = fitted
+    content = model.to_onnx().SerializeToString()
+    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    given = {**at(X, slice(7)), "numbers": X["numbers"][:7].astype(np.float32)}
+    labels, probabilities = session.run(None, given)
+    np.testing.assert_allclose(probabilities, model.predict_proba(at(X, slice(7))), atol=1e-5)
+    np.testing.assert_array_equal(labels, model.predict(at(X, slice(7))))
+
+
+def test_samples_are_split_weighted_and_cross_validated():
+    X, y = samples(60)
+    twice = {name: np.concatenate([part, part]) for name, part in X.items()}
+    net = net_of(Mixed, WeightedClassifier, max_epochs=3)
+    # Copies are on one side, as two of a weight of 1 are one of a weight of 2.
+    weights = np.r_[np.ones(60), np.zeros(60)]
+    weighted, plain = MABPrunedClassifier(net, **QUICK), MABPrunedClassifier(net, **QUICK)
+    weighted.fit(twice, np.r_[y, 1 - y], sample_weight=weights)
+    np.testing.assert_allclose(
+        weighted.predict_proba(X), plain.fit(X, y).predict_proba(X), atol=1e-6
+    )
+    balanced = MABPrunedClassifier(net, class_weight={0: 1.0, 1: 50.0}, **QUICK).fit(X, y)
+    assert balanced.predict(X).mean() > plain.predict(X).mean()
+    search = MABPrunedClassifierCV(plain, budgets=[0, 0.5], cv=2).fit(X, y)
+    assert search.predict(X).shape == y.shape
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    scores = cross_val_score(plain, SliceDict(**X), y, cv=2)
+    assert np.isfinite(scores).all()
+
+
+def test_a_trained_net_and_validation_samples():
+    X, y = samples(60)
+    floats = {**X, "numbers": X["numbers"].astype(np.float32)}
+    net = net_of(Mixed, max_epochs=2).fit(floats, y)
+    frozen = MABPrunedClassifier(FrozenEstimator(net), pruning_budget=0, **QUICK)
+    model = frozen.fit(X, y, X_val=at(X, slice(20)), y_val=y[:20])
+    np.testing.assert_allclose(model.predict_proba(X), net.predict_proba(floats), atol=1e-6)
+
+
+def to_inputs(table):
+    """Columns of a table as the inputs of Mixed."""
+    return {"numbers": table[:, :3], "code": table[:, 3].astype(int), "known": table[:, 3] >= 0}
+
+
+def test_columns_of_a_frame_that_go_to_several_inputs():
+    X, y = samples(60)
+    frame = pd.DataFrame(X["numbers"], columns=[*"uvw"]).assign(
+        code=np.array([*"abcde"])[X["code"]]
+    )
+    columns = make_column_transformer(
+        (StandardScaler(), [*"uvw"]), (OrdinalEncoder(), ["code"]), sparse_threshold=0
+    )
+    model = MABPrunedClassifier(net_of(Mixed, max_epochs=2), **QUICK)
+    pipe = make_pipeline(columns, FunctionTransformer(to_inputs), model)
+    grid = {"mabprunedclassifier__pruning_budget": [0, 0.5]}
+    search = GridSearchCV(pipe, grid, cv=2).fit(frame, y)
+    assert search.predict(frame).shape == y.shape
+
+
+def changed(X, **parts):
+    return {**X, **parts}
+
+
+PREDICTED = {
+    "lacks": (lambda X: {k: X[k] for k in ("numbers", "known")}, "X lacks the input 'code'.*'numb"),
+    "has more": (lambda X: changed(X, z=X["code"]), "X has the input 'z': pass the inputs of fit"),
+    "an array": (
+        lambda X: X["numbers"],
+        "X is one array, .* was fitted on a dictionary.*'numbers'",
+    ),
+    "other shape": (
+        lambda X: changed(X, numbers=X["numbers"][:, :2]),
+        r"sample of X\['numbers'\] has shape \(2,\), .* fitted on samples of shape \(3,\)",
+    ),
+    "lengths": (
+        lambda X: changed(X, code=X["code"][:5]),
+        "different numbers of samples: 'numbers' has 90, 'code' has 5, 'known' has 90",
+    ),
+    "missing": (
+        lambda X: changed(X, numbers=X["numbers"] * np.nan),
+        r"X\['numbers'\] cannot be used: .*NaN",
+    ),
+    "no integer": (
+        lambda X: changed(X, code=X["code"] + 0.5),
+        r"X\['code'\] contains \d.5, but had integers in fit",
+    ),
+    "too large": (
+        lambda X: changed(X, numbers=X["numbers"] * 1e300),
+        r"Column \d of X\['numbers'\] contains .* too large for a network in float32",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PREDICTED)
+def test_samples_that_are_not_those_of_fit(kind, fitted):
+    model, X, _ = fitted
+    change, message = PREDICTED[kind]
+    with pytest.raises(ValueError, match=message):
+        model.predict(change(X))
+
+
+def test_refused_in_fit():
+    X, y = samples(60)
+    net = net_of(Mixed, max_epochs=10**9)
+    cases = [
+        (MABPrunedClassifier(net), {1: X["code"]}, TypeError, "key 1, but keys must be strings"),
+        (MABPrunedClassifier(net), {}, ValueError, "X is an empty dictionary"),
+        (MABPrunedClassifier(net), {**X, "sample_weight": X["code"]}, ValueError, "Rename the par"),
+        (MABPrunedClassifier(net, teacher="auto"), X, ValueError, "teacher reads one array"),
+        (MABPrunedClassifier(), X, TypeError, "X is a dictionary"),
+        (MABPrunedClassifier(MLPNetClassifier(Mixed)), X, ValueError, "MLPNetClassifier reads one"),
+        (MABPrunedClassifier(net), {**X, "code": 3}, ValueError, r"X\['code'\] is 3: pass"),
+        (MABPrunedClassifier(net), {"numbers": X["numbers"]}, ValueError, "missing 2 required"),
+    ]
+    for model, given, error, message in cases:
+        with pytest.raises(error, match=message):
+            model.fit(given, y)
+    one = MABPrunedClassifier(net_of(SmallConv, max_epochs=1), **QUICK).fit(*images(40))
+    with pytest.raises(ValueError, match=r"X is a dictionary, but .* fitted on one array"):
+        one.predict(X)
