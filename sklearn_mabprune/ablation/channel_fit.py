@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -56,14 +56,18 @@ class ChannelFit(ZeroFit):
             matrix[..., family.columns[family.live].flatten()] = family.weights().to(matrix.dtype)
         return matrix, None
 
-    def residual(self, patches: Tensor, columns: Tensor) -> Tensor:
+    def residuals(self, columns: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
         """Channels minus their predictions from all other channels of their family."""
         family, slopes = self._alone(columns)
-        places = self.positions(family.columns[family.live].flatten())
-        if len(places) < patches.shape[-1] or bool((places.diff() != 1).any()):
-            patches = patches.index_select(-1, places)
-        read = patches.unflatten(-1, (len(family.live), -1))
-        return torch.einsum("nblct,buc->nblut", read, slopes.to(patches.dtype))
+        places, slopes = self.positions(family.columns[family.live].flatten()), slopes.to(dtype)
+        in_order = len(places) == len(self.live) and bool((places.diff() == 1).all())
+
+        def of(rows: Tensor) -> Tensor:
+            rows = rows if in_order else rows.index_select(-1, places)
+            # (n_blocks, n_rows, n_live, n_places)
+            return slopes[:, None] @ rows.unflatten(-1, (len(family.live), -1))
+
+        return of
 
     def deltas(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """-W_j P_jj^-1 P_j: at each place."""

@@ -53,7 +53,7 @@ class ModuleActivations:
             found = []
             with torch.inference_mode():
                 for part in parts_of(len(samples), max(self.numbers.values())):
-                    known = network.program.known(samples.x[part])
+                    known = network.known(samples.x[part])
                     logits = network.run(known, [network.logits])[network.logits]
                     found.append(
                         sample_losses(network, logits.T, samples.targets[part], samples.loss)
@@ -66,7 +66,7 @@ class ModuleActivations:
         reads = [group.readers[0].reads for group in self.graph.groups]
         found: list[list[Tensor]] = [[] for _ in reads]
         for part in parts_of(len(self.samples), sum(self.numbers.values())):
-            known = self.graph.program.known(self.samples.x[part])
+            known = self.graph.known(self.samples.x[part])
             with torch.inference_mode():
                 values = self.graph.run(known, sorted(set(reads)))
             for each, value in zip(found, reads, strict=True):
@@ -193,7 +193,7 @@ class ModuleActivations:
         network, samples = self.graph, self._few.samples
         reads = sorted({group.readers[0].reads for group in network.groups})
         for part in parts_of(len(samples), sum(self.numbers.values())):
-            known = network.program.known(samples.x[part])
+            known = network.known(samples.x[part])
             if not with_gradients:
                 with torch.inference_mode():
                     yield network.run(known, reads), None

@@ -19,9 +19,9 @@ from ..graph.readers import Reader
 from .estimates import passes
 from .module_estimates import estimate
 from .outputs import sample_losses
-from .reader_rows import all_patches, live_columns
 from .reader_statistics import ReaderStatistics
 from .suffix import Suffix
+from .unit_moves import unit_moves
 
 #: Numbers of the largest temporary, and of what a block keeps.
 CHUNK, KEPT = {"cpu": 2**21, "cuda": 2**26}, 2**27
@@ -92,11 +92,11 @@ class ModuleBlock:
         network, wanted = self.graph, [*self._wanted, self.graph.logits]
         numbers = sum(self.numbers.get(value, 0) for value in wanted)
         if len(self.samples) * numbers <= KEPT:
-            values = network.run(network.program.known(self.samples.x), wanted)
+            values = network.run(network.known(self.samples.x), wanted)
             self._kept = values
             return values[network.logits].T
         logits = [
-            network.run(network.program.known(self.samples.x[part]), [network.logits])
+            network.run(network.known(self.samples.x[part]), [network.logits])
             for part in self._parts(max(self.numbers.values()))
         ]
         return torch.cat([each[network.logits] for each in logits]).T
@@ -112,7 +112,7 @@ class ModuleBlock:
         """Values that measuring a group starts from, on some of the samples."""
         wanted = self._values_of(number)
         if self._kept is None:
-            known = self.graph.program.known(self.samples.x[part])
+            known = self.graph.known(self.samples.x[part])
             return self.graph.run(known, wanted)
         if part == slice(0, len(self.samples)):
             return self._kept
@@ -122,7 +122,7 @@ class ModuleBlock:
             kept, dimension = self._kept[value], frontier.get(value, 0)
             if dimension is not None and kept.shape[dimension] != len(self.samples):
                 # Samples and positions in one dimension.
-                return self.graph.run(self.graph.program.known(self.samples.x[part]), wanted)
+                return self.graph.run(self.graph.known(self.samples.x[part]), wanted)
             at = () if dimension is None else (slice(None),) * dimension + (part,)
             found[value] = kept[at]
         return found
@@ -154,17 +154,27 @@ class ModuleBlock:
     def _many_at_once(self, number: int, units: Tensor) -> Tensor:
         samples, weights = self.samples, self.samples.weights
         suffix, total = self._suffix(number), weights.new_zeros(len(units))
+        moves_of = unit_moves(self.graph, self.statistics, number, units)
         for part in self._parts(self._numbers_each(number), self.chunk):
             values, n_samples = self._values(number, part), part.stop - part.start
+            residuals = [
+                (moves, reader, moves.residual(reader, values[reader.reads]))
+                for moves in moves_of
+                for reader in moves.readers
+            ]
             at_once = max(1, self.chunk // (suffix.numbers * n_samples))
             targets, each = samples.targets[part], weights[part]
             for first in range(0, len(units), at_once):
-                chosen = units[first : first + at_once]
-                known = self._moved(number, chosen, values)
-                logits = suffix.logits(self.graph, known, values, len(chosen), n_samples)
-                logits = logits.view(len(chosen), n_samples, -1).permute(2, 0, 1)
+                some = slice(first, min(first + at_once, len(units)))
+                known = {
+                    reader.value: moves.moved(reader, residual, some, values[reader.value])
+                    for moves, reader, residual in residuals
+                }
+                n_units = some.stop - first
+                logits = suffix.logits(self.graph, known, values, n_units, n_samples)
+                logits = logits.view(n_units, n_samples, -1).permute(2, 0, 1)
                 losses = sample_losses(self.graph, logits, targets, samples.loss)
-                total[first : first + at_once] += losses @ each
+                total[some] += losses @ each
         return total
 
     def _numbers_each(self, number: int) -> int:
@@ -177,24 +187,6 @@ class ModuleBlock:
         ]
         return max(self._suffix(number).numbers, *patches)
 
-    def _moved(self, number: int, units: Tensor, values: Mapping[int, Tensor]) -> dict[int, Tensor]:
-        """What the readers return without each of these units, (n_units * n_samples, ...)."""
-        network, statistics = self.graph, self.statistics
-        known: dict[int, Tensor] = {}
-        columns = statistics.columns(network, number, units) or []
-        for read, own in zip(statistics.reads[number] or [], columns, strict=True):
-            fit = statistics.fits[read.weight]
-            matrix = read.matrix(network.weights[read.weight])[:, :, own]
-            for reader in read.readers:
-                patches = live_columns(all_patches(reader, values[reader.reads]), fit.live)
-                residual = fit.residual(patches, own)
-                moves = torch.einsum("nblut,bout->unblo", residual, matrix)
-                like = values[reader.value]
-                rows = list(moves.flatten(0, 1).unbind(1))
-                moved = reader.outputs(rows, like.shape)
-                known[reader.value] = (like - moved.view(len(units), *like.shape)).flatten(0, 1)
-        return known
-
     def _one_by_one(self, number: int, units: Tensor) -> Tensor:
         """Units whose readers read each other: the whole network runs for each."""
         samples, weights = self.samples, self.samples.weights
@@ -202,7 +194,7 @@ class ModuleBlock:
         for k, unit in enumerate(units):
             changed = self.statistics.weights_without(self.graph, number, unit)
             for part in self._parts(max(self.numbers.values()), self.chunk):
-                known = self.graph.program.known(samples.x[part])
+                known = self.graph.known(samples.x[part])
                 logits = self.graph.run(known, [self.graph.logits], changed)[self.graph.logits]
                 targets = samples.targets[part]
                 losses = sample_losses(self.graph, logits.T, targets, samples.loss)

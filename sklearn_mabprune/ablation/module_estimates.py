@@ -22,8 +22,7 @@ from .loss_models import (
     SecondOrder,
     moved_loss,
 )
-from .reader_rows import all_patches, live_columns
-from .reader_statistics import Read
+from .unit_moves import unit_moves
 
 if TYPE_CHECKING:
     from .module_block import ModuleBlock
@@ -52,6 +51,9 @@ def estimate(
         for number, part in enumerate(parts):
             weights[part, number] = samples.weights[part]
     found = [weights.new_zeros(len(some), len(parts)) for some in units]
+    moves_of = [
+        unit_moves(network, block.statistics, number, some) for number, some in enumerate(units)
+    ]
     numbers = sum(block.numbers.values())
     at_once = max(1, _AT_ONCE.get(device.type, _AT_ONCE["cuda"]) // numbers)
     for first in range(0, n_samples, at_once):
@@ -59,8 +61,9 @@ def estimate(
         values, gradients = _gradients(block, model.directions, part)
         with torch.inference_mode():
             for number, some in enumerate(units):
-                if len(some) and block.statistics.reads[number] is not None:
-                    moves = _moves(block, number, some, values, gradients)
+                if len(some) and moves_of[number]:
+                    through = [each.first_order(values, gradients) for each in moves_of[number]]
+                    moves = torch.stack(through).sum(0)
                     ones = moves.new_ones(len(some), part.stop - part.start)
                     # A loss model takes minus the product of its two arguments.
                     found[number] += model(ones, moves.neg_(), part, weights[part])
@@ -100,7 +103,7 @@ def _gradients(
     some = directions if directions.shape[-1] == 1 else directions[..., part]
     found: dict[int, list[Tensor]] = {value: [] for value in returned}
     with torch.inference_mode(False), torch.enable_grad():
-        known = network.program.known(_plain(block.samples.x[part]))
+        known = network.known(_plain(block.samples.x[part]))
         weights = {name: _plain(value) for name, value in network.weights.items()} | traced
         values = network.run(known, [*returned, *reads, network.logits], weights)
         logits = values[network.logits]
@@ -119,49 +122,3 @@ def _gradients(
 def _plain(value: Any) -> Any:
     """A tensor that may enter a graph: those made in inference mode may not."""
     return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
-
-
-def _moves(
-    block: ModuleBlock,
-    number: int,
-    units: Tensor,
-    values: Mapping[int, Tensor],
-    gradients: Mapping[int, list[Tensor]],
-) -> Tensor:
-    """First-order moves of the functions, (n_units, k, n_samples)."""
-    network, statistics = block.graph, block.statistics
-    reads = statistics.reads[number] or []
-    total: Any = 0
-    for read, columns in zip(reads, statistics.columns(network, number, units) or [], strict=True):
-        for reader in read.readers:
-            near = torch.stack([reader.rows(g) for g in gradients[reader.value]])
-            patches = all_patches(reader, values[reader.reads])
-            total = total + _of_reader(block, read, columns, patches, near)
-    found: Tensor = total
-    return found.permute(2, 0, 1).contiguous()
-
-
-def _of_reader(
-    block: ModuleBlock,
-    read: Read,
-    columns: Tensor,
-    patches: Tensor,
-    gradients: Tensor,
-) -> Tensor:
-    """Moves through one reader, (k, n_samples, n_units).
-
-    Either with the weights' gradients of each sample, or, for few positions, with ablated parts.
-    """
-    fit = block.statistics.fits[read.weight]
-    matrix = read.matrix(block.graph.weights[read.weight])
-    patches = live_columns(patches, fit.live)
-    n_positions, n_live = patches.shape[2:]
-    k, n_outputs = gradients.shape[0], gradients.shape[-1]
-    if n_positions * n_live > k * columns.shape[0] * n_outputs:
-        by_weight = torch.einsum("knblo,nblc->knboc", gradients, patches)
-        change, grown = fit.deltas(matrix, columns)
-        found = torch.einsum("knboc,buoc->knu", by_weight, change)
-        return found + torch.einsum("knblo,buo->knu", gradients, grown)
-    residual = fit.residual(patches, columns)
-    pulled = torch.einsum("knblo,bout->knblut", gradients, matrix[:, :, columns])
-    return -torch.einsum("knblut,nblut->knu", pulled, residual)

@@ -21,7 +21,7 @@ layers upstream as well.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,20 +88,24 @@ class ZeroFit:
         """
         return matrix, None
 
-    def residual(self, patches: Tensor, columns: Tensor) -> Tensor:
+    def residuals(self, columns: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
         """Ablated parts of units, each removed alone.
 
         Parameters
         ----------
-        patches : Tensor of shape (n_samples, n_blocks, n_positions, n_live)
         columns : Tensor of int, shape (n_units, n_each)
+        dtype : torch.dtype
+            Of the rows.
 
         Returns
         -------
-        Tensor of shape (n_samples, n_blocks, n_positions, n_units, n_each)
+        callable
+            From rows, (n_blocks, n_rows, n_live), to (n_blocks, n_rows, n_units, n_each).
         """
-        chosen = patches.index_select(-1, self.positions(columns).flatten())
-        return chosen.view(*patches.shape[:-1], *columns.shape)
+        places = self.positions(columns).flatten()
+        if len(places) == len(self.live) and bool((places.diff() == 1).all()):
+            return lambda rows: rows.unflatten(-1, columns.shape)
+        return lambda rows: rows.index_select(-1, places).unflatten(-1, columns.shape)
 
     def deltas(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Changes of the live columns and of the bias when each unit alone is removed.
@@ -143,19 +147,19 @@ class MeanFit(ZeroFit):
         mean = rows[0].mean
         self.mean = mean if self.biased else torch.zeros_like(mean)
 
-    def residual(self, patches: Tensor, columns: Tensor) -> Tensor:
+    def residuals(self, columns: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
         """Columns minus their means."""
-        found = super().residual(patches, columns)
-        return found - self._means(columns, found)[:, None]
+        own, means = super().residuals(columns, dtype), self._means(columns, dtype)[:, None]
+        return lambda rows: own(rows) - means
 
-    def _means(self, columns: Tensor, like: Tensor) -> Tensor:
-        return self.mean[:, self.positions(columns)].to(like.dtype)
+    def _means(self, columns: Tensor, dtype: torch.dtype) -> Tensor:
+        return self.mean[:, self.positions(columns)].to(dtype)
 
     def deltas(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """The bias grows by the mean of what is removed."""
         spread, _ = super().deltas(matrix, columns)
         own = matrix[:, :, columns].transpose(1, 2)
-        return spread, torch.einsum("buot,but->buo", own, self._means(columns, own))
+        return spread, torch.einsum("buot,but->buo", own, self._means(columns, own.dtype))
 
     def together(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor | None]:
         """The bias grows by the mean of what is removed."""
@@ -196,13 +200,14 @@ class LeastSquaresFit(MeanFit):
         wide = torch.zeros_like(matrix).index_copy(-1, self.live, fitted.to(matrix.dtype))
         return wide, bias if self.biased else None
 
-    def residual(self, patches: Tensor, columns: Tensor) -> Tensor:
+    def residuals(self, columns: Tensor, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
         """Columns minus their prediction from all columns of other units."""
-        slopes = self._alone(columns)
-        centre = torch.einsum("butc,bc->but", slopes, self.mean).to(patches.dtype)
-        slopes = slopes.to(patches.dtype).flatten(1, 2)
-        found = patches @ slopes.transpose(1, 2)
-        return found.view(*found.shape[:-1], *columns.shape).sub_(centre[:, None])
+        slopes = self._alone(columns).flatten(1, 2)
+        centre = torch.einsum("bsc,bc->bs", slopes, self.mean).to(dtype)[:, None]
+        slopes = slopes.to(dtype).transpose(1, 2)
+        return lambda rows: torch.baddbmm(centre, rows, slopes, beta=-1).unflatten(
+            -1, columns.shape
+        )
 
     def deltas(self, matrix: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """-W T, and W T m for the bias."""

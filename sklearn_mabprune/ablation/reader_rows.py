@@ -173,7 +173,7 @@ def numbers_of_values(network: ModuleNetwork, x: Any) -> dict[int, int]:
     """How many numbers each value has, for one sample."""
     wanted = [operation.value for operation in network.program.operations]
     with torch.inference_mode():
-        values = network.run(network.program.known(x[:2]), wanted)
+        values = network.run(network.known(x[:2]), wanted)
     n_samples = len(x[:2])
     return {
         number: -(-value.numel() // n_samples)
@@ -198,7 +198,7 @@ def note_targets(
     wanted = sorted({value for sample in sampled for value in sample.wanted})
     for part in parts:
         with torch.inference_mode():
-            values = network.run(network.program.known(samples.x[part]), wanted)
+            values = network.run(network.known(samples.x[part]), wanted)
             for sample in sampled:
                 sample.note(values, part)
 
@@ -229,7 +229,7 @@ def sums_over_rows(
     wanted = sorted({r.reads for s, _ in sampled for r in s.readers})
     for place, part in enumerate(parts):
         with torch.inference_mode():
-            values = network.run(network.program.known(samples.x[part]), wanted)
+            values = network.run(network.known(samples.x[part]), wanted)
             for k, (sample, live) in enumerate(sampled):
                 for number, reader in enumerate(sample.readers):
                     rows = sample.inputs(number, values[reader.reads], part, live)

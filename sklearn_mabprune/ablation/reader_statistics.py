@@ -109,7 +109,7 @@ class ReaderStatistics:
         weights = {read.weight: read for reads in self.reads for read in reads or []}
         values = [r.value for read in weights.values() for r in read.readers]
         with torch.inference_mode():
-            shapes = network.run(network.program.known(samples.x[:2]), sorted(set(values)))
+            shapes = network.run(network.known(samples.x[:2]), sorted(set(values)))
         for number, (name, read) in enumerate(weights.items()):
             matrix = read.matrix(network.weights[name])
             families = self._families(read, matrix.shape[-1])

@@ -58,8 +58,7 @@ class Suffix:
         )
         with torch.inference_mode():
             few, more = (
-                network.run(network.program.known(_first(x, n)), [*others, *within])
-                for n in (_FEW, _MORE)
+                network.run(network.known(_first(x, n)), [*others, *within]) for n in (_FEW, _MORE)
             )
             for number in others:
                 if isinstance(few[number], Tensor):

@@ -165,8 +165,16 @@ class ModuleNetwork:
 
     def forward(self, x: Samples) -> Tensor:
         """The network's outputs."""
-        outputs: Tensor = self.run(self.program.known(x))
+        outputs: Tensor = self.run(self.known(x))
         return outputs
+
+    def known(self, x: Samples) -> dict[int, Tensor]:
+        """The values that samples are; images of convolutions with the channels last in memory.
+
+        Convolutions and pools keep that format, and most of them are faster with it.
+        """
+        known = self.program.known(x)
+        return _channels_last(known) if self.program.convolves else known
 
     def downstream(self, values: Iterable[int]) -> tuple[Operation, ...]:
         """The operations that must run again when these values change."""
@@ -261,6 +269,15 @@ def weights_of(module: nn.Module) -> dict[str, Tensor]:
         **{name: parameter.detach() for name, parameter in module.named_parameters()},
         **dict(module.named_buffers()),
     }
+
+
+def _channels_last(values: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    found = dict(values)
+    for number, value in values.items():
+        if value.dim() == 4:
+            # A copy: of one channel, a view would count as the other format.
+            found[number] = torch.empty_like(value, memory_format=torch.channels_last).copy_(value)
+    return found
 
 
 def _shape(name: str, shape: torch.Size, gone: Mapping[Axis, Any]) -> list[int]:

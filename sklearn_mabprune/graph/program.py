@@ -91,6 +91,9 @@ class Operation:
 @cache
 def _operator(name: str) -> Any:
     space, rest = name.split(".", 1)
+    if rest == "view.default":
+        # Equal, and takes values in any memory format; nothing is changed in place here.
+        rest = "reshape.default"
     if hasattr(torch.ops, space) and space not in ("_operator", "math", "torch"):
         packet, overload = rest.split(".")
         return getattr(getattr(getattr(torch.ops, space), packet), overload)
@@ -239,6 +242,11 @@ class Program:
                 changed.add(operation.value)
                 found.append(operation)
         return tuple(found)
+
+    @cached_property
+    def convolves(self) -> bool:
+        """Whether a convolution is among the operations."""
+        return any("conv" in operation.packet for operation in self.operations)
 
     @cached_property
     def _n_samples(self) -> list[int]:

@@ -190,7 +190,9 @@ class ConvReader(Reader):
 
     def outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
         """Channels first, then the positions."""
-        return torch.cat(rows, dim=2).transpose(1, 2).reshape(-1, *shape[1:])
+        # Of one block a view, with the channels last in memory.
+        every = torch.cat(rows, dim=2) if len(rows) > 1 else rows[0]
+        return every.transpose(1, 2).reshape(-1, *shape[1:])
 
 
 class TransposedReader(ConvReader):

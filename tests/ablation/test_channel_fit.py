@@ -71,7 +71,7 @@ def test_predictions_are_least_squares_over_all_places(whole, statistics):
     roots = np.sqrt(whole.samples.weights.repeat_interleave(9).numpy())[:, None]
     wanted, *_ = np.linalg.lstsq(roots * channels[:, 1:], roots * channels[:, :1], rcond=None)
     columns = torch.as_tensor(read.columns[:1])
-    residual = fit.residual(value[:, None, None], columns)[:, 0, 0, 0]
+    residual = fit.residuals(columns, value.dtype)(value[None])[0, :, 0]
     expected = channels[:, 0] - channels[:, 1:] @ wanted[:, 0]
     assert np.allclose(residual.numpy().ravel(), expected, atol=1e-6)
 
