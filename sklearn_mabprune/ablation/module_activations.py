@@ -70,7 +70,7 @@ class ModuleActivations:
             with torch.inference_mode():
                 values = self.graph.run(known, sorted(set(reads)))
             for each, value in zip(found, reads, strict=True):
-                each.append(values[value].abs().view(part.stop - part.start, -1).amax(1))
+                each.append(values[value].abs().reshape(part.stop - part.start, -1).amax(1))
         return [torch.cat(each) for each in found]
 
     def mean_loss(self) -> float:
@@ -182,7 +182,7 @@ class ModuleActivations:
         reader = network.groups[number].readers[0]
         columns = torch.as_tensor(reader.columns[network.kept[number]], device=value.device)
         if reader.spatial:
-            value = value.view(len(value), reader.blocks, -1, math.prod(value.shape[2:]))
+            value = value.reshape(len(value), reader.blocks, -1, math.prod(value.shape[2:]))
             chosen = value[:, :, columns[:, :: reader.taps] // reader.taps]
             return chosen.permute(0, 1, 4, 3, 2).flatten(0, -2)
         chosen = value.reshape(len(value), -1, value.shape[-1])[..., columns]

@@ -172,7 +172,7 @@ class ModuleBlock:
                 }
                 n_units = some.stop - first
                 logits = suffix.logits(self.graph, known, values, n_units, n_samples)
-                logits = logits.view(n_units, n_samples, -1).permute(2, 0, 1)
+                logits = logits.reshape(n_units, n_samples, -1).permute(2, 0, 1)
                 losses = sample_losses(self.graph, logits, targets, samples.loss)
                 total[some] += losses @ each
         return total
