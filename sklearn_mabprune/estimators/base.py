@@ -345,7 +345,7 @@ class BaseMABPruned(
         net, names = own["estimator_"], own.get("feature_names_in_")
         x = plain_samples(self, X)
         if x is None:
-            x = read_table(self, X, any_shape=self._takes_any_shape(), reset=False)
+            x = read_table(self, X, any_shape="input_shape_" in own, reset=False)
         module = net.module_
         if module.training:
             module.eval()

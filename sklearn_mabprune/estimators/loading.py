@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from ..exceptions import ModelFileError
 from ..export.files.container import Tensors, read_file, shown, unreadable
-from ..export.files.parameters import from_plain, labels_from_plain
+from ..export.files.parameters import from_plain, labels_from_plain, user_net_from_plain
 from ..export.files.records import record_from_plain
 from ..export.files.saving import (
     LEFT_OUT,
@@ -23,16 +24,18 @@ from ..export.files.saving import (
     outputs_of,
     versions,
 )
+from ..graph.compact import narrowed_module
 from ..graph.graph import Graph
 from ..graph.module import PrunedChain
 from ..reports.report import PruningReport
 from ..training.auto_size import SelfSizing
 from ..training.mlp import MLP
 from ..training.nets import MLPNetClassifier
-from ..training.rebuilding import net_around
+from ..training.rebuilding import initialised, net_around, net_of
 from ..utils.compat import uncompiled
 from ..utils.torch_settings import own_settings
 from .classifier import MABPrunedClassifier
+from .loaded_modules import check_given, user_module_from_plain
 from .loaded_networks import (
     finite_array,
     network_from_plain,
@@ -46,7 +49,7 @@ from .regressor import MABPrunedRegressor
 _CLASSES = dict(zip(SAVED_CLASSES, (MABPrunedClassifier, MABPrunedRegressor), strict=True))
 
 
-def load(path: Any, **parameters: Any) -> Any:
+def load(path: Any, module: Any = None, **parameters: Any) -> Any:
     """Load a fitted estimator that :meth:`MABPrunedClassifier.save` wrote.
 
     The file holds data only, and loading runs no code of it: classes are looked up in closed
@@ -56,6 +59,9 @@ def load(path: Any, **parameters: Any) -> Any:
     ----------
     path : str or path-like
         Path of the file.
+    module : class or function, optional
+        What the net's module is made by, if it is not a chain of layers: needed for these files,
+        which have the arguments and the weights.  No class is imported by the name in a file.
     **parameters : object
         Parameters of the estimator that the file could not hold; ``save`` warned about them.
         For a net with your own module, ``estimator=None`` is enough: the loaded estimator
@@ -72,7 +78,8 @@ def load(path: Any, **parameters: Any) -> Any:
     ModelFileError
         If the file is damaged, truncated, of another version or was not written by ``save``.
     TypeError
-        If a parameter that the file could not hold is missing, or one that it holds is given.
+        If a parameter that the file could not hold is missing, or one that it holds is given, or
+        if `module` is missing or not needed.
     OSError
         If the file does not exist or cannot be opened.
 
@@ -94,15 +101,16 @@ def load(path: Any, **parameters: Any) -> Any:
     True
     """
     with own_settings():
-        return _loaded(path, parameters)
+        return _loaded(path, module, parameters)
 
 
-def _loaded(path: Any, parameters: dict[str, Any]) -> Any:
+def _loaded(path: Any, module: Any, parameters: dict[str, Any]) -> Any:
     """The estimator in a file, built in settings of torch of its own."""
     content, tensors = read_file(path)
+    check_given(path, content, module)
     try:
         # All errors from here on are errors of the file.
-        estimator, missing = _estimator(content)
+        estimator, missing = _estimator(content, module)
     except MemoryError:
         raise
     except Exception as error:
@@ -112,7 +120,7 @@ def _loaded(path: Any, parameters: dict[str, Any]) -> Any:
     estimator.set_params(**parameters)
     net, _ = resolve_net(estimator.estimator, estimator._default_net, estimator._net_base)
     try:
-        fitted = _fitted(estimator, net, content, tensors)
+        fitted = _fitted(estimator, net, module, content, tensors)
         require(not tensors, f"it has a tensor too many, {min(tensors, default=None)!r}")
     except _OtherOutputsError as error:
         if "estimator" in parameters:
@@ -166,7 +174,7 @@ def _wrong_parameters(
 # ---------------------------------------------------------------- the unfitted estimator
 
 
-def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+def _estimator(content: dict[str, Any], module: Any) -> tuple[Any, dict[str, str]]:
     """The unfitted estimator, and the parameters that the caller must give."""
     kind, parameters, missing, written_by, *_ = values_of(
         content, "the file",
@@ -185,7 +193,11 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     )
     unknown = (set(parameters) | set(missing)) - known
     require(not unknown, f"{kind} has no parameter {str(min(unknown, default=''))[:80]!r}")
-    estimator = made(**{name: from_plain(value, name) for name, value in parameters.items()})
+    values = {}
+    for name, value in parameters.items():
+        own = module is not None and name == "estimator" and value is not None
+        values[name] = user_net_from_plain(value, name, module) if own else from_plain(value, name)
+    estimator = made(**values)
     estimator._validate_params()
     resolve_policy(estimator.policy)
     resolve_net(estimator.estimator, made._default_net, made._net_base)
@@ -195,17 +207,19 @@ def _estimator(content: dict[str, Any]) -> tuple[Any, dict[str, str]]:
 # ---------------------------------------------------------------- the fitted attributes
 
 
-def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
+def _fitted(
+    estimator: Any, net: Any, module: Any, content: dict[str, Any], tensors: Tensors
+) -> dict[str, Any]:
     """Fitted attributes by name, each checked against the others."""
     known = _data(estimator, content["data"])
     multilabel, classes = known.get("multilabel_", False), known.get("classes_", ())
-    one_output = len(classes) == 2 and not multilabel
-    graph, rebuilt = _net(
-        net, estimator.estimator is None, multilabel, one_output, content["net"], tensors
-    )
-    require(
-        known["n_features_in_"] == graph.n_inputs, "its network reads another number of features"
-    )
+    two = len(classes) == 2 and not multilabel
+    default = estimator.estimator is None
+    graph, rebuilt = _net(net, module, default, multilabel, two, content["net"], tensors)
+    n_features = known.get("n_features_in_")
+    require(n_features == graph.n_inputs, "its network reads another number of features")
+    if module is not None or net.module is not MLP:
+        known["input_shape_"] = getattr(graph, "input_shape", (n_features,))
     n_outputs = graph.n_outputs + rebuilt.one_output_
     require(
         len(known.get("classes_", range(n_outputs))) == n_outputs
@@ -213,6 +227,11 @@ def _fitted(estimator: Any, net: Any, content: dict[str, Any], tensors: Tensors)
         "its network has another number of classes or targets",
     )
     report = record_from_plain(content["report"], PruningReport, "report", tensors)
+    if module is not None:
+        # What a module's groups are, a file does not say.
+        graph = replace(graph, sizes=report.after.hidden_layer_sizes)
+        count = sum(parameter.numel() for parameter in rebuilt.module_.parameters())
+        require(count == report.after.n_parameters, "its report is about another module")
     path = path_from_plain(content["path"], tensors)
     sizes = path.layer_sizes[0]
     measured = report.before.hidden_layer_sizes, report.after.hidden_layer_sizes
@@ -239,9 +258,13 @@ def _data(estimator: Any, data: Any) -> dict[str, Any]:
         data, "data",
         "n_features", "features", "classes", "multilabel", "y_ndim", "validation_fraction",
     )  # fmt: skip
-    require(type(n_features) is int, "its number of features is not an integer")
+    require(
+        n_features is None or type(n_features) is int, "its number of features is not an integer"
+    )
     require(type(held) in (int, float) and 0 <= held <= 1, "validation_fraction is not in [0, 1]")
-    found: dict[str, Any] = {"n_features_in_": n_features, "validation_fraction_": float(held)}
+    found: dict[str, Any] = {"validation_fraction_": float(held)}
+    if n_features is not None:
+        found["n_features_in_"] = n_features
     if features is not None:
         names = labels_from_plain(features, "features")
         require(
@@ -258,13 +281,17 @@ def _data(estimator: Any, data: Any) -> dict[str, Any]:
 
 
 def _net(
-    net: Any, default: bool, multilabel: bool, two: bool, data: Any, tensors: Tensors
-) -> tuple[Graph, Any]:
-    """The graph in the file, and a skorch net with its layers and the parameters of `net`."""
+    net: Any, module: Any, default: bool, multilabel: bool, two: bool, data: Any, tensors: Tensors
+) -> tuple[Any, Any]:
+    """The network in the file, and a skorch net with its layers and the parameters of `net`."""
     network, is_mlp, outputs, rescaled, labels, history = values_of(
         data, "net", "network", "mlp", "outputs", "rescaled", "labels", "history"
     )
-    graph = network_from_plain(network, "network", tensors)
+    graph: Any
+    if module is None:
+        graph = network_from_plain(network, "network", tensors)
+    else:
+        graph = user_module_from_plain(network, module, tensors)
     one_output = two and graph.n_outputs == 1
     if one_output and default:
         criterion = nn.BCELoss if outputs == NO_LAYER else nn.BCEWithLogitsLoss
@@ -290,13 +317,19 @@ def _net(
     if isinstance(net, SelfSizing):
         net.n_features_in_, net.n_outputs_ = graph.n_inputs, graph.n_outputs
         net.auto_dtype_ = str(graph.dtype).removeprefix("torch.")
+    if module is not None:
+        net.input_form_, net.reads_integers_ = graph.form, graph.reads_integers
     require(type(history) is list, "its history is not a list")
     net.history_ = History({k: from_plain(v, k) for k, v in epoch.items()} for epoch in history)
-    rebuilt = net_around(net, graph)
+    if module is None:
+        rebuilt = net_around(net, graph)
+        again = Graph.of(list(uncompiled(rebuilt.module_).children()))
+        require(again.descriptions() == graph.descriptions(), "its layers are not those of its net")
+    else:
+        rebuilt = net_of(net, narrowed_module, graph.arguments)
+        rebuilt = initialised(rebuilt, net, lambda built: built.load_state_dict(graph.state))
     if isinstance(net, MLPNetClassifier):
         rebuilt.multilabel_ = multilabel
-    again = Graph.of(list(uncompiled(rebuilt.module_).children()))
-    require(again.descriptions() == graph.descriptions(), "its layers are not those of its net")
     require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no target scale")
     if outputs_of(rebuilt) != outputs:
         raise _OtherOutputsError(

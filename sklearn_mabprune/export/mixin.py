@@ -287,6 +287,9 @@ class Exports:
         TypeError
             If the class of the estimator is a subclass, or a cross-validated one (save its
             ``best_estimator_``), or if class labels are neither numbers nor strings.
+        UnsupportedModuleError
+            If the net's module is no chain of layers and data cannot say how it is made: if an
+            object was passed in place of a class, or arguments that are no plain data.
         ValueError
             If a weight is not finite.
 

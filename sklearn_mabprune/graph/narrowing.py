@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypedDict
+from itertools import pairwise
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -108,6 +109,73 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
         for attribute, count in counts.items():
             setattr(module.get_submodule(name), attribute, count)
     return module
+
+
+def composed(first: Narrowing, second: Narrowing) -> Narrowing:
+    """The narrowing that does what one does, and then another.
+
+    Examples
+    --------
+    >>> from sklearn_mabprune.graph.narrowing import composed
+    >>> first = {"tensors": {"weight": [(0, [1, 4, 5])]}, "attributes": {}}
+    >>> second = {"tensors": {"weight": [(0, [0, 2])]}, "attributes": {}}
+    >>> composed(first, second)["tensors"]
+    {'weight': [(0, [1, 5])]}
+    """
+    tensors: dict[str, list[tuple[int, list[int]]]] = {}
+    for name in [*first["tensors"], *(set(second["tensors"]) - set(first["tensors"]))]:
+        stay = dict(first["tensors"].get(name, []))
+        for axis, places in second["tensors"].get(name, []):
+            stay[axis] = [stay[axis][k] for k in places] if axis in stay else places
+        tensors[name] = sorted(stay.items())
+    attributes = {name: dict(counts) for name, counts in first["attributes"].items()}
+    for name, counts in second["attributes"].items():
+        attributes[name] = {**attributes.get(name, {}), **counts}
+    return {"tensors": tensors, "attributes": attributes}
+
+
+def narrowing_from_plain(data: Any, module: nn.Module) -> Narrowing:
+    """The narrowing of a module that a file describes.
+
+    Parameters
+    ----------
+    data : object
+        From JSON.
+    module : nn.Module
+        With all units.
+
+    Raises
+    ------
+    ValueError
+        If it has other fields, names what the module does not have, or makes it larger.
+    """
+    if type(data) is not dict or set(data) != {"tensors", "attributes"}:
+        raise ValueError("what stays of its module is not described")
+    known: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+    known |= dict(module.named_buffers(remove_duplicate=False))
+    tensors = {}
+    for name, axes in data["tensors"].items():
+        if name not in known:
+            raise ValueError(f"its module has no weight {name[:40]!r}")
+        tensors[name] = [_axis_from_plain(axis, known[name].shape, name) for axis in axes]
+    for name, counts in data["attributes"].items():
+        part = module.get_submodule(name)
+        for attribute, count in counts.items():
+            old = vars(part).get(attribute)
+            if type(old) is not int or type(count) is not int or not 0 < count <= old:
+                raise ValueError(f"{name[:40]!r} of its module cannot have {attribute[:40]!r}")
+    return {"tensors": tensors, "attributes": data["attributes"]}
+
+
+def _axis_from_plain(data: Any, shape: torch.Size, name: str) -> tuple[int, list[int]]:
+    axis, places = data
+    whole = [type(number) is int for number in (axis, *places)]
+    if not (all(whole) and places and 0 <= axis < len(shape)):
+        raise ValueError(f"what stays of {name[:40]!r} is not a list of places")
+    increasing = all(a < b for a, b in pairwise(places))
+    if not (increasing and places[0] >= 0 and places[-1] < shape[axis]):
+        raise ValueError(f"what stays of {name[:40]!r} is not in it, or not in order")
+    return axis, places
 
 
 def _sliced(tensor: Tensor, axes: Iterable[tuple[int, Sequence[int]]]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import singledispatch
 from pickle import PicklingError
 from typing import Any
@@ -14,6 +15,7 @@ from ..graph.compact import copy_weights, narrowed_module
 from ..graph.graph import Graph
 from ..graph.module import PrunedChain
 from ..graph.module_network import ModuleNetwork
+from ..graph.narrowing import Narrowing, composed
 from ..utils.compat import drop_parameter, uncompiled
 from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
@@ -76,21 +78,31 @@ def _(network: Graph, net: Any) -> tuple[Any, dict[str, Any]]:
 @_recipe.register
 def _(network: ModuleNetwork, net: Any) -> tuple[Any, dict[str, Any]]:
     arguments = net.get_params_for("module")
-    module = net.module
+    module, narrowing = net.module, network.narrowing()
     if module is narrowed_module:
         # Of a net that was pruned already, the user's own module with all units.
+        if not _has_all_units(network, arguments["narrowing"]):
+            narrowing = composed(arguments["narrowing"], narrowing)
         module, arguments = arguments["module"], arguments["arguments"]
     built = type(module) if isinstance(module, nn.Module) else module
     if isinstance(built, type) and built is not type(network.module):
         # Something was put around it after the training, such as an AveragedModel.
         module, arguments = copy.deepcopy(network.module).train(), {}
-    narrowing = network.narrowing()
     return narrowed_module, {
         "module": module,
         "arguments": arguments,
         "narrowing": narrowing,
         "form": net.input_form_,
     }
+
+
+def _has_all_units(network: ModuleNetwork, narrowing: Narrowing) -> bool:
+    """Whether a network is that of the module before a narrowing."""
+    return all(
+        network.weights[name].shape[axis] != len(places)
+        for name, axes in narrowing["tensors"].items()
+        for axis, places in axes
+    )
 
 
 def net_around(net: Any, graph: Any) -> Any:
@@ -106,7 +118,6 @@ def net_around(net: Any, graph: Any) -> Any:
     graph : Graph
         Left as it is; the new module shares no tensor with it.
     """
-    new = clone(net)
     if net.module is MLP:
         sizes: dict[str, Any] = {
             "module__n_features": graph.n_inputs,
@@ -118,24 +129,35 @@ def net_around(net: Any, graph: Any) -> Any:
         dropouts = [node.layer.p for node in graph.nodes if node.kind.random]
         if dropouts:
             sizes["module__dropout"] = dropouts[0]
+        new = clone(net)
     else:
-        # The new module does not have the parameters of the old one.
-        for name in [name for name in vars(new) if name.startswith("module__")]:
-            drop_parameter(new, name)
         build, arguments = _recipe(graph, net)
-        sizes = {"module": build}
-        sizes |= {f"module__{name}": value for name, value in arguments.items()}
+        new, sizes = net_of(net, build, arguments), {}
     if getattr(net, "multilabel_", False):
         # Chosen by the data, which a clone of the smaller net has not seen.
         sizes["criterion"] = type(uncompiled(net.criterion_))
     new.set_params(**sizes)
+    return initialised(new, net, lambda module: copy_weights(graph, module))
+
+
+def net_of(net: Any, build: Any, arguments: dict[str, Any]) -> Any:
+    """A copy of a net, not initialised, with another module."""
+    new = clone(net)
+    # The new module does not have the parameters of the old one.
+    for name in [name for name in vars(new) if name.startswith("module__")]:
+        drop_parameter(new, name)
+    parameters = {f"module__{name}": value for name, value in arguments.items()}
+    return new.set_params(module=build, **parameters)
+
+
+def initialised(new: Any, net: Any, fill: Callable[[nn.Module], Any]) -> Any:
+    """A net with the weights that a function fills in, and what else a fitted one has."""
     for name in _FITTED:
         if hasattr(net, name):
             setattr(new, name, getattr(net, name))
     with global_generators(0, net.device):
         new.initialize()
-    module: Any = uncompiled(new.module_)
-    copy_weights(graph, module)
+    fill(uncompiled(new.module_))
     new.module_.eval()
     new.history_ = net.history_
     renew_optimizer(new)

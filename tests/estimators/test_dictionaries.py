@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from image_nets import SmallConv, images, net_of
+from image_nets import Mixed, SmallConv, images, mixed_samples, net_of
 from sklearn.compose import make_column_transformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
 from skorch.helper import SliceDict
-from torch import nn
-from torch.nn import functional as F
 from user_nets import WeightedClassifier
 
 from sklearn_mabprune import (
@@ -26,28 +24,6 @@ from sklearn_mabprune import (
 )
 
 QUICK = {"step": 0.5, "tolerance": 10.0, "random_state": 0, "fine_tune_epochs": 1}
-
-
-class Mixed(nn.Module):
-    """Numbers, a category, and whether the numbers are known."""
-
-    def __init__(self):
-        super().__init__()
-        self.codes, self.dense = nn.Embedding(5, 4), nn.Linear(3, 8)
-        self.out = nn.Linear(8 + 4, 2)
-
-    def forward(self, numbers, code, known):
-        h = F.relu(self.dense(numbers.masked_fill(~known[:, None], 0.0)))
-        return self.out(torch.cat([h, self.codes(code)], 1))
-
-
-def samples(n_samples=90):
-    """Inputs by name, and classes that depend on all of them."""
-    rng = np.random.default_rng(0)
-    numbers, code = rng.normal(size=(n_samples, 3)), rng.integers(0, 5, n_samples)
-    known = rng.random(n_samples) < 0.9
-    y = (numbers[:, 0] * known + (code > 2) > 0.5).astype(int)
-    return {"numbers": numbers, "code": code, "known": known}, y
 
 
 def at(X, index):
@@ -63,7 +39,7 @@ def as_tensors(X):
 
 @pytest.fixture(scope="module")
 def fitted():
-    X, y = samples()
+    X, y = mixed_samples()
     net = net_of(Mixed, max_epochs=20, lr=0.03)
     return MABPrunedClassifier(net, **QUICK).fit(X, y), X, y
 
@@ -110,7 +86,7 @@ def test_to_onnx_has_an_input_for_each(fitted):
 
 
 def test_samples_are_split_weighted_and_cross_validated():
-    X, y = samples(60)
+    X, y = mixed_samples(60)
     twice = {name: np.concatenate([part, part]) for name, part in X.items()}
     net = net_of(Mixed, WeightedClassifier, max_epochs=3)
     # Copies are on one side, as two of a weight of 1 are one of a weight of 2.
@@ -129,8 +105,8 @@ def test_samples_are_split_weighted_and_cross_validated():
     assert np.isfinite(scores).all()
 
 
-def test_a_trained_net_and_validation_samples():
-    X, y = samples(60)
+def test_a_trained_net_and_validation_mixed_samples():
+    X, y = mixed_samples(60)
     floats = {**X, "numbers": X["numbers"].astype(np.float32)}
     net = net_of(Mixed, max_epochs=2).fit(floats, y)
     frozen = MABPrunedClassifier(FrozenEstimator(net), pruning_budget=0, **QUICK)
@@ -144,7 +120,7 @@ def to_inputs(table):
 
 
 def test_columns_of_a_frame_that_go_to_several_inputs():
-    X, y = samples(60)
+    X, y = mixed_samples(60)
     frame = pd.DataFrame(X["numbers"], columns=[*"uvw"]).assign(
         code=np.array([*"abcde"])[X["code"]]
     )
@@ -201,7 +177,7 @@ def test_samples_that_are_not_those_of_fit(kind, fitted):
 
 
 def test_refused_in_fit():
-    X, y = samples(60)
+    X, y = mixed_samples(60)
     net = net_of(Mixed, max_epochs=10**9)
     cases = [
         (MABPrunedClassifier(net), {1: X["code"]}, TypeError, "key 1, but keys must be strings"),

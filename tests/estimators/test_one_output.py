@@ -7,12 +7,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from image_nets import SmallResidual, net_of
+from image_nets import Joined, SmallResidual, net_of
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
-from torch.nn import functional as F
 from user_nets import classes_table, unit_values_table
 
 from sklearn_mabprune import (
@@ -26,19 +25,6 @@ from sklearn_mabprune import (
 
 QUICK = {"step": 0.5, "tolerance": 10.0, "random_state": 0, "fine_tune_epochs": 1}
 NAMES = np.array(["no", "yes"])
-
-
-class Joined(nn.Module):
-    """A concatenation; one output."""
-
-    def __init__(self, flat=True):
-        super().__init__()
-        self.flat = flat
-        self.a, self.b, self.c = nn.Linear(6, 8), nn.Linear(8, 6), nn.Linear(12, 1)
-
-    def forward(self, X):
-        z = self.c(torch.cat([F.relu(self.b(F.relu(self.a(X)))), X], 1))
-        return z.squeeze(-1) if self.flat else z
 
 
 class Chain(nn.Sequential):

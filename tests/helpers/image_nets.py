@@ -56,6 +56,32 @@ class Words(nn.Module):
         return self.last(F.relu(self.hidden(self.words(X).mean(dim=1))))
 
 
+class Mixed(nn.Module):
+    """Numbers, a category, and whether the numbers are known."""
+
+    def __init__(self):
+        super().__init__()
+        self.codes, self.dense = nn.Embedding(5, 4), nn.Linear(3, 8)
+        self.out = nn.Linear(8 + 4, 2)
+
+    def forward(self, numbers, code, known):
+        h = F.relu(self.dense(numbers.masked_fill(~known[:, None], 0.0)))
+        return self.out(torch.cat([h, self.codes(code)], 1))
+
+
+class Joined(nn.Module):
+    """A concatenation; one output."""
+
+    def __init__(self, flat=True):
+        super().__init__()
+        self.flat = flat
+        self.a, self.b, self.c = nn.Linear(6, 8), nn.Linear(8, 6), nn.Linear(12, 1)
+
+    def forward(self, X):
+        z = self.c(torch.cat([F.relu(self.b(F.relu(self.a(X)))), X], 1))
+        return z.squeeze(-1) if self.flat else z
+
+
 def images(n_samples=160, n_classes=3):
     """Digits as float32 images, (n_samples, 1, 8, 8), and their classes."""
     X, y = load_digits(n_class=n_classes, return_X_y=True)
@@ -66,6 +92,15 @@ def texts(n_samples=120, seed=0):
     """Numbers of words, (n_samples, 5), and whether low ones are frequent."""
     X = np.random.default_rng(seed).integers(0, 20, size=(n_samples, 5))
     return X, (X.mean(axis=1) < 9.5).astype(int)
+
+
+def mixed_samples(n_samples=90):
+    """Inputs by name, and classes that depend on all of them."""
+    rng = np.random.default_rng(0)
+    numbers, code = rng.normal(size=(n_samples, 3)), rng.integers(0, 5, n_samples)
+    known = rng.random(n_samples) < 0.9
+    y = (numbers[:, 0] * known + (code > 2) > 0.5).astype(int)
+    return {"numbers": numbers, "code": code, "known": known}, y
 
 
 def net_of(module, net=NeuralNetClassifier, **params):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from skorch.dataset import Dataset, ValidSplit
 from torch import nn
 from torch.utils.data import DataLoader
@@ -25,6 +26,11 @@ from ...training.nets import MLPNetClassifier, MLPNetRegressor
 
 _RANKERS = {cls.__name__: cls for cls in (*POLICIES.values(), *CRITERIA.values())}
 _NETS = {cls.__name__: cls for cls in (MLPNetClassifier, MLPNetRegressor)}
+#: skorch's own, whose module is the user's.
+_USER_NETS: dict[str, Any] = {
+    cls.__name__: cls
+    for cls in (NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor)
+}
 
 #: Classes that may be the value of a parameter: losses, optimizers and parts of a net.
 _CLASSES: dict[str, type] = {
@@ -107,7 +113,8 @@ def _object(kind: type, parameters: dict[str, Any], name: str) -> dict[str, Any]
 
 def _changed_parameters(net: Any, name: str) -> dict[str, Any]:
     """Parameters of a net that differ from the defaults, which may be unsupported objects."""
-    default = type(net)().get_params(deep=False)
+    module = () if type(net).__name__ in _NETS else (net.module,)
+    default = type(net)(*module).get_params(deep=False)
     found = {}
     for key, value in net.get_params(deep=False).items():
         if key.startswith("_"):
@@ -123,6 +130,42 @@ def _changed_parameters(net: Any, name: str) -> dict[str, Any]:
             raise DescriptionError(f"{name}.{key} is set")
         found[key] = value
     return found
+
+
+def user_net_to_plain(net: Any, name: str) -> dict[str, Any]:
+    """Convert a skorch net with a user's module, which is left out, to JSON-compatible data.
+
+    Raises
+    ------
+    DescriptionError
+        If a parameter, or the net itself, is of an unsupported class.
+    """
+    kind = type(net)
+    if _USER_NETS.get(kind.__name__) is not kind:
+        raise DescriptionError(f"{name} is a {kind.__qualname__}")
+    return _object(kind, _changed_parameters(net, name), name)
+
+
+def user_net_from_plain(data: Any, name: str, module: Any) -> Any:
+    """Convert data from :func:`user_net_to_plain` back to a net, with the module of the caller.
+
+    Raises
+    ------
+    ValueError
+        If the data are not of a form that :func:`user_net_to_plain` returns.
+    """
+    if type(data) is not dict or set(data) != {"object", "parameters"}:
+        raise ValueError(f"{name} is not a net")
+    kind, parameters = data["object"], data["parameters"]
+    if type(kind) is not str or kind not in _USER_NETS or type(parameters) is not dict:
+        raise ValueError(f"{name} is a {str(kind)[:40]!r}, which is not a known net")
+    values = {key: from_plain(inner, f"{name}.{key}") for key, inner in parameters.items()}
+    default = _USER_NETS[kind](module).get_params(deep=False)
+    known = {key for key in default if not key.startswith("_")} - _REFUSED - {"module"}
+    known |= {key for key in values if key.startswith(_NET_PREFIXES)}
+    if not set(values) <= known:
+        raise ValueError(f"{kind} has no parameter {min(set(values) - known)!r}")
+    return _USER_NETS[kind](module, **values)
 
 
 def from_plain(data: Any, name: str) -> Any:

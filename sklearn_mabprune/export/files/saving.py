@@ -24,8 +24,9 @@ from ...utils.compat import uncompiled
 from ...version import __version__
 from ..torch_layers import nonlinearity
 from .container import Tensors, write_file
-from .parameters import DescriptionError, labels_to_plain, to_plain
+from .parameters import DescriptionError, labels_to_plain, to_plain, user_net_to_plain
 from .records import record_to_plain
+from .user_modules import user_module_to_plain
 
 #: Names of the classes that :func:`load` can read.
 SAVED_CLASSES = ("MABPrunedClassifier", "MABPrunedRegressor")
@@ -52,17 +53,26 @@ def save(estimator: Any, path: Any) -> None:
             "without code cannot describe other classes. Save the best_estimator_ of a search; "
             "otherwise use pickle, to_torch() or to_onnx()."
         )
+    own = not is_plain(uncompiled(estimator.estimator_.module_))
+    whole = estimator.keep_path == "always"
+    if own and whole:
+        raise UnsupportedModuleError(
+            "save() cannot write the networks on the path of a module that is no chain of layers, "
+            "as keep_path='always' asks for. Call set_params(keep_path='memory') before, or use "
+            "pickle."
+        )
     parameters: dict[str, Any] = {}
     missing: dict[str, str] = {}
     for name, value in estimator.get_params(deep=False).items():
         if name in LEFT_OUT:
             continue
         try:
-            parameters[name] = to_plain(value, name)
+            given = own and name == "estimator" and value is not None
+            described = user_net_to_plain if given else to_plain
+            parameters[name] = described(value, name)
         except DescriptionError as error:
             missing[name] = str(error)
     tensors: Tensors = {}
-    whole = estimator.keep_path == "always"
     content = {
         "class": kind.__name__,
         "versions": versions(),
@@ -111,8 +121,9 @@ def _data(estimator: Any) -> dict[str, Any]:
         values = getattr(estimator, name, None)
         return None if values is None else labels_to_plain(values, name)
 
+    n_features = getattr(estimator, "n_features_in_", None)
     return {
-        "n_features": int(estimator.n_features_in_),
+        "n_features": None if n_features is None else int(n_features),
         "features": labels("feature_names_in_"),
         "classes": labels("classes_"),
         "multilabel": getattr(estimator, "multilabel_", None),
@@ -123,19 +134,19 @@ def _data(estimator: Any) -> dict[str, Any]:
 
 def _net(net: Any, tensors: Tensors, with_history: bool) -> dict[str, Any]:
     """Layers, weights, output layers and, if asked for, training history of the pruned net."""
-    if not is_plain(uncompiled(net.module_)):
-        raise UnsupportedModuleError(
-            "save() writes chains of layers, and the net's module is not one: a file without code "
-            "cannot build it. Use pickle, to_torch() or to_onnx()."
-        )
     # A copy, because Graph puts its layers into evaluation mode.
-    graph = Graph.of(list(copy.deepcopy(uncompiled(net.module_)).children()))
+    module = copy.deepcopy(uncompiled(net.module_))
+    if is_plain(module):
+        arrays = Graph.of(list(module.children())).to_arrays()
+        network = network_to_plain(arrays, "network", tensors)
+    else:
+        network = user_module_to_plain(net, tensors)
     if hasattr(net, "target_scale_"):
         tensors["target.mean"] = np.array(net.target_mean_, dtype=np.float64)
         tensors["target.scale"] = np.array(net.target_scale_, dtype=np.float64)
     known = getattr(net, "classes_inferred_", None)
     return {
-        "network": network_to_plain(graph.to_arrays(), "network", tensors),
+        "network": network,
         "mlp": net.module is MLP,
         "outputs": outputs_of(net),
         "rescaled": hasattr(net, "target_scale_"),

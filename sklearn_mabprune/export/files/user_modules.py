@@ -1,0 +1,78 @@
+"""A user's module as data: its class by name, its arguments, what stays of it, and its weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from ...exceptions import UnsupportedModuleError
+from ...graph.compact import narrowed_module
+from ...utils.compat import uncompiled
+from ...utils.randomness import global_generators
+from .container import Tensors
+from .parameters import DescriptionError, to_plain
+
+
+def user_module_to_plain(net: Any, tensors: Tensors) -> dict[str, Any]:
+    """A net's module as data; its weights become tensors.
+
+    Parameters
+    ----------
+    net : skorch net
+        Around a user's module.
+    tensors : dict of str to ndarray
+        Receives the weights; modified in place.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If the module is an object, has arguments that are not plain, or is not what its class
+        builds from them.
+    ValueError
+        If a weight is not finite.
+    """
+    given = net.get_params_for("module")
+    made = given["module"] if net.module is narrowed_module else net.module
+    name = f"{type(net).__name__}(module={getattr(made, '__name__', type(made).__name__)})"
+    if isinstance(made, nn.Module) or net.module is not narrowed_module:
+        raise UnsupportedModuleError(
+            f"save() writes how a module is made, and {name} was given an object. Pass its class "
+            f"and its arguments to the net, {type(net).__name__}({type(made).__name__}, "
+            "module__width=...), and fit again; or use pickle, to_torch() or to_onnx()."
+        )
+    try:
+        arguments = to_plain(dict(given["arguments"]), "module")
+    except DescriptionError as error:
+        raise UnsupportedModuleError(
+            f"save() writes the arguments of {name} as data, and cannot write one: {error}. Pass "
+            "numbers, strings, lists or dictionaries of them, and make the rest of these in the "
+            "module's constructor; or use pickle, to_torch() or to_onnx()."
+        ) from error
+    state = uncompiled(net.module_).state_dict()
+    with global_generators(0, "cpu"):
+        built = narrowed_module(**copy.deepcopy(given)).state_dict()
+    if {k: v.shape for k, v in built.items()} != {k: v.shape for k, v in state.items()}:
+        raise UnsupportedModuleError(
+            f"The module of {name} was changed: its class no longer builds one with these weights. "
+            "Use pickle, to_torch() or to_onnx()."
+        )
+    for key, value in state.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise ValueError(
+                f"{key} contains infinity or NaN, so the network cannot predict and is not saved. "
+                "Scale the features or lower the net's lr, and fit again."
+            )
+        tensors[f"module.{key}"] = np.array(value.cpu().numpy(), order="C")
+    return {
+        "name": f"{made.__module__}.{made.__qualname__}",
+        "arguments": arguments,
+        "narrowing": given["narrowing"],
+        "form": given["form"],
+    }
