@@ -22,6 +22,7 @@ from ..utils.validation import check_parameters
 from .inputs import DROPOUT, InputStage
 from .optimizers import learning_rate, needs_closure
 from .outside_module import check_batch_statistics, check_batches
+from .packing import snapshot
 from .parameter_names import suggestions
 from .predicting import check_outputs
 from .weighted_loss import WeightedLossMixin
@@ -46,10 +47,18 @@ class StopEarly(EarlyStopping):
     Without validation samples the training loss is monitored.
     """
 
+    load_best: bool
+
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Compare this epoch's loss with the best one."""
         self.monitor = "valid_loss" if "valid_loss" in net.history[-1] else "train_loss"
-        super().on_epoch_end(net, **kwargs)
+        keeps, self.load_best = self.load_best, False  # else skorch makes a slow copy
+        try:
+            super().on_epoch_end(net, **kwargs)
+        finally:
+            self.load_best = keeps
+        if keeps and self.best_epoch_ == net.history[-1, "epoch"]:
+            self.best_model_weights_ = snapshot(net.module_)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Restore the best weights, if there was an epoch at all."""

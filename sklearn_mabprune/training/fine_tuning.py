@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,6 +20,7 @@ from ..utils.compat import uncompiled
 from ..utils.randomness import global_generators
 from .optimizers import learning_rate, needs_closure, renew_optimizer
 from .outside_module import batches_of_training
+from .packing import snapshot
 
 #: Cycles of "auto" fine-tuning, as fractions of the epochs of the initial training.
 _CYCLES = (0.25, 0.5, 1.0)
@@ -129,7 +129,7 @@ def fine_tune(
     """
     module = uncompiled(net.module_)
     generator = torch.Generator().manual_seed(seed)
-    loss, kept = validation_loss(module, validation), copy.deepcopy(module.state_dict())
+    loss, kept = validation_loss(module, validation), snapshot(module)
     done = 0
     quiet = _without_dropout(module) if getattr(net, "default_dropout_", False) else nullcontext()
     try:
@@ -141,7 +141,7 @@ def fine_tune(
                 new = validation_loss(module, validation)
                 # False as well where the loss is NaN.
                 if new < loss:
-                    loss, kept = new, copy.deepcopy(module.state_dict())
+                    loss, kept = new, snapshot(module)
                 else:
                     module.load_state_dict(kept)
                 if wanted is not None and _recovered(module, validation, wanted):

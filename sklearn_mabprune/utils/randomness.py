@@ -52,8 +52,20 @@ def global_generators(seed: int, device: str | torch.device = "cpu") -> Iterator
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):
         state = np.random.get_state()  # noqa: NPY002 - users' modules may draw from it
         try:
-            torch.manual_seed(seed)
+            _seed(seed, device, devices)
             np.random.seed(seed)  # noqa: NPY002
             yield
         finally:
             np.random.set_state(state)  # noqa: NPY002
+
+
+def _seed(seed: int, device: torch.device, devices: list[int]) -> None:
+    """Seed the generators that are put back afterwards, and those of no other device."""
+    if device.type not in ("cpu", "cuda"):
+        torch.manual_seed(seed)
+        return
+    # `torch.manual_seed` seeds every CUDA device too, or asks for it at the first use of CUDA.
+    torch.default_generator.manual_seed(seed)
+    for number in devices:  # pragma: no cuda cover
+        with torch.cuda.device(number):
+            torch.cuda.manual_seed(seed)

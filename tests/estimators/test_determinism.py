@@ -165,6 +165,15 @@ def test_global_generators_are_one_fits_at_a_time():
     assert drawn_first[1:] == drawn_second[1:]
 
 
+def test_generators_of_other_devices_are_not_seeded(monkeypatch):
+    """`torch.manual_seed` seeds those of CUDA as well, where nothing would put them back."""
+    seeds = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    X, y = classes_table()
+    CASES["ours, dropout"]().fit(X, y)
+    assert not seeds
+
+
 # ------------------------------------------------------------------------------ random_state
 
 
