@@ -3,6 +3,7 @@
     python -m benchmarks.networks.catalogue               # all of them, about ten minutes
     python -m benchmarks.networks.catalogue --only rtdl   # those whose names begin so
     python -m benchmarks.networks.catalogue --table       # the rows that are there, as Markdown
+    python -m benchmarks.networks.catalogue --write-page  # the same, into docs/catalogue.md
 
 Half of the units of every group are drawn and removed from networks with untrained weights; the
 smaller module is compared with the network in which what reads those units is zero.  Rows of
@@ -12,7 +13,9 @@ packages that are not installed say so.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import importlib.metadata
 import sys
 import time
 import warnings
@@ -25,6 +28,8 @@ import torch
 from benchmarks.networks.nets import by_hand, keras_examples, public, skorch_docs
 from benchmarks.networks.nets.entry import Entry
 from benchmarks.networks.peer import torch_pruning
+from benchmarks.shared.pages import DOCS, write_part
+from benchmarks.shared.results import RESULTS
 from sklearn_mabprune.exceptions import UnsupportedModuleError
 from sklearn_mabprune.graph.module_network import ModuleNetwork
 from sklearn_mabprune.graph.recovery import recover_network
@@ -33,15 +38,15 @@ from sklearn_mabprune.graph.verification import difference
 ENTRIES = [
     *skorch_docs.ENTRIES, *keras_examples.ENTRIES, *by_hand.ENTRIES, *public.ENTRIES,
 ]  # fmt: skip
-RESULTS = Path(__file__).parents[1] / "results" / "catalogue.csv"
 COLUMNS = (
     "name", "source", "result", "groups", "units", "streams", "others", "kept_whole", "macs_left",
-    "parameters_left", "difference", "seconds", "peer", "peer_parameters_left",
+    "parameters_left", "difference", "seconds", "peer", "peer_parameters_left", "versions",
 )  # fmt: skip
 
 #: A network loses half of its units if it keeps at most so many layers whole besides its output
 #: and its residual streams.
 MOST_OTHERS = 1
+PAGE = DOCS / "catalogue.md"
 _OUTPUT, _STREAM = "is the network's output", "residual stream"
 
 
@@ -53,17 +58,22 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", help="modules whose names begin with one of these")
     parser.add_argument("--missing", action="store_true", help="only modules without a row")
     parser.add_argument("--table", action="store_true", help="print the rows that are there")
+    parser.add_argument("--write-page", action="store_true", help="put them into the page")
+    parser.add_argument("--results", type=Path, default=RESULTS / "catalogue.csv")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    rows = _read()
-    for entry in [] if args.table else ENTRIES:
+    rows = _read(args.results)
+    for entry in [] if args.table or args.write_page else ENTRIES:
         wanted = args.only is None or any(entry.name.startswith(name) for name in args.only)
         if wanted and not (args.missing and entry.name in rows):
             rows[entry.name] = row_of(entry)
-            _write(rows)
+            _write(args.results, rows)
             print(_line(rows[entry.name]), flush=True)
     known = [rows[entry.name] for entry in ENTRIES if entry.name in rows]
-    print("\n".join([*table(known), "", summary(known)]))
+    if args.write_page:
+        for mark, lines in parts(known).items():
+            write_part(PAGE, mark, lines)
+    print("\n".join(line for lines in parts(known).values() for line in [*lines, ""]))
     return int(any(row["result"] == "wrong" for row in known))
 
 
@@ -86,9 +96,19 @@ def row_of(entry: Entry) -> dict[str, Any]:
         row |= _found(network, x)
         whole = network.kept_whole.items()
         outputs = [name for name, reason in whole if _OUTPUT in reason]
+    row["versions"] = versions()
     row["seconds"] = f"{time.process_time() - start:.1f}"
     peer = torch_pruning(module, x, outputs)
     return row | {"peer": peer.result, "peer_parameters_left": f"{peer.parameters_left:.3f}"}
+
+
+def versions() -> str:
+    """Of the packages that decide a row."""
+    found = []
+    for name in ("torch", "torchvision", "torch-pruning"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name} {importlib.metadata.version(name).split('+')[0]}")
+    return ", ".join(found)
 
 
 def _found(network: ModuleNetwork, x: Any) -> dict[str, Any]:
@@ -106,11 +126,16 @@ def _found(network: ModuleNetwork, x: Any) -> dict[str, Any]:
         "units": sum(network.sizes),
         "streams": len(streams),
         "others": len(others),
-        "kept_whole": "; ".join(f"{name}: {why}" for name, why in others.items())[:600],
+        "kept_whole": _listed([f"{name}: {why}" for name, why in others.items()]),
         "macs_left": f"{macs / all_macs:.3f}",
         "parameters_left": f"{parameters / all_parameters:.3f}",
         "difference": f"{gap:.0e}",
     }
+
+
+def _listed(parts: list[str], most: int = 3) -> str:
+    more = [f"and {len(parts) - most} more"] if len(parts) > most else []
+    return "; ".join([*parts[:most], *more])
 
 
 def loses_half(row: dict[str, Any]) -> bool:
@@ -122,14 +147,18 @@ def summary(rows: list[dict[str, Any]]) -> str:
     """How many networks of each outcome."""
     present = [row for row in rows if row["result"] != "absent"]
     vision = [row for row in present if row["source"] == "torchvision"]
+    absent = f" ({len(rows) - len(present)} more absent)" if len(rows) > len(present) else ""
     return (
-        f"{len(present)} networks ({len(rows) - len(present)} more absent): "
+        f"{len(present)} networks{absent}: "
         f"{sum(row['result'] == 'wrong' for row in present)} wrong, "
         f"{sum(row['result'] == 'refused' for row in present)} refused, "
         f"{sum(map(loses_half, present))} lose half of their units outside output and residual "
-        f"streams, to one group. Torch-Pruning: {_reached(present)} smaller with equal outputs. "
+        f"streams, to one group. Torch-Pruning: {_reached(present)} smaller with equal outputs, "
+        f"{_peer(present, 'other outputs')} with other outputs, {_peer(present, 'fails')} fail, "
+        f"{_peer(present, 'nothing removed')} unchanged. "
         f"torchvision, {len(vision)} models: {sum(r['result'] == 'pruned' for r in vision)}, and "
-        f"{_reached(vision)} by Torch-Pruning."
+        f"{_reached(vision)} by Torch-Pruning. "
+        f"Measured with {'; '.join(sorted({row['versions'] for row in present}))}."
     )
 
 
@@ -137,34 +166,55 @@ def _reached(rows: list[dict[str, Any]]) -> int:
     return sum(row["peer"] == "equal" for row in rows)
 
 
+def _peer(rows: list[dict[str, Any]], outcome: str) -> int:
+    return sum(row["peer"].startswith(outcome) for row in rows)
+
+
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """The rows in Markdown."""
-    names = ["network", "groups", "units", "streams", "others", "MACs", "difference", "s", "peer"]
+    names = [
+        "network", "source", "groups", "units", "streams", "others", "MACs left", "difference",
+        "seconds", "Torch-Pruning",
+    ]  # fmt: skip
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for row in rows:
         cells = [
-            row["name"], row["groups"] or row["result"], row["units"], row["streams"],
-            row["others"], row["macs_left"], row["difference"], row["seconds"],
-            row["peer"].split(":")[0],
+            row["name"], row["source"], row["groups"] or row["result"], row["units"],
+            row["streams"], row["others"], row["macs_left"], row["difference"], row["seconds"],
+            ": ".join(row["peer"].split(": ")[:2]),
         ]  # fmt: skip
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     return lines
+
+
+def reasons(rows: list[dict[str, Any]]) -> list[str]:
+    """Why networks are refused, or keep layers whole besides their output and their streams."""
+    lines = ["| network | why |", "|---|---|"]
+    for row in rows:
+        if row["kept_whole"] and row["result"] != "absent":
+            lines.append(f"| {row['name']} | {row['kept_whole'].replace('|', '/')} |")
+    return lines
+
+
+def parts(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """What stands on the page, by mark."""
+    return {"summary": [summary(rows)], "table": table(rows), "reasons": reasons(rows)}
 
 
 def _line(row: dict[str, Any]) -> str:
     return ", ".join(f"{name}={row[name]}" for name in COLUMNS if row[name] != "")[:400]
 
 
-def _read() -> dict[str, dict[str, Any]]:
-    if not RESULTS.exists():
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    if not file.exists():
         return {}
-    with RESULTS.open(encoding="utf-8", newline="") as file:
-        return {row["name"]: row for row in csv.DictReader(file)}
+    with file.open(encoding="utf-8", newline="") as lines:
+        return {row["name"]: row for row in csv.DictReader(lines)}
 
 
-def _write(rows: dict[str, dict[str, Any]]) -> None:
-    with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+def _write(file: Path, rows: dict[str, dict[str, Any]]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows[entry.name] for entry in ENTRIES if entry.name in rows)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ from ..shared.intervals import interval
 from ..shared.results import RESULTS, Results
 from .channel_gram import channel_gram
 from .image_modules import Cifar10CNN, DigitsCNN, MnistCNN, SmallResNet
+from .torch_pruning_path import accuracy_of, taylor_path, widths
 
 #: Module, data, epochs.
 NETS: dict[str, tuple[Any, str, int]] = {
@@ -59,12 +61,17 @@ METHODS: dict[str, dict[str, Any]] = {
     "magnitude, zero": {"policy": "magnitude", "ablation": "zero"},
     "random, zero": {"policy": "random", "ablation": "zero"},
     "UCB1, zero": {"policy": "ucb1", "ablation": "zero"},
+    "Torch-Pruning's Taylor": {},
 }
+
+#: The method that is not the package's, and what budgets count.
+PEER, MEASURES = "Torch-Pruning's Taylor", {"units": "neurons", "MACs": "macs"}
 
 #: What takes the place of the package's own parts in some methods.
 CONTEXTS = {"channel Gram": channel_gram}
 
 BUDGETS = (0.5, 0.75)
+KEYS = ("net", "seed", "method", "measure", "budget", "fine_tuning")
 
 
 def read(name: str, folder: Path | None) -> tuple[Any, Any, Any, Any]:
@@ -105,23 +112,41 @@ def trained(name: str, X: Any, y: Any, seed: int, device: str, epochs: int | Non
     ).fit(X, y)
 
 
-def measured(net: Any, method: str, data: Any, seed: int, share: float) -> list[dict[str, Any]]:
+def measured(
+    net: Any, method: str, data: Any, seed: int, share: float, measure: str
+) -> list[dict[str, Any]]:
     """Scores of one method at all budgets.
 
     Parameters
     ----------
     share : float
         Epochs of fine-tuning as a fraction of those of the training; 0: none.
+    measure : str
+        What budgets count, a key of `MEASURES`.
     """
-    X, X_test, y, y_test, X_val, y_val = data
     epochs = round(share * net.max_epochs)
-    model, rows = None, []
-    for budget in BUDGETS:
+    unpruned = float(np.mean(net.predict(data[1]) == data[3]))
+    rows, started = [], time.perf_counter()
+    found = (_of_peer if method == PEER else _of_package)(net, method, data, seed, epochs, measure)
+    for budget, row in zip(BUDGETS, found, strict=True):
+        known = {"method": method, "measure": measure, "budget": budget, "fine_tuning": share}
+        seconds = time.perf_counter() - started
+        rows.append({**known, "unpruned": unpruned, **row, "seconds": seconds})
         started = time.perf_counter()
+    return rows
+
+
+def _of_package(
+    net: Any, method: str, data: Any, seed: int, epochs: int, measure: str
+) -> Iterator[dict[str, Any]]:
+    X, X_test, y, y_test, X_val, y_val = data
+    model = None
+    for budget in BUDGETS:
         if model is None:
             model = MABPrunedClassifier(
                 FrozenEstimator(net),
                 pruning_budget=budget,
+                budget_unit=MEASURES[measure],
                 fine_tune_epochs=epochs,
                 tolerance=1.0,
                 random_state=seed,
@@ -130,20 +155,25 @@ def measured(net: Any, method: str, data: Any, seed: int, share: float) -> list[
         else:
             model = model.at_budget(budget, X, y, X_val=X_val, y_val=y_val)
         report = model.pruning_report_
-        rows.append(
-            {
-                "method": method,
-                "budget": budget,
-                "fine_tuning": share,
-                "accuracy": float(model.score(X_test, y_test)),
-                "unpruned": float(np.mean(net.predict(X_test) == y_test)),
-                "macs": report.after.n_macs / report.before.n_macs,
-                "parameters": report.after.n_parameters / report.before.n_parameters,
-                "seconds": time.perf_counter() - started,
-                "sizes": "-".join(map(str, model.hidden_layer_sizes_)),
-            }
-        )
-    return rows
+        yield {
+            "accuracy": float(model.score(X_test, y_test)),
+            "macs": report.after.n_macs / report.before.n_macs,
+            "parameters": report.after.n_parameters / report.before.n_parameters,
+            "sizes": "-".join(map(str, model.hidden_layer_sizes_)),
+        }
+
+
+def _of_peer(
+    net: Any, _: str, data: Any, seed: int, epochs: int, measure: str
+) -> Iterator[dict[str, Any]]:
+    X, X_test, y, y_test, *_ = data
+    for module, macs, parameters in taylor_path(net, X, y, BUDGETS, measure == "MACs"):
+        yield {
+            "macs": macs,
+            "parameters": parameters,
+            "sizes": widths(module),
+            "accuracy": accuracy_of(module, net, (X, y, X_test, y_test), epochs, seed),
+        }
 
 
 def table(results: Results) -> str:
@@ -153,7 +183,9 @@ def table(results: Results) -> str:
         "| points from default | MACs left |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for (net, budget, share), rows in results.groups("net", "budget", "fine_tuning"):
+    for (net, measure, budget, share), rows in results.groups(
+        "net", "measure", "budget", "fine_tuning"
+    ):
         default = {
             row["seed"]: float(row["accuracy"]) for row in rows if row["method"] == "default"
         }
@@ -173,8 +205,8 @@ def table(results: Results) -> str:
             beside = "" if method == "default" or not paired else interval(paired, 1)
             macs = np.mean([float(row["macs"]) for row in own])
             lines.append(
-                f"| {net} | {float(budget):.0%} | {share} | {method} | {interval(accuracy, 3)} "
-                f"| {interval(from_whole, 1)} | {beside} | {macs:.2f} |"
+                f"| {net} | {float(budget):.0%} of {measure} | {share} | {method} "
+                f"| {interval(accuracy, 3)} | {interval(from_whole, 1)} | {beside} | {macs:.2f} |"
             )
     return "\n".join(lines)
 
@@ -190,20 +222,23 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of the training, in place of each net's own")
     parser.add_argument("--fine-tuning", type=float, nargs="+", default=[0.0],
                         help="epochs of fine-tuning, as fractions of all epochs")  # fmt: skip
+    parser.add_argument("--measures", nargs="+", choices=MEASURES, default=["units"],
+                        help="what budgets count")  # fmt: skip
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=Path, default=RESULTS / "images.csv")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     options = parser.parse_args()
-    results = Results(options.results, ("net", "seed", "method", "budget", "fine_tuning"))
+    results = Results(options.results, KEYS)
     warnings.simplefilter("ignore")
     for name in [] if options.table else options.nets:
         X_all, X_test, y_all, y_test = read(NETS[name][1], options.data)
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             missing = [
-                (method, share)
+                (method, share, measure)
+                for measure in options.measures
                 for share in options.fine_tuning
                 for method in options.methods
-                if (name, seed, method, BUDGETS[-1], share) not in results
+                if (name, seed, method, measure, BUDGETS[-1], share) not in results
             ]
             if not missing:
                 continue
@@ -215,9 +250,10 @@ def main() -> None:
                 f"{name}, seed {seed}: {time.perf_counter() - started:.0f} s of training",
                 flush=True,
             )
-            for method, share in missing:
+            data = X, X_test, y, y_test, X_val, y_val
+            for method, share, measure in missing:
                 with CONTEXTS.get(method, nullcontext)():
-                    rows = measured(net, method, (X, X_test, y, y_test, X_val, y_val), seed, share)
+                    rows = measured(net, method, data, seed, share, measure)
                 results.add({"net": name, "seed": seed, **row} for row in rows)
                 found = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
                 print(f"  {method}: {found} (unpruned {rows[0]['unpruned']:.3f})", flush=True)

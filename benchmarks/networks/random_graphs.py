@@ -3,6 +3,7 @@
     python -m benchmarks.networks.random_graphs              # 500 networks, about fifteen minutes
     python -m benchmarks.networks.random_graphs --first 500  # others
     python -m benchmarks.networks.random_graphs --table      # counts of the rows that are there
+    python -m benchmarks.networks.random_graphs --write-page # the same, into docs/catalogue.md
 
 Of each network random halves of all groups are removed twice: the smaller module must return what
 the network returns whose units are masked, and have as many parameters as the costs say.  Of some
@@ -33,6 +34,7 @@ from sklearn_mabprune.graph.program import called
 from sklearn_mabprune.graph.recovery import recover_network
 from sklearn_mabprune.graph.verification import difference
 
+from ..shared.pages import DOCS, write_part
 from ..shared.results import RESULTS, Results
 from .drawn.networks import drawn
 
@@ -173,19 +175,24 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=500, help="how many networks")
     parser.add_argument("--results", type=Path, default=RESULTS / "random_graphs.csv")
     parser.add_argument("--table", action="store_true", help="run nothing")
+    parser.add_argument("--write-page", action="store_true", help="put the counts into the page")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     results = Results(options.results, ("seed",))
     start = time.process_time()
-    for seed in [] if options.table else range(options.first, options.first + options.n):
+    for seed in (
+        []
+        if options.table or options.write_page
+        else range(options.first, options.first + options.n)
+    ):
         if (seed,) not in results:
             row = trial(seed)
             results.add([row])
             if row["result"] in BAD:
                 print(", ".join(f"{name}={value}" for name, value in row.items()), flush=True)
-    print(summary(results.rows))
-    if not options.table:
-        print(f"{time.process_time() - start:.0f} s")
+    if options.write_page:
+        write_part(DOCS / "catalogue.md", "random graphs", [summary(results.rows)])
+    print(f"{summary(results.rows)}\n{time.process_time() - start:.0f} s")
     return int(any(row["result"] in BAD for row in results.rows))
 
 
