@@ -52,7 +52,7 @@ def torch_pruning(module: nn.Module, x: Any, outputs: Sequence[str]) -> Outcome:
             # No two numbers are the same: slices are found again by them.
             parameter.add_(torch.randn_like(parameter) * 1e-3)
     smaller = copy.deepcopy(whole)
-    x = _as_float64(x)
+    x = as_float64(x)
     before = sum(parameter.numel() for parameter in whole.parameters())
     try:
         given = x if isinstance(x, dict | tuple) else (x,)
@@ -74,13 +74,14 @@ def torch_pruning(module: nn.Module, x: Any, outputs: Sequence[str]) -> Outcome:
         wanted = called(whole, x)
     if got.shape != wanted.shape:
         return Outcome("outputs of another shape", left)
-    gap = float((got - wanted).abs().max() / max(1.0, float(wanted.abs().max())))
+    gap = float((got - wanted).abs().max() / wanted.abs().max())
     return Outcome("equal" if gap < 1e-9 else "other outputs", left)
 
 
-def _as_float64(x: Any) -> Any:
+def as_float64(x: Any) -> Any:
+    """Samples in float64; codes stay integers."""
     if isinstance(x, dict):
-        return {name: _as_float64(part) for name, part in x.items()}
+        return {name: as_float64(part) for name, part in x.items()}
     return x.double() if x.is_floating_point() else x
 
 

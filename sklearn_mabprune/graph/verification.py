@@ -23,6 +23,9 @@ Masks = Sequence[NDArray[np.bool_]]
 #: Largest difference, times the larger of 1 and the largest output.
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
 _COARSE = 1e-2
+#: Differences that are no fault: this fraction of what masks change, and so many times what
+#: rounding changes of the outputs.
+_OF_EFFECT, _ROUNDINGS = 1e-5, 1e3
 
 
 def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork:
@@ -79,11 +82,6 @@ def difference(network: ModuleNetwork, x: Samples) -> float:
     return _relative(got, wanted)
 
 
-def agrees(network: ModuleNetwork, x: Samples) -> bool:
-    """Whether the smaller module returns what the network as it stands returns."""
-    return difference(network, x) <= _TOLERANCES.get(network.dtype, _COARSE)
-
-
 def _relative(got: Any, wanted: Tensor) -> float:
     if not isinstance(got, Tensor) or got.shape != wanted.shape:
         return float("inf")
@@ -103,21 +101,36 @@ class _Trial:
         if wide is not None:
             self.network, self.x = wide
         self.learning = _learning(self.network.narrowed(), self.x)
+        self.outputs = self.network.forward(self.x)
 
     def fault(self, masks: Masks) -> str | None:
         """What is wrong with the smaller module; None: nothing."""
         masked = self.network.masked(masks)
         try:
-            smaller = masked.narrowed()
-            gap = _relative(as_columns(called_eval(smaller, self.x)), masked.forward(self.x))
+            smaller, wanted = masked.narrowed(), masked.forward(self.x)
+            gap = _relative(as_columns(called_eval(smaller, self.x)), wanted)
         except Exception as error:
             what = str(error).splitlines()[0] if str(error) else type(error).__name__
             return f"the smaller module fails {where_raised(error)}: {what}"
-        if gap > _TOLERANCES.get(self.network.dtype, _COARSE):
+        if gap > self._allowed(wanted):
             return "the smaller module returns other outputs than the masked one"
         if self.learning and _learning(smaller, self.x) != self.learning:
             return "not all parameters of the smaller module learn"
         return None
+
+    def _allowed(self, wanted: Tensor) -> float:
+        """Largest difference, times the larger of 1 and the largest output.
+
+        Outputs of an untrained network may be as small as the tolerance; then a fraction of what
+        the masks change is allowed, or what rounding makes of the outputs.
+        """
+        tolerance = _TOLERANCES.get(self.network.dtype, _COARSE)
+        if not wanted.is_floating_point() or not wanted.numel():
+            return tolerance
+        largest = float(wanted.abs().max())
+        moved = float((wanted - self.outputs).abs().max())
+        rounding = _ROUNDINGS * torch.finfo(wanted.dtype).eps * largest
+        return min(tolerance, max(_OF_EFFECT * moved, rounding) / max(1.0, largest))
 
 
 def called_eval(module: nn.Module, x: Samples) -> Any:

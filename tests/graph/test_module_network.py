@@ -192,7 +192,10 @@ def test_what_needs_an_even_number_of_units_keeps_its_layer_whole():
         assert network.kept_whole["first"].startswith("view in Pairs.forward")
 
 
-def test_sizes_that_are_read_as_numbers_keep_their_layer_whole():
+@pytest.mark.parametrize("scale", [1.0, 1e-12])
+def test_sizes_that_are_read_as_numbers_keep_their_layer_whole(scale):
+    """Also where outputs are smaller than any tolerance, as those of untrained networks may be."""
+
     class Scaled(nn.Module):
         def __init__(self):
             super().__init__()
@@ -202,7 +205,7 @@ def test_sizes_that_are_read_as_numbers_keep_their_layer_whole():
 
         def forward(self, x):
             h = self.first(x)
-            return self.last(self.middle(h / h.size(-1)))
+            return scale * self.last(self.middle(h / h.size(-1)))
 
     network = recover_network(Scaled(), torch.randn(5, 6))
     assert [group.name for group in network.groups] == ["middle"]
