@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.networks.nets import by_hand, keras_examples, public, skorch_docs
+from benchmarks.networks.nets import by_hand, keras_examples, public, sequences, skorch_docs
 from benchmarks.networks.nets.entry import Entry
 from benchmarks.networks.peer import as_float64, torch_pruning
 from benchmarks.shared.pages import DOCS, write_part
@@ -36,7 +36,8 @@ from sklearn_mabprune.graph.program import called
 from sklearn_mabprune.graph.recovery import recover_network
 
 ENTRIES = [
-    *skorch_docs.ENTRIES, *keras_examples.ENTRIES, *by_hand.ENTRIES, *public.ENTRIES,
+    *skorch_docs.ENTRIES, *sequences.ENTRIES, *keras_examples.ENTRIES, *by_hand.ENTRIES,
+    *public.ENTRIES,
 ]  # fmt: skip
 COLUMNS = (
     "name", "source", "result", "groups", "units", "streams", "others", "kept_whole", "macs_left",
