@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.sparse import outputs_of
+from ..utils.compat import uncompiled_name, without_compiled
 from .graph import Graph
 from .lazy import InputForm, give_sizes
 from .module import graph_of
@@ -97,6 +98,7 @@ def _(network: ModuleNetwork, module: nn.Module) -> ModuleNetwork:
     state: dict[str, Tensor] = {}
     state |= dict(module.named_parameters(remove_duplicate=False))
     state |= dict(module.named_buffers(remove_duplicate=False))
+    state = {uncompiled_name(name): value for name, value in state.items()}
     return network.copied().with_weights(
         {name: state[name].detach().clone() for name in network.weights}
     )
@@ -126,6 +128,7 @@ def narrowed_module(
         built = type(module)(**arguments) if arguments else copy.deepcopy(module)
     else:
         built = module(**arguments)
+    built = without_compiled(built)
     give_sizes(built, form)
     return narrow(built, narrowing)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
+from .decisions import answered
 from .in_place import changed_input, changes_in_place, functional, in_place_of_others
 from .program import (
     Operation,
@@ -29,7 +30,9 @@ from .program import (
 from .source_lines import where, where_defined
 
 
-def exported_program(module: nn.Module, x: Samples, any_number: bool = True) -> Program:
+def exported_program(
+    module: nn.Module, x: Samples, any_number: bool = True, answers: list[Any] | None = None
+) -> Program:
     """The program of a module in evaluation mode, from samples that it takes.
 
     Parameters
@@ -38,6 +41,8 @@ def exported_program(module: nn.Module, x: Samples, any_number: bool = True) -> 
     x : samples
     any_number : bool, default=True
         Whether the program is to take any number of samples.
+    answers : list of bool, int or float, optional
+        Numbers that ``forward`` makes of tensors, see :func:`answers_of`.
 
     Raises
     ------
@@ -54,7 +59,7 @@ def exported_program(module: nn.Module, x: Samples, any_number: bool = True) -> 
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), _quiet(), answered(module, answers):
             exported = torch.export.export(
                 module, args, kwargs or None, dynamic_shapes=shapes, strict=False
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import suppress
 from pickle import PicklingError
 from typing import Any
 
@@ -11,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ..data.named import NamedSamples
+from ..data.sparse import outputs_of
 from ..exceptions import UnsupportedModuleError
-from ..utils.compat import uncompiled
+from ..utils.compat import uncompiled, without_compiled
 from ..utils.memory import out_of_memory
 from .analysis import is_plain
+from .decisions import answers_of
 from .exporting import exported_program, of_two_sizes
 from .graph import Graph
 from .module_network import ModuleNetwork, weights_of
@@ -109,10 +112,7 @@ def own_copy(module: nn.Module) -> nn.Module:
             f"{type(module).__name__} cannot be copied ({error}), and only copies are cut. Keep "
             "what cannot be copied, such as a lock, an open file or a generator, out of it."
         ) from error
-    for part in list(copied.modules()):
-        for name, child in list(part.named_children()):
-            if uncompiled(child) is not child:
-                setattr(part, name, uncompiled(child))
+    without_compiled(copied)
     return copied
 
 
@@ -141,7 +141,7 @@ def _checked_outputs(module: nn.Module, x: Samples) -> Tensor:
     except Exception as error:
         if out_of_memory(error):
             raise
-        raise failing(module, error) from error
+        raise failing(module, error, x) from error
     changed = [name for name, buffer in module.named_buffers() if not _equal(buffer, state[name])]
     problem = outputs_of_other_form(module, outputs, len(_tensors(x)[0]))
     if problem is None and not all(map(_equal, _tensors(x), _tensors(given))):
@@ -168,6 +168,7 @@ def _equal(one: Tensor, other: Any) -> bool:
 
 def _program_of(module: nn.Module, x: Samples, outputs: Tensor) -> Program:
     """The program of a module, compared with it on samples that it was not read from."""
+    answers = None
     try:
         program = exported_program(module, _first(x, 2))
     except Exception as error:
@@ -175,28 +176,49 @@ def _program_of(module: nn.Module, x: Samples, outputs: Tensor) -> Program:
             raise
         refusal = not_readable(module, error)
         refusal.__cause__ = error
-    else:
+        answers = answers_of(module, x)
+        program = None
+        if answers:
+            with suppress(Exception):
+                program = exported_program(module, _first(x, 2), answers=answers)
+    if program is not None:
         _check_finite(module, program, x, outputs)
-        if _same_outputs(module, program, x, outputs):
+        if _same_outputs(program, weights_of(module), x, outputs):
             return program
         refusal = depends_on_number(module)
     # A number of samples that is a number: len(x), or a branch on it.
     samples = [_first(x, n_samples) for n_samples in _TWO_SIZES]
     try:
-        one, other = (exported_program(module, part, any_number=False) for part in samples)
+        one, other = (
+            exported_program(module, part, any_number=False, answers=answers) for part in samples
+        )
     except Exception:
         raise refusal from refusal.__cause__
     merged = of_two_sizes(one, other, _TWO_SIZES)
-    if merged is None or not _same_outputs(module, merged, x, outputs):
+    if merged is None or not _same_outputs(merged, weights_of(module), x, outputs):
         raise refusal
     return merged
 
 
-def _same_outputs(module: nn.Module, program: Program, x: Samples, outputs: Tensor) -> bool:
+def returns_what(network: Graph | ModuleNetwork, module: nn.Module, x: Samples) -> bool:
+    """Whether a network returns what a module does, in evaluation mode; a chain always does."""
+    if isinstance(network, Graph):
+        return True
+    modes = [(part, part.training) for part in module.modules()]
+    with torch.no_grad():
+        outputs = outputs_of(module.eval(), x)
+    for part, mode in modes:
+        part.training = mode
+    return _same_outputs(network.program, network.weights, x, outputs)
+
+
+def _same_outputs(
+    program: Program, weights: Mapping[str, Tensor], x: Samples, outputs: Tensor
+) -> bool:
     """Whether a program returns what the module does."""
     try:
         with torch.no_grad():
-            found = program.run(program.known(x), weights=weights_of(module))
+            found = program.run(program.known(x), weights=weights)
     except Exception:
         return False
     return found.shape == outputs.shape and torch.allclose(found, outputs, rtol=1e-4, atol=1e-5)

@@ -41,20 +41,39 @@ def depends_on_number(module: nn.Module) -> UnsupportedModuleError:
     )
 
 
-def failing(module: nn.Module, error: BaseException) -> UnsupportedModuleError:
-    """The error for a module that fails on samples of X: its layer and the line."""
-    layer, frame = "", error.__traceback__
+def failing(module: nn.Module, error: BaseException, x: Any = None) -> UnsupportedModuleError:
+    """The error for a module that fails on samples of X: its layer and the line.
+
+    Parameters
+    ----------
+    module : nn.Module
+    error : Exception
+    x : samples, optional
+        That it failed on.
+    """
+    layer, hint, frame = "", "", error.__traceback__
     names = {id(part): name for name, part in module.named_modules()}
     while frame is not None:
         owner: Any = frame.tb_frame.f_locals.get("self")
         if isinstance(owner, nn.Module) and names.get(id(owner)):
             layer = f", in layer {names[id(owner)]!r} ({type(owner).__name__})"
+            hint = _channels_last(owner, x)
         frame = frame.tb_next
     line = where_raised(error)
     return UnsupportedModuleError(
         f"{type(module).__name__}.forward fails on samples of X{layer} {line}: ".replace("  ", " ")
-        + f"{type(error).__name__}: {error}"
+        + f"{type(error).__name__}: {error}{hint}"
     )
+
+
+def _channels_last(layer: nn.Module, x: Any) -> str:
+    """What to do where a convolution finds its channels in the last axis of X; empty: not so."""
+    channels = getattr(layer, "in_channels", None)
+    if not (isinstance(x, torch.Tensor) and x.dim() > 2 and channels):
+        return ""
+    if x.shape[1] == channels or x.shape[-1] != channels:
+        return ""
+    return f". The channels come last in X: pass numpy.moveaxis(X, {x.dim() - 1}, 1)."
 
 
 def not_finite(module: nn.Module, what: str) -> UnsupportedModuleError:

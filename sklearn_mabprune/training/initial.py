@@ -30,7 +30,7 @@ from ..data.named import NamedSamples
 from ..data.samples import Data
 from ..graph.compact import with_trained
 from ..graph.kinds.registry import layers_of
-from ..graph.recovery import network_of
+from ..graph.recovery import network_of, returns_what
 from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions, UserInterrupt
 from ..utils.progress import is_open
@@ -135,7 +135,11 @@ def train(
     # The last step may have diverged.
     if not all(bool(torch.isfinite(p).all()) for p in net.module_.parameters()):
         raise _diverged(net, "The weights are no longer finite")
-    return lighten(net), with_trained(network, uncompiled(net.module_))
+    network = with_trained(network, uncompiled(net.module_))
+    if not returns_what(network, net.module_, few_samples(net, data)):
+        # A branch on what is learned goes another way now.
+        network = check_fits(net, data)
+    return lighten(net), network
 
 
 @contextmanager

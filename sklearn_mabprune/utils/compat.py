@@ -80,7 +80,9 @@ __all__ = [
     "set_training",
     "tensor_tables",
     "uncompiled",
+    "uncompiled_name",
     "validate_parameter_constraints",
+    "without_compiled",
 ]
 
 
@@ -177,6 +179,21 @@ def drop_parameter(net: Any, name: str) -> None:
 def uncompiled(module: Any) -> Any:
     """The module inside one that ``torch.compile`` returned; any other module itself."""
     return getattr(module, "_orig_mod", module)
+
+
+def without_compiled(module: Any) -> Any:
+    """A module without what ``torch.compile`` put around it or its parts; changed in place."""
+    module = uncompiled(module)
+    for part in list(module.modules()):
+        for name, child in list(part.named_children()):
+            if uncompiled(child) is not child:
+                setattr(part, name, uncompiled(child))
+    return module
+
+
+def uncompiled_name(name: str) -> str:
+    """The name of a parameter without what ``torch.compile`` puts into it."""
+    return name.replace("_orig_mod.", "")
 
 
 def dispatch_mode(torch: Any) -> Any:

@@ -203,6 +203,13 @@ def test_shapes_that_do_not_fit(fitted):
         ValueError, match=r"shape \(1, 8, 7\).*fitted on samples of shape \(1, 8, 8\)"
     ):
         model.predict(X[..., :7])
+    with pytest.raises(
+        UnsupportedModuleError,
+        match=r"layer 'conv1' \(Conv2d\) in forward \(image_nets.py:\d+\).*moveaxis\(X, 3, 1\)",
+    ):
+        classifier().fit(X.transpose(0, 2, 3, 1), y)
+    with pytest.raises(UnsupportedModuleError, match=r"'conv1' .*image_nets.py:\d+\).*\[9, 64\]"):
+        classifier().fit(X.reshape(len(X), -1), y)
     with pytest.raises(ValueError, match="dim"):
         MABPrunedClassifier(random_state=0).fit(X, y)
     with pytest.raises(ValueError, match="NaN"):

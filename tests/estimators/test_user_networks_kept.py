@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -139,6 +141,41 @@ def test_an_averaged_model():
     np.testing.assert_allclose(found, before, rtol=1e-5, atol=1e-6)
     half = MABPrunedClassifier(FrozenEstimator(net), **options).fit(X, y, **validation)
     assert half.estimator_.module_.module.a.out_features == half.hidden_layer_sizes_[0] < 8
+
+
+class Initialised(Base):
+    """A flag that is set by the first batch of the training, as layers do that start from data."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.tensor(False))
+
+    def before(self, X):
+        if self.training:
+            self.seen.fill_(True)
+        return X.clamp(-4, 4) if self.seen else X
+
+
+def test_a_branch_on_a_flag_that_the_training_sets():
+    X, y = classes_table(80)
+    model = MABPrunedClassifier(net_of(Initialised), **QUICK).fit(X, y)
+    far, module = (20 * X).astype(np.float32), model.estimator_.module_
+    assert bool(module.seen)
+    with torch.no_grad():
+        wanted = module.eval()(torch.tensor(far).clamp(-4, 4)).softmax(-1)
+    np.testing.assert_allclose(model.predict_proba(far), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_compiled_modules():
+    X, y = classes_table(60)
+    inside = nn.Sequential(torch.compile(Clamped(), backend="eager"), nn.Tanh())
+    whole = {"compile": True, "compile__backend": "eager", "max_epochs": 2}
+    for net in (net_of(inside, max_epochs=2), net_of(Clamped, **whole)):
+        model = MABPrunedClassifier(net, **QUICK).fit(X, y)
+        again = pickle.loads(pickle.dumps(model))
+        np.testing.assert_allclose(again.predict_proba(X), model.predict_proba(X), atol=1e-6)
+        assert sum(model.hidden_layer_sizes_) == 7
 
 
 def test_half_precision_is_refused_before_the_training():

@@ -109,7 +109,25 @@ class OverUnits(Base):
         return self.last(self.first(x).softmax(-1))
 
 
+class Remembers(Base):
+    """A value of the samples, written into a tensor that does not come from them."""
+
+    def forward(self, x):
+        largest = torch.zeros(1)
+        largest[0] = x.max()
+        h = F.relu(self.first(x))
+        return self.last(h if largest[0] > -1e9 else 2 * h)
+
+
+class Walks(Base):
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        return self.last(h if all(row.sum() > -1e9 for row in x) else 2 * h)
+
+
 REFUSED = {
+    Remembers: rf"Remembers.forward branches on values in forward \({HERE}\)",
+    Walks: rf"branches on values in .* \({HERE}\)",
     Branches: rf"Branches.forward branches on values in forward \({HERE}\): other samples may",
     Item: rf"Item.forward branches on values in forward \({HERE}\)",
     ChangesInput: rf"its input in place: fill_ in ChangesInput.forward \({HERE}\). Copy it first",
@@ -183,9 +201,29 @@ class WithoutGradient(Base):
         return self.last(h)
 
 
-@pytest.mark.parametrize(
-    "kind", [Length, OnlyOne, MaskedInPlace, ViewOfChanged, Hooked, WithoutGradient]
-)
+class Flagged(Base):
+    """A branch on a buffer, and on a number of it."""
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        h = 2 * h if self.count < 1 else h
+        return self.last(h + float(self.count + 1))
+
+
+class Checks(Base):
+    """Branches that raise an error if they go the other way."""
+
+    def forward(self, x):
+        assert x.abs().max() < 1e6, "too large"
+        if torch.isnan(x).any():
+            raise ValueError("missing values")
+        return self.last(F.relu(self.first(x)))
+
+
+NOT_REFUSED = [Length, OnlyOne, MaskedInPlace, ViewOfChanged, Hooked, WithoutGradient]
+
+
+@pytest.mark.parametrize("kind", [*NOT_REFUSED, Flagged, Checks])
 def test_not_refused(kind):
     module, x = kind(), torch.randn(20, 6)
     network = recover_network(module, x)
