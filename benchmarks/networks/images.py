@@ -8,6 +8,7 @@ and what is there is not measured again, so that the program can be stopped at a
     python -m benchmarks.networks.images --data FOLDER --nets mnist_cnn cifar10_cnn --seeds 10
     python -m benchmarks.networks.images --device cuda ...
     python -m benchmarks.networks.images --table                # of what was measured so far
+    python -m benchmarks.networks.images --write-page           # the same, into docs/images.md
 
 FOLDER holds ``mnist_10k.npz`` and ``cifar10_2500.npz`` with the arrays ``X_train``, ``y_train``,
 ``X_test`` and ``y_test`` (uint8, channels last).
@@ -35,6 +36,7 @@ from torch import nn
 from sklearn_mabprune import MABPrunedClassifier
 
 from ..shared.intervals import interval
+from ..shared.pages import DOCS, write_part
 from ..shared.results import RESULTS, Results
 from .channel_gram import channel_gram
 from .image_modules import Cifar10CNN, DigitsCNN, MnistCNN, SmallResNet
@@ -179,9 +181,9 @@ def _of_peer(
 def table(results: Results) -> str:
     """Accuracies, paired differences to the unpruned network and to the default, in points."""
     lines = [
-        "| network | left out | fine-tuning | method | accuracy | points from unpruned "
+        "| network | left out | fine-tuning | method | seeds | accuracy | points from unpruned "
         "| points from default | MACs left |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for (net, measure, budget, share), rows in results.groups(
         "net", "measure", "budget", "fine_tuning"
@@ -205,7 +207,7 @@ def table(results: Results) -> str:
             beside = "" if method == "default" or not paired else interval(paired, 1)
             macs = np.mean([float(row["macs"]) for row in own])
             lines.append(
-                f"| {net} | {float(budget):.0%} of {measure} | {share} | {method} "
+                f"| {net} | {float(budget):.0%} of {measure} | {share} | {method} | {len(own)} "
                 f"| {interval(accuracy, 3)} | {interval(from_whole, 1)} | {beside} | {macs:.2f} |"
             )
     return "\n".join(lines)
@@ -227,10 +229,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=Path, default=RESULTS / "images.csv")
     parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser.add_argument("--write-page", action="store_true", help="put the table into the page")
     options = parser.parse_args()
     results = Results(options.results, KEYS)
     warnings.simplefilter("ignore")
-    for name in [] if options.table else options.nets:
+    for name in [] if options.table or options.write_page else options.nets:
         X_all, X_test, y_all, y_test = read(NETS[name][1], options.data)
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             missing = [
@@ -257,6 +260,8 @@ def main() -> None:
                 results.add({"net": name, "seed": seed, **row} for row in rows)
                 found = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
                 print(f"  {method}: {found} (unpruned {rows[0]['unpruned']:.3f})", flush=True)
+    if options.write_page:
+        write_part(DOCS / "images.md", "table", table(results).splitlines())
     print(table(results))
 
 
