@@ -132,8 +132,8 @@ def _defined(source: str, name: str) -> int:
     return int(next(line.split()[2] for line in source.splitlines() if f"define {name} " in line))
 
 
-def compiled_bytes(folder: Path, header: str, call: str) -> int:
-    """Bytes of code and constants of a header compiled for size, on Linux.
+def compiled_sizes(folder: Path, header: str, call: str) -> tuple[int, int]:
+    """Bytes of code and constants of a header compiled for size on Linux, and of its stack.
 
     Parameters
     ----------
@@ -145,9 +145,16 @@ def compiled_bytes(folder: Path, header: str, call: str) -> int:
     source, target = folder / "sized.c", folder / "sized.o"
     function = "void predict_once(const float *x, float *out)"
     source.write_text(f"{header}\n{function};\n{function}\n{{\n    {call};\n}}\n")
-    flags = ("-std=c99", "-Os", "-fno-asynchronous-unwind-tables")
+    flags = ("-std=c99", "-Os", "-fno-asynchronous-unwind-tables", "-fstack-usage")
     run([*compiler(), *flags, "-c", source, "-o", target], cwd=folder)
-    return _sections(target.read_bytes())
+    frames = {
+        line.split("\t")[0].rpartition(":")[2]: int(line.split("\t")[1])
+        for line in target.with_suffix(".su").read_text().splitlines()
+    }
+    # The callers of the small functions, none of which calls another one that is left.
+    callers = [name for name in frames if "predict" in name]
+    below = max((frames[name] for name in frames if name not in callers), default=0)
+    return _sections(target.read_bytes()), sum(frames[name] for name in callers) + below
 
 
 def _sections(data: bytes) -> int:

@@ -55,6 +55,7 @@ static void @@(const int16_t *columns, const int16_t *counts, const float *start
 }
 """,
     245,
+    stack_bytes=76,
 )
 
 

@@ -86,11 +86,11 @@ class Size:
     def of(cls, program: Program) -> Size:
         """The size of a program, estimated."""
         flash = program.constant_bytes + program.code_bytes + _CODE
-        return cls(flash, program.work_bytes + _STACK, program.macs)
+        return cls(flash, program.work_bytes + program.stack_bytes, program.macs)
 
 
-#: Bytes of the code that calls the functions, and of saved registers on the stack.
-_CODE, _STACK = 60, 56
+#: Bytes of the code that calls the functions.
+_CODE = 60
 
 
 def header(program: Program, interface: Interface, test: SelfTest | None = None) -> str:

@@ -20,6 +20,8 @@ class Kernel:
         Names of other functions that it calls.
     library : tuple of str
         Functions of math.h that it calls.
+    stack_bytes : int
+        Of the registers that it saves, and of what does not fit into registers.
     """
 
     name: str
@@ -27,3 +29,4 @@ class Kernel:
     code_bytes: int
     needs: tuple[str, ...] = ()
     library: tuple[str, ...] = ()
+    stack_bytes: int = 20

@@ -29,7 +29,7 @@ static void @@(const float *w, const float *b, int n, int m, const float *x, flo
     }
 }
 """,
-        98,
+        80,
     ),
     Kernel(
         "softmax",

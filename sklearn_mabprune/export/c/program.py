@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from .literals import array, number
 
 #: Bytes of the types of vectors and constants.
 _BYTES = {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "unsigned char": 1}
+
+#: Bytes of the registers that a function saves, and how many arguments are passed in registers.
+_SAVED, _IN_REGISTERS = 36, 4
 
 
 @dataclass(eq=False)
@@ -159,13 +163,30 @@ class Program:
     @property
     def code_bytes(self) -> int:
         """Estimated bytes of the machine code, for size (``-Os``)."""
-        words = sum(len(call.arguments) + 1 for call in self._calls)
-        return 4 * words + sum(kernel.code_bytes for kernel in self._kernels.values())
+        passed = sum(len(call.arguments) + 1 for call in self._apart())
+        return 2 * passed + sum(kernel.code_bytes for kernel in self._kernels.values())
 
     @property
     def work_bytes(self) -> int:
         """Bytes of the working memory, on the stack."""
         return sum(_BYTES[kind] * size for kind, size in self._places()[1].items())
+
+    @property
+    def stack_bytes(self) -> int:
+        """Estimated bytes of the stack beside the working memory."""
+        apart = self._apart()
+        inside = set(self._kernels) - {call.kernel for call in apart}
+        called = [
+            self._kernels[call.kernel].stack_bytes + 4 * max(0, len(call.arguments) - _IN_REGISTERS)
+            for call in apart
+        ]
+        spilled = [self._kernels[name].stack_bytes - _SAVED for name in inside]
+        return _SAVED + max([0, *called]) + max([0, *spilled])
+
+    def _apart(self) -> list[_Call]:
+        """Calls of functions that are called several times; others become part of the caller."""
+        counts = Counter(call.kernel for call in self._calls)
+        return [call for call in self._calls if counts[call.kernel] > 1]
 
     @property
     def library(self) -> list[str]:

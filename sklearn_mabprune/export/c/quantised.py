@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,9 @@ _SIMILAR = 16.0
 
 #: Cells of a lookup table.
 _CELLS = 256
+
+#: Bits of the factors of a layer that values of 16 bits do not need.
+_SPARE_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -136,34 +139,42 @@ class Rescaled:
         What 1 stands for afterwards.
     low, high : int
         Bounds; 0 and the limit of values for a ReLU.
+    shift : int
+        By how many bits products are shifted.
     """
 
     linear: IntegerLinear
     unit: float
     low: int
     high: int
+    shift: int
 
-    def _fixed(self) -> tuple[NDArray[np.int64], int]:
-        """Factors as integers, and the number of bits by which products are shifted."""
-        factor = self.linear.factor / self.unit
-        shift = int(np.clip(30 - np.floor(np.log2(factor.max())), 1, 62))
-        return np.minimum(np.rint(factor * 2.0**shift), 2**31 - 1).astype(np.int64), shift
+    @classmethod
+    def of(cls, linear: IntegerLinear, unit: float, low: int, high: int) -> Rescaled:
+        """With factors of 31 bits."""
+        largest = float((linear.factor / unit).max())
+        shift = int(np.clip(30 - np.floor(np.log2(largest)), 1, 62))
+        return cls(linear, unit, low, high, shift)
+
+    @property
+    def _fixed(self) -> NDArray[np.int64]:
+        """Factors as integers."""
+        scaled = np.rint(self.linear.factor / self.unit * 2.0**self.shift)
+        return np.minimum(scaled, 2**31 - 1).astype(np.int64)
 
     def run(self, x: NDArray[Any]) -> NDArray[Any]:
         """Integers, (n_samples, n_outputs)."""
-        factor, shift = self._fixed()
-        product = self.linear.sums(x) * factor + (1 << (shift - 1))
-        return np.clip(product >> shift, self.low, self.high)
+        product = self.linear.sums(x) * self._fixed + (1 << (self.shift - 1))
+        return np.clip(product >> self.shift, self.low, self.high)
 
     def write(self, program: Program, x: Vector) -> Vector:
         """Add the call."""
         weight, bias, n_inputs, n_outputs = self.linear.constants(program)
-        fixed, shift = self._fixed()
-        factor = program.constant("factors", fixed, "int32_t")
+        factor = program.constant("factors", self._fixed, "int32_t")
         y = Vector(n_outputs, "int16_t")
         program.call(
-            "linear8", weight, bias, factor, shift, self.low, self.high, n_inputs, n_outputs, x, y,
-            macs=n_inputs * n_outputs,
+            "linear8", weight, bias, factor, self.shift, self.low, self.high, n_inputs, n_outputs,
+            x, y, macs=n_inputs * n_outputs,
         )  # fmt: skip
         return y
 
@@ -254,20 +265,36 @@ def quantised(parts: Sequence[Part], x: Array) -> list[Stage]:
         limit = _limit(layers[k + 1])
         if not between[k] or _is_relu(between[k]):
             step = _range(inputs[k]) / limit
-            stages.append(Rescaled(linear, step, 0 if between[k] else -limit, limit))
+            stages.append(Rescaled.of(linear, step, 0 if between[k] else -limit, limit))
         elif _is_function(between[k]):
             # Layers with the same activation have the same table.
             alike = [j for j in range(len(layers) - 1) if str(between[j]) == str(between[k])]
             widest = max(_range(inputs[j]) for j in alike)
             limit = min(_limit(layers[j + 1]) for j in alike)
             table, step = _table(between[k], widest, limit)
-            stages += [Rescaled(linear, widest / _VALUE, -_VALUE, _VALUE), Lookup(table)]
+            stages += [Rescaled.of(linear, widest / _VALUE, -_VALUE, _VALUE), Lookup(table)]
         else:
             step = _range(reached[k]) / limit
             stages += [linear, InFloat(between[k]), Quantise(np.array([1 / step]), limit)]
         unit, whole = np.array([step]), run(stages[n_before:], whole)
     stages.append(IntegerLinear.of(layers[-1], unit, whole))
-    return [*stages, InFloat(between[-1])] if between[-1] else stages
+    if between[-1]:
+        stages.append(InFloat(between[-1]))
+    return _shifted_alike(stages)
+
+
+def _shifted_alike(stages: list[Stage]) -> list[Stage]:
+    """Stages that shift by the same number of bits where that costs few bits of their factors.
+
+    Calls with the same arguments are less code.
+    """
+    least = min((stage.shift for stage in stages if isinstance(stage, Rescaled)), default=0)
+    return [
+        replace(stage, shift=least)
+        if isinstance(stage, Rescaled) and stage.shift - least <= _SPARE_BITS
+        else stage
+        for stage in stages
+    ]
 
 
 def _walk(

@@ -52,8 +52,9 @@ static void @@(const int8_t *w, const int32_t *b, const int32_t *factor, int shi
     }
 }
 """,
-        140,
+        90,
         needs=("sum8",),
+        stack_bytes=36,
     ),
     Kernel(
         "linear8_last",
