@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
@@ -21,7 +20,7 @@ from .onnx_check import check_model
 from .onnx_int8 import MAX_CALIBRATION, quantised_model
 from .onnx_module import module_to_onnx
 from .sklearn_mlp import sklearn_model
-from .torch_layers import any_layers, is_chain, joined, plain_layers, precision
+from .torch_layers import any_layers, drawn_samples, is_chain, joined, plain_layers
 
 #: NumPy dtypes by their codes in onnx.TensorProto.
 _DTYPES = {code: name for name, code in TYPES.items()}
@@ -172,7 +171,7 @@ class Exports:
         if is_chain(self):
             model = onnx_model(layers, self.n_features_in_, *facts)
         else:
-            x = _drawn(self)
+            x = drawn_samples(self)
             inputs = {
                 k: torch.as_tensor(v) for k, v in (x if isinstance(x, dict) else {"X": x}).items()
             }
@@ -203,6 +202,12 @@ class Exports:
         The header needs nothing but ``math.h``, allocates nothing, and keeps the weights in
         constants.  A comment at its top says how many bytes it takes in flash and on the stack,
         and how to call it.  For a pipeline use :func:`pipeline_to_c`.
+
+        A module that is no chain of layers has a C form if each operator of its ``forward`` has
+        one: convolutions, pooling, means, norms, embeddings, activations and other functions of
+        single elements, sums, products and concatenations of values, and what moves elements.
+        Samples of more than one axis are given in C order.  Its working memory is static: one call
+        at a time.
 
         Parameters
         ----------
@@ -237,7 +242,8 @@ class Exports:
         NotFittedError
             If the estimator is not fitted.
         UnsupportedModuleError
-            If a layer has no C form, or the net's ``predict_nonlinearity`` is a custom function.
+            If a layer or an operator has no C form, or the net's ``predict_nonlinearity`` is a
+            custom function.
         ValueError
             If a parameter does not fit, if a weight is not finite in float32, or if class labels
             are neither numbers nor strings that C can hold.
@@ -323,30 +329,9 @@ class Exports:
         save(self, path)
 
 
-def _drawn(estimator: Any) -> Any:
-    """Samples of the shape of those of fit, in the precision of the network or integers."""
-    net = estimator.estimator_
-    shapes = getattr(estimator, "input_shape_", None) or (estimator.n_features_in_,)
-    if isinstance(shapes, dict):
-        return {name: _of_form(net, shape, kind) for name, shape, kind in net.input_form_}
-    integers = getattr(net, "reads_integers_", False)
-    return _of_form(net, shapes, "int64" if integers else precision([net.module_]))
-
-
-def _of_form(net: Any, shape: Any, kind: str) -> NDArray[Any]:
-    """Numbers in the range of all embeddings, or from a normal distribution."""
-    rng, shape = np.random.default_rng(0), (64, *shape)
-    if kind.startswith("float"):
-        return rng.standard_normal(shape).astype(kind)
-    modules = net.module_.modules()
-    codes = [part.num_embeddings for part in modules if hasattr(part, "num_embeddings")]
-    largest = min([*codes, 2**31]) if codes else 1
-    return rng.integers(0, 2 if kind == "bool" else largest, size=shape).astype(kind)
-
-
 def _check(model: Any, estimator: Any) -> None:
     """Compare an ONNX model with its estimator on samples that are drawn."""
-    X = _drawn(estimator)
+    X = drawn_samples(estimator)
     inputs = X if isinstance(X, dict) else {"X": X}
     # What is quantised reads float32.
     kinds = {each.name: _DTYPES.get(each.type.tensor_type.elem_type) for each in model.graph.input}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -141,13 +143,34 @@ def module_layers(estimator: Any) -> list[nn.Module]:
     if not is_plain(module):
         raise UnsupportedModuleError(
             f"{type(module).__name__} is not a chain of layers, and only chains are exported here. "
-            "Use to_torch() or to_onnx(), or pickle the estimator."
+            "Use to_torch(), to_onnx() or to_c(), or pickle the estimator."
         )
     return _layers(module)
 
 
 def _layers(module: nn.Module) -> list[nn.Module]:
     return [layer for layer in module.children() if not _is_idle(layer)]
+
+
+def drawn_samples(estimator: Any) -> Any:
+    """Samples of the shape of those of fit, in the precision of the network or integers."""
+    net = estimator.estimator_
+    shapes = getattr(estimator, "input_shape_", None) or (estimator.n_features_in_,)
+    if isinstance(shapes, dict):
+        return {name: _of_form(net, shape, kind) for name, shape, kind in net.input_form_}
+    integers = getattr(net, "reads_integers_", False)
+    return _of_form(net, shapes, "int64" if integers else precision([net.module_]))
+
+
+def _of_form(net: Any, shape: Any, kind: str) -> NDArray[Any]:
+    """Numbers in the range of all embeddings, or from a normal distribution."""
+    rng, shape = np.random.default_rng(0), (64, *shape)
+    if kind.startswith("float"):
+        return rng.standard_normal(shape).astype(kind)
+    modules = net.module_.modules()
+    codes = [part.num_embeddings for part in modules if hasattr(part, "num_embeddings")]
+    largest = min([*codes, 2**31]) if codes else 1
+    return rng.integers(0, 2 if kind == "bool" else largest, size=shape).astype(kind)
 
 
 def precision(layers: list[nn.Module]) -> str:

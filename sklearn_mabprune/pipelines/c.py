@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 from ..export.c.header import header
 from ..export.c.literals import comment, identifier
 from ..export.c.network import NetworkForm, check_dtype, interface_of, name_of
-from ..export.c.program import Program
 from ..utils.files import write_whole
 from .c_inputs import numbers_of, rounded
 from .c_steps import write_step
@@ -70,7 +69,7 @@ def pipeline_to_c(
     RuntimeError
         If a step, or one of its settings, has no C form.
     UnsupportedModuleError
-        If a layer of the network has no C form.
+        If a layer or an operator of the network has no C form.
     ValueError
         If a parameter does not fit, if a number is not finite in float32, or if a class label or
         category cannot be a string in C.
@@ -98,16 +97,15 @@ def pipeline_to_c(
     if not isinstance(estimator, OURS):
         raise refused(estimator, "the last step must be a pruned estimator")
     columns = _columns(steps, estimator)
-    program = Program(len(columns))
+    features = None if calibrate is None else _features(steps, calibrate)
+    form = NetworkForm.of(estimator, dtype, features)
+    program = form.program(len(columns))
     table = Table.of_input(program)
     for step in steps:
         table = write_step(table, step)
-    features = None if calibrate is None else _features(steps, calibrate)
-    form = NetworkForm.of(estimator, dtype, features)
     program.output = form.write(program, table.vector())
-    interface = interface_of(
-        estimator, name_of(path, name), f"A pipeline that ends in {type(estimator).__name__}"
-    )
+    title = f"A pipeline that ends in {type(estimator).__name__}"
+    interface = interface_of(estimator, name_of(path, name), title, program.output.size)
     interface.notes.extend(form.notes)
     codes = {column: known for column, known in table.inputs.codes.items() if known}
     interface.categories.extend(sorted(codes.items()))

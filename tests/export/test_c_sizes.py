@@ -25,7 +25,9 @@ WIDE = {"module__hidden_layer_sizes": (60, 40), "max_epochs": 1}
 CASES = {
     "classes": (lambda: classifier(small_classifier(**WIDE), pruning_budget=0), classes_table),
     "tanh": (
-        lambda: classifier(small_classifier(module__activation="tanh", **WIDE), pruning_budget=0), classes_table
+        lambda: classifier(
+            small_classifier(module__activation="tanh", **WIDE), pruning_budget=0
+        ), classes_table,
     ),
     "labels": (lambda: classifier(small_classifier(**WIDE), pruning_budget=0), labels_table),
     "values": (lambda: regressor(small_regressor(**WIDE), pruning_budget=0), values_table),

@@ -9,6 +9,7 @@ from image_nets import SmallConv, SmallResidual, Words, images, net_of, texts
 from skorch import NeuralNetRegressor
 from user_nets import classes_table, unit_values_table
 
+from benchmarks.shared.compiling import Library
 from sklearn_mabprune import MABPrunedClassifier, MABPrunedRegressor, UnsupportedModuleError
 
 QUICK = {"step": 0.5, "tolerance": 10.0, "random_state": 0, "fine_tune_epochs": 1}
@@ -71,8 +72,27 @@ def test_to_onnx_runs_in_onnxruntime(kind, fitted):
         np.testing.assert_array_equal(found[0], model.predict(X)[:7])
 
 
-@pytest.mark.parametrize("export", ["to_sklearn", "to_c"])
-def test_other_forms_are_refused_by_name(export, fitted):
+def test_to_c_predicts_what_the_estimator_predicts(fitted, tmp_path):
+    sources = {}
+    for kind, (model, X) in fitted.items():
+        sources[kind] = model.to_c(name=kind)
+        sources[f"{kind}8"] = model.to_c(name=f"{kind}8", dtype="int8", calibrate=X, samples=X[:3])
+        assert f"per sample: {model.pruning_path_.n_macs[-1]:,}." in sources[kind]
+    library = Library(tmp_path, sources, ("-O0",))
+    for kind, (model, X) in fitted.items():
+        expected = predictions(model, X)
+        flat = as_input(model, X).reshape(len(X), -1)
+        unit = np.ones(1) if kind != "values" else expected.std(axis=0)
+        error = np.abs(library.outputs(kind, flat) - expected) / np.maximum(unit, np.abs(expected))
+        assert error.max() <= 1e-5, kind
+        assert np.abs(library.outputs(f"{kind}8", flat) - expected).mean() < 0.02 * unit, kind
+    model, X = fitted["images"]
+    assert "_N_FEATURES 64\n" in sources["images"]
+    with pytest.raises(ValueError, match=r"X has 64 features, but"):
+        model.to_c(samples=X.reshape(len(X), -1))
+
+
+def test_other_forms_are_refused_by_name(fitted):
     model, _ = fitted["images"]
-    with pytest.raises(UnsupportedModuleError, match=r"to_torch\(\) or to_onnx\(\)"):
-        getattr(model, export)()
+    with pytest.raises(UnsupportedModuleError, match=r"to_torch\(\), to_onnx\(\) or to_c\(\)"):
+        model.to_sklearn()

@@ -73,7 +73,7 @@ class Size:
     flash : int
         Bytes of constants and machine code, without the functions of math.h.
     ram : int
-        Bytes of the stack.
+        Bytes of the stack, and of static memory.
     macs : int
         Multiply-accumulate operations per sample.
     """
@@ -150,7 +150,11 @@ def _top(program: Program, interface: Interface, name: str) -> Iterator[str]:
     library = f"; {', '.join(program.library)} of math.h come on top" if program.library else ""
     yield f" * Flash: about {size.flash:,} bytes, of which {program.constant_bytes:,} are constants"
     yield f" *   (code for a 32-bit processor, compiled for size{library})."
-    yield f" * RAM: about {size.ram:,} bytes, on the stack. Nothing is allocated or kept."
+    if program.static:
+        yield f" * RAM: about {size.ram:,} bytes, of which {program.work_bytes:,} are static"
+        yield " *   (one call at a time). Nothing is allocated."
+    else:
+        yield f" * RAM: about {size.ram:,} bytes, on the stack. Nothing is allocated or kept."
     yield f" * Multiply-accumulate operations per sample: {size.macs:,}."
     yield " *"
     yield f" *   float x[{upper}_N_FEATURES], out[{upper}_N_OUTPUTS];"

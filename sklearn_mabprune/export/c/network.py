@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from torch import nn
 
+from ...data.features import read_table
+from ...exceptions import UnsupportedModuleError
 from ...utils.compat import check_n_features
 from ..chain import folded
 from ..labels import labels_as_data
-from ..torch_layers import n_outputs, plain_layers
+from ..torch_layers import any_layers, drawn_samples, is_chain, plain_layers
 from .header import Interface, SelfTest, Size, header
 from .layers import write
 from .literals import comment
+from .operators.form import Network
+from .operators.integers import in_integers
 from .program import Program, Vector
 from .quantised import Stage, quantised, run
 
@@ -28,29 +34,40 @@ from .quantised import Stage, quantised, run
 #: in integers, where a feature that float32 rounds may become the next integer.
 _TOLERANCE, _STEP = 1e-5, 2e-3
 
+#: Samples on which a network of operators is compared with its module, and calibrated, at most.
+_COMPARED, _CALIBRATED = 5, 256
+
 _DTYPES = ("float32", "int8")
 
 
 def network_header(estimator: Any, name: str, dtype: str, calibrate: Any, samples: Any) -> str:
     """The header of a fitted estimator; see ``to_c`` for the parameters."""
     check_dtype(dtype, calibrate)
-    interface = interface_of(estimator, name, type(estimator).__name__)
-    names = getattr(estimator, "feature_names_in_", ())
-    interface.features.extend(comment(str(feature)) for feature in names)
-    program = Program(estimator.n_features_in_)
+    # First, because it raises NotFittedError before fitted attributes are read.
+    is_chain(estimator)
     calibrate = None if calibrate is None else features_of(estimator, calibrate, "calibrate")
     form = NetworkForm.of(estimator, dtype, calibrate)
+    program = form.program(n_inputs(estimator))
     program.output = form.write(program, program.input)
+    interface = interface_of(estimator, name, type(estimator).__name__, program.output.size)
+    names = getattr(estimator, "feature_names_in_", ())
+    interface.features.extend(comment(str(feature)) for feature in names)
     interface.notes.extend(form.notes)
     test = None
     if samples is not None:
         X = features_of(estimator, samples, "samples")
         # What the C function is given are these numbers in float32.
         narrow = X.astype(np.float32)
+        flat = narrow.reshape(len(X), -1)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "X does not have valid feature names")
-            test = form.self_test(estimator, narrow, narrow.astype(X.dtype), narrow)
+            test = form.self_test(estimator, flat, narrow.astype(X.dtype), flat)
     return header(program, interface, test)
+
+
+def n_inputs(estimator: Any) -> int:
+    """Numbers of a sample, in the order in which C functions read them."""
+    return math.prod(getattr(estimator, "input_shape_", None) or (estimator.n_features_in_,))
 
 
 def check_dtype(dtype: str, calibrate: Any) -> None:
@@ -68,12 +85,42 @@ def check_dtype(dtype: str, calibrate: Any) -> None:
 
 def features_of(estimator: Any, X: Any, name: str) -> NDArray[Any]:
     """Samples for an estimator as a dense array."""
-    check_n_features(estimator, X, reset=False)
-    found = X.toarray() if issparse(X) else np.asarray(X)
+    if is_chain(estimator):
+        check_n_features(estimator, X, reset=False)
+        found = X.toarray() if issparse(X) else np.asarray(X)
+    else:
+        found = read_table(estimator, X, any_shape=True, reset=False)
     if len(found) == 0 or not np.isfinite(found).all():
         what = "is empty" if len(found) == 0 else "contains NaN or infinity"
         raise ValueError(f"{name} {what}. Pass samples that predict accepts.")
     return found
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain of layers, as C computes it.
+
+    Parameters
+    ----------
+    layers : list of nn.Module
+    stages : sequence of Stage
+        Of the network in integers; empty: it computes in float32.
+    """
+
+    layers: list[nn.Module]
+    stages: Sequence[Stage]
+
+    def run(self, x: NDArray[Any]) -> NDArray[Any]:
+        """What C computes in integers for samples, but for rounding in float32."""
+        return run(self.stages, x)
+
+    def write(self, program: Program, x: Vector) -> Vector:
+        """Add the steps of the network, and return its output."""
+        if not self.stages:
+            return write(program, folded(self.layers), x)
+        for stage in self.stages:
+            x = stage.write(program, x)
+        return x
 
 
 @dataclass(frozen=True)
@@ -82,15 +129,15 @@ class NetworkForm:
 
     Parameters
     ----------
-    layers : list of nn.Module
-    stages : sequence of Stage
-        Of the network in integers; empty: it computes in float32.
+    network : Chain or Network
+    whole : bool
+        Whether it computes in integers.
     notes : list of str
         Lines for the comment of the header.
     """
 
-    layers: list[nn.Module]
-    stages: Sequence[Stage]
+    network: Chain | Network
+    whole: bool
     notes: list[str]
 
     @classmethod
@@ -107,36 +154,24 @@ class NetworkForm:
 
         Raises
         ------
+        UnsupportedModuleError
+            If a layer or an operator has no C form.
         ValueError
             If a weight is not finite.
         """
-        layers = plain_layers(estimator)
-        for layer in layers:
-            for name, value in layer.state_dict().items():
-                if not value.isfinite().all():
-                    raise ValueError(
-                        f"The {name} of {layer} is not finite, so that the network has no C form. "
-                        "Fit again, on scaled features or with a lower lr."
-                    )
-        if dtype == "float32" or features is None:
-            return cls(layers, (), [])
-        features = features.astype(np.float64)
-        stages = quantised(folded(layers), features)
-        return cls(layers, stages, _notes(estimator, run(stages, features), features))
+        network = _network(estimator, None if dtype == "float32" else features)
+        if features is None:
+            return cls(network, False, [])
+        found = network.run(features.reshape(len(features), -1).astype(np.float64))
+        return cls(network, True, _notes(estimator, found, features))
+
+    def program(self, n_inputs: int) -> Program:
+        """A program without steps; images take more memory than a stack may have."""
+        return Program(n_inputs, static=isinstance(self.network, Network))
 
     def write(self, program: Program, x: Vector) -> Vector:
-        """Add the steps of the network, and return its output.
-
-        Raises
-        ------
-        UnsupportedModuleError
-            If a layer has no C form.
-        """
-        if not self.stages:
-            return write(program, folded(self.layers), x)
-        for stage in self.stages:
-            x = stage.write(program, x)
-        return x
+        """Add the steps of the network, and return its output."""
+        return self.network.write(program, x)
 
     def self_test(
         self, model: Any, inputs: NDArray[Any], X: Any, features: NDArray[Any]
@@ -157,12 +192,40 @@ class NetworkForm:
         features : ndarray of shape (n_samples, n_features)
             The same samples, as the network reads them.
         """
-        tolerance = _STEP if self.stages else _TOLERANCE
+        tolerance = _STEP if self.whole else _TOLERANCE
         expected = _outputs(model, X)
         unit = np.ones(expected.shape[1]) if is_classifier(model) else expected.std(axis=0)
-        if self.stages:
-            expected = run(self.stages, features.astype(np.float64))
+        if self.whole:
+            expected = self.network.run(features.astype(np.float64))
         return SelfTest(inputs, expected, tolerance * np.maximum(np.abs(expected), unit))
+
+
+def _network(estimator: Any, features: NDArray[Any] | None) -> Chain | Network:
+    """The network in float32, or in integers if there are samples for it."""
+    layers = plain_layers(estimator) if is_chain(estimator) else any_layers(estimator)
+    for layer in layers:
+        for name, value in layer.state_dict().items():
+            if not value.isfinite().all():
+                raise ValueError(
+                    f"The {name} of {layer} is not finite, so that the network has no C form. "
+                    "Fit again, on scaled features or with a lower lr."
+                )
+    if is_chain(estimator):
+        if features is None:
+            return Chain(layers, ())
+        return Chain(layers, quantised(folded(layers), features.astype(np.float64)))
+    if isinstance(getattr(estimator, "input_shape_", None), dict):
+        raise UnsupportedModuleError(
+            "The network reads several inputs by name, and C forms read one array. Use to_torch() "
+            "or to_onnx()."
+        )
+    drawn = torch.as_tensor(drawn_samples(estimator)[:_COMPARED])
+    network = Network.of(nn.Sequential(*layers).eval(), drawn)
+    if features is None:
+        return network
+    # Some of them: all values of each are kept.
+    chosen = features[:: -(-len(features) // _CALIBRATED)]
+    return in_integers(network, chosen.reshape(len(chosen), -1).astype(np.float64))
 
 
 def _outputs(model: Any, X: Any) -> NDArray[Any]:
@@ -207,18 +270,16 @@ def network_size(estimator: Any, dtype: str = "float32") -> Size:
     if dtype == "int8":
         drawn = np.random.default_rng(0).standard_normal((16, estimator.n_features_in_))
         stages = quantised(folded(layers), drawn)
-    program.output = NetworkForm(layers, stages, []).write(program, program.input)
+    program.output = Chain(layers, stages).write(program, program.input)
     return Size.of(program)
 
 
-def interface_of(estimator: Any, name: str, title: str) -> Interface:
+def interface_of(estimator: Any, name: str, title: str, n_outputs: int) -> Interface:
     """What a caller has to know of a fitted estimator's C functions."""
-    # First, because it raises NotFittedError before fitted attributes are read.
-    width = n_outputs(plain_layers(estimator))
     classes = None
     if is_classifier(estimator):
         classes = labels_as_data(estimator.classes_, "C").tolist()
-    return Interface(name, title, width, classes, getattr(estimator, "multilabel_", False))
+    return Interface(name, title, n_outputs, classes, getattr(estimator, "multilabel_", False))
 
 
 def name_of(path: Any, name: str | None) -> str:

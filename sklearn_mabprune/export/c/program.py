@@ -86,6 +86,8 @@ class Program:
     ----------
     n_inputs : int
         Number of features.
+    static : bool, default=False
+        Whether the working memory is static, not on the stack.
 
     Attributes
     ----------
@@ -96,6 +98,7 @@ class Program:
     """
 
     n_inputs: int
+    static: bool = False
     input: Vector = field(init=False)
     output: Vector | None = field(default=None, init=False)
     _arrays: list[tuple[str, str, NDArray[Any]]] = field(default_factory=list, init=False)
@@ -168,7 +171,7 @@ class Program:
 
     @property
     def work_bytes(self) -> int:
-        """Bytes of the working memory, on the stack."""
+        """Bytes of the working memory."""
         return sum(_BYTES[kind] * size for kind, size in self._places()[1].items())
 
     @property
@@ -206,7 +209,7 @@ class Program:
         """The lines of the function, with ``@`` in place of the prefix."""
         places, sizes = self._places()
         for kind, size in sizes.items():
-            yield f"    {kind} {_MEMORY[kind]}[{size}];"
+            yield f"    {'static ' * self.static}{kind} {_MEMORY[kind]}[{size}];"
         if sizes:
             yield ""
         for call in self._calls:

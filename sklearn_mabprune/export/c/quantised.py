@@ -28,7 +28,7 @@ from .rounding import rounded_together
 _WEIGHT, _VALUE, _SUM = 127, 2**15 - 1, 2**30
 
 #: How far beyond the calibration samples features and hidden values may go; bits are left over.
-_FEATURES_BEYOND, _VALUES_BEYOND = 4.0, 2.0
+FEATURES_BEYOND, VALUES_BEYOND = 4.0, 2.0
 
 #: Features whose ranges differ by less than this factor have one scale.
 _SIMILAR = 16.0
@@ -311,7 +311,12 @@ def _walk(
 
 def _limit(layer: Linear) -> int:
     """The largest input of a layer with which no sum overflows."""
-    return min(_VALUE, _SUM // (_WEIGHT * layer.weight.shape[1]))
+    return largest_input(layer.weight.shape[1])
+
+
+def largest_input(n_inputs: int) -> int:
+    """The largest integer of which a sum with so many weights does not overflow."""
+    return min(_VALUE, _SUM // (_WEIGHT * n_inputs))
 
 
 def _units(x: Array, limit: int) -> tuple[Array, int]:
@@ -323,12 +328,12 @@ def _units(x: Array, limit: int) -> tuple[Array, int]:
     if used.max() <= _SIMILAR * used.min():
         largest = used.max(keepdims=True)
     largest = np.where(largest > 0, largest, used.min())
-    return largest * _FEATURES_BEYOND / limit, limit
+    return largest * FEATURES_BEYOND / limit, limit
 
 
 def _range(x: Array) -> float:
     """The largest magnitude that hidden values may have."""
-    return float(np.abs(x).max()) * _VALUES_BEYOND or 1.0
+    return float(np.abs(x).max()) * VALUES_BEYOND or 1.0
 
 
 def _is_relu(parts: tuple[Part, ...]) -> bool:

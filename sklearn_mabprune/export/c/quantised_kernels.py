@@ -57,6 +57,18 @@ static void @@(const int8_t *w, const int32_t *b, const int32_t *factor, int shi
         stack_bytes=36,
     ),
     Kernel(
+        "rescaled",
+        """\
+/* A product, shifted, as an integer of 16 bits within bounds. */
+static int16_t @@(int64_t v, int shift, int low, int high)
+{
+    v = (v + ((int64_t)1 << (shift - 1))) >> shift;
+    return (int16_t)(v < low ? low : (v > high ? high : v));
+}
+""",
+        60,
+    ),
+    Kernel(
         "linear8_last",
         """\
 /* Weighted sums as numbers. */

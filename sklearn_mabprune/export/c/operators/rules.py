@@ -1,0 +1,70 @@
+"""The rule of each operator that has a C form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ....graph.program import Operation
+from . import functions, moves, sums
+from .formulas import FORMULAS, LAYERS
+from .reading import Reading
+
+#: Adds the node of an operation, and returns where its elements are.
+Rule = Callable[[Reading, Operation], Any]
+
+
+def read(reading: Reading, operation: Operation) -> None:
+    """Add what an operation computes.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If it has no C form.
+    """
+    rule = RULES.get(operation.packet)
+    if rule is None:
+        raise reading.refused(operation)
+    reading.values[operation.value] = rule(reading, operation)
+
+
+#: Rule of each operator.
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(FORMULAS, functions.formula),
+    **dict.fromkeys(LAYERS, functions.each),
+    **dict.fromkeys(
+        ("dropout", "feature_dropout", "alpha_dropout", "contiguous", "clone", "detach", "alias",
+         "to", "_to_copy", "type_as", "lift_fresh_copy", "float"),
+        moves.same,
+    ),
+    **dict.fromkeys(
+        ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "permute", "transpose", "t",
+         "numpy_T", "mT", "movedim", "swapaxes", "squeeze", "unsqueeze", "expand", "expand_as",
+         "repeat", "tile", "repeat_interleave", "chunk", "split", "split_with_sizes", "unbind",
+         "select", "slice", "narrow", "flip", "roll", "pixel_shuffle", "pixel_unshuffle",
+         "channel_shuffle", "diagonal", "pad", "constant_pad_nd"),
+        moves.moved,
+    ),
+    "getitem": moves.item,
+    **dict.fromkeys(("cat", "concat", "concatenate", "stack", "hstack", "vstack"), moves.together),
+    "linear": sums.linear,
+    **dict.fromkeys(("matmul", "mm"), sums.matmul),
+    "addmm": sums.addmm,
+    **dict.fromkeys(("conv1d", "conv2d"), sums.convolution),
+    "embedding": sums.embedding,
+    **dict.fromkeys(("max_pool1d", "max_pool2d"), sums.max_pool),
+    **dict.fromkeys(("avg_pool1d", "avg_pool2d"), sums.avg_pool),
+    **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), sums.adaptive),
+    **dict.fromkeys(("mean", "sum", "amax"), sums.reduced),
+    "max": sums.largest,
+    "glu": functions.halves,
+    "batch_norm": functions.batch_norm,
+    "layer_norm": functions.layer_norm,
+    "group_norm": functions.group_norm,
+    **dict.fromkeys(("clamp", "clip"), functions.clamp),
+    "prelu": functions.prelu,
+    **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), functions.joined),
+    "softmax": partial(functions.whole, "softmax"),
+    "log_softmax": partial(functions.whole, "log_softmax"),
+}  # fmt: skip

@@ -1,0 +1,147 @@
+"""Modules that are no chains as C headers: compiled, they compute what the module computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from module_kinds import KINDS, Net
+from torch import nn
+from user_modules import MODULES, samples_of
+
+from benchmarks.shared.compiling import Library
+from sklearn_mabprune import UnsupportedModuleError
+from sklearn_mabprune.export.c.header import Interface, header
+from sklearn_mabprune.export.c.operators.form import Network
+from sklearn_mabprune.export.c.operators.integer_nodes import IntegerWeighted
+from sklearn_mabprune.export.c.operators.integers import in_integers
+from sklearn_mabprune.export.c.program import Program
+
+
+def _pools(s, x):
+    h = F.max_pool2d(s.n(F.relu(s.a(x))), 3, stride=2, padding=1)
+    h = torch.cat([F.avg_pool2d(h, 3, 2, 1), F.adaptive_avg_pool2d(s.p(h), 2)[:, :2]], 1)
+    h = F.pad(h, (0, 1, 1, 0)) * s.gain
+    h = s.c(h.permute(0, 2, 3, 1)).clamp(-0.5)
+    return torch.softmax(h.reshape(-1, 3 * 3, 2).amax(1) ** 2 - 1 / (3 + h.abs().sum((1, 2))), 1)
+
+
+def _sequence(s, x):
+    left, right = F.max_pool1d(F.gelu(s.a(x)), 2).split([2, 4], 1)
+    h = F.avg_pool1d(torch.maximum(s.b(right), left), 2)
+    return s.c(h.flatten(1).chunk(2, -1)[0] - h.mean(-1)).squeeze(-1)
+
+
+OWN = {
+    "pools": (
+        lambda: Net(_pools, a=nn.Conv2d(2, 4, 3, stride=(1, 2), dilation=(2, 1)),
+                    n=nn.BatchNorm2d(4), p=nn.PReLU(4), c=nn.Linear(6, 2),
+                    gain=nn.Parameter(torch.rand(6, 1, 1))),
+        (2, 12, 16), {},
+    ),
+    "sequence": (
+        lambda: Net(_sequence, a=nn.Conv1d(3, 6, 3, padding=1), b=nn.Conv1d(4, 2, 1),
+                    c=nn.Linear(2, 1)),
+        (3, 8), {},
+    ),
+}  # fmt: skip
+
+CASES = OWN | {
+    name: (KINDS | MODULES)[name]
+    for name in (
+        "squeeze and excitation", "group norm", "text", "dense connections", "residual",
+        "residual convolutions",
+    )
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """By name: module, samples, steps in numbers and in integers; and all of them in C."""
+    found, sources = {}, {}
+    for k, (name, (make, shape, _)) in enumerate(CASES.items()):
+        torch.manual_seed(0)
+        module, x = make().eval(), samples_of(shape, torch.float32, 40)
+        for buffer in module.buffers():
+            if buffer.is_floating_point():
+                buffer.add_(torch.rand_like(buffer))
+        network = Network.of(module, x[:4])
+        whole = in_integers(network, x.flatten(1).double().numpy())
+        found[name] = module, x, network, whole
+        for key, form in ((f"float{k}", network), (f"int{k}", whole)):
+            program = Program(x[0].numel(), static=True)
+            program.output = form.write(program, program.input)
+            sources[key] = header(program, Interface(key, name, program.output.size))
+    return found, sources, Library(tmp_path_factory.mktemp("modules"), sources, ("-O0",))
+
+
+def test_c_computes_what_the_module_computes(networks):
+    found, _, library = networks
+    for k, (name, (module, x, _, _)) in enumerate(found.items()):
+        with torch.no_grad():
+            expected = module(x).numpy().reshape(len(x), -1)
+        outputs = library.outputs(f"float{k}", x.flatten(1))
+        np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_integers_are_those_of_python_and_near_the_module(networks):
+    found, _, library = networks
+    for k, (name, (_, x, network, whole)) in enumerate(found.items()):
+        flat = x.flatten(1).double().numpy()
+        expected, exact = whole.run(flat), network.run(flat)
+        np.testing.assert_allclose(
+            library.outputs(f"int{k}", flat), expected, atol=2e-3, err_msg=name
+        )
+        assert np.sqrt(np.mean((expected - exact) ** 2)) < 0.03 * exact.std(), name
+
+
+def test_no_sum_overflows(networks):
+    found, _, _ = networks
+    for name, (_, x, _, whole) in found.items():
+        if not x.is_floating_point():
+            continue
+        flat = 1e30 * np.sign(x.flatten(1).double().numpy())
+        values = whole.values(flat)
+        for step in whole.steps:
+            read = step.reads[0].read(values)
+            if isinstance(step.node, IntegerWeighted):
+                assert np.abs(step.node.sums(read)).max() < 2**31, name
+            if values[step.value].dtype == np.int64:
+                assert np.abs(values[step.value]).max() < 2**15, name
+
+
+def test_norms_are_folded_and_memory_is_used_again(networks):
+    found, sources, _ = networks
+    k = list(found).index("residual convolutions")
+    assert "scale_axis" not in sources[f"float{k}"]
+    # The input is the caller's; a residual block needs its input, its inner and its outer value.
+    assert f"static float work[{(4 + 6 + 4) * 36}]" in sources[f"float{k}"]
+    weights = sources[f"int{k}"].count("static const int8_t")
+    assert (weights, sources[f"int{k}"].count("_weights")) == (4, 8)
+
+
+class Mixing(nn.Module):
+    def forward(self, x):
+        return x - x.mean(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("conv3d", r"conv3d of 'a' in Net\.forward \(module_kinds\.py:\d+\) has no C form"),
+        ("lstm", r" of 'r' in Net\.forward .* has no C form\. Replace it, or export .* to_onnx"),
+    ],
+)
+def test_other_operators_are_refused_by_name(name, what):
+    make, shape, _ = KINDS[name]
+    with pytest.raises(UnsupportedModuleError, match=what):
+        Network.of(make().eval(), samples_of(shape, torch.float32, 3))
+
+
+def test_what_mixes_samples_or_reads_several_inputs_is_refused():
+    with pytest.raises(UnsupportedModuleError, match=r"mean in Mixing\.forward .* along \[0\]"):
+        Network.of(Mixing(), torch.randn(3, 4))
+    half = Net(lambda s, x: s.a(x) * len(x), a=nn.Linear(4, 2)).eval()
+    with pytest.raises(UnsupportedModuleError, match="something else for one sample than for sev"):
+        Network.of(half, torch.randn(3, 4))
