@@ -53,7 +53,7 @@ def test_it_has_what_its_estimator_has(kind):
 def test_what_it_gives_away_is_its_estimators(kind, tmp_path):
     make, _, table, _, _ = KINDS[kind]
     X, y = table()
-    pipe = make_pipeline(StandardScaler(), make()).fit(X, y)
+    pipe = make_pipeline(StandardScaler(), make(budgets=(0, 0.5))).fit(X, y)
     model, rows = pipe[-1], pipe[0].transform(X)
     predict = "predict_proba" if kind == "classifier" else "predict"
     np.testing.assert_allclose(
@@ -89,7 +89,7 @@ def test_without_refit_there_is_nothing_to_predict_with():
 
 def test_keep_path_is_for_the_refit():
     X, y = classes_table()
-    model = chooser(keep_path="never").fit(X, y)
+    model = chooser(budgets=(0.5,), keep_path="never").fit(X, y)
     assert not model.pruning_path_.networks
     with pytest.raises(ValueError, match="keep_path='never'"):
         model.at_budget(0.5)

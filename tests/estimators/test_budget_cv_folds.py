@@ -7,9 +7,10 @@ from functools import cache
 
 import numpy as np
 import pytest
+from budget_cv import inside_classifier
 from sklearn import config_context
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
-from user_nets import classes_table, classifier
+from user_nets import classes_table
 
 from sklearn_mabprune import MABPrunedClassifierCV, PruningWarning
 
@@ -17,7 +18,7 @@ BUDGETS = (0, 0.5)
 
 
 def search(**params):
-    return MABPrunedClassifierCV(classifier(), **{"budgets": BUDGETS, "cv": 3, **params})
+    return MABPrunedClassifierCV(inside_classifier(), **{"budgets": BUDGETS, "cv": 3, **params})
 
 
 def one_rare():
@@ -121,7 +122,7 @@ def of_a_number(n_folds):
 def test_folds_are_read_once(kind, routing):
     X, y = classes_table()
     with config_context(enable_metadata_routing=routing):
-        model = search(cv=MAKE[kind](X, y)).fit(X, y)
+        model = search(cv=MAKE[kind](X, y), refit=False).fit(X, y)
         model.get_metadata_routing()
     for name, value in of_a_number(5 if kind == "none" else 3).items():
         if name.startswith(("split", "mean", "std")) and not name.endswith("time"):
@@ -147,7 +148,7 @@ def test_grid_search_has_nan_where_we_have():
     folds = [(alone, rest), (np.arange(0, len(y), 2), np.arange(1, len(y), 2))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        grid = GridSearchCV(classifier(), {"pruning_budget": BUDGETS}, cv=folds).fit(X, y)
+        grid = GridSearchCV(inside_classifier(), {"pruning_budget": BUDGETS}, cv=folds).fit(X, y)
         model = search(cv=folds).fit(X, y)
     for k in range(2):
         name = f"split{k}_test_score"

@@ -101,7 +101,7 @@ def test_clones_share_nothing(kind):
 def test_the_given_estimator_is_left_alone(kind):
     make, _, table, _, _ = KINDS[kind]
     X, y = table()
-    model = make(pruning_budget=7, policy=UCB1(), refit=True)
+    model = make(budgets=(0, 0.5), pruning_budget=7, policy=UCB1(), refit=True)
     given = model.estimator
     parts = (given, given.estimator, given.policy)
     before = [dict(vars(part)) for part in parts]
@@ -118,9 +118,9 @@ def test_the_given_estimator_is_left_alone(kind):
 @pytest.mark.slow
 def test_the_budget_of_the_given_estimator_is_ignored():
     X, y = classes_table()
-    plain = chooser().fit(X, y)
+    plain = chooser(budgets=(0, 0.5)).fit(X, y)
     for budget in (0.9, "auto", "no budget"):
-        other = chooser(pruning_budget=budget).fit(X, y)
+        other = chooser(budgets=(0, 0.5), pruning_budget=budget).fit(X, y)
         assert other.best_budget_ == plain.best_budget_
         np.testing.assert_array_equal(
             other.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
@@ -228,7 +228,7 @@ def test_subclasses_will_do():
         pass
 
     X, y = classes_table()
-    net = small_classifier()
+    net = small_classifier(max_epochs=2)
     model = MABPrunedClassifierCV(Mine(net, tolerance=10, random_state=0), budgets=(0, 0.5), cv=2)
     assert type(model.fit(X, y).best_estimator_) is Mine
 

@@ -6,10 +6,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from budget_cv import chooser, value_chooser
+from budget_cv import chooser, inside_classifier, value_chooser
 from sklearn.metrics import accuracy_score, get_scorer
 from sklearn.model_selection import GridSearchCV
-from user_nets import classes_table, classifier, values_table
+from user_nets import classes_table, values_table
 
 from sklearn_mabprune import MABPrunedClassifier, MABPrunedClassifierCV, PruningWarning
 
@@ -35,7 +35,7 @@ def test_several_scores_are_those_of_a_grid_search():
     X, y = classes_table()
     found = several().cv_results_
     grid = GridSearchCV(
-        classifier(),
+        inside_classifier(),
         {"pruning_budget": list(BUDGETS)},
         cv=2,
         scoring=["neg_log_loss", "accuracy"],

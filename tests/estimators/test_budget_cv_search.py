@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from budget_cv import chooser
+from budget_cv import chooser, inside_classifier
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, get_scorer, make_scorer
 from sklearn.model_selection import (
@@ -23,7 +23,6 @@ from sklearn.preprocessing import StandardScaler
 from user_nets import (
     WeightedClassifier,
     classes_table,
-    classifier,
     plain_classifier,
     small_classifier,
 )
@@ -37,14 +36,16 @@ from sklearn_mabprune import PruningWarning
 @pytest.mark.slow
 def test_scoring_decides_and_scores():
     X, y = classes_table(200)
-    net = small_classifier(max_epochs=40)
-    model = chooser(net, scoring="neg_log_loss").fit(X, y)
+    net, budgets = small_classifier(max_epochs=40), (0, 0.8)
+    model = chooser(net, budgets=budgets, scoring="neg_log_loss").fit(X, y)
     assert (model.cv_results_["mean_test_score"] < 0).all()
     assert model.score(X, y) == get_scorer("neg_log_loss")(model, X, y)
     # The estimator inside has a score of its own, for its validation samples.
     assert model.pruning_report_.score_name == "accuracy"
     assert model.score(X, y) == get_scorer("neg_log_loss")(model.best_estimator_, X, y)
-    inherited = chooser(net).set_params(estimator__scoring="neg_log_loss").fit(X, y)
+    inherited = (
+        chooser(net, budgets=budgets).set_params(estimator__scoring="neg_log_loss").fit(X, y)
+    )
     for name, value in model.cv_results_.items():
         if "time" in name:
             continue
@@ -55,7 +56,7 @@ def test_scoring_decides_and_scores():
     def by_size(estimator, X, y):
         return -sum(estimator.hidden_layer_sizes_)
 
-    assert chooser(scoring=by_size).fit(X, y).best_budget_ == 0.8
+    assert chooser(budgets=budgets, scoring=by_size).fit(X, y).best_budget_ == 0.8
 
 
 def weighted(**params):
@@ -68,7 +69,7 @@ def test_weights_in_training_and_in_scores():
     weights = np.random.default_rng(0).integers(0, 4, len(y)).astype(float)
     model = weighted().fit(X, y, sample_weight=weights)
     for fold, (train, test) in enumerate(StratifiedKFold(2).split(X, y)):
-        one = classifier(plain_classifier(WeightedClassifier))
+        one = inside_classifier(plain_classifier(WeightedClassifier))
         one.fit(X[train], y[train], sample_weight=weights[train])
         wanted = accuracy_score(y[test], one.predict(X[test]), sample_weight=weights[test])
         assert model.cv_results_[f"split{fold}_test_score"][1] == wanted
@@ -81,10 +82,10 @@ def test_class_weights_are_those_of_the_estimator():
     weights = {0: 1.0, 1: 20.0, 2: 1.0}
     model = chooser(class_weight=weights, budgets=(0.5,)).fit(X, y)
     for fold, (train, test) in enumerate(StratifiedKFold(2).split(X, y)):
-        one = classifier(class_weight=weights).fit(X[train], y[train])
+        one = inside_classifier(class_weight=weights).fit(X[train], y[train])
         found = model.cv_results_[f"split{fold}_test_score"][0]
         assert found == accuracy_score(y[test], one.predict(X[test]))
-    refitted = classifier(class_weight=weights).fit(X, y)
+    refitted = inside_classifier(class_weight=weights).fit(X, y)
     np.testing.assert_array_equal(model.predict_proba(X), refitted.predict_proba(X))
     assert not np.array_equal(model.predict(X), chooser(budgets=(0.5,)).fit(X, y).predict(X))
 
@@ -170,7 +171,7 @@ def test_folds_do_not_warn_that_large_budgets_cost():
 
 def test_progress_over_folds(caplog, capsys):
     X, y = classes_table()
-    chooser(verbose=2, refit=False).fit(X, y)
+    chooser(budgets=(0.5,), verbose=2, refit=False).fit(X, y)
     lines = [record.message for record in caplog.records]
     assert [line.split(",")[0] for line in lines[:2]] == [
         "cross-validation: 1 of 2 folds",

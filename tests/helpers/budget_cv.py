@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 from sklearn.model_selection import KFold, StratifiedKFold
-from user_nets import classes_table, classifier, regressor, values_table
+from user_nets import (
+    classes_table,
+    classifier,
+    regressor,
+    small_classifier,
+    small_regressor,
+    values_table,
+)
 
 from sklearn_mabprune import MABPrunedClassifierCV, MABPrunedRegressorCV
 
@@ -14,6 +21,20 @@ SEARCH = {"budgets", "cv", "rule", "scoring", "refit", "n_jobs", "verbose"}
 SEARCH |= {"error_score", "return_train_score"}
 
 
+# Folds and budgets multiply the work: fewer epochs and rounds than elsewhere.
+EPOCHS, ROUNDS = 4, {"step": 0.3}
+
+
+def inside_classifier(net=None, **params):
+    """The estimator inside of `chooser`."""
+    return classifier(net or small_classifier(max_epochs=EPOCHS), **{**ROUNDS, **params})
+
+
+def inside_regressor(net=None, **params):
+    """The estimator inside of `value_chooser`."""
+    return regressor(net or small_regressor(max_epochs=EPOCHS), **{**ROUNDS, **params})
+
+
 def _searched(search, pruned, net, params):
     inside = {name: value for name, value in params.items() if name not in SEARCH}
     around = {name: value for name, value in params.items() if name in SEARCH}
@@ -21,11 +42,11 @@ def _searched(search, pruned, net, params):
 
 
 def chooser(net=None, **params):
-    return _searched(MABPrunedClassifierCV, classifier, net, params)
+    return _searched(MABPrunedClassifierCV, inside_classifier, net, params)
 
 
 def value_chooser(net=None, **params):
-    return _searched(MABPrunedRegressorCV, regressor, net, params)
+    return _searched(MABPrunedRegressorCV, inside_regressor, net, params)
 
 
 def sizes(model):
@@ -33,7 +54,7 @@ def sizes(model):
 
 
 KINDS = {
-    "classifier": (chooser, classifier, classes_table, StratifiedKFold(2), "accuracy"),
-    "regressor": (value_chooser, regressor, values_table, KFold(2), "r2"),
+    "classifier": (chooser, inside_classifier, classes_table, StratifiedKFold(2), "accuracy"),
+    "regressor": (value_chooser, inside_regressor, values_table, KFold(2), "r2"),
 }
 both = pytest.mark.parametrize("kind", KINDS)
