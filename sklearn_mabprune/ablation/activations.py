@@ -72,6 +72,10 @@ class Activations:
         """What the output layer returns, (n_outputs, n_samples)."""
         return self.values()[self.graph.logits]
 
+    def for_pulls(self, seed: int) -> Activations:
+        """All samples: pulls on chains cost little."""
+        return self
+
     def at(self, index: Tensor | slice) -> Activations:
         """On these samples only, in this order."""
         values = None

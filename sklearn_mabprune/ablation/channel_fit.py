@@ -61,8 +61,14 @@ class ChannelFit(ZeroFit):
         family, slopes = self._alone(columns)
         places, slopes = self.positions(family.columns[family.live].flatten()), slopes.to(dtype)
         in_order = len(places) == len(self.live) and bool((places.diff() == 1).all())
+        turned = places.view(len(family.live), -1).T.flatten()
+        taps_first = len(places) == len(self.live) and bool((turned.diff() == 1).all())
 
         def of(rows: Tensor) -> Tensor:
+            if rows.shape[-1] == len(places) and taps_first:
+                # (n_blocks, n_rows, n_places, n_live)
+                found = rows.unflatten(-1, (-1, len(family.live))) @ slopes[:, None].mT
+                return found.transpose(2, 3)
             rows = rows if in_order else rows.index_select(-1, places)
             # (n_blocks, n_rows, n_live, n_places)
             return slopes[:, None] @ rows.unflatten(-1, (len(family.live), -1))

@@ -159,7 +159,7 @@ def _inverse(a: Tensor, fraction: float) -> Tensor:
     s is that fraction of the mean of A' A's diagonal.
     """
     n_rows, width = a.shape
-    gram = _gram(a) if width <= n_rows else _gram(a.T)
+    gram = gram_of(a) if width <= n_rows else gram_of(a.T)
     # Both products have the same trace, the sum of all squares.
     strength = max(fraction * float(gram.diagonal().sum()) / width, _RIDGE_FLOOR)
     gram.diagonal().add_(strength)
@@ -167,7 +167,7 @@ def _inverse(a: Tensor, fraction: float) -> Tensor:
     if width <= n_rows:
         return torch.cholesky_inverse(factor)
     half = torch.linalg.solve_triangular(factor, a, upper=False)
-    inverse = _gram(half).div_(-strength)
+    inverse = gram_of(half).div_(-strength)
     inverse.diagonal().add_(1 / strength)
     # Only the lower half is there.
     for first in range(0, width, _STRIP):
@@ -178,7 +178,7 @@ def _inverse(a: Tensor, fraction: float) -> Tensor:
     return inverse
 
 
-def _gram(a: Tensor) -> Tensor:
+def gram_of(a: Tensor) -> Tensor:
     """Products of columns; what is above the diagonal is not needed."""
     if a.device.type != "cpu":  # pragma: no cuda cover
         return a.T @ a

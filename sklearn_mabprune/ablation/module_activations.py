@@ -20,6 +20,9 @@ from .reader_statistics import ReaderStatistics
 # Numbers of one group's values that criteria see.
 _MOST_NUMBERS = 2**24
 
+#: Samples of losses, pulls and estimates at least, and MACs of one run of the network on them.
+_LEAST_PULLED, _PULLED_MACS = 512, 2**33
+
 
 class ModuleActivations:
     """A network of any form on samples, as :class:`~.activations.Activations` for chains.
@@ -30,21 +33,49 @@ class ModuleActivations:
     ----------
     network : ModuleNetwork
     samples : Samples
+        Of losses, pulls and estimates.
+    numbers : mapping of int to int, optional
+        Numbers of each value, for one sample.
+    fitted_on : Samples, optional
+        Of statistics and criteria, which need one run of the network; `samples` if not given.
     """
 
     keeps = False
 
     def __init__(
-        self, network: ModuleNetwork, samples: Samples, numbers: Mapping[int, int] | None = None
+        self,
+        network: ModuleNetwork,
+        samples: Samples,
+        numbers: Mapping[int, int] | None = None,
+        fitted_on: Samples | None = None,
     ):
         self.graph, self.samples = network, samples
-        #: Numbers of each value, for one sample.
+        self.fitted_on = samples if fitted_on is None else fitted_on
         self.numbers = numbers_of_values(network, samples.x) if numbers is None else numbers
         self._losses: Tensor | None = None
 
     def at(self, index: Tensor | slice) -> ModuleActivations:
         """On these samples only, in this order."""
         return ModuleActivations(self.graph, self.samples.at(index), self.numbers)
+
+    def for_pulls(self, seed: int) -> ModuleActivations:
+        """With fewer samples for losses, pulls and estimates where a network computes much.
+
+        Statistics and criteria keep all of them.
+
+        Parameters
+        ----------
+        seed : int
+            Of the samples that are drawn.
+        """
+        n_samples, (_, macs) = len(self.samples), self.graph.cost()
+        most = max(_LEAST_PULLED, _PULLED_MACS // max(1, macs))
+        if n_samples <= most:
+            return self
+        generator = torch.Generator().manual_seed(seed)
+        index = torch.randperm(n_samples, generator=generator)[:most].sort()[0]
+        some = self.samples.at(index.to(self.graph.device))
+        return ModuleActivations(self.graph, some, self.numbers, self.fitted_on)
 
     def losses(self) -> Tensor:
         """Loss of each sample, float64, (n_samples,)."""
@@ -108,7 +139,7 @@ class ModuleActivations:
         return self._of(statistics.refitted(smaller.graph))
 
     def _of(self, network: ModuleNetwork) -> ModuleActivations:
-        return ModuleActivations(network, self.samples, self.numbers)
+        return ModuleActivations(network, self.samples, self.numbers, self.fitted_on)
 
     # ------------------------------------------------------------------- for criteria
 
@@ -171,10 +202,13 @@ class ModuleActivations:
     @cached_property
     def _few(self) -> ModuleActivations:
         """On evenly spaced samples, if rows of all of them would be too many."""
+        samples, device = self.fitted_on, self.graph.device
         most = max(self.numbers[group.readers[0].reads] for group in self.graph.groups)
-        n_samples = min(len(self.samples), max(2, _MOST_NUMBERS // most))
-        index = torch.linspace(0, len(self.samples) - 1, n_samples, device=self.graph.device)
-        return self if n_samples == len(self.samples) else self.at(index.round().long())
+        n_samples = min(len(samples), max(2, _MOST_NUMBERS // most))
+        if n_samples < len(samples):
+            index = torch.linspace(0, len(samples) - 1, n_samples, device=device)
+            samples = samples.at(index.round().long())
+        return ModuleActivations(self.graph, samples, self.numbers)
 
     def _rows(self, number: int, value: Tensor) -> Tensor:
         """A group's units in a value that its first reader reads, (n_rows, n_units)."""
@@ -183,7 +217,7 @@ class ModuleActivations:
         columns = torch.as_tensor(reader.columns[network.kept[number]], device=value.device)
         if reader.spatial:
             value = value.reshape(len(value), reader.blocks, -1, math.prod(value.shape[2:]))
-            chosen = value[:, :, columns[:, :: reader.taps] // reader.taps]
+            chosen = value[:, :, columns[:, :: reader.taps]]
             return chosen.permute(0, 1, 4, 3, 2).flatten(0, -2)
         chosen = value.reshape(len(value), -1, value.shape[-1])[..., columns]
         return chosen.transpose(2, 3).flatten(0, -2)

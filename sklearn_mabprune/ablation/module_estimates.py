@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from .module_block import ModuleBlock
 
 #: Numbers of the values of the samples that go through the network at a time.
-_AT_ONCE = {"cpu": 2**23, "cuda": 2**27}
+_AT_ONCE = {"cpu": 2**21, "cuda": 2**27}
+_LEAST_AT_ONCE = 16
 
 
 def estimate(
@@ -55,7 +56,7 @@ def estimate(
         unit_moves(network, block.statistics, number, some) for number, some in enumerate(units)
     ]
     numbers = sum(block.numbers.values())
-    at_once = max(1, _AT_ONCE.get(device.type, _AT_ONCE["cuda"]) // numbers)
+    at_once = max(_LEAST_AT_ONCE, _AT_ONCE.get(device.type, _AT_ONCE["cuda"]) // numbers)
     for first in range(0, n_samples, at_once):
         part = slice(first, min(first + at_once, n_samples))
         values, gradients = _gradients(block, model.directions, part)

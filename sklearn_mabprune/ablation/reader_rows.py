@@ -11,6 +11,7 @@ from torch import Tensor
 from ..data.samples import Samples
 from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
+from .compensation import gram_of
 from .reader_fits import Rows
 
 #: Rows for each column of a matrix, and rows at least: positions beside each other are alike.
@@ -241,16 +242,16 @@ def sums_over_rows(
 
 def _added(old: Rows | None, rows: Tensor, targets: Tensor | None, weights: Tensor) -> Rows:
     """Add weighted sums over rows, (n_samples, n_blocks, n_rows, n_columns), of some samples."""
-    a = rows.double().transpose(0, 1).flatten(1, 2)
-    each = weights.repeat_interleave(rows.shape[2])
-    weighted = a * each[:, None]
+    # Half of the weights on either side: products with itself are symmetric.
+    roots = weights.sqrt().repeat_interleave(rows.shape[2])
+    a = rows.transpose(0, 1).flatten(1, 2).to(torch.float64, copy=True).mul_(roots[:, None])
     none = a.new_zeros(0)
-    new = Rows(weighted.sum(1), none, none, none)
+    new = Rows(roots @ a, none, none, none)
     if targets is not None:
-        z = targets.double().transpose(0, 1).flatten(1, 2)
-        new.gram = weighted.transpose(1, 2) @ a
-        new.cross = weighted.transpose(1, 2) @ z
-        new.targets = (z * each[:, None]).sum(1)
+        z = targets.transpose(0, 1).flatten(1, 2).to(torch.float64, copy=True).mul_(roots[:, None])
+        new.gram = torch.stack([gram_of(block) for block in a])
+        new.cross = a.transpose(1, 2) @ z
+        new.targets = roots @ z
     if old is not None:
         for field in ("mean", "gram", "targets", "cross"):
             setattr(new, field, getattr(old, field).add_(getattr(new, field)))

@@ -105,7 +105,7 @@ class ReaderStatistics:
 
     def _start(self, activations: ModuleActivations) -> None:
         """A fit for each weight, and what its readers return in the unpruned network."""
-        network, samples = activations.graph, activations.samples
+        network, samples = activations.graph, activations.fitted_on
         weights = {read.weight: read for reads in self.reads for read in reads or []}
         values = [r.value for read in weights.values() for r in read.readers]
         with torch.inference_mode():
@@ -162,7 +162,7 @@ class ReaderStatistics:
                     found.setdefault(other.columns.shape[1], []).append(other.columns)
         if taps > 1 and set(found) == {taps}:
             # Channels that belong to no group help to predict.
-            return [torch.arange(n_columns, device=read.columns.device).view(-1, taps)]
+            return [torch.arange(n_columns, device=read.columns.device).view(taps, -1).T]
         return [torch.cat(columns) for columns in found.values()]
 
     def measure(self, activations: ModuleActivations) -> None:
@@ -175,7 +175,7 @@ class ReaderStatistics:
             for pair in zip(samples, self.fits[name].sampled, strict=True)
         ]
         gram = any(self.fits[name].needs_gram for name in self._sampled)
-        network, samples = activations.graph, activations.samples
+        network, samples = activations.graph, activations.fitted_on
         rows = iter(sums_over_rows(network, samples, sampled, self._parts, gram))
         for name, some in self._sampled.items():
             self.fits[name].measure([next(rows) for _ in some], self.ridge)

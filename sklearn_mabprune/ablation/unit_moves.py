@@ -34,6 +34,12 @@ class UnitMoves:
         self.matrix = read.matrix(weight)
 
     @cached_property
+    def _own(self) -> Tensor:
+        """Weights of the units, (n_blocks, n_units, n_each, n_outputs)."""
+        chosen = self.matrix.index_select(2, self.columns.flatten())
+        return chosen.unflatten(2, self.columns.shape).permute(0, 2, 3, 1).contiguous()
+
+    @cached_property
     def _residuals(self) -> Callable[[Tensor], Tensor]:
         return self.fit.residuals(self.columns, self.matrix.dtype)
 
@@ -72,13 +78,11 @@ class UnitMoves:
         -------
         Tensor of shape (n_units * n_samples, ...)
         """
-        rows, columns = reader.rows(like), self.columns[some]
-        found = []
-        for block, matrix in enumerate(self.matrix):
-            base = rows[:, block].flatten(0, 1)
+        rows, found = reader.rows(like), []
+        for block, own in enumerate(self._own):
+            base, weights = rows[:, block].flatten(0, 1), own[some]
             parts = residual[block, :, some].transpose(0, 1)
-            weights = matrix[:, columns].permute(1, 2, 0)
-            moved = torch.baddbmm(base.expand(len(columns), -1, -1), parts, weights, alpha=-1)
+            moved = torch.baddbmm(base.expand(len(weights), -1, -1), parts, weights, alpha=-1)
             found.append(moved.unflatten(1, (len(rows), -1)).flatten(0, 1))
         return reader.outputs(found, like.shape)
 
@@ -119,7 +123,7 @@ class UnitMoves:
             n_live + n_near
         ):
             return self._by_weights(patches, near)
-        pulled = torch.einsum("nblko,bout->nblkut", near, self.matrix[:, :, self.columns])
+        pulled = torch.einsum("nblko,buto->nblkut", near, self._own)
         residual = self._of_patches(patches).unflatten(1, (len(patches), -1)).transpose(0, 1)
         return (pulled * residual[:, :, :, None]).sum((1, 2, 5)).neg_()
 

@@ -117,6 +117,7 @@ def _walked(fit: _Fit, known: Known | None) -> Walk:
         _check_outputs(activations)
         activations = without_outliers(activations)
         fit.n_outliers = len(samples) - len(activations.samples)
+        activations = activations.for_pulls(plan.seeds[3])
         n_going = budget.target if budget.unit == "neurons" else sum(fit.graph.sizes)
         with progress.stage("pruning", n_going, "neurons"):
             walk = pruning_path(

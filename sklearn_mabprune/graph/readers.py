@@ -38,7 +38,7 @@ class Reader:
     blocks : int
         Matrices that it multiplies with, one for each part of its input.
     taps : int
-        Columns for each channel: places of a convolution's kernel.
+        Columns for each channel: places of a convolution's kernel, each with all channels.
     spatial : bool
         Whether the units lie along the second dimension, and positions behind it.
     """
@@ -140,10 +140,12 @@ class ConvReader(Reader):
     spatial: ClassVar[bool] = True
 
     def patches(self, x: Tensor, block: int = 0) -> Tensor:
-        """Channels and taps by sample and position of the output."""
-        windows, n_dims = self._windows(x, block), len(self.kernel)
-        order = [0, *range(2, 2 + n_dims), 1, *range(2 + n_dims, 2 + 2 * n_dims)]
-        return windows.permute(order).reshape(x.shape[0], -1, windows.shape[1] * self.taps)
+        """Taps, and the channels of each, by sample and position of the output."""
+        if x.dim() == 4:
+            # Whole channels lie side by side, and are copied together.
+            x = x.contiguous(memory_format=torch.channels_last)
+        windows = self._windows(x, block).movedim(1, -1)
+        return windows.reshape(x.shape[0], -1, windows.shape[-1] * self.taps)
 
     def patches_at(self, x: Tensor, positions: Tensor, block: int = 0) -> Tensor:
         """Of some positions; patches of the others are not made."""
@@ -154,7 +156,7 @@ class ConvReader(Reader):
             positions = positions // size
         chosen: Any = (torch.arange(len(x), device=x.device)[:, None], slice(None), *places[::-1])
         # (n_samples, n_chosen, n_channels, ...): a copy of the chosen windows alone.
-        return windows[chosen].flatten(2)
+        return windows[chosen].movedim(2, -1).flatten(2)
 
     def _windows(self, x: Tensor, block: int) -> Tensor:
         """A view, (n_samples, n_channels, positions ..., taps ...)."""
@@ -175,9 +177,19 @@ class ConvReader(Reader):
         return self.stride[dim]
 
     def matrix(self, weight: Tensor, block: int = 0) -> Tensor:
-        """Rows are the output channels of a block, columns its channels and taps."""
-        view = self._view(weight, block)
-        return view.reshape(view.shape[0], -1)
+        """Rows are the output channels of a block, columns its taps and the channels of each."""
+        return self._turned(self._view(weight, block)).movedim(1, -1).flatten(1)
+
+    def with_matrix(self, weight: Tensor, matrix: Tensor, block: int = 0) -> Tensor:
+        """A copy of the weight with this matrix in it."""
+        weight = weight.clone()
+        own = matrix.unflatten(1, (*self.kernel, -1)).movedim(-1, 1)
+        self._view(weight, block).copy_(self._turned(own))
+        return weight
+
+    def _turned(self, weight: Tensor) -> Tensor:
+        """The taps as a convolution has them, and back."""
+        return weight
 
     def _view(self, weight: Tensor, block: int) -> Tensor:
         n_outputs = weight.shape[0] // self.blocks
@@ -211,17 +223,9 @@ class TransposedReader(ConvReader):
     def _step(self, dim: int) -> int:
         return 1
 
-    def matrix(self, weight: Tensor, block: int = 0) -> Tensor:
-        """Rows are the output channels of a block; the taps run backwards."""
-        view = self._view(weight, block).flip(*range(2, weight.dim()))
-        return view.reshape(view.shape[0], -1)
-
-    def with_matrix(self, weight: Tensor, matrix: Tensor, block: int = 0) -> Tensor:
-        """A copy of the weight with this matrix in it."""
-        weight = weight.clone()
-        view = self._view(weight, block)
-        view.copy_(matrix.reshape(view.shape).flip(*range(2, weight.dim())))
-        return weight
+    def _turned(self, weight: Tensor) -> Tensor:
+        """The taps run backwards."""
+        return weight.flip(*range(2, weight.dim()))
 
     def _view(self, weight: Tensor, block: int) -> Tensor:
         n_inputs = weight.shape[0] // self.blocks
@@ -318,7 +322,8 @@ def _conv_reader(
         # The weight has a slice for each input channel, of all groups.
         each = shape[0] // groups
         places = np.stack([np.unique(part % each) for part in places])
-    columns = (places[:, :, None] * taps + np.arange(taps)).reshape(len(places), -1)
+    n_channels = shape[0] // groups if transposed else shape[1]
+    columns = (places[:, :, None] + n_channels * np.arange(taps)).reshape(len(places), -1)
     kind = TransposedReader if transposed else ConvReader
     return kind(
         **known, columns=columns, blocks=groups, taps=taps,
