@@ -23,6 +23,9 @@ _MOST_NUMBERS = 2**24
 #: Samples of losses, pulls and estimates at least, and MACs of one run of the network on them.
 _LEAST_PULLED, _PULLED_MACS = 512, 2**33
 
+#: MACs per sample from which on smaller weights pay.
+_SLIM_MACS = 2**20
+
 
 class ModuleActivations:
     """A network of any form on samples, as :class:`~.activations.Activations` for chains.
@@ -53,6 +56,8 @@ class ModuleActivations:
         self.fitted_on = samples if fitted_on is None else fitted_on
         self.numbers = numbers_of_values(network, samples.x) if numbers is None else numbers
         self._losses: Tensor | None = None
+        self._statistics: ReaderStatistics | None = None
+        self._block: ModuleBlock | None = None
 
     def at(self, index: Tensor | slice) -> ModuleActivations:
         """On these samples only, in this order."""
@@ -79,6 +84,9 @@ class ModuleActivations:
 
     def losses(self) -> Tensor:
         """Loss of each sample, float64, (n_samples,)."""
+        if self._losses is None and self._statistics is not None:
+            # Pulls and estimates go on from the same run.
+            self._losses = self.block(self._statistics).base
         if self._losses is None:
             network, samples = self.graph, self.samples
             found = []
@@ -115,7 +123,11 @@ class ModuleActivations:
 
     def block(self, statistics: ReaderStatistics, chunk: int | None = None) -> ModuleBlock:
         """All these samples, ready to measure ablations on."""
-        return ModuleBlock(self.graph, self.samples, statistics, self.numbers, chunk)
+        block = self._block
+        if block is None or block.statistics is not statistics or chunk not in (None, block.chunk):
+            block = ModuleBlock(self.graph, self.samples, statistics, self.numbers, chunk)
+            self._block = block
+        return block
 
     def without(
         self, units: Sequence[Tensor | None], statistics: ReaderStatistics
@@ -133,12 +145,23 @@ class ModuleActivations:
             Brought up to date.
         """
         smaller = self._of(statistics.removed(self.graph, units))
-        if not statistics.fitted:
-            return smaller
-        statistics.measure(smaller)
-        return self._of(statistics.refitted(smaller.graph))
+        if statistics.fitted:
+            statistics.measure(smaller)
+            smaller = self._of(statistics.refitted(smaller.graph))
+        smaller._statistics = statistics
+        return smaller
 
     def _of(self, network: ModuleNetwork) -> ModuleActivations:
+        """Of a smaller network, which runs with smaller weights where that pays."""
+        plain = {"neuron", "channel"}.issuperset(group.unit_kind for group in network.groups)
+        readers = [reader for group in network.groups for reader in group.readers]
+        if (
+            network.program.convolves
+            and network.cost()[1] >= _SLIM_MACS
+            and plain
+            and all(reader.blocks == 1 for reader in readers)
+        ):
+            network = network.slimmed(self.samples.x[:2])
         return ModuleActivations(network, self.samples, self.numbers, self.fitted_on)
 
     # ------------------------------------------------------------------- for criteria
@@ -208,7 +231,7 @@ class ModuleActivations:
         if n_samples < len(samples):
             index = torch.linspace(0, len(samples) - 1, n_samples, device=device)
             samples = samples.at(index.round().long())
-        return ModuleActivations(self.graph, samples, self.numbers)
+        return ModuleActivations(self.graph.whole(), samples, self.numbers)
 
     def _rows(self, number: int, value: Tensor) -> Tensor:
         """A group's units in a value that its first reader reads, (n_rows, n_units)."""
@@ -224,7 +247,7 @@ class ModuleActivations:
 
     def _traced(self, with_gradients: bool) -> Iterator[tuple[Any, Any]]:
         """Values that first readers read, and gradients of losses, in parts of some samples."""
-        network, samples = self.graph, self._few.samples
+        network, samples = self._few.graph, self._few.samples
         reads = sorted({group.readers[0].reads for group in network.groups})
         for part in parts_of(len(samples), sum(self.numbers.values())):
             known = network.known(samples.x[part])

@@ -99,13 +99,13 @@ def _gradients(
     reads = sorted({reader.reads for reader in readers})
     # Gradients are wanted with respect to values: the weights let torch record how they follow.
     traced = {
-        reader.weight: network.weights[reader.weight].clone().requires_grad_() for reader in readers
+        reader.weight: network.running[reader.weight].clone().requires_grad_() for reader in readers
     }
     some = directions if directions.shape[-1] == 1 else directions[..., part]
     found: dict[int, list[Tensor]] = {value: [] for value in returned}
     with torch.inference_mode(False), torch.enable_grad():
         known = network.known(_plain(block.samples.x[part]))
-        weights = {name: _plain(value) for name, value in network.weights.items()} | traced
+        weights = {name: _plain(value) for name, value in network.running.items()} | traced
         values = network.run(known, [*returned, *reads, network.logits], weights)
         logits = values[network.logits]
         for k in range(some.shape[1]):

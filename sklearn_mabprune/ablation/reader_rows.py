@@ -71,8 +71,23 @@ class RowSample:
         """Values that targets are taken from."""
         return [reader.value for reader in self.readers]
 
-    def inputs(self, number: int, value: Tensor, part: slice, live: Tensor) -> Tensor:
-        """The chosen rows of what one reader reads, (n_samples, n_blocks, n_chosen, n_live)."""
+    def inputs(
+        self, number: int, value: Tensor, part: slice, live: Tensor, there: Tensor
+    ) -> Tensor:
+        """The chosen rows of what one reader reads, (n_samples, n_blocks, n_chosen, n_live).
+
+        Parameters
+        ----------
+        number : int
+            Of the reader.
+        value : Tensor
+            Of the samples of `part`.
+        part : slice
+        live : Tensor of int
+            Columns to return.
+        there : Tensor of int
+            Columns that are not removed.
+        """
         return live_columns(self._patches(number, value, part), live)
 
     def note(self, values: Mapping[int, Tensor], part: slice) -> None:
@@ -138,10 +153,14 @@ class ChannelSample(RowSample):
         """Values that targets are taken from."""
         return [reader.reads for reader in self.readers]
 
-    def inputs(self, number: int, value: Tensor, part: slice, live: Tensor) -> Tensor:
+    def inputs(
+        self, number: int, value: Tensor, part: slice, live: Tensor, there: Tensor
+    ) -> Tensor:
         """The chosen rows of these channels, (n_samples, n_blocks, n_chosen, n_live)."""
         patches, places = self._patches(number, value, part), self.places[number]
         columns = self.columns[live]
+        if patches.shape[-1] == len(there):
+            columns = torch.searchsorted(there, columns)
         if places is None:
             return patches[..., columns.T].flatten(2, 3)
         # (n_samples, n_chosen, n_each, n_live) of columns.
@@ -153,7 +172,8 @@ class ChannelSample(RowSample):
         """Keep the channels of the unpruned network."""
         everything = torch.arange(len(self.columns), device=self.columns.device)
         for number, reader in enumerate(self.readers):
-            rows = self.inputs(number, values[reader.reads], part, everything)
+            value = values[reader.reads]
+            rows = self.inputs(number, value, part, everything, self.columns.flatten().sort()[0])
             self.targets[number].append(rows)
 
 
@@ -189,27 +209,13 @@ def parts_of(n_samples: int, numbers: int) -> list[slice]:
     return [slice(first, min(first + at_once, n_samples)) for first in range(0, n_samples, at_once)]
 
 
-def note_targets(
-    network: ModuleNetwork,
-    samples: Samples,
-    sampled: Iterable[RowSample],
-    parts: Iterable[slice],
-) -> None:
-    """Keep what the readers of a network, which is the unpruned one, return on these samples."""
-    wanted = sorted({value for sample in sampled for value in sample.wanted})
-    for part in parts:
-        with torch.inference_mode():
-            values = network.run(network.known(samples.x[part]), wanted)
-            for sample in sampled:
-                sample.note(values, part)
-
-
 def sums_over_rows(
     network: ModuleNetwork,
     samples: Samples,
-    sampled: Sequence[tuple[RowSample, Tensor]],
+    sampled: Sequence[tuple[RowSample, Tensor, Tensor]],
     parts: Iterable[slice],
     with_gram: bool,
+    unpruned: bool,
 ) -> list[Rows]:
     """Means and products of the live columns of each weight's readers.
 
@@ -218,22 +224,28 @@ def sums_over_rows(
     network : ModuleNetwork
         As it stands.
     samples : Samples
-    sampled : sequence of (RowSample, Tensor of int)
-        With the columns, or channels, that are there.
+    sampled : sequence of (RowSample, Tensor of int, Tensor of int)
+        With the columns, or channels, that are measured, and the columns that are there.
     parts : iterable of slice
         Those that targets were kept in.
     with_gram : bool
         Whether products are needed, or means alone.
+    unpruned : bool
+        Whether the network is the unpruned one, whose targets are kept.
     """
     found: list[Rows | None] = [None] * len(sampled)
     weights = (samples.weights / samples.weights.sum()).double()
-    wanted = sorted({r.reads for s, _ in sampled for r in s.readers})
+    wanted = {r.reads for s, _, _ in sampled for r in s.readers}
+    if unpruned and with_gram:
+        wanted |= {value for sample, _, _ in sampled for value in sample.wanted}
     for place, part in enumerate(parts):
         with torch.inference_mode():
-            values = network.run(network.known(samples.x[part]), wanted)
-            for k, (sample, live) in enumerate(sampled):
+            values = network.run(network.known(samples.x[part]), sorted(wanted))
+            for k, (sample, live, there) in enumerate(sampled):
+                if unpruned and with_gram:
+                    sample.note(values, part)
                 for number, reader in enumerate(sample.readers):
-                    rows = sample.inputs(number, values[reader.reads], part, live)
+                    rows = sample.inputs(number, values[reader.reads], part, live, there)
                     targets = sample.targets[number][place] if with_gram else None
                     each = weights[part] / (rows.shape[2] * len(sample.readers))
                     found[k] = _added(found[k], rows, targets, each)

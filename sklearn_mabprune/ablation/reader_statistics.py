@@ -18,7 +18,6 @@ from .reader_fits import FITS, ZeroFit
 from .reader_rows import (
     ChannelSample,
     RowSample,
-    note_targets,
     parts_of,
     sums_over_rows,
 )
@@ -100,7 +99,7 @@ class ReaderStatistics:
             self.reads = [_reads(network, group) for group in network.groups]
             self.n_factorisations[:] = [0] * len(self.reads)
             self._start(activations)
-            self.measure(activations)
+            self.measure(activations, unpruned=True)
         return self
 
     def _start(self, activations: ModuleActivations) -> None:
@@ -130,8 +129,6 @@ class ReaderStatistics:
             of_rows = sum(sample.n_numbers for sample in sampled)
             most = max(numbers.values())
             self._parts = parts_of(len(samples), most + of_rows + sum(numbers[r] for r in reads))
-        if any(fit.needs_gram for fit in self.fits.values()):
-            note_targets(network, samples, sampled, self._parts)
 
     def _fit(
         self, network: ModuleNetwork, read: Read, matrix: Tensor, families: list[Tensor]
@@ -165,18 +162,18 @@ class ReaderStatistics:
             return [torch.arange(n_columns, device=read.columns.device).view(taps, -1).T]
         return [torch.cat(columns) for columns in found.values()]
 
-    def measure(self, activations: ModuleActivations) -> None:
-        """Statistics of the network as it stands."""
+    def measure(self, activations: ModuleActivations, unpruned: bool = False) -> None:
+        """Statistics of the network as it stands; readers are fitted to the unpruned one."""
         if not self._sampled:
             return
         sampled = [
-            pair
+            (sample, live, self.fits[name].live)
             for name, samples in self._sampled.items()
-            for pair in zip(samples, self.fits[name].sampled, strict=True)
+            for sample, live in zip(samples, self.fits[name].sampled, strict=True)
         ]
         gram = any(self.fits[name].needs_gram for name in self._sampled)
         network, samples = activations.graph, activations.fitted_on
-        rows = iter(sums_over_rows(network, samples, sampled, self._parts, gram))
+        rows = iter(sums_over_rows(network, samples, sampled, self._parts, gram, unpruned))
         for name, some in self._sampled.items():
             self.fits[name].measure([next(rows) for _ in some], self.ridge)
         for number, reads in enumerate(self.reads):

@@ -26,12 +26,12 @@ class UnitMoves:
         Says what takes over; frozen while this is used.
     columns : Tensor of int, shape (n_units, n_each)
         Columns of the units.
-    weight : Tensor
+    matrix : Tensor of shape (n_blocks, n_outputs, n_columns)
+        The weight, for those outputs that values have.
     """
 
-    def __init__(self, read: Read, fit: ZeroFit, columns: Tensor, weight: Tensor):
-        self.readers, self.fit, self.columns = read.readers, fit, columns
-        self.matrix = read.matrix(weight)
+    def __init__(self, read: Read, fit: ZeroFit, columns: Tensor, matrix: Tensor):
+        self.readers, self.fit, self.columns, self.matrix = read.readers, fit, columns, matrix
 
     @cached_property
     def _own(self) -> Tensor:
@@ -142,7 +142,11 @@ def unit_moves(
 ) -> list[UnitMoves]:
     """Units of a group as it stands, each removed alone, by the weights that read them."""
     columns_of = statistics.columns(network, number, units) or []
-    return [
-        UnitMoves(read, statistics.fits[read.weight], columns, network.weights[read.weight])
-        for read, columns in zip(statistics.reads[number] or [], columns_of, strict=True)
-    ]
+    found = []
+    for read, columns in zip(statistics.reads[number] or [], columns_of, strict=True):
+        matrix = read.matrix(network.weights[read.weight])
+        if network.small is not None:
+            left = network.outputs_left(read.weight, read.readers[0].outputs_axis)
+            matrix = matrix.index_select(1, torch.as_tensor(left, device=matrix.device))
+        found.append(UnitMoves(read, statistics.fits[read.weight], columns, matrix))
+    return found

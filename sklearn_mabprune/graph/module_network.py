@@ -24,6 +24,10 @@ from .unit_groups import UnitGroup, find_unit_groups
 _SQUASHING = ("softmax", "log_softmax", "_softmax", "_log_softmax", "sigmoid", "log_sigmoid")
 
 
+#: Largest difference that smaller weights may make, as a fraction of the largest output.
+_SLIM_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
 class ModuleNetwork:
     """A user's module as the operators that it runs, with groups of units that can be removed.
 
@@ -45,7 +49,11 @@ class ModuleNetwork:
         Units that stay, for each group.
     kept_whole : dict of str to str
         Why other modules keep all their units, by name.
+    small : dict of str to Tensor or None
+        Weights without what is removed, that the network runs with: see `slimmed`.
     """
+
+    small: dict[str, Tensor] | None = None
 
     def __init__(
         self,
@@ -79,6 +87,50 @@ class ModuleNetwork:
         parameters = [name for name, _ in module.named_parameters()]
         structure = Structure.of(groups, kept_whole, found, weights, parameters)
         return cls(module, program, structure, weights)
+
+    @property
+    def running(self) -> dict[str, Tensor]:
+        """The weights that the network runs with."""
+        return self.weights if self.small is None else self.small
+
+    def slimmed(self, x: Samples) -> ModuleNetwork:
+        """The network that runs with smaller weights; itself, where its operators refuse them.
+
+        All values then lack the units that are removed, as those of the smaller module do.
+        Operators with sizes among their arguments may not take such values.
+
+        Parameters
+        ----------
+        x : Samples
+            A few, on which both must return the same.
+        """
+        small = dict(self.weights)
+        for (name, axis), places in self.removed().items():
+            left = torch.as_tensor(self._left(name, axis, places), device=self.device)
+            small[name] = small[name].index_select(axis, left)
+        network = ModuleNetwork(self.module, self.program, self.structure, self.weights, self.kept)
+        network.small = small
+        with torch.inference_mode():
+            wanted = self.run(self.known(x), [self.logits], self.weights)[self.logits]
+            try:
+                found = network.run(self.known(x), [self.logits])[self.logits]
+            except (RuntimeError, IndexError, ValueError, TypeError):
+                return self
+        same = found.shape == wanted.shape
+        gap = _SLIM_TOLERANCES.get(self.dtype, 0.0) * wanted.abs().max()
+        return network if same and bool((found - wanted).abs().max() <= gap) else self
+
+    def whole(self) -> ModuleNetwork:
+        """The network that runs with weights of the unpruned network's shapes."""
+        return self if self.small is None else self.with_weights({})
+
+    def outputs_left(self, weight: str, axis: int) -> NDArray[np.intp]:
+        """Places along an axis of a weight that values still have."""
+        gone = self.removed().get((weight, axis)) if self.small is not None else None
+        return self._left(weight, axis, np.empty(0, int) if gone is None else gone)
+
+    def _left(self, weight: str, axis: int, gone: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.setdiff1d(np.arange(self.weights[weight].shape[axis]), gone)
 
     # ---------------------------------------------------------------------- structure
 
@@ -160,7 +212,7 @@ class ModuleNetwork:
         weights : mapping of str to Tensor, optional
             In place of the network's own; others may be missing.
         """
-        used = self.weights if weights is None else {**self.weights, **weights}
+        used = self.running if weights is None else {**self.weights, **weights}
         return self.program.run(known, wanted, weights=used, n_samples=n_samples)
 
     def forward(self, x: Samples) -> Tensor:

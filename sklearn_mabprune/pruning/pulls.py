@@ -195,6 +195,8 @@ class RoundPulls:
             arms = np.sort(arms[order[:finalists]])
         # In the order in which a path keeps what its network computes on them.
         whole = self.activations.block(self.ablations, self.chunk)
+        if self.n_blocks == 1 and len(self._order) == len(self._weights):
+            self._blocks[0] = whole
         everywhere = [
             torch.as_tensor(self._order[part], device=self.device) for part in self._parts
         ]

@@ -63,12 +63,12 @@ def test_rows_are_drawn_by_sample_and_channels_by_place(monkeypatch):
     monkeypatch.setattr("sklearn_mabprune.ablation.reader_rows._ROWS_PER_COLUMN", 0)
     conv, x, part = reader(), values(3, 4, 5, 6), slice(1, 3)
     sample = RowSample((conv,), 12, [18], 3, seed=0)
-    rows = sample.inputs(0, x[part], part, torch.arange(12))
+    rows = sample.inputs(0, x[part], part, torch.arange(12), torch.arange(12))
     assert rows.shape == (2, 2, 2, 12)
     wanted = conv.patches(x, 1)[2, sample.positions[0][2]]
     assert torch.equal(rows[1, 1], wanted)
     channels = ChannelSample((conv,), torch.arange(12).view(6, 2).T, [18], 3, seed=0)
-    rows = channels.inputs(0, x[part], part, torch.arange(2))
+    rows = channels.inputs(0, x[part], part, torch.arange(2), torch.arange(12))
     patch = conv.patches(x, 1)[2, channels.positions[0][2]].view(2, 6, 2)
     places = channels.places[0][2][:, 0]
     assert torch.equal(rows[1, 1], torch.stack([patch[k, place] for k, place in enumerate(places)]))
