@@ -25,7 +25,7 @@ PAGES = [
 @pytest.mark.filterwarnings("ignore:The file was saved without parameters:UserWarning")
 # Where a test beside this one has a cluster, too.
 @pytest.mark.filterwarnings("ignore:Port 8787 is already in use:UserWarning")
-def test_the_blocks_of_a_page_are_one_session(page, tmp_path, monkeypatch):
+def test_the_blocks_of_a_page_are_one_session(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
     text = page.read_text(encoding="utf-8")
@@ -35,14 +35,13 @@ def test_the_blocks_of_a_page_are_one_session(page, tmp_path, monkeypatch):
         code = "\n" * (text[: block.start()].count("\n") + 1) + block[1]
         exec(compile(code, str(page), "exec"), session)
     plt.close("all")
+    if page.name == "README.md":
+        check_report(text, capsys.readouterr().out.splitlines())
 
 
-def test_the_report_in_the_readme_is_what_is_printed(capsys):
-    """Its first line and its rows, in their order; times and scores depend on the machine."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def check_report(text, printed):
+    """The first line of README's report and its rows; times and scores depend on the machine."""
     shown = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1].splitlines()
-    exec(BLOCK.search(text)[1], {"__name__": "README"})
-    printed = capsys.readouterr().out.splitlines()
     assert printed[0] == shown[0]
 
     def labels(lines):

@@ -94,7 +94,7 @@ def place(data, folder, name="three classes"):
 
 @pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(cells, "SIZES", ((12, 6), (8, 6, 4)))
+    monkeypatch.setattr(cells, "SIZES", ((12, 6),))
     here = place(data, tmp_path)
     run(here, [])
     files = {f: f.read_bytes() for f in tmp_path.glob("*.csv")}
@@ -132,7 +132,7 @@ def _as_file(file, content):
 
 @pytest.mark.slow
 def test_what_is_gathered(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(cells, "SIZES", ((12, 6), (8, 6, 4)))
+    monkeypatch.setattr(cells, "SIZES", ((12, 6),))
     for name in SETS:
         run(place(data, tmp_path / "parts", name), ["parameters", "context"])
     results = tmp_path / "results"

@@ -38,7 +38,7 @@ CHOOSERS = {**POLICIES, **CRITERIA}
 def test_every_way_of_choosing(name, cache):
     X, y = classes_table()
     model = classifier(
-        policy=name, pull_batch_size=25, pulls_per_neuron=2, step=2, fine_tune_epochs=0,
+        policy=name, pull_batch_size=25, pulls_per_neuron=2, step=3, fine_tune_epochs=0,
         memory=cache, pruning_budget=0.6,
     ).fit(X, y)  # fmt: skip
     wanted = clone(model).set_params(pruning_budget=0.85).fit(X, y)
@@ -46,7 +46,7 @@ def test_every_way_of_choosing(name, cache):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("budget", [0, 1, 3, 4, 0.35, 11, 12, 0.6, 13, 0.9, 18, "auto"])
+@pytest.mark.parametrize("budget", [0, 1, 4, 11, 12, 13, 0.9, "auto"])
 def test_smaller_and_larger(budget, trained):
     """Rounds of two: budgets end within rounds and between them; with fine-tuning."""
     model, X, y = trained
@@ -110,7 +110,7 @@ def test_the_default_policy_where_few_neurons_are_estimated(variate, cache):
     ).fit(X, y)  # fmt: skip
     asked = set(model.pruning_path_.n_backward[1:].tolist())
     assert (len(asked) == 3) == (variate == "auto"), "all of them, some and none"
-    for budget in (17, 29, 45):
+    for budget in (17, 45):
         wanted = clone(model).set_params(pruning_budget=budget).fit(X, y)
         assert_same_fit(model.at_budget(budget, X, y), wanted, X)
 

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from budget_cv import inside_classifier
 from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from user_nets import (
@@ -92,18 +93,37 @@ def without_settings(kind):
     return model.predict(X), model.at_budget(0.7, X, y).predict(X), model.at_budget(0).predict(X)
 
 
+def now():
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_default_device(),
+        torch.get_default_dtype(),
+        np.geterr(),
+    )
+
+
+KINDS = list(cases("float32"))
+#: Three kinds of fits in each setting, and each kind in five settings.
+PAIRS = [(name, KINDS[(k + j) % 6]) for k, name in enumerate(SETTINGS) for j in (0, 2, 3)]
+
+
 @pytest.mark.slow
-@settings
-@pytest.mark.parametrize("kind", cases("float32"))
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_fit_predict_and_other_sizes(name, kind):
     *outputs, kept = without_settings(kind)
     model, (X, y) = cases("float32")[kind]
     with SETTINGS[name]():
+        before = now()
         found = model.fit(X, y)
         inside = found.predict(X), found.at_budget(0.7, X, y).predict(X)
         taken = found.at_budget(0)
         if hasattr(found, "predict_proba"):
             assert found.predict_proba(X).dtype == np.float32
+        with pytest.raises(ValueError, match="2 features"):
+            found.predict(X[:, :2])
+        assert now() == before
     outside = found.predict(X), found.at_budget(0.7, X, y).predict(X)
     for each in (inside, outside):
         for one, other in zip(each, outputs, strict=True):
@@ -158,7 +178,7 @@ def test_a_frozen_net_and_a_net_of_the_users(name):
 @cache
 def of_folds():
     X, y = classes_table()
-    return MABPrunedClassifierCV(classifier(), budgets=(0.3, 0.6), cv=2).fit(X, y).predict(X)
+    return MABPrunedClassifierCV(inside_classifier(), budgets=(0.3,), cv=2).fit(X, y).predict(X)
 
 
 @pytest.mark.slow
@@ -166,7 +186,7 @@ def of_folds():
 def test_cross_validation(name):
     X, y = classes_table()
     expected = of_folds()
-    search = MABPrunedClassifierCV(classifier(), budgets=(0.3, 0.6), cv=2)
+    search = MABPrunedClassifierCV(inside_classifier(), budgets=(0.3,), cv=2)
     with SETTINGS[name]():
         np.testing.assert_array_equal(search.fit(X, y).predict(X), expected)
 
@@ -210,29 +230,6 @@ def test_files_exports_and_displays(name, tmp_path):
     np.testing.assert_array_equal(
         opened.at_budget(0.7, X, y).predict(X), model.at_budget(0.7, X, y).predict(X)
     )
-
-
-@pytest.mark.slow
-@settings
-def test_the_settings_are_left_as_they_were(name):
-    X, y = classes_table()
-
-    def now():
-        return (
-            torch.is_grad_enabled(),
-            torch.is_inference_mode_enabled(),
-            torch.is_autocast_enabled("cpu"),
-            torch.get_default_device(),
-            torch.get_default_dtype(),
-        )
-
-    with SETTINGS[name]():
-        before = now()
-        classifier().fit(X, y).predict(X)
-        assert now() == before
-        with pytest.raises(ValueError, match="2 features"):
-            classifier().fit(X, y).predict(X[:, :2])
-        assert now() == before
 
 
 @pytest.mark.parametrize(

@@ -49,21 +49,21 @@ def pipeline(model):
 def test_grid_of_everything_in_a_pipeline_on_two_workers():
     X, y = frame()
     model = classifier(small_classifier(max_epochs=4))
-    grid = {
-        "model__policy": ["ucb1", "magnitude"],
-        "model__pruning_budget": [0, 0.5],
-        "model__estimator__module__hidden_layer_sizes": [(4,), (12, 8)],
-        "model__estimator__lr": [1e-6, 0.02],
-    }
+    sizes = "model__estimator__module__hidden_layer_sizes"
+    rates = {"model__estimator__lr": [1e-6, 0.02]}
+    grid = [
+        {"model__policy": ["ucb1"], "model__pruning_budget": [0, 0.5], sizes: [(4,)], **rates},
+        {"model__policy": ["magnitude"], "model__pruning_budget": [0.5], sizes: [(12, 8)], **rates},
+    ]
     search = GridSearchCV(pipeline(model), grid, cv=2, n_jobs=2, error_score="raise").fit(X, y)
     results = search.cv_results_
-    assert len(results["params"]) == 16
+    assert len(results["params"]) == 6
     assert np.isfinite(results["mean_test_score"]).all()
     best = search.best_estimator_["model"]
     for name, value in search.best_params_.items():
         assert best.get_params()[name.removeprefix("model__")] == value
     assert search.best_params_["model__estimator__lr"] == 0.02, "at 1e-6 nothing is learned"
-    hidden = sum(search.best_params_["model__estimator__module__hidden_layer_sizes"])
+    hidden = sum(search.best_params_[sizes])
     gone = int(search.best_params_["model__pruning_budget"] * hidden)
     assert sum(best.hidden_layer_sizes_) == hidden - gone
     assert set(search.predict(X)) <= {"no", "perhaps", "yes"}
@@ -75,7 +75,7 @@ def test_grid_of_everything_in_a_pipeline_on_two_workers():
 @pytest.mark.slow
 def test_grid_over_a_parameter_of_a_policy_object():
     X, y = classes_table(240)
-    net = small_classifier(module__hidden_layer_sizes=(16, 10))
+    net = small_classifier(module__hidden_layer_sizes=(16, 10), max_epochs=6)
     model = classifier(net, policy=UCB1(exploration=0.3), pull_batch_size=20, pruning_budget=0.7)
     values = [0.0, 0.1, 10.0]
     search = GridSearchCV(model, {"policy__exploration": values}, cv=2, error_score="raise")
@@ -132,8 +132,8 @@ def test_cross_validation_with_several_scores():
 
 # ---------------------------------------------------------------------------------- memory
 
-BUDGETS = [0, 0.25, 0.5, 0.9]
-N_FOLDS = 3
+BUDGETS = [0, 0.5, 0.9]
+N_FOLDS = 2
 
 
 def search_of_budgets(memory=None):
