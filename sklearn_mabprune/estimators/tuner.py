@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..ablation.unread import without_unread
 from ..data.samples import Samples
 from ..graph.compact import compact, with_weights_of
 from ..pruning.path import Step, Walk
@@ -55,6 +56,7 @@ class Tuner:
 
     def __init__(self, net: Any, task: Task, plan: PruningPlan, samples: Samples, walk: Walk):
         self.net, self.task, self.plan = net, task, plan
+        self.own = samples
         self.samples = samples if task.taught is None else samples_of(net, task.taught)
         self.walk = walk
         self.interruptions, self.seed = plan.interruptions, plan.seeds[4]
@@ -107,7 +109,8 @@ class Tuner:
         step = self.walk.steps[number]
         assert step.graph is not None
         if number and self.plan.fine_tuning.cycles:
-            net = net_around(self.net, step.graph)
+            graph = without_unread(step.graph, self.own)
+            net = net_around(self.net, graph)
             # The global generators are restored even if Ctrl-C comes while fine_tune does it.
             with (
                 global_generators(self.seed, net.device) if draws(net.module_) else nullcontext(),
@@ -117,7 +120,7 @@ class Tuner:
                 self._fine_tune(net, step)
                 self.fine_tuned.add(number)
             if number in self.fine_tuned:
-                return net, with_weights_of(step.graph, uncompiled(net.module_))
+                return net, with_weights_of(graph, uncompiled(net.module_))
         return net_around(self.net, step.graph), compact(step.graph)
 
     def _fine_tune(self, net: Any, step: Step) -> None:

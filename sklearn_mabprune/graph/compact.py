@@ -54,6 +54,10 @@ class SmallModule:
     def input_weights(self) -> None:
         """Weights of the features are not known."""
 
+    def unread_features(self) -> list[int]:
+        """Nor which of them are not read."""
+        return []
+
 
 @singledispatch
 def compact(network: Any) -> Any:

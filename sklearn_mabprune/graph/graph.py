@@ -128,6 +128,14 @@ class Graph:
         weight: Tensor = first.kind.weights(first.layer)[0]
         return weight
 
+    def unread_features(self) -> list[int]:
+        """Features that the layer that encodes them does not read."""
+        layers = [(node.kind, node.layer) for node in self.nodes if node.kind.encodes]
+        if not layers:
+            return []
+        kind, layer = layers[0]
+        return sorted({*range(self.n_inputs)} - {*kind.sources(layer).tolist()})
+
     def encoder(self) -> Description | None:
         """The layer that encodes the features, as plain data; None: there is none."""
         layers = [node.layer for node in self.nodes if node.kind.encodes]

@@ -209,6 +209,6 @@ def unused_features(graph: Graph, spread: NDArray[np.float64]) -> tuple[int, ...
     """Features whose standard deviation times largest weight is negligible beside the others'."""
     weights = graph.input_weights()
     if weights is None:
-        return ()
+        return tuple(graph.unread_features())
     used = weights.detach().double().abs().amax(dim=0).cpu().numpy() * spread
     return tuple(int(k) for k in np.flatnonzero(used <= 1e-9 * max(used.max(), 1e-300)))

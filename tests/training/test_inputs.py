@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from scipy import sparse
@@ -22,7 +23,11 @@ from sklearn_mabprune import (
     UnsupportedModuleError,
     load,
 )
+from sklearn_mabprune.ablation.unread import without_unread
+from sklearn_mabprune.data.samples import Data
+from sklearn_mabprune.graph.kinds.registry import kind_of
 from sklearn_mabprune.graph.tracing import recover_graph
+from sklearn_mabprune.training.conversion import samples_of
 from sklearn_mabprune.training.fine_tuning import starting_rate
 from sklearn_mabprune.training.inputs import (
     LEAST_FOR_EACH,
@@ -138,6 +143,49 @@ def test_a_fit_on_raw_features_learns_steps_and_logarithms(fitted):
     assert report.after.n_parameters == n_parameters
 
 
+def test_what_is_not_read_is_neither_kept_nor_computed(fitted):
+    X, _ = table(seed=2)
+    stage, report = fitted.estimator_.module_[0], fitted.pruning_report_
+    # Of the constant.
+    assert report.unused_features == (3,)
+    assert "unused input features: 3" in str(report)
+    assert 3 not in kind_of(stage).sources(stage)
+    assert stage.n_passed < 5
+    exported = fitted.to_onnx().graph
+    gathered = next(node for node in exported.node if node.op_type == "Gather").input[1]
+    [features] = [each for each in exported.initializer if each.name == gathered]
+    assert 3 not in onnx.numpy_helper.to_array(features)
+    X[:, 3] = np.random.default_rng(0).normal(size=len(X))
+    assert np.array_equal(fitted.predict(X), fitted.predict(table(seed=2)[0]))
+
+
+def test_outputs_that_nothing_reads_are_removed():
+    X, y = table()
+    net = MLPNetRegressor(inputs="piecewise_linear", max_epochs=1, module__dropout=0.0).fit(X, y)
+    net.module_.eval()
+    stage, reader = net.module_[0], net.module_[1]
+    with torch.no_grad():
+        # A feature, the functions of another one, and one function of the third.
+        reader.weight[:, [0, 2, 8, 9, 10, 12]] = 0
+    data = Data(X, y[:, None], None, 1)
+    graph = recover_graph(net.module_, torch.tensor(X))
+    smaller = without_unread(graph, samples_of(net, data))
+    new = smaller.nodes[0].layer
+    assert set(new.passed.tolist()) <= {1, 4}
+    assert set(new.embedded.tolist()) <= {0, 4}
+    assert new.n_chosen <= 5
+    assert new.weight.numel() < stage.weight.numel()
+    assert smaller.cost()[1] < graph.cost()[1]
+    assert smaller.n_bytes < graph.n_bytes
+    samples = samples_of(net, data)
+    with torch.no_grad():
+        before, after = (
+            samples.loss(network.forward(samples.x), samples.targets).mean()
+            for network in (graph, smaller)
+        )
+    assert after <= (1 + 1e-4) * before
+
+
 def test_exports_contain_it(fitted, tmp_path):
     X, _ = table(seed=2)
     wanted = fitted.predict(X)
@@ -168,7 +216,7 @@ def test_a_net_around_it_can_be_cloned_and_fitted_again(fitted):
     assert torch.equal(*outputs)
     refitted = clone(net).set_params(max_epochs=2).fit(X, y)
     assert torch.equal(refitted.module_[0].scale.double(), embedding_of(X).scale)
-    assert refitted.module_[1].weight.shape == net.module_[1].weight.shape
+    assert refitted.module_[1].out_features == net.module_[1].out_features
 
 
 def test_where_auto_leaves_features_as_they_are():

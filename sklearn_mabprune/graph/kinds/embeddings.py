@@ -122,11 +122,14 @@ class PiecewiseLinearEmbedding(nn.Module):
 
     def feature_major(self, x: Tensor) -> Tensor:
         """The output for `x` of shape (n_features, n_samples), (n_passed + n_chosen, n_samples)."""
+        z, center, scale, bend = (
+            each.index_select(0, self.passed) for each in (x, self.center, self.scale, self.bend)
+        )
         # Bounded before, or infinity would be divided by infinity; hypot squares nothing.
-        z = ((x - self.center[:, None]) * self.scale[:, None]).clamp(-LARGEST, LARGEST)
-        z = z / torch.hypot(z * self.bend[:, None], torch.ones_like(z))
+        z = ((z - center[:, None]) * scale[:, None]).clamp(-LARGEST, LARGEST)
+        z = z / torch.hypot(z * bend[:, None], torch.ones_like(z))
         found = torch.bmm(GAIN * self.weight, self.fractions(x)).flatten(0, 1)
-        return torch.cat([z.index_select(0, self.passed), found.index_select(0, self.chosen)])
+        return torch.cat([z, found.index_select(0, self.chosen)])
 
     def fractions(self, x: Tensor) -> Tensor:
         """Fraction of each bin that lies below x, (n_embedded, n_bins, n_samples)."""
@@ -161,14 +164,17 @@ class PiecewiseLinearKind(Kind):
     def over_arrays(cls, layer: Any) -> ArrayFunction:
         """The same over arrays, for few samples: all bins of all of them at once."""
         a = {name: value.detach().numpy() for name, value in layer.state_dict().items()}
+        passed = a["passed"]
 
         def run(x: Any) -> Any:
-            z = np.clip((x - a["center"]) * a["scale"], -LARGEST, LARGEST)
-            z = z / np.hypot(z * a["bend"], 1)
+            z = np.clip(
+                (x[:, passed] - a["center"][passed]) * a["scale"][passed], -LARGEST, LARGEST
+            )
+            z = z / np.hypot(z * a["bend"][passed], 1)
             x = x[:, a["embedded"]].T[:, None]
             fractions = np.clip((x - a["start"][..., None]) * a["slope"][..., None], 0, 1)
             found = (GAIN * (a["weight"] @ fractions)).reshape(-1, len(z))
-            return np.concatenate([z[:, a["passed"]], found[a["chosen"]].T], axis=1)
+            return np.concatenate([z, found[a["chosen"]].T], axis=1)
 
         return run
 
@@ -190,16 +196,24 @@ class PiecewiseLinearKind(Kind):
 
     @classmethod
     def narrow_outputs(cls, layer: Any, keep: Tensor) -> nn.Module:
-        """A copy with the kept output units; features of which no function is left have no bins."""
+        """A copy with the kept output units.
+
+        Features of which no function is left have no bins, and there are no more bins than one of
+        the others has.
+        """
         state, keep = layer.state_dict(), keep.to(layer.weight.device)
         passed, chosen = layer.passed[keep[: layer.n_passed]], layer.chosen[keep[layer.n_passed :]]
         rows, row_of = (chosen // max(layer.n_functions, 1)).unique(return_inverse=True)
         for name in ("embedded", "start", "slope", "weight"):
             state[name] = state[name][rows]
+        n_bins = int(state["slope"].ne(0).any(dim=0).sum())
+        for name in ("start", "slope", "weight"):
+            state[name] = state[name][..., :n_bins]
         state["passed"] = passed
         state["chosen"] = row_of * layer.n_functions + chosen % max(layer.n_functions, 1)
         arguments = cls.arguments(layer)
         arguments |= {"n_passed": len(passed), "n_embedded": len(rows), "n_chosen": len(chosen)}
+        arguments["n_bins"] = n_bins
         new = cls.build(type(layer), arguments).to(layer.weight.device, layer.weight.dtype)
         new.load_state_dict(state)
         return new.train(layer.training)
