@@ -141,7 +141,7 @@ def unpaired(cell: Cell, share: float, unit: str) -> Graph:
     pulls = int(PathOptions().pulls_per_neuron * n_told)
     ranked = search.run_round(source, len(arms), pulls, np.ones(len(arms)))
     ranked = spread_evenly(ranked, table.group(ranked), table.original_sizes, table.sizes)
-    gone = choose_removals(ranked, table.group(ranked), table.sizes, len(arms), 1, budget)
+    gone = choose_removals(ranked, table.group(ranked), table.sizes, len(arms), budget)
     return remove_together(activations, table, gone, ablations).graph
 
 

@@ -21,6 +21,7 @@ from ..graph.lazy import drawn as of_form
 from ..graph.units import UnitTable
 from ..pruning.budget import Budget
 from ..pruning.replay import Known
+from ..pruning.selection import limits_of
 from ..reports.notes import mean_confidence, rounded_away, slower, unfinished, unused_features
 from ..reports.path_record import PruningPath
 from ..reports.report import Measured, PruningReport
@@ -33,6 +34,7 @@ from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import own_settings
 from .fitted_attributes import fitted_attributes
 from .fitting import prune, tell_late
+from .layers import names_of
 from .parameters import resolve_policy
 from .plan import Pruned
 from .teaching import Classroom, taught
@@ -249,15 +251,12 @@ def _without_data(old: Any, new: Any) -> Any:
     """`new`, fitted: a kept network of the path of `old`."""
     path, device = old.pruning_path_, old.estimator_.device
     original = network_from(path.networks[0], device)
+    limits = limits_of(original.groups, names_of(new.layers), new.min_neurons)
     budget = Budget.of(
-        new.pruning_budget,
-        new.budget_unit,
-        path.layer_sizes[0],
-        original.cost,
-        new.min_neurons,
+        new.pruning_budget, new.budget_unit, path.layer_sizes[0], original.cost, limits
     )
     number = _step_of(old, new, budget)
-    notes = rounded_away(new.pruning_budget, budget, new.min_neurons)
+    notes = rounded_away(new.pruning_budget, budget)
     for text in notes:
         warnings.warn(text, PruningWarning, stacklevel=3)
     vars(new).update(copy.deepcopy(fitted_attributes(old)))

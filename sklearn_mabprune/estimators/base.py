@@ -25,6 +25,7 @@ from ..export.mixin import Exports
 from ..graph.graph import Graph
 from ..pruning.budget import Budget
 from ..pruning.path import PathOptions
+from ..pruning.selection import limits_of
 from ..reports.notes import unfinished
 from ..training.conversion import note_inputs
 from ..training.fine_tuning import FineTuning, check_optimizer
@@ -45,8 +46,10 @@ from .at_budget import ResizingMixin
 from .epochs import Epochs
 from .fitted_attributes import fitted_attributes, forget, unfitted
 from .fitting import prune, tell_late
+from .layers import names_of, with_named
 from .parameters import (
     CONSTRAINTS,
+    check_layers,
     check_nested,
     check_no_class,
     check_teacher_name,
@@ -86,6 +89,7 @@ class BaseMABPruned(
     def _validate_params(self) -> None:
         check_no_class(self.policy)
         check_parameters(self)
+        check_layers(self.layers, self.min_neurons)
         check_teacher_name(self.teacher)
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -159,6 +163,7 @@ class BaseMABPruned(
                     net, graph, task = trained(new, net, task, seeds[1], progress, interruptions)
                 seconds = 0.0 if frozen else time.perf_counter() - started
                 plan = new._plan(chooser, net, tuple(seeds), progress, interruptions)
+                graph = with_named(self.layers, net, graph, task.data)
                 pruned = prune(net, graph, task, plan, seconds)
             new._remember(pruned, held_out)
             self.__dict__.update(fitted_attributes(new))
@@ -247,8 +252,9 @@ class BaseMABPruned(
 
     def _check_start(self, net: Any, graph: Graph, task: Task) -> None:
         """Refuse invalid budgets and scorings before the training."""
-        sizes, least = graph.sizes, self.min_neurons
-        Budget.of(self.pruning_budget, self.budget_unit, sizes, graph.cost, least)
+        graph = with_named(self.layers, net, graph, task.data)
+        limits = limits_of(graph.groups, names_of(self.layers), self.min_neurons)
+        Budget.of(self.pruning_budget, self.budget_unit, graph.sizes, graph.cost, limits)
         check_optimizer(net, self.fine_tune_epochs)
         check_score(self.scoring, task.score, net, graph)
 
@@ -298,6 +304,7 @@ class BaseMABPruned(
                 ridge=self.ridge,
                 step=self.step,
                 scope=self.scope,
+                layers=names_of(self.layers),
                 min_neurons=self.min_neurons,
             ),
             fine_tuning=FineTuning.of(

@@ -61,6 +61,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     {rank_by}
     {control_variate}
     {scope}
+    {layers}
     {min_neurons}
     {fine_tune_epochs}
     {fine_tune_lr}
@@ -149,7 +150,8 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         rank_by: str = "loss",
         control_variate: Any = "auto",
         scope: str = "global",
-        min_neurons: int = 1,
+        layers: Any = None,
+        min_neurons: Any = 1,
         fine_tune_epochs: Any = "auto",
         fine_tune_lr: Any = "auto",
         distillation: float = 0.7,
@@ -183,6 +185,7 @@ class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
         self.rank_by = rank_by
         self.control_variate = control_variate
         self.scope = scope
+        self.layers = layers
         self.min_neurons = min_neurons
         self.fine_tune_epochs = fine_tune_epochs
         self.fine_tune_lr = fine_tune_lr

@@ -99,9 +99,19 @@ _PARAMETERS = {
         scope : {"global", "layer"}, default="global"
             Compare all hidden units, or remove the same fraction of every hidden layer.
         """,
+    "layers": """
+        layers : str, list of str or None, default=None
+            Hidden layers that are pruned: names, patterns such as ``"encoder.*"``, or kinds of
+            units, "neurons", "channels" or "heads".  A fraction as `pruning_budget` then
+            counts the units of these layers alone.  None is all of them.  The report of a fit
+            lists the names.  "streams" are the units that residual blocks add to, which
+            neither None nor a pattern means.
+        """,
     "min_neurons": """
-        min_neurons : int, default=1
-            Units that every hidden layer keeps.
+        min_neurons : int or dict of str to int, default=1
+            Units that every hidden layer keeps.  A dict says so for layers by name, pattern or
+            kind, as in `layers`; of several that match the largest number counts, and
+            other layers keep one unit.
         """,
     "fine_tune_epochs": """
         fine_tune_epochs : int or "auto", default="auto"

@@ -102,8 +102,8 @@ def prune(
 
 def _prepared(net: Any, graph: Any, task: Task, plan: PruningPlan, seconds_training: float) -> _Fit:
     """Training samples on the net's device, and how much is to be removed."""
-    least = plan.options.min_neurons
-    budget = Budget.of(plan.budget, plan.budget_unit, graph.sizes, graph.cost, least)
+    limits = plan.options.limits(graph.groups)
+    budget = Budget.of(plan.budget, plan.budget_unit, graph.sizes, graph.cost, limits)
     seconds = {"training": seconds_training}
     return _Fit(net, graph, task, plan, samples_of(net, task.data), budget, seconds)
 
@@ -190,7 +190,7 @@ def _reported(
             task.constant.answer, *scores, plan.tolerance, task.score_name
         )
     found += notes.unscored(walk.steps[0].score, task.score_name)
-    found += notes.rounded_away(plan.budget, fit.budget, plan.options.min_neurons)
+    found += notes.rounded_away(plan.budget, fit.budget)
     found += notes.slower(before, after, batch_size)
     found += [] if task.teaching is None else list(task.teaching.notes)
     plan.progress.clear()
@@ -217,7 +217,7 @@ def _reported(
         interrupted=interrupted,
         teacher=None if task.teaching is None else task.teaching.report,
         compensation=dict(walk.remarks),
-        **described(fit.graph),
+        **described(fit.graph, fit.budget.limits.pruned),
     )
 
 

@@ -47,7 +47,8 @@ CONSTRAINTS: dict[str, Any] = {
     "rank_by": [StrOptions({"loss", "loss_per_mac"})],
     "control_variate": [StrOptions({"auto", *CONTROL_VARIATES}), None],
     "scope": [StrOptions({"global", "layer"})],
-    "min_neurons": [Interval(Integral, 1, None, closed="left")],
+    "layers": [str, list, tuple, None],
+    "min_neurons": [Interval(Integral, 1, None, closed="left"), dict],
     "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
     "fine_tune_lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
     "distillation": [Interval(Real, 0, 1, closed="both")],
@@ -97,6 +98,33 @@ def resolve_policy(policy: str | Policy | Criterion) -> Policy | Criterion:
             f"{', '.join(CRITERIA)}; or pass an object of sklearn_mabprune.policies."
         )
     return known[policy]()
+
+
+def check_layers(layers: Any, min_neurons: Any) -> None:
+    """Refuse what is no name among `layers`, and what is no name or number in `min_neurons`.
+
+    Raises
+    ------
+    InvalidParameterError
+        It is a ValueError.
+    """
+    if isinstance(layers, list | tuple) and (
+        not layers or not all(isinstance(name, str) for name in layers)
+    ):
+        raise InvalidParameterError(
+            f"layers={layers!r} must have names of layers, patterns or kinds of units, at least "
+            "one. Pass None for all layers."
+        )
+    for name, least in min_neurons.items() if isinstance(min_neurons, dict) else ():
+        if not isinstance(name, str) or not _is_count(least):
+            raise InvalidParameterError(
+                f"min_neurons={min_neurons!r} must have a name, pattern or kind for each number, "
+                f"and integers of at least 1, got {name!r}: {least!r}."
+            )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def check_no_class(policy: Any) -> None:

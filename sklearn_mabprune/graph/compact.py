@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -171,14 +171,16 @@ class Template:
     structure: Structure
 
 
-def described(network: Any) -> dict[str, Any]:
-    """What a report says of the groups of a user's module that is no chain."""
+def described(network: Any, pruned: Iterable[bool]) -> dict[str, Any]:
+    """What a report says of groups: of a user's module that is no chain, and of those left out."""
+    pairs = zip(network.groups, pruned, strict=True)
+    left_out = {group.name: "not among layers" for group, chosen in pairs if not chosen}
     if not isinstance(network, ModuleNetwork):
-        return {}
+        return {"kept_whole": left_out}
     return {
         "groups": tuple(group.name for group in network.groups),
         "unit_kinds": tuple(group.unit_kind for group in network.groups),
-        "kept_whole": dict(network.kept_whole),
+        "kept_whole": {**network.kept_whole, **left_out},
     }
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,9 @@ class Graph:
     >>> graph.forward(torch.zeros(2, 4)).shape
     torch.Size([2, 3])
     """
+
+    #: Why layers keep all their units: those of a chain can all be removed.
+    kept_whole: ClassVar[dict[str, str]] = {}
 
     def __init__(self, nodes: Sequence[Node]):
         self.nodes = tuple(nodes)
@@ -333,6 +336,7 @@ class Graph:
         return {
             "layers": self.descriptions(),
             "dtype": str(self.dtype).removeprefix("torch."),
+            "names": tuple(node.name for node in self.nodes),
             "state": [
                 {name: value.cpu().numpy().copy() for name, value in layer.state_dict().items()}
                 for layer in self.layers()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from .kinds.registry import kind_of
 
@@ -62,6 +62,10 @@ class Group:
     carriers: tuple[int, ...]
     readers: tuple[int, ...]
     value: int
+
+    #: What the units are called, and a kind of group that is pruned only where it is named: none.
+    unit_kind: ClassVar[str] = "neuron"
+    named_only: ClassVar[str] = ""
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .labels import Labels
 from .operators.registry import labelled
 from .operators.step import Found, Step, no_unit
 from .program import N_SAMPLES, Program, Samples, Value, Weight, filled
@@ -40,13 +41,20 @@ def find_labels(program: Program, x: Samples, weights: Mapping[str, Tensor]) -> 
     weights : mapping of str to Tensor
         Parameters and buffers.
     """
+    found = _walked(program, x, weights, Labels())
+    # Elements of a head are one unit because of what comes later: again, with that known.
+    return _walked(program, x, weights, found.labels.again()) if found.heads else found
+
+
+def _walked(program: Program, x: Samples, weights: Mapping[str, Tensor], labels: Labels) -> Found:
     weights = {**program.constants, **weights}
     values: dict[int, Any] = dict(program.known(x))
     labels_of: dict[int, Any] = {number: no_unit(value) for number, value in values.items()}
     values[N_SAMPLES] = len(values[program.inputs[0]])
-    found = Found(values[N_SAMPLES])
+    found = Found(values[N_SAMPLES], labels)
     by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     views: dict[int, tuple[str, tuple[int, ...]]] = {}
+    rows: dict[int, Any] = {}
     last_read = {
         number: operation.value for operation in program.operations for number in operation.reads
     }
@@ -59,7 +67,10 @@ def find_labels(program: Program, x: Samples, weights: Mapping[str, Tensor]) -> 
         view = _view(operation, args, views)
         if view is not None:
             views[operation.value] = view
-        step = Step(found, operation, args, kwargs, result, labels_of, views, by_sample)
+        part = _rows(operation, args, rows)
+        if part is not None:
+            rows[operation.value] = part
+        step = Step(found, operation, args, kwargs, result, labels_of, views, rows, by_sample)
         if isinstance(result, Tensor | tuple | list):
             labels_of[operation.value] = labelled(step)
         for number in operation.reads:
@@ -68,6 +79,33 @@ def find_labels(program: Program, x: Samples, weights: Mapping[str, Tensor]) -> 
                 labels_of.pop(number, None)
     found.labels.pin(labels_of[program.output], "is the network's output")
     return found
+
+
+#: Operators that give a part of a weight.
+_PARTS = ("slice", "narrow", "split", "split_with_sizes", "chunk", "tensor_split", "getitem")
+
+
+def _rows(operation: Any, args: Any, rows: Mapping[int, Any]) -> Any:
+    """The weight, and the rows of it, that an operation returns; of several parts a list."""
+    if operation.packet not in _PARTS or not operation.args:
+        return None
+    source = operation.args[0]
+    if operation.packet == "getitem":
+        before = rows.get(source.number) if isinstance(source, Value) else None
+        return before[args[1]] if isinstance(before, list) else None
+    if isinstance(source, Weight) and args[0].dim() == 2:
+        name, n_rows, before = source.name, len(args[0]), torch.arange(len(args[0]))
+    elif isinstance(source, Value) and isinstance(rows.get(source.number), tuple):
+        name, n_rows, before = rows[source.number]
+    else:
+        return None
+    # Each element says its row: parts of columns do not have as many as the weight.
+    whole = operation.operator(before[:, None].expand(args[0].shape), *args[1:])
+    parts = [
+        (name, n_rows, part[:, 0]) if part.shape[1] == args[0].shape[1] else None
+        for part in (whole if isinstance(whole, tuple | list) else [whole])
+    ]
+    return parts if isinstance(whole, tuple | list) else parts[0]
 
 
 def _view(

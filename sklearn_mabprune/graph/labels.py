@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,15 +28,21 @@ class Labels:
     index of an axis of a weight, made when it is first asked for, so that modules and weights
     that are used twice have one set of ids.
 
+    Parameters
+    ----------
+    known : mapping of (str, int) to Tensor, optional
+        Ids that an earlier walk made, the same for slices that it found to be one unit.
+
     Attributes
     ----------
     axes : dict of (str, int) to Tensor
         Ids of the slices of a weight along an axis.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[Axis, Tensor] | None = None) -> None:
         self.axes: dict[Axis, Tensor] = {}
-        self._n_ids = 1
+        self._known = dict(known or {})
+        self._n_ids = 1 + max((int(ids.max()) for ids in self._known.values()), default=0)
         self._edges: list[NDArray[np.int64]] = []
         self._pins: list[tuple[NDArray[np.int64], str]] = []
         self._merges: list[tuple[NDArray[np.int64], str]] = []
@@ -44,18 +50,32 @@ class Labels:
     def ids(self, weight: str, axis: int, size: int) -> Tensor:
         """Ids of the slices of a weight along an axis, (size,)."""
         key = weight, axis
-        if key not in self.axes:
+        if key in self._known:
+            self.axes[key] = self._known[key]
+        elif key not in self.axes:
             self.axes[key] = torch.arange(self._n_ids, self._n_ids + size)
             self._n_ids += size
         return self.axes[key]
 
-    def of_weight(self, weight: str, tensor: Tensor) -> Tensor:
+    def again(self) -> Labels:
+        """Labels for another walk, which begins with what this one has found to be one unit.
+
+        What belongs together only because of what comes later, as all of a head, is then one unit
+        from the start.
+        """
+        classes = self.classes()[0]
+        first = torch.as_tensor(np.unique(classes, return_index=True)[1])[torch.as_tensor(classes)]
+        found = Labels({axis: first[ids] for axis, ids in self.axes.items()})
+        found._merges = [(first[torch.as_tensor(ids)].numpy(), why) for ids, why in self._merges]
+        return found
+
+    def of_weight(self, weight: str, tensor: Tensor, axis: int | None = None) -> Tensor:
         """A label for a weight that is used as a value: by its only axis, or by its last one."""
         wide = [axis for axis, size in enumerate(tensor.shape) if size > 1]
         if not wide:
             return torch.full(tensor.shape, NO_UNIT)
-        ids = self.ids(weight, wide[-1], tensor.shape[wide[-1]])
-        return along(ids, tensor.shape, wide[-1])
+        axis = axis if axis in wide else wide[-1]
+        return along(self.ids(weight, axis, tensor.shape[axis]), tensor.shape, axis)
 
     def unite(self, one: Tensor, other: Tensor, reason: str = "") -> None:
         """Elements at the same places are one unit; where only one is a unit it is pinned.

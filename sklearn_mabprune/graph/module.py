@@ -64,4 +64,4 @@ def graph_of(arrays: dict[str, Any], device: Any = "cpu") -> Graph:
         module = PrunedChain(layers=arrays["layers"], dtype=arrays["dtype"]).to(device)
     for layer, state in zip(module, arrays["state"], strict=True):
         layer.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
-    return Graph.of(list(module))
+    return Graph.of(list(module), arrays.get("names"))

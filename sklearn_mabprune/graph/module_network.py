@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +14,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from .head_counts import head_counts
 from .labelling import find_labels
 from .labels import Axis
 from .narrowing import Narrowing, narrow, narrowing_of, removed_places
 from .program import Operation, Program, Samples
-from .structure import Structure
+from .structure import Structure, group_of_classes
 from .unit_groups import UnitGroup, find_unit_groups
 
 #: What may come after the logits.
@@ -86,6 +88,12 @@ class ModuleNetwork:
         groups, kept_whole = find_unit_groups(found, program, weights, residual_streams)
         parameters = [name for name, _ in module.named_parameters()]
         structure = Structure.of(groups, kept_whole, found, weights, parameters)
+        if found.heads:
+            classes = found.labels.classes()[0]
+            unit_of = group_of_classes(groups, found, classes)
+            group_of = {k: unit_of[c] for k, c in enumerate(classes.tolist()) if c in unit_of}
+            counts = head_counts(module, found, groups, group_of)
+            structure = replace(structure, counts=counts)
         return cls(module, program, structure, weights)
 
     @property
@@ -265,7 +273,7 @@ class ModuleNetwork:
         """What makes the user's module smaller, as plain data, for `narrow`."""
         shapes = {name: weight.shape for name, weight in self.weights.items()}
         widths = []
-        for (name, attribute), width in self.structure.widths:
+        for (name, attribute), width in self.structure.attributes:
             part = self.module.get_submodule(name)
             left = width.left(self.sizes)
             if getattr(part, attribute, None) == width.total and left < width.total:
@@ -279,6 +287,10 @@ class ModuleNetwork:
             for name, tensor in weights_of(module).items():
                 tensor.copy_(self.weights[name])
         return narrow(module, self.narrowing())
+
+    def with_structure(self, structure: Structure) -> ModuleNetwork:
+        """The network with another structure of the same groups."""
+        return ModuleNetwork(self.module, self.program, structure, self.weights, self.kept)
 
     def with_groups(self, numbers: Sequence[int], kept_whole: Mapping[str, str]) -> ModuleNetwork:
         """The network with these groups alone, and why others are kept whole."""

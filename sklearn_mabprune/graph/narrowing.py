@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .attention import with_prunable_attention, without_nested_tensors
 from .labels import Axis
 from .unit_groups import UnitGroup
 
@@ -70,7 +71,7 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
     Returns
     -------
     nn.Module
-        The module itself.
+        The module itself; what has fewer heads in place of ``nn.MultiheadAttention``.
 
     Examples
     --------
@@ -88,7 +89,9 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
       (2): Linear(in_features=2, out_features=3, bias=True)
     )
     """
-    tensors = narrowing["tensors"]
+    tensors, attributes = narrowing["tensors"], narrowing["attributes"]
+    fewer = {name for name, counts in attributes.items() if "num_heads" in counts}
+    module = with_prunable_attention(without_nested_tensors(module), fewer)
     narrower: dict[int, nn.Parameter] = {}
     parameters = list(module.named_parameters(remove_duplicate=False))
     for name, parameter in parameters:
@@ -105,7 +108,7 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
             owner, attribute = _owner(module, name)
             value = _sliced(buffer, tensors[name])
             owner.register_buffer(attribute, value, persistent=name in persistent)
-    for name, counts in narrowing["attributes"].items():
+    for name, counts in attributes.items():
         for attribute, count in counts.items():
             setattr(module.get_submodule(name), attribute, count)
     return module

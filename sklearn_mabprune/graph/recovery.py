@@ -17,6 +17,7 @@ from ..exceptions import UnsupportedModuleError
 from ..utils.compat import uncompiled, without_compiled
 from ..utils.memory import out_of_memory
 from .analysis import is_plain
+from .attention import with_prunable_attention, without_nested_tensors
 from .decisions import answers_of
 from .exporting import exported_program, of_two_sizes
 from .graph import Graph
@@ -83,14 +84,15 @@ def recover_network(
         If nothing of the module can be removed, or its operators cannot be read; the message
         names the module, the operator and the line.
     """
-    module = own_copy(module).eval()
+    module = without_nested_tensors(own_copy(module)).eval()
     for part in module.modules():
         if hasattr(part, "inplace"):
             # Values are kept and used again.
             setattr(part, "inplace", False)  # noqa: B010 - not an attribute of Module
     x = _first(x, _N_SAMPLES)
     outputs = _checked_outputs(module, x)
-    program = _program_of(module, x, outputs)
+    readable = with_prunable_attention(copy.deepcopy(module))
+    program = _program_of(readable, x, outputs)
     if outputs.dim() == 1:
         program = program.of_columns()
     network = ModuleNetwork.of(module, program, _first(x, 2), residual_streams=residual_streams)
@@ -99,6 +101,16 @@ def recover_network(
     if not network.groups:
         raise _nothing_to_remove(network)
     return network
+
+
+def with_streams(network: ModuleNetwork, module: nn.Module, x: Samples) -> ModuleNetwork:
+    """The network of a module that was trained since, with groups that only a name means.
+
+    The network itself if it has no residual stream.
+    """
+    if not any("residual stream" in reason for reason in network.kept_whole.values()):
+        return network
+    return recover_network(module, x, residual_streams=True)
 
 
 def own_copy(module: nn.Module) -> nn.Module:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .labels import Axis
@@ -38,6 +39,10 @@ class Width:
         return self.total - gone
 
 
+#: Attributes of modules that count units, by module and attribute.
+Widths = tuple[tuple[tuple[str, str], Width], ...]
+
+
 @dataclass(frozen=True)
 class Structure:
     """Groups of units, why others are kept whole, and what depends on how many units there are.
@@ -52,19 +57,26 @@ class Structure:
         Of parameters.
     positions : tuple of (str, float)
         MACs per sample are the size of this weight times this number, summed over operations.
+    shared_macs : tuple of (Width, float)
+        MACs per sample that are in proportion to a width.
     other_macs : float
         MACs per sample that stay.
     fixed_sizes : dict of int to str
         Operators of fixed sizes that units of a group go through, by the group's number.
+    counts : dict of int to tuple of tuple
+        Attributes that may count the heads of a group, as `widths`, by the group's number: the
+        first of several ways counts.
     """
 
     groups: tuple[UnitGroup, ...]
     kept_whole: dict[str, str]
-    widths: tuple[tuple[tuple[str, str], Width], ...]
+    widths: Widths
     shapes: Mapping[str, tuple[Width, ...]]
     positions: tuple[tuple[str, float], ...]
+    shared_macs: tuple[tuple[Width, float], ...]
     other_macs: float
     fixed_sizes: Mapping[int, str]
+    counts: Mapping[int, tuple[Widths, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -78,12 +90,15 @@ class Structure:
         """The structure of groups that a walk has found."""
         sizes = tuple(group.size for group in groups)
         classes = found.labels.classes()[0]
-        unit_of = _group_of_classes(groups, found, classes)
-        widths = []
-        for key, ids in found.widths.items():
-            numbers = [unit_of[c] for c in classes[ids.numpy()].tolist() if c in unit_of]
+        unit_of = group_of_classes(groups, found, classes)
+
+        def width(ids: NDArray[np.int64]) -> Width:
+            numbers = [unit_of[c] for c in classes[ids].tolist() if c in unit_of]
             slices = {k: numbers.count(k) // sizes[k] for k in set(numbers)}
-            widths.append((key, Width(len(ids), slices, sizes)))
+            return Width(len(ids), slices, sizes)
+
+        widths = tuple((key, width(ids.numpy())) for key, ids in found.widths.items())
+        shared = tuple((width(ids), macs) for ids, macs in found.shared_macs)
         shapes = {
             name: tuple(
                 _width_of_axis(groups, (name, axis), size, sizes)
@@ -93,12 +108,12 @@ class Structure:
         }
         fixed = {
             unit_of[number]: f"{what} has fixed sizes"
-            for ids, what in reversed(found.fixed)
+            for ids, what, _ in reversed(found.fixed)
             for number in classes[ids].tolist()
             if number in unit_of
         }
         positions = tuple(found.positions)
-        return cls(groups, kept_whole, tuple(widths), shapes, positions, found.other_macs, fixed)
+        return cls(groups, kept_whole, widths, shapes, positions, shared, found.other_macs, fixed)
 
     def of_groups(self, numbers: Sequence[int], kept_whole: Mapping[str, str]) -> Structure:
         """The structure of some of the groups alone."""
@@ -113,9 +128,25 @@ class Structure:
             groups=tuple(self.groups[k] for k in numbers),
             kept_whole={**self.kept_whole, **kept_whole},
             widths=tuple((key, only(width)) for key, width in self.widths),
+            shared_macs=tuple((only(width), macs) for width, macs in self.shared_macs),
+            counts={
+                place[k]: tuple(tuple((key, only(w)) for key, w in way) for way in ways)
+                for k, ways in self.counts.items()
+                if k in place
+            },
             shapes={name: tuple(map(only, shape)) for name, shape in self.shapes.items()},
             fixed_sizes={place[k]: what for k, what in self.fixed_sizes.items() if k in place},
         )
+
+    @property
+    def attributes(self) -> Widths:
+        """Attributes of modules that count units, those of heads included."""
+        return (*self.widths, *(width for ways in self.counts.values() for width in ways[0]))
+
+    def other_counts(self, number: int) -> Structure | None:
+        """The structure with the next way to count the heads of a group; None: there is none."""
+        ways = self.counts.get(number, ())
+        return replace(self, counts={**self.counts, number: ways[1:]}) if len(ways) > 1 else None
 
     def cost(self, sizes: Sequence[int]) -> tuple[int, int]:
         """Parameters and MACs per sample, with these numbers of units in the groups."""
@@ -124,6 +155,7 @@ class Structure:
             for name, shape in self.shapes.items()
         }
         macs = self.other_macs + sum(size_of[name] * times for name, times in self.positions)
+        macs += sum(each * width.left(sizes) / width.total for width, each in self.shared_macs)
         return sum(size_of.values()), round(macs)
 
 
@@ -138,8 +170,8 @@ def _width_of_axis(
     return Width(size, slices, sizes)
 
 
-def _group_of_classes(
-    groups: Sequence[UnitGroup], found: Found, classes: np.ndarray
+def group_of_classes(
+    groups: Sequence[UnitGroup], found: Found, classes: NDArray[np.int64]
 ) -> dict[int, int]:
     """The number of the group of each class that is in one."""
     result = {}

@@ -32,7 +32,9 @@ class UnitGroup:
         Operations that return the units.
     readers : tuple of Reader
         Operations that compute weighted sums of them.
-    unit_kind : {"neuron", "channel"}
+    unit_kind : {"neuron", "channel", "head"}
+    named_only : {"", "streams"}
+        Not empty: the kind of group that is pruned only where it is named.
     """
 
     name: str
@@ -41,6 +43,7 @@ class UnitGroup:
     producers: tuple[Source, ...]
     readers: tuple[Reader, ...]
     unit_kind: str
+    named_only: str = ""
 
 
 def find_unit_groups(
@@ -78,19 +81,30 @@ def find_unit_groups(
         name = _name(producers[0])
         free = [k for k, number in enumerate(numbers) if number not in walk.pinned]
         pinned, reasons = walk.pinned_reasons(numbers), walk.reasons(numbers, readers)
-        stream = []
-        if not residual_streams and walk.is_stream(numbers, readers):
+        stream, is_stream = [], walk.is_stream(numbers, readers)
+        if is_stream and not residual_streams:
             stream = [f"residual stream: {len(producers)} producers"]
         if pinned or reasons or stream:
             _note(kept_whole, name, [*stream, *(pinned or reasons)])
         if reasons or stream or len(free) < 2:
             continue
+        kind = walk.kind(numbers, producers[0])
+        if kind == "head":
+            name = _shared(source.module for source in (*producers, *readers)) or name
         name = _distinct(name, [group.name for group in groups])
         order = _order(members, producers[0], free)
         members = {axis: places[order] for axis, places in members.items()}
         reading = tuple(walk.reader(source, weights, members) for source in readers)
         groups.append(
-            UnitGroup(name, len(order), members, producers, reading, walk.kind(producers[0]))
+            UnitGroup(
+                name,
+                len(order),
+                members,
+                producers,
+                reading,
+                kind,
+                "streams" if is_stream else "",
+            )
         )
     groups.sort(key=lambda group: group.producers[0].value)
     return tuple(groups), kept_whole
@@ -140,8 +154,11 @@ class _Walk:
             source, self._operation(source), shape, members[source.weight, source.inputs]
         )
 
-    def kind(self, source: Source) -> str:
-        """What the units of a source are called."""
+    def kind(self, numbers: list[int], source: Source) -> str:
+        """What units with these classes, which a source produces, are called."""
+        heads = [np.isin(self.classes[ids], numbers).any() for ids, _, _ in self.found.heads]
+        if any(heads):
+            return "head"
         return "channel" if "conv" in self._operation(source).packet else "neuron"
 
     def _operation(self, source: Source) -> Operation:
@@ -181,6 +198,17 @@ def _order(
 
 def _name(source: Source) -> str:
     return source.module or source.weight
+
+
+def _shared(modules: Iterable[str]) -> str:
+    """The innermost module that has all of these."""
+    paths = [module.split(".") for module in modules]
+    parts = []
+    for names in zip(*paths, strict=False):
+        if len(set(names)) > 1:
+            break
+        parts.append(names[0])
+    return ".".join(parts)
 
 
 def _distinct(name: str, taken: list[str]) -> str:

@@ -56,6 +56,11 @@ class UnitTable:
         """Ids of the live units, increasing."""
         return np.flatnonzero(self.live)
 
+    def arms_of(self, groups: ArrayLike) -> NDArray[np.intp]:
+        """Ids of the live units of some groups, for a mask of all groups."""
+        arms = self.live_arms()
+        return arms[np.asarray(groups, dtype=bool)[self._group[arms]]]
+
     def group(self, arms: ArrayLike) -> NDArray[np.intp]:
         """Group of each arm, from 0."""
         return self._group[np.asarray(arms, dtype=np.intp)]

@@ -44,6 +44,14 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
     rng = np.random.default_rng(seed)
     trial = _Trial(network, x)
     reasons: dict[int, str] = {}
+    structure = network.structure
+
+    def other_counts(number: int) -> bool:
+        """Take the next way to count the heads of a group."""
+        found = trial.network.structure.other_counts(number)
+        if found is not None:
+            trial.network = trial.network.with_structure(found)
+        return found is not None
 
     def fault(numbers: list[int]) -> str | None:
         first = _halves(network, numbers, rng)
@@ -54,13 +62,18 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
         if found is None:
             return numbers
         if len(numbers) == 1:
+            while found is not None and other_counts(numbers[0]):
+                found = fault(numbers)
+            if found is None:
+                return numbers
             reasons[numbers[0]] = network.structure.fixed_sizes.get(numbers[0], found)
             return []
         middle = len(numbers) // 2
         return [*passing(numbers[:middle]), *passing(numbers[middle:])]
 
     numbers = passing(list(range(len(network.groups))))
-    if not reasons:
+    network = network.with_structure(trial.network.structure)
+    if not reasons and network.structure is structure:
         return network
     if fault(numbers) is not None:
         # Right by themselves and wrong together: one after the other joins.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,34 @@ def count_of(budget: float | int, total: int) -> int:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How many units each group keeps at least, and which groups are pruned at all.
+
+    Parameters
+    ----------
+    least : tuple of int
+        All units of a group that is not pruned.
+    pruned : tuple of bool
+    said : mapping of str to object
+        Parameters that say so, for messages.
+    """
+
+    least: Sizes
+    pruned: tuple[bool, ...]
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def even(cls, min_neurons: int, sizes: Sizes) -> Limits:
+        """Every group keeps so many units, or all where it has fewer."""
+        least = tuple(min(min_neurons, size) for size in sizes)
+        return cls(least, (True,) * len(sizes), {"min_neurons": min_neurons})
+
+    def n_pruned(self, sizes: Sizes) -> int:
+        """Units of the groups that are pruned."""
+        return sum(size for size, pruned in zip(sizes, self.pruned, strict=True) if pruned)
+
+
+@dataclass(frozen=True)
 class Budget:
     """How much is to be removed, and in which unit it is counted.
 
@@ -42,40 +71,50 @@ class Budget:
         Hidden sizes of the unpruned network.
     cost : callable
         From hidden sizes to (parameters, MACs per sample).
+    limits : Limits
+        Units that every group keeps.
     """
 
     target: int
     unit: str
     original: Sizes
     cost: Cost
+    limits: Limits
 
     @classmethod
     def of(
-        cls, budget: float | int | str, unit: str, original: Sizes, cost: Cost, min_neurons: int
+        cls, budget: float | int | str, unit: str, original: Sizes, cost: Cost, limits: Limits | int
     ) -> Budget:
         """The budget that a user's value means: a fraction, a count or "auto" (all that can go).
+
+        A fraction of neurons is one of the groups that are pruned, a fraction of parameters or MACs
+        one of the whole network.
 
         Raises
         ------
         ValueError
-            If a layer would be left with fewer than `min_neurons`.
+            If a group would be left with fewer units than `limits` say.
         """
-        everything = cls(0, unit, original, cost)
-        least = tuple(min(min_neurons, size) for size in original)
-        most = everything.gone(least)
+        if not isinstance(limits, Limits):
+            limits = Limits.even(limits, original)
+        everything = cls(0, unit, original, cost, limits)
+        most = everything.gone(limits.least)
         target = most if budget == "auto" else count_of(budget, everything.total)  # type: ignore[arg-type]
         if target > most:
+            said = limits.said
+            inside = f" with layers={list(said['layers'])}" if "layers" in said else ""
             raise ValueError(
-                f"pruning_budget={budget!r} of {everything.total} {unit} would leave a hidden "
-                f"layer with fewer than min_neurons={min_neurons}: at most {most} {unit} "
-                f"({np.floor(1000 * most / everything.total) / 1000:.3g}) can go. Lower "
-                "pruning_budget or min_neurons, or train a wider network."
+                f"pruning_budget={budget!r} of {everything.total} {unit}{inside} would leave a "
+                f"hidden layer with fewer than min_neurons={said['min_neurons']}: at most {most} "
+                f"{unit} ({np.floor(1000 * most / everything.total) / 1000:.3g}) can go. Lower "
+                f"pruning_budget or min_neurons, {'name more layers, ' if inside else ''}or train "
+                "a wider network."
             )
-        return cls(target, unit, original, cost)
+        return cls(target, unit, original, cost, limits)
 
     @property
     def total(self) -> int:
-        """Neurons, parameters or MACs of the unpruned network."""
+        """Neurons that may be pruned, or parameters or MACs, of the unpruned network."""
         return self._measure(self.original)
 
     def gone(self, sizes: Sizes) -> int:
@@ -88,6 +127,6 @@ class Budget:
 
     def _measure(self, sizes: Sizes) -> int:
         if self.unit == "neurons":
-            return int(sum(sizes))
+            return self.limits.n_pruned(sizes)
         parameters, macs = self.cost(sizes)
         return parameters if self.unit == "parameters" else macs

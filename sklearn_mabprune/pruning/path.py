@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,12 @@ from ..graph.graph import Graph
 from ..graph.units import UnitTable
 from ..policies.base import Policy
 from ..utils.interruptions import Interruptions
-from .budget import Budget
+from .budget import Budget, Limits
 from .rankers import Ranker, RankerOptions, Round, make_ranker
 from .removal import remove_together
 from .replay import Known, Replay
 from .schedules import choose_removals, spread_evenly, step_size
+from .selection import limits_of
 
 #: So many networks of a path are kept at most.
 MAX_KEPT = 12
@@ -34,7 +35,12 @@ class PathOptions(RankerOptions):
     refresh: float = 0.2
     step: float | int | str = "auto"
     scope: str = "global"
-    min_neurons: int = 1
+    layers: tuple[str, ...] | None = None
+    min_neurons: int | dict[str, int] = 1
+
+    def limits(self, groups: Sequence[Any]) -> Limits:
+        """How many units each of these groups keeps at least."""
+        return limits_of(groups, self.layers, self.min_neurons)
 
 
 @dataclass
@@ -134,7 +140,7 @@ def pruning_path(
     Walk
         Interrupted by Ctrl-C it ends with the last finished round.
     """
-    table = UnitTable.of(activations.graph.groups)
+    table, limits = UnitTable.of(activations.graph.groups), budget.limits
     ranker = make_ranker(chooser, table, len(activations.samples), options, seed)
     least = ranker.round_size(1)
     statistics = activations.statistics(options.ablation, options.ridge, options.refresh)
@@ -148,18 +154,22 @@ def pruning_path(
     if known is not None and known.loss == first.loss:
         ranker = replay = Replay(ranker, known, budget)
         walk.n_replayed = replay.n_replayed
+    if not all(limits.pruned):
+        ranker.removed(table.arms_of(~np.asarray(limits.pruned)))
+    n_units = limits.n_pruned(table.sizes)
     interruptions = surroundings.interruptions
     with interruptions.caught(), interruptions.raised():
         while not budget.reached(table.sizes) and not interruptions.happened:
             started = time.perf_counter()
             walk.steps[-1].state = ranker.state()
-            step = max(least, step_size(options.step, len(table), sum(table.sizes)))
+            step = step_size(options.step, n_units, limits.n_pruned(table.sizes))
+            step = max(least, step)
             n_told = min(step, budget.target) if budget.unit == "neurons" else step
             here = Round(
                 activations,
                 table,
                 statistics.update(activations),
-                min(n_told, len(table)),
+                min(n_told, n_units),
                 step,
             )
             arms = _arms_to_remove(ranker, here, budget, options)
@@ -170,7 +180,7 @@ def pruning_path(
                 done.seconds += time.perf_counter() - started
                 walk.steps.append(done)
                 table.remove(arms)
-                protected = _protected(table, options.min_neurons)
+                protected = table.arms_of(np.asarray(table.sizes) <= limits.least)
                 ranker.removed(np.concatenate([arms, protected]))
                 _thin(walk, budget)
                 walk.chooser = ranker.chooser
@@ -186,9 +196,7 @@ def _arms_to_remove(
     table, order = here.table, ranker.rank(here)
     if options.scope == "layer":
         order = spread_evenly(order, table.group(order), table.original_sizes, table.sizes)
-    return choose_removals(
-        order, table.group(order), table.sizes, here.step, options.min_neurons, budget
-    )
+    return choose_removals(order, table.group(order), table.sizes, here.step, budget)
 
 
 def _record(done: Step, ranker: Ranker, arms: NDArray[np.intp]) -> None:
@@ -203,13 +211,6 @@ def _measure(activations: Activations, surroundings: Surroundings) -> Step:
     parameters, macs = graph.cost()
     loss = activations.mean_loss()
     return Step(graph, graph.sizes, parameters, macs, loss, surroundings.score(graph))
-
-
-def _protected(table: UnitTable, min_neurons: int) -> NDArray[np.intp]:
-    """Live units of groups that may lose no more: nobody should pull them."""
-    arms = table.live_arms()
-    full = np.asarray(table.sizes) <= min_neurons
-    return arms[full[table.group(arms)]]
 
 
 def _thin(walk: Walk, budget: Budget) -> None:

@@ -102,7 +102,6 @@ def choose_removals(
     layers: NDArray[np.intp],
     sizes: Sizes,
     n_remove: int,
-    min_neurons: int,
     budget: Budget,
 ) -> NDArray[np.intp]:
     """The safest neurons that may go this round, safest first.
@@ -117,21 +116,20 @@ def choose_removals(
         Live neurons of each hidden layer.
     n_remove : int
         At most so many.
-    min_neurons : int
-        Every layer keeps so many.
     budget : Budget
-        No more than are needed to reach it: a prefix of what a larger budget removes.
+        No more than are needed to reach it: a prefix of what a larger budget removes.  Every layer
+        keeps as many as its limits say.
 
     Returns
     -------
     ndarray of int
     """
-    now = list(sizes)
+    now, least = list(sizes), budget.limits.least
     chosen: list[np.intp] = []
     for arm, layer in zip(order, layers, strict=True):
         if len(chosen) == n_remove or budget.reached(tuple(now)):
             break
-        if now[layer] > min_neurons:
+        if now[layer] > least[layer]:
             now[layer] -= 1
             chosen.append(arm)
     return np.asarray(chosen, dtype=np.intp)

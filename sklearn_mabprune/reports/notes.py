@@ -140,16 +140,17 @@ def unscored(score: float, name: str) -> list[str]:
     ]
 
 
-def rounded_away(asked: float | int | str, budget: Budget, min_neurons: int) -> list[str]:
+def rounded_away(asked: float | int | str, budget: Budget) -> list[str]:
     """A warning if the budget is a fraction that amounts to less than one neuron."""
     if isinstance(asked, str) or asked == 0 or budget.target > 0:
         return []
-    removable = budget.gone(tuple(min(min_neurons, size) for size in budget.original))
-    if not removable:
+    if not budget.gone(budget.limits.least):
+        said = budget.limits.said
+        min_neurons, inside = said["min_neurons"], " in layers" if "layers" in said else ""
         return [
-            f"pruning_budget={asked!r} removed nothing, and no budget could: no hidden layer is "
-            f"wider than min_neurons={min_neurons}. Train a wider network"
-            f"{', or lower min_neurons' * (min_neurons > 1)}; with pruning_budget=0 nothing is "
+            f"pruning_budget={asked!r} removed nothing, and no budget could: no hidden layer"
+            f"{inside} is wider than min_neurons={min_neurons}. Train a wider network"
+            f"{', or lower min_neurons' * (min_neurons != 1)}; with pruning_budget=0 nothing is "
             "removed without this warning."
         ]
     # The smallest fraction that amounts to one, rounded up.

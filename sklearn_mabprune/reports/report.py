@@ -82,9 +82,10 @@ class PruningReport:
         How the teacher was used; None without one.
     groups, unit_kinds : tuple of str
         For a module that is not a chain: names of the modules whose units can be removed, in the
-        order of `hidden_layer_sizes`, and what the units are, "channel" or "neuron".
+        order of `hidden_layer_sizes`, and what the units are: "channel", "head" or "neuron".
     kept_whole : dict of str to str
-        For such a module: why other modules keep all their units, by name.
+        Why other modules keep all their units, by name; for a chain those that `layers` leaves
+        out.
     compensation : dict of str to str
         For such a module: what takes the place of `ablation` where a layer reads removed units,
         and why, by the layer's name; empty where all are compensated alike.
@@ -200,7 +201,11 @@ class PruningReport:
             notes += self.teacher.notes()
         sizes = self.before.hidden_layer_sizes, self.after.hidden_layer_sizes
         groups = zip(self.groups, self.unit_kinds, *sizes, strict=False)
-        notes += [f"{name}: {old} -> {new} {kind}s" for name, kind, old, new in groups]
+        notes += [
+            f"{name}: {old} -> {new} {kind}s"
+            for name, kind, old, new in groups
+            if name not in self.kept_whole
+        ]
         notes += [f"{name}: kept whole, {why}" for name, why in self.kept_whole.items()]
         notes += [f"compensation in {name}: {what}" for name, what in self.compensation.items()]
         if self.n_backward:

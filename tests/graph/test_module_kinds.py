@@ -11,6 +11,7 @@ from module_kinds import KINDS, Net
 from test_module_network import close, random_masks
 from torch import nn
 
+from sklearn_mabprune.graph.attention import PrunedMultiheadAttention
 from sklearn_mabprune.graph.recovery import recover_network
 from sklearn_mabprune.graph.verification import difference
 
@@ -112,6 +113,8 @@ def test_attributes_count_what_is_left(everything):
     for part in smaller.modules():
         if isinstance(part, nn.Linear):
             assert part.weight.shape == (part.out_features, part.in_features)
+        if isinstance(part, PrunedMultiheadAttention):
+            assert part.num_heads * part.head_dim == part.out_proj.in_features
         if isinstance(part, nn.Conv2d):
             assert part.weight.shape[:2] == (part.out_channels, part.in_channels // part.groups)
         if isinstance(part, nn.BatchNorm2d):
@@ -137,7 +140,8 @@ def test_macs_of_what_is_kept_whole_are_counted():
     network = recover_network(attention, torch.randn(4, 5, 8))
     each = 8 * 24 + 8 * 8 + 8 * 12 + 12 * 8  # projections and the two layers, a position
     assert network.cost()[1] == 5 * each + 2 * 5 * 5 * 8 + 40 * 3
-    assert network.cost([11])[1] == network.cost()[1] - 5 * 16
+    assert network.cost([2, 11])[1] == network.cost()[1] - 5 * 16
+    assert network.cost([1, 12])[1] == network.cost()[1] - 5 * (4 * 24 + 4 * 8) - 2 * 5 * 5 * 4
     recurrent = Net(
         lambda s, x: s.c(F.relu(s.b(s.r(x)[0][:, -1]))),
         r=nn.LSTM(3, 6, batch_first=True), b=nn.Linear(6, 4), c=nn.Linear(4, 2),

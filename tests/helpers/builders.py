@@ -282,7 +282,7 @@ def walk(
     return pruning_path(
         Activations(graph, samples),
         copy.deepcopy(chooser),
-        neuron_budget(graph, budget, unit, options.get("min_neurons", 1)),
+        neuron_budget(graph, budget, unit, PathOptions(**options).limits(graph.groups)),
         PathOptions(**options),
         Surroundings(score or (lambda graph: -mean_loss_of(graph, samples)), **told),
         seed,

@@ -306,7 +306,7 @@ KINDS = {
     "transformer": (
         lambda: Net(lambda s, x: s.c(s.t(s.a(x)).mean(1)), a=lin(3, 8), c=head(8),
                     t=nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)),
-        (4, 3), {"t.linear1": 12},
+        (4, 3), {"t.self_attn": 2, "t.linear1": 12},
     ),
     "rolled": (
         lambda: Net(lambda s, x: s.c(F.relu(s.b(s.a(x).roll(1, -1)))),

@@ -123,7 +123,7 @@ def test_removals_are_the_safest_that_may_go(sizes, seed, n_remove, data):
     target = data.draw(st.integers(0, budget.target))
     budget = Budget.of(target, "neurons", tuple(sizes), neurons_only, min_neurons)
     order, layers = shuffled_arms(sizes, seed)
-    chosen = choose_removals(order, layers, tuple(sizes), n_remove, min_neurons, budget)
+    chosen = choose_removals(order, layers, tuple(sizes), n_remove, budget)
 
     assert len(chosen) == min(n_remove, target)
     left = list(sizes)
@@ -140,7 +140,7 @@ def test_removals_stop_as_soon_as_enough_is_gone(unit):
     graph = make_graph(hidden=(9, 8))
     budget = Budget.of(0.3, unit, graph.sizes, graph.cost, 1)
     order, layers = shuffled_arms((9, 8), 0)
-    chosen = choose_removals(order, layers, (9, 8), 17, 1, budget)
+    chosen = choose_removals(order, layers, (9, 8), 17, budget)
     for n in range(len(chosen) + 1):
         gone = np.bincount(layers[np.isin(order, chosen[:n])], minlength=2)
         assert budget.reached((9 - gone[0], 8 - gone[1])) == (n == len(chosen))

@@ -38,7 +38,7 @@ def _note_fixed_sizes(step: Step, label: Any) -> None:
     numbers = [part for part in leaves(step.operation.args[1:]) if type(part) is int and part > 1]
     if step.operation.packet in _SIZED and numbers and isinstance(label, Tensor):
         ids = compact(label)[0].unique().numpy()
-        step.found.fixed.append((ids[ids > NO_UNIT], step.what))
+        step.found.fixed.append((ids[ids > NO_UNIT], step.what, step.operation.module))
 
 
 #: Operators with sizes among their arguments.

@@ -7,18 +7,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..labels import NO_UNIT, along, compact, united
+from ..labels import NO_UNIT, along, compact, united, varies
+from ..program import Weight
 from .step import READS_DATA, Step, rule
 
 
 def pointwise(step: Step) -> Any:
     """The units at the same places of all operands go together."""
     reason = f"{step.what} joins them with values that are no units"
-    label = united(step.labels, step.all_given(), step.result.shape, reason)
+    label = united(step.labels, _given(step), step.result.shape, reason)
     if step.operation.packet in ("add", "sub") and len(step.operation.reads) > 1:
         ids = compact(label)[0].unique().numpy()
         step.found.sums.append((ids[ids > NO_UNIT], sorted(step.operation.reads)))
     return label
+
+
+def _given(step: Step) -> list[Tensor]:
+    """Labels of all operands; a weight with several axes goes by that of the others' units."""
+    given = step.all_given()
+    pairs = zip(step.operation.args, step.args, strict=True)
+    tensors = [(reference, value) for reference, value in pairs if isinstance(value, Tensor)]
+    for place, (reference, value) in enumerate(tensors):
+        if not isinstance(reference, Weight) or sum(size > 1 for size in value.shape) < 2:
+            continue
+        others = [label for k, label in enumerate(given) if k != place]
+        # From the right, as in broadcasting.
+        dims = {d - label.dim() for label in others for d in range(label.dim()) if varies(label, d)}
+        if len(dims) == 1:
+            given[place] = step.labels.of_weight(reference.name, value, value.dim() + min(dims))
+    return given
 
 
 @rule(

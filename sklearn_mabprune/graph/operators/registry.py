@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import movement, norms, pointwise, reductions, weighted
+from . import movement, norms, pointwise, products, reductions, weighted
 from .counting import COUNTS
 from .step import RULES, Step
 
 #: Files with rules, in the order in which docs list them.
-FILES = (weighted, pointwise, movement, reductions, norms)
+FILES = (weighted, products, pointwise, movement, reductions, norms)
 
 
 def labelled(step: Step) -> Any:
@@ -18,7 +18,7 @@ def labelled(step: Step) -> Any:
     label = _label(step)
     count = COUNTS.get(step.operation.packet)
     if count is not None and len(step.found.positions) == n_known:
-        step.found.other_macs += count(step) / step.found.n_samples
+        step.note_macs(label, count(step) / step.found.n_samples)
     return label
 
 

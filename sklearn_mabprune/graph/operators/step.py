@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..labels import NO_UNIT, Labels, along
+from ..labels import NO_UNIT, Labels, along, compact
 from ..program import Operation, Value, Weight
 
 
@@ -45,7 +45,7 @@ class Found:
     """What a walk over all operations has found, on so many samples."""
 
     n_samples: int
-    labels: Labels = field(default_factory=Labels)
+    labels: Labels
     sources: list[Source] = field(default_factory=list)
     #: Ids of the units that an attribute of a module counts, such as ("conv1", "out_channels").
     widths: dict[tuple[str, str], Tensor] = field(default_factory=dict)
@@ -53,8 +53,12 @@ class Found:
     positions: list[tuple[str, float]] = field(default_factory=list)
     #: Ids that sums return, and the values that are added up.
     sums: list[tuple[Any, list[int]]] = field(default_factory=list)
-    #: Ids that go through operators whose sizes are numbers, and what these are.
-    fixed: list[tuple[Any, str]] = field(default_factory=list)
+    #: Ids that go through operators whose sizes are numbers, what these are, and the module.
+    fixed: list[tuple[Any, str, str]] = field(default_factory=list)
+    #: Ids of heads, how many of them there are (queries and keys may differ), and the module.
+    heads: list[tuple[Any, tuple[int, ...], str]] = field(default_factory=list)
+    #: Ids of units, and the MACs per sample of products of two values that go with them.
+    shared_macs: list[tuple[Any, float]] = field(default_factory=list)
     #: MACs per sample that do not depend on what is removed.
     other_macs: float = 0.0
 
@@ -74,6 +78,8 @@ class Step:
         Labels by number of value.
     views : mapping of int to (str, tuple of int)
         Values that are a weight with its axes in another order.
+    rows : mapping of int to (str, int, Tensor)
+        Values that are rows of a weight, how many that has, and which; of several parts a list.
     by_sample : collection of int
         Values that depend on the samples.
     """
@@ -85,6 +91,7 @@ class Step:
     result: Any
     labels_of: Mapping[int, Any]
     views: Mapping[int, tuple[str, tuple[int, ...]]]
+    rows: Mapping[int, Any]
     by_sample: Collection[int]
 
     @property
@@ -145,6 +152,12 @@ class Step:
             return reference.name, tuple(range(value.dim()))
         return self.views.get(reference.number) if isinstance(reference, Value) else None
 
+    def some_rows(self, place: int) -> tuple[str, int, Tensor] | None:
+        """A part of a weight: its name, how many rows that has, and which these are."""
+        reference = self.reference(place)
+        found = self.rows.get(reference.number) if isinstance(reference, Value) else None
+        return found if isinstance(found, tuple) else None
+
     def depends_on_input(self, reference: Any) -> bool:
         """Whether a value is not the same for all samples."""
         return isinstance(reference, Value) and reference.number in self.by_sample
@@ -152,6 +165,17 @@ class Step:
     def ids(self, weight: str, axis: int, size: int) -> Tensor:
         """Ids of the slices of a weight."""
         return self.labels.ids(weight, axis, size)
+
+    def note_macs(self, label: Any, macs: float) -> None:
+        """MACs per sample that go with the units of a result; those of other elements stay."""
+        if isinstance(label, Tensor):
+            ids, counts = compact(label)[0].unique(return_counts=True)
+            units = ids > NO_UNIT
+            share = float(counts[units].sum() / counts.sum())
+            if share:
+                self.found.shared_macs.append((ids[units].numpy(), macs * share))
+            macs *= 1 - share
+        self.found.other_macs += macs
 
     def width(self, attribute: str, ids: Tensor) -> None:
         """Note that an attribute of the module that runs this counts these units."""

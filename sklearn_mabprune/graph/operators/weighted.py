@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ..labels import along, united
+from .products import product_of_values
 from .step import READS_DATA, Source, Step, read, rule
 
 
@@ -31,7 +32,8 @@ def linear(step: Step) -> Any:
     """Weight (out, in), read along the last dimension."""
     plain = step.plain(1)
     if plain is None:
-        return _computed(step)
+        part = step.some_rows(1)
+        return _computed(step) if part is None else _by_some_rows(step, *part)
     name, (rows, columns) = plain
     label, size = step.given(0), step.args[1].shape
     read(step, label, -1, name, columns)
@@ -41,6 +43,17 @@ def linear(step: Step) -> Any:
     step.width("out_features", ids)
     _note(step, Source(step.operation.value, step.operation.module, name, bias, rows, columns,
                        step.number(0)))  # fmt: skip
+    return along(ids, step.result.shape, -1)
+
+
+def _by_some_rows(step: Step, name: str, n_rows: int, rows: Tensor) -> Any:
+    """A part of a weight's rows: its units are produced, but what it reads cannot be cut."""
+    step.labels.pin(step.given(0), f"{step.what} reads them with a part of a weight")
+    ids = step.ids(name, 0, n_rows)[rows]
+    _bias(step, 2, ids)
+    step.found.sources.append(Source(step.operation.value, step.operation.module, name, "", 0))
+    n_outputs = step.result.numel() / step.found.n_samples
+    step.found.positions.append((name, n_outputs / n_rows))
     return along(ids, step.result.shape, -1)
 
 
@@ -135,7 +148,9 @@ def product(step: Step) -> Any:
         plain = step.plain(weight)
         if plain is not None and step.args[weight].dim() >= 2 and step.args[value].dim() >= 2:
             return _with_weight(step, plain, weight, value, has_bias)
-    return _of_values(step, left, right)
+    if has_bias or min(step.args[left].dim(), step.args[right].dim()) < 2:
+        return step.pin_all(f"{step.what} sums over products of two values")
+    return product_of_values(step, left, right)
 
 
 def _with_weight(
@@ -159,11 +174,6 @@ def _with_weight(
     _note(step, Source(step.operation.value, step.operation.module, name, bias, axes[outer],
                        axes[inner], step.number(value)), positions)  # fmt: skip
     return result
-
-
-def _of_values(step: Step, left: int, right: int) -> Any:
-    """What is summed over is pinned; rows and columns go on."""
-    return step.pin_all(f"{step.what} sums over products of two values")
 
 
 @rule("embedding", "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")

@@ -1,0 +1,60 @@
+"""Which of a network's groups of units the parameters `layers` and `min_neurons` mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..data.sparse import few
+from ..graph.recovery import with_streams
+from ..pruning.selection import matches
+from ..training.initial import samples_of
+from ..utils.compat import uncompiled
+
+
+def names_of(layers: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The parameter `layers` as names, patterns and kinds; None: all layers."""
+    return (layers,) if isinstance(layers, str) else None if layers is None else tuple(layers)
+
+
+def with_named(layers: Any, net: Any, network: Any, data: Any) -> Any:
+    """The network with the groups that have to be named, if `layers` names them.
+
+    Parameters
+    ----------
+    layers : str, sequence of str or None
+        The parameter.
+    net : skorch net
+        Initialised.
+    network : Graph or ModuleNetwork
+        Of its module.
+    data : Data
+        Training samples.
+
+    Raises
+    ------
+    ValueError
+        If `layers` names what is kept whole; the message says why.
+    """
+    names = names_of(layers) or ()
+    missing = [name for name in names if not any(matches(g, name) for g in network.groups)]
+    if missing and network.kept_whole:
+        x = few(samples_of(net, data).x)
+        wider = with_streams(network, uncompiled(net.module_), x)
+        others = [g for g in wider.groups if g.named_only]
+        if any(matches(g, name) for g in others for name in missing):
+            network = wider.with_groups(
+                [
+                    number
+                    for number, group in enumerate(wider.groups)
+                    if not group.named_only or any(matches(group, name) for name in missing)
+                ],
+                {g.name: network.kept_whole[g.name] for g in others},
+            )
+            missing = [name for name in names if not any(matches(g, name) for g in network.groups)]
+    for name in missing:
+        if name in network.kept_whole:
+            raise ValueError(
+                f"layers names {name!r}, which is kept whole: {network.kept_whole[name]}."
+            )
+    return network
