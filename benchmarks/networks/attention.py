@@ -246,8 +246,8 @@ def main() -> None:
             for kind, method in missing:
                 row = measured(net, kind, method, (X, X_test, y, y_test, X_val, y_val), seed)
                 results.add([{"net": name, "seed": seed, **row}])
-                print(f"  {kind}, {method}: {row['accuracy']:.3f} (unpruned {row['unpruned']:.3f}), "
-                      f"{row['sizes']}, {row['seconds']:.0f} s", flush=True)  # fmt: skip
+                found = f"{row['accuracy']:.3f} (unpruned {row['unpruned']:.3f}), {row['sizes']}"
+                print(f"  {kind}, {method}: {found}, {row['seconds']:.0f} s", flush=True)
     print(table(results))
 
 
