@@ -134,7 +134,9 @@ class PrunedMultiheadAttention(nn.Module):
         mask = None
         if attn_mask is not None:
             per_head = attn_mask.dim() == 3
-            mask = attn_mask.unflatten(0, (-1, self.num_heads)) if per_head else attn_mask[None, None]
+            mask = (
+                attn_mask.unflatten(0, (-1, self.num_heads)) if per_head else attn_mask[None, None]
+            )
         if key_padding_mask is not None:
             padding = key_padding_mask.reshape(-1, 1, 1, key_padding_mask.shape[-1])
             mask = padding if mask is None else _both(mask, padding, q.dtype)
