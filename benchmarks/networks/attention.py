@@ -49,7 +49,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 #: What is removed: the parameter `layers`.
-KINDS = {"heads": "heads", "feed-forward": ["*linear1", "*.wide"]}
+KINDS = {"heads": "heads", "feed-forward": "neurons"}
 
 
 class Encoder(nn.Module):

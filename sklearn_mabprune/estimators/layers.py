@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..data.sparse import few
 from ..graph.recovery import with_streams
 from ..pruning.selection import matches
-from ..training.initial import samples_of
+from ..training.conversion import few_samples
 from ..utils.compat import uncompiled
 
 
@@ -39,7 +38,7 @@ def with_named(layers: Any, net: Any, network: Any, data: Any) -> Any:
     names = names_of(layers) or ()
     missing = [name for name in names if not any(matches(g, name) for g in network.groups)]
     if missing and network.kept_whole:
-        x = few(samples_of(net, data).x)
+        x = few_samples(net, data)
         wider = with_streams(network, uncompiled(net.module_), x)
         others = [g for g in wider.groups if g.named_only]
         if any(matches(g, name) for g in others for name in missing):
