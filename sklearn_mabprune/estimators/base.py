@@ -23,9 +23,7 @@ from ..data.targets import scaled_weights
 from ..exceptions import PruningWarning
 from ..export.mixin import Exports
 from ..graph.graph import Graph
-from ..pruning.budget import Budget
 from ..pruning.path import PathOptions
-from ..pruning.selection import limits_of
 from ..reports.notes import unfinished
 from ..training.conversion import note_inputs
 from ..training.fine_tuning import FineTuning, check_optimizer
@@ -46,7 +44,7 @@ from .at_budget import ResizingMixin
 from .epochs import Epochs
 from .fitted_attributes import fitted_attributes, forget, unfitted
 from .fitting import prune, tell_late
-from .layers import names_of, with_named
+from .layers import check_budget, names_of, with_named
 from .parameters import (
     CONSTRAINTS,
     check_layers,
@@ -252,9 +250,7 @@ class BaseMABPruned(
 
     def _check_start(self, net: Any, graph: Graph, task: Task) -> None:
         """Refuse invalid budgets and scorings before the training."""
-        graph = with_named(self.layers, net, graph, task.data)
-        limits = limits_of(graph.groups, names_of(self.layers), self.min_neurons)
-        Budget.of(self.pruning_budget, self.budget_unit, graph.sizes, graph.cost, limits)
+        check_budget(self, net, graph, task.data)
         check_optimizer(net, self.fine_tune_epochs)
         check_score(self.scoring, task.score, net, graph)
 

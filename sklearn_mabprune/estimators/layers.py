@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..graph.recovery import with_streams
-from ..pruning.selection import matches
+from ..pruning.budget import Budget
+from ..pruning.selection import limits_of, matches
 from ..training.conversion import few_samples
 from ..utils.compat import uncompiled
 
@@ -57,3 +58,17 @@ def with_named(layers: Any, net: Any, network: Any, data: Any) -> Any:
                 f"layers names {name!r}, which is kept whole: {network.kept_whole[name]}."
             )
     return network
+
+
+def check_budget(model: Any, net: Any, network: Any, data: Any) -> None:
+    """Refuse a budget that the layers do not allow, and names of layers that do not exist.
+
+    Parameters
+    ----------
+    model : MABPrunedClassifier or MABPrunedRegressor
+    net, network, data
+        As for :func:`with_named`.
+    """
+    network = with_named(model.layers, net, network, data)
+    limits = limits_of(network.groups, names_of(model.layers), model.min_neurons)
+    Budget.of(model.pruning_budget, model.budget_unit, network.sizes, network.cost, limits)
