@@ -161,8 +161,7 @@ class BaseMABPruned(
                     net, graph, task = trained(new, net, task, seeds[1], progress, interruptions)
                 seconds = 0.0 if frozen else time.perf_counter() - started
                 plan = new._plan(chooser, net, tuple(seeds), progress, interruptions)
-                graph = with_named(self.layers, net, graph, task.data)
-                pruned = prune(net, graph, task, plan, seconds)
+                pruned = prune(net, with_named(new, net, graph, task.data), task, plan, seconds)
             new._remember(pruned, held_out)
             self.__dict__.update(fitted_attributes(new))
         tell_late(self, interruptions)

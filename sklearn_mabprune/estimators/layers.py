@@ -17,13 +17,13 @@ def names_of(layers: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return (layers,) if isinstance(layers, str) else None if layers is None else tuple(layers)
 
 
-def with_named(layers: Any, net: Any, network: Any, data: Any) -> Any:
+def with_named(model: Any, net: Any, network: Any, data: Any) -> Any:
     """The network with the groups that have to be named, if `layers` names them.
 
     Parameters
     ----------
-    layers : str, sequence of str or None
-        The parameter.
+    model : MABPrunedClassifier or MABPrunedRegressor
+        Whose `layers` it is.
     net : skorch net
         Initialised.
     network : Graph or ModuleNetwork
@@ -36,7 +36,7 @@ def with_named(layers: Any, net: Any, network: Any, data: Any) -> Any:
     ValueError
         If `layers` names what is kept whole; the message says why.
     """
-    names = names_of(layers) or ()
+    names = names_of(model.layers) or ()
     missing = [name for name in names if not any(matches(g, name) for g in network.groups)]
     if missing and network.kept_whole:
         x = few_samples(net, data)
@@ -65,10 +65,9 @@ def check_budget(model: Any, net: Any, network: Any, data: Any) -> None:
 
     Parameters
     ----------
-    model : MABPrunedClassifier or MABPrunedRegressor
-    net, network, data
+    model, net, network, data
         As for :func:`with_named`.
     """
-    network = with_named(model.layers, net, network, data)
+    network = with_named(model, net, network, data)
     limits = limits_of(network.groups, names_of(model.layers), model.min_neurons)
     Budget.of(model.pruning_budget, model.budget_unit, network.sizes, network.cost, limits)
