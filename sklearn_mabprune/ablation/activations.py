@@ -20,6 +20,9 @@ from .statistics import AblationStatistics
 # Numbers that are kept at most: larger values are computed again instead.
 _LARGEST = 2**26
 
+# Samples that run at a time where values are not kept.
+_PART = 2**13
+
 
 class Activations:
     """A network on samples, and the values that it computes there.
@@ -58,6 +61,17 @@ class Activations:
     def hidden(self, number: int) -> Tensor:
         """Activations of a group's units: what its readers read, (n_units, n_samples)."""
         return self.values()[self.graph.groups[number].value]
+
+    def outputs(self) -> Tensor:
+        """What the output layer returns, (n_samples, n_outputs)."""
+        if self.keeps:
+            return self.logits.T
+        x, logits = self.samples.x, self.graph.logits
+        starts = range(0, len(self.samples), _PART)
+        with torch.inference_mode():
+            return torch.cat(
+                [self.graph.run({0: x[k : k + _PART]}, [logits])[logits] for k in starts]
+            )
 
     def magnitudes(self) -> list[Tensor]:
         """Largest absolute activation of each sample, (n_samples,), for each group of units."""

@@ -102,15 +102,30 @@ class ModuleActivations:
 
     def magnitudes(self) -> list[Tensor]:
         """Largest value that each group is read with, by sample, (n_samples,) of each group."""
-        reads = [group.readers[0].reads for group in self.graph.groups]
-        found: list[list[Tensor]] = [[] for _ in reads]
+        return self._first_run[1]
+
+    def outputs(self) -> Tensor:
+        """What the network returns, (n_samples, n_outputs)."""
+        return self._first_run[0]
+
+    @cached_property
+    def _first_run(self) -> tuple[Tensor, list[Tensor]]:
+        """Outputs and magnitudes, by one run of the network on all samples."""
+        network = self.graph
+        reads = [group.readers[0].reads for group in network.groups]
+        outputs, found = [], list[list[Tensor]]([[] for _ in reads])
         for part in parts_of(len(self.samples), sum(self.numbers.values())):
-            known = self.graph.known(self.samples.x[part])
+            known = network.known(self.samples.x[part])
             with torch.inference_mode():
-                values = self.graph.run(known, sorted(set(reads)))
-            for each, value in zip(found, reads, strict=True):
-                each.append(values[value].abs().reshape(part.stop - part.start, -1).amax(1))
-        return [torch.cat(each) for each in found]
+                values = network.run(known, sorted({*reads, network.output}))
+                outputs.append(values[network.output])
+                for each, value in zip(found, reads, strict=True):
+                    flat = values[value]
+                    if len(flat) != part.stop - part.start:
+                        flat = flat.reshape(part.stop - part.start, -1)
+                    others = tuple(range(1, flat.dim()))
+                    each.append(torch.maximum(flat.amax(others), -flat.amin(others)))
+        return torch.cat(outputs), [torch.cat(each) for each in found]
 
     def mean_loss(self) -> float:
         """Weighted mean loss."""

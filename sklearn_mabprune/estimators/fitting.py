@@ -28,7 +28,6 @@ from ..reports.path_record import PruningPath
 from ..reports.report import Measured, PruningReport
 from ..reports.timing import milliseconds
 from ..training.conversion import samples_of
-from ..training.predicting import run_in_parts
 from ..utils.interruptions import Interruptions
 from .plan import Pruned, PruningPlan, Task
 from .tuner import Tuner, told
@@ -244,18 +243,13 @@ def _some(samples: Samples, most: int, seed: int) -> Samples:
 
 def _check_outputs(activations: Any) -> None:
     """Refuse a network whose outputs are not finite: nothing can be measured on it."""
-    x = activations.samples.x
     with torch.no_grad():
-        if activations.keeps:
-            outputs = activations.logits.T
-        else:
-            outputs = run_in_parts(activations.graph.forward, x)
-        finite = torch.isfinite(outputs).all(dim=1)
+        finite = torch.isfinite(activations.outputs()).all(dim=1)
     if not bool(finite.all()):
         raise ValueError(
             f"The trained network returns infinity or NaN for {int((~finite).sum()):,} of "
-            f"{len(x):,} samples: its weights or the features are too large. Scale the features "
-            "(StandardScaler), and lower the net's lr."
+            f"{len(finite):,} samples: its weights or the features are too large. Scale the "
+            "features (StandardScaler), and lower the net's lr."
         )
 
 
