@@ -232,7 +232,7 @@ def _without_weights(module: nn.Module) -> nn.Module:
 
 def _narrow(tensor: Tensor, axes: list[tuple[int, list[int]]]) -> Tensor:
     for axis, stay in axes:
-        tensor = tensor.index_select(axis, torch.as_tensor(stay, device=tensor.device))
+        tensor = tensor.index_select(axis, torch.as_tensor(stay).to(tensor.device))
     return tensor
 
 
@@ -242,6 +242,6 @@ def _widened(small: Tensor, axes: list[tuple[int, list[int]]], like: Tensor) -> 
     for axis, stay in reversed(axes):
         shape = list(small.shape)
         shape[axis] = like.shape[axis]
-        places = torch.as_tensor(stay, device=small.device)
+        places = torch.as_tensor(stay).to(small.device)
         small = small.new_zeros(shape).index_copy(axis, places, small)
     return small

@@ -183,7 +183,7 @@ def _axis_from_plain(data: Any, shape: torch.Size, name: str) -> tuple[int, list
 
 def _sliced(tensor: Tensor, axes: Iterable[tuple[int, Sequence[int]]]) -> Tensor:
     for axis, stay in axes:
-        tensor = tensor.index_select(axis, torch.as_tensor(stay, device=tensor.device))
+        tensor = tensor.index_select(axis, torch.as_tensor(stay).to(tensor.device))
     return tensor.contiguous()
 
 

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pretend_device
 import pytest
+from image_nets import Mixed, SmallConv, images, mixed_samples, net_of
 from pretend_device import waits
 from scipy import sparse
 from user_nets import (
@@ -221,6 +222,25 @@ def test_sparse_samples_weights_and_dropout():
     assert_same_units(*models)
     model = classifier(quick_start(device="card", max_epochs=1)).fit(X, y)
     assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("module", [SmallConv, Mixed])
+def test_networks_that_are_no_chains(module):
+    X, y = images(40) if module is SmallConv else mixed_samples(40)
+    models = []
+    for device in ("cpu", "card"):
+        waits.clear()
+        net = net_of(module, device=device, max_epochs=2)
+        models.append(classifier(net, step=0.5, fine_tune_epochs=1).fit(X, y))
+    on_cpu, on_card = models
+    assert_same_units(on_card, on_cpu)
+    rounds, groups = on_card.pruning_report_.n_rounds, len(on_card.hidden_layer_sizes_)
+    in_pruning = [n for (_, place), n in waits.items() if place.startswith(("ablation", "pruning"))]
+    assert sum(in_pruning) <= 15 * groups * (rounds + 1)
+    again = pickle.loads(pickle.dumps(on_card))
+    np.testing.assert_array_equal(again.predict_proba(X), on_card.predict_proba(X))
+    assert {p.device.type for p in on_card.to_torch().parameters()} == {"cpu"}
+    assert_same_units(on_card.at_budget(0), on_cpu.at_budget(0))
 
 
 def test_operators_of_two_devices_are_refused():
