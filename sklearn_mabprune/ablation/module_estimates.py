@@ -95,12 +95,11 @@ def _gradients(
     """What readers read, and gradients of k functions of the logits where they return."""
     network, statistics = block.graph, block.statistics
     readers = [r for reads in statistics.reads for read in reads or [] for r in read.readers]
-    returned = sorted({reader.value for reader in readers})
+    returned = sorted({reader.gradient for reader in readers})
     reads = sorted({reader.reads for reader in readers})
     # Gradients are wanted with respect to values: the weights let torch record how they follow.
-    traced = {
-        reader.weight: network.running[reader.weight].clone().requires_grad_() for reader in readers
-    }
+    names = {name for reader in readers for name in (reader.weight, reader.bias) if name}
+    traced = {name: network.running[name].clone().requires_grad_() for name in names}
     some = directions if directions.shape[-1] == 1 else directions[..., part]
     found: dict[int, list[Tensor]] = {value: [] for value in returned}
     with torch.inference_mode(False), torch.enable_grad():

@@ -243,7 +243,7 @@ class ReaderStatistics:
     def suffix(self, network: ModuleNetwork, number: int, x: Any) -> Suffix:
         """What runs again when a group's readers return something else."""
         if number not in self._suffixes:
-            changed = [r.value for read in self.reads[number] or [] for r in read.readers]
+            changed = [r.runs for read in self.reads[number] or [] for r in read.readers]
             self._suffixes[number] = Suffix(network, changed, x)
         return self._suffixes[number]
 
@@ -288,7 +288,7 @@ def _reads(network: ModuleNetwork, group: Any) -> list[Read] | None:
 
 def _other_uses(network: ModuleNetwork, read: Read) -> str | None:
     """Why a weight cannot take anything over: it is used for something else as well."""
-    values = {reader.value for reader in read.readers}
+    values = {v for reader in read.readers for v in (reader.value, reader.runs)}
     others = [o for o in network.program.operations if o.value not in values]
     for operation in others:
         names = {

@@ -102,7 +102,7 @@ class UnitMoves:
         """
         total = None
         for reader in self.readers:
-            near = torch.stack([reader.rows(g) for g in gradients[reader.value]], 3)
+            near = torch.stack([reader.rows(g) for g in gradients[reader.gradient]], 3)
             patches = live_columns(all_patches(reader, values[reader.reads]), self.fit.live)
             moves = self._first_order(patches, near)
             total = moves if total is None else total + moves

@@ -27,6 +27,8 @@ from .program import (
     arguments,
     leaves,
 )  # fmt: skip
+from .recurrent_layers import as_one_operator
+from .recurrent_program import with_steps
 from .source_lines import where, where_defined
 
 
@@ -59,7 +61,7 @@ def exported_program(
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), _quiet(), answered(module, answers):
+        with torch.no_grad(), _quiet(), answered(module, answers), as_one_operator(module):
             exported = torch.export.export(
                 module, args, kwargs or None, dynamic_shapes=shapes, strict=False
             )
@@ -68,7 +70,7 @@ def exported_program(
                 exported = exported.run_decompositions({})
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    return _read(exported, module)
+    return with_steps(_read(exported, module))
 
 
 @contextmanager

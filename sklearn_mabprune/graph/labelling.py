@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -30,7 +30,9 @@ def _swapped(n_dims: int, one: int, other: int) -> tuple[int, ...]:
     return tuple(axes)
 
 
-def find_labels(program: Program, x: Samples, weights: Mapping[str, Tensor]) -> Found:
+def find_labels(
+    program: Program, x: Samples, weights: Mapping[str, Tensor], tied: Collection[str] = ()
+) -> Found:
     """What goes together in a network, from a run on a few samples.
 
     Parameters
@@ -40,18 +42,27 @@ def find_labels(program: Program, x: Samples, weights: Mapping[str, Tensor]) -> 
         Two are enough.
     weights : mapping of str to Tensor
         Parameters and buffers.
+    tied : collection of str, optional
+        Recurrent modules whose units of all layers and directions go together.
     """
-    found = _walked(program, x, weights, Labels())
+    found = _walked(program, x, weights, Labels(), tied)
     # Elements of a head are one unit because of what comes later: again, with that known.
-    return _walked(program, x, weights, found.labels.again()) if found.heads else found
+    again = found.labels.again
+    return _walked(program, x, weights, again(), tied) if found.heads else found
 
 
-def _walked(program: Program, x: Samples, weights: Mapping[str, Tensor], labels: Labels) -> Found:
+def _walked(
+    program: Program,
+    x: Samples,
+    weights: Mapping[str, Tensor],
+    labels: Labels,
+    tied: Collection[str],
+) -> Found:
     weights = {**program.constants, **weights}
     values: dict[int, Any] = dict(program.known(x))
     labels_of: dict[int, Any] = {number: no_unit(value) for number, value in values.items()}
     values[N_SAMPLES] = len(values[program.inputs[0]])
-    found = Found(values[N_SAMPLES], labels)
+    found = Found(values[N_SAMPLES], labels, tied)
     by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     views: dict[int, tuple[str, tuple[int, ...]]] = {}
     rows: dict[int, Any] = {}

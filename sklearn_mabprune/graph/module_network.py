@@ -78,13 +78,14 @@ class ModuleNetwork:
         x: Samples,
         *,
         residual_streams: bool = False,
+        tied: Collection[str] = (),
     ) -> ModuleNetwork:
         """The network of a module and its program, from samples that it takes.
 
         The module is neither copied nor checked; `recover_network` does that.
         """
         weights = weights_of(module)
-        found = find_labels(program, x, weights)
+        found = find_labels(program, x, weights, tied)
         groups, kept_whole = find_unit_groups(found, program, weights, residual_streams)
         parameters = [name for name, _ in module.named_parameters()]
         structure = Structure.of(groups, kept_whole, found, weights, parameters)
@@ -151,6 +152,12 @@ class ModuleNetwork:
     def kept_whole(self) -> dict[str, str]:
         """Why other modules keep all their units."""
         return self.structure.kept_whole
+
+    @property
+    def recurrent(self) -> set[str]:
+        """Recurrent weights whose units can be removed."""
+        readers = [reader for group in self.groups for reader in group.readers]
+        return {reader.weight for reader in readers if reader.runs != reader.value}
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -278,7 +285,7 @@ class ModuleNetwork:
             left = width.left(self.sizes)
             if getattr(part, attribute, None) == width.total and left < width.total:
                 widths.append(((name, attribute), left))
-        return narrowing_of(self.removed(), shapes, widths)
+        return narrowing_of(self.removed(), shapes, widths, self.structure.with_states)
 
     def narrowed(self) -> nn.Module:
         """A copy of the user's module that has the units which stay, and their weights."""

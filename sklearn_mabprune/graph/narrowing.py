@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .attention import with_prunable_attention, without_nested_tensors
 from .labels import Axis
+from .recurrent_modules import fit_to_weights, recurrent_names
 from .unit_groups import UnitGroup
 
 
@@ -25,10 +26,13 @@ class Narrowing(TypedDict):
         Axes of parameters and buffers, and the places along them that stay.
     attributes : dict of str to dict of str to int
         Attributes of modules that count units, by module and attribute.
+    with_states : list of str, optional
+        Recurrent modules that are given initial states of the large module.
     """
 
     tensors: dict[str, list[tuple[int, list[int]]]]
     attributes: dict[str, dict[str, int]]
+    with_states: NotRequired[list[str]]
 
 
 def removed_places(
@@ -46,6 +50,7 @@ def narrowing_of(
     gone: Mapping[Axis, NDArray[np.intp]],
     shapes: Mapping[str, torch.Size],
     widths: Iterable[tuple[tuple[str, str], int]],
+    with_states: Iterable[str] = (),
 ) -> Narrowing:
     """What makes a module smaller, from the places that go and what attributes will count."""
     tensors: dict[str, list[tuple[int, list[int]]]] = {}
@@ -56,7 +61,11 @@ def narrowing_of(
     attributes: dict[str, dict[str, int]] = {}
     for (module, attribute), width in widths:
         attributes.setdefault(module, {})[attribute] = width
-    return {"tensors": tensors, "attributes": attributes}
+    return {
+        "tensors": tensors,
+        "attributes": attributes,
+        "with_states": sorted(with_states),
+    }
 
 
 def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
@@ -111,7 +120,19 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
     for name, counts in attributes.items():
         for attribute, count in counts.items():
             setattr(module.get_submodule(name), attribute, count)
+    _fit_recurrent(module, narrowing)
     return module
+
+
+def _fit_recurrent(module: nn.Module, narrowing: Narrowing) -> None:
+    """Recurrent modules whose weights are narrowed count their units anew."""
+    tensors = narrowing["tensors"]
+    for path in sorted({name.rpartition(".")[0] for name in tensors}):
+        part, units = module.get_submodule(path), []
+        for name in recurrent_names(part):
+            stay = dict(tensors.get(f"{path}.{name}".lstrip("."), []))
+            units.append(stay.get(1, range(getattr(part, name).shape[1])))
+        fit_to_weights(part, units, path in narrowing.get("with_states", ()))
 
 
 def composed(first: Narrowing, second: Narrowing) -> Narrowing:
@@ -134,7 +155,8 @@ def composed(first: Narrowing, second: Narrowing) -> Narrowing:
     attributes = {name: dict(counts) for name, counts in first["attributes"].items()}
     for name, counts in second["attributes"].items():
         attributes[name] = {**attributes.get(name, {}), **counts}
-    return {"tensors": tensors, "attributes": attributes}
+    with_states = {*first.get("with_states", ()), *second.get("with_states", ())}
+    return {"tensors": tensors, "attributes": attributes, "with_states": sorted(with_states)}
 
 
 def narrowing_from_plain(data: Any, module: nn.Module) -> Narrowing:
@@ -152,7 +174,7 @@ def narrowing_from_plain(data: Any, module: nn.Module) -> Narrowing:
     ValueError
         If it has other fields, names what the module does not have, or makes it larger.
     """
-    if type(data) is not dict or set(data) != {"tensors", "attributes"}:
+    if type(data) is not dict or set(data) - {"with_states"} != {"tensors", "attributes"}:
         raise ValueError("what stays of its module is not described")
     known: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
     known |= dict(module.named_buffers(remove_duplicate=False))
@@ -167,7 +189,11 @@ def narrowing_from_plain(data: Any, module: nn.Module) -> Narrowing:
             old = vars(part).get(attribute)
             if type(old) is not int or type(count) is not int or not 0 < count <= old:
                 raise ValueError(f"{name[:40]!r} of its module cannot have {attribute[:40]!r}")
-    return {"tensors": tensors, "attributes": data["attributes"]}
+    with_states = data.get("with_states", [])
+    for name in with_states:
+        if not isinstance(module.get_submodule(name), nn.RNNBase):
+            raise ValueError(f"{name[:40]!r} of its module has no initial states")
+    return {"tensors": tensors, "attributes": data["attributes"], "with_states": with_states}
 
 
 def _axis_from_plain(data: Any, shape: torch.Size, name: str) -> tuple[int, list[int]]:

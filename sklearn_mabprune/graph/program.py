@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..data.named import NamedSamples
+from .recurrent_layers import recurrent
+from .recurrent_steps import STEPS
 
 #: Samples of X: one tensor, or several by the names or places of ``forward``'s parameters, also as
 #: :class:`NamedSamples`.
@@ -88,9 +90,16 @@ class Operation:
         )
 
 
+#: The space of the operators that the package adds to those of torch.
+OWN = "sklearn_mabprune"
+OPERATORS = {**STEPS, "recurrent": recurrent}
+
+
 @cache
 def _operator(name: str) -> Any:
     space, rest = name.split(".", 1)
+    if space == OWN:
+        return OPERATORS[rest.removesuffix(".default")]
     if rest == "view.default":
         # Equal, and takes values in any memory format; nothing is changed in place here.
         rest = "reshape.default"
@@ -233,6 +242,12 @@ class Program:
         if wanted is None:
             return values[self.output]
         return {number: values[number] for number in numbers}
+
+    @cached_property
+    def recurrent(self) -> dict[str, str]:
+        """Modules of recurrent weights, which read what their operation has returned."""
+        sums = [o for o in self.operations if o.name == f"{OWN}.hidden_sums"]
+        return {o.args[1].name: o.module for o in sums if isinstance(o.args[1], Weight)}
 
     def downstream(self, values: Iterable[int]) -> tuple[Operation, ...]:
         """The operations that must run again when these values change."""

@@ -35,6 +35,9 @@ class Reader:
         Axes of the weight along which the units lie that it reads and that it returns.
     columns : ndarray of shape (n_units, n_columns_per_unit)
         The units' columns of `matrix` and of the patches.
+    runs, gradient : int
+        The operation that runs again when the weight changes, and the value with whose gradient
+        that of `value` is taken: `value` itself, but for recurrent weights.
     blocks : int
         Matrices that it multiplies with, one for each part of its input.
     taps : int
@@ -51,6 +54,8 @@ class Reader:
     inputs: int
     outputs_axis: int
     columns: NDArray[np.intp]
+    runs: int
+    gradient: int
     blocks: int = 1
     taps: int = 1
     spatial: ClassVar[bool] = False
@@ -283,6 +288,8 @@ def reader_of(
         "bias": source.bias,
         "inputs": source.inputs,
         "outputs_axis": source.outputs,
+        "runs": source.value if source.runs < 0 else source.runs,
+        "gradient": source.value if source.gradient < 0 else source.gradient,
     }
     if "conv" in operation.packet:
         return _conv_reader(operation, shape, places, known)

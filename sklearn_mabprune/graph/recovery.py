@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pickle import PicklingError
 from typing import Any
@@ -26,7 +26,7 @@ from .program import Program, Samples, arguments
 from .refusals import depends_on_number, failing, not_finite, not_readable, outputs_of_other_form
 from .source_lines import where_defined
 from .tracing import recover_graph
-from .verification import called_eval, verified
+from .verification import called_eval, uneven_modules, verified
 
 #: Samples that a module is run on, and those that tell what in its program is their number.
 _N_SAMPLES = 9
@@ -95,7 +95,12 @@ def recover_network(
     program = _program_of(readable, x, outputs)
     if outputs.dim() == 1:
         program = program.of_columns()
-    network = ModuleNetwork.of(module, program, _first(x, 2), residual_streams=residual_streams)
+    network = _with_even_layers(
+        lambda tied: ModuleNetwork.of(
+            module, program, _first(x, 2), residual_streams=residual_streams, tied=tied
+        ),
+        x,
+    )
     if network.groups:
         network = verified(network, x)
     if not network.groups:
@@ -111,6 +116,23 @@ def with_streams(network: ModuleNetwork, module: nn.Module, x: Samples) -> Modul
     if not any("residual stream" in reason for reason in network.kept_whole.values()):
         return network
     return recover_network(module, x, residual_streams=True)
+
+
+def _with_even_layers(made: Callable[[Collection[str]], ModuleNetwork], x: Samples) -> Any:
+    """The network whose recurrent modules have as many units in all layers where they must.
+
+    Parameters
+    ----------
+    made : callable
+        Makes the network from the names of those modules.
+    x : samples
+    """
+    network, tied = made(()), set[str]()
+    for module, fails in uneven_modules(network, x):
+        other = made({*tied, module})
+        if fails or len(other.recurrent) > len(network.recurrent):
+            network, tied = other, {*tied, module}
+    return network
 
 
 def own_copy(module: nn.Module) -> nn.Module:

@@ -66,6 +66,8 @@ class Structure:
     counts : dict of int to tuple of tuple
         Attributes that may count the heads of a group, as `widths`, by the group's number: the
         first of several ways counts.
+    with_states : frozenset of str
+        Recurrent modules that are given initial states.
     """
 
     groups: tuple[UnitGroup, ...]
@@ -77,6 +79,7 @@ class Structure:
     other_macs: float
     fixed_sizes: Mapping[int, str]
     counts: Mapping[int, tuple[Widths, ...]] = field(default_factory=dict)
+    with_states: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -113,7 +116,10 @@ class Structure:
             if number in unit_of
         }
         positions = tuple(found.positions)
-        return cls(groups, kept_whole, widths, shapes, positions, shared, found.other_macs, fixed)
+        return cls(
+            groups, kept_whole, widths, shapes, positions, shared, found.other_macs, fixed,
+            with_states=frozenset(found.with_states),
+        )  # fmt: skip
 
     def of_groups(self, numbers: Sequence[int], kept_whole: Mapping[str, str]) -> Structure:
         """The structure of some of the groups alone."""

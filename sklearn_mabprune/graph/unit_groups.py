@@ -78,7 +78,7 @@ def find_unit_groups(
         readers = tuple(s for s in found.sources if (s.weight, s.inputs) in members)
         if not producers:
             continue
-        name = _name(producers[0])
+        name = _name(producers, found.sources)
         free = [k for k, number in enumerate(numbers) if number not in walk.pinned]
         pinned, reasons = walk.pinned_reasons(numbers), walk.reasons(numbers, readers)
         stream, is_stream = [], walk.is_stream(numbers, readers)
@@ -94,6 +94,8 @@ def find_unit_groups(
         name = _distinct(name, [group.name for group in groups])
         order = _order(members, producers[0], free)
         members = {axis: places[order] for axis, places in members.items()}
+        # What reads them beside themselves comes first.
+        readers = tuple(sorted(readers, key=lambda source: source.runs >= 0))
         reading = tuple(walk.reader(source, weights, members) for source in readers)
         groups.append(
             UnitGroup(
@@ -126,6 +128,7 @@ class _Walk:
 
     def reasons(self, numbers: list[int], readers: Sequence[Source]) -> list[str]:
         """Why none of these classes can be removed, besides those that are pinned."""
+        readers = [source for source in readers if source.runs < 0]
         if not readers and not self.pinned_reasons(numbers):
             return ["nothing reads them"]
         if len(numbers) < 2:
@@ -139,6 +142,8 @@ class _Walk:
             added for ids, added in self.found.sums if np.isin(self.classes[ids], numbers).any()
         ]
         for reader in readers if sums else ():
+            if reader.runs >= 0:
+                continue  # the next step's state is no block that adds to a stream
             again = self.program.downstream([reader.value])
             after = {reader.value, *(operation.value for operation in again)}
             if any(len({value in after for value in added}) > 1 for added in sums):
@@ -196,8 +201,16 @@ def _order(
     return numbers[np.argsort(first[numbers], kind="stable")]
 
 
-def _name(source: Source) -> str:
-    return source.module or source.weight
+def _name(producers: Sequence[Source], sources: Sequence[Source]) -> str:
+    """The first producer's module, with the layer where units of several layers are in it."""
+    first = producers[0]
+    layer = first.weight.rpartition("weight_ih_")[2]
+    own = {source.weight for source in producers}
+    if layer != first.weight and first.module:
+        others = [s for s in sources if s.module == first.module and s.runs < 0]
+        if any(source.weight not in own for source in others):
+            return f"{first.module}.{layer}"
+    return first.module or first.weight
 
 
 def _shared(modules: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,33 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
             else:
                 reasons[number] = found
     return network.with_groups(numbers, {network.groups[k].name: reasons[k] for k in reasons})
+
+
+def uneven_modules(network: ModuleNetwork, x: Samples) -> Iterator[tuple[str, bool]]:
+    """Recurrent modules whose layers and directions may have to have as many units.
+
+    Yields
+    ------
+    module : str
+    fails : bool
+        Whether the smaller module fails where they have not; else some layers are kept whole.
+    """
+    weights, trial = network.program.recurrent, None
+    for module in sorted(set(weights.values())):
+        own = {weight for weight, name in weights.items() if name == module}
+        groups = {
+            number: {reader.weight for reader in group.readers} & own
+            for number, group in enumerate(network.groups)
+        }
+        numbers = [number for number, some in groups.items() if some]
+        if len(own) > 1 and set().union(*groups.values()) != own:
+            yield module, False
+        elif len(numbers) > 1:
+            trial = trial or _Trial(network, x)
+            masks = [np.ones(group.size, dtype=bool) for group in network.groups]
+            masks[numbers[0]][0] = False
+            if trial.fault(masks) is not None:
+                yield module, True
 
 
 def difference(network: ModuleNetwork, x: Samples) -> float:

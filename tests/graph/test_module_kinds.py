@@ -127,9 +127,10 @@ def test_attributes_count_what_is_left(everything):
 
 def test_reasons_name_operator_layer_and_line(everything):
     _, _, network = everything
-    number = list(KINDS).index("lstm")
-    reason = network.kept_whole[f"kind{number}.a"]
-    assert reason.startswith(f"lstm of 'kind{number}.r' in Net.forward (module_kinds.py:")
+    number = list(KINDS).index("lstm with projections")
+    reason = network.kept_whole[f"kind{number}.r"]
+    assert reason.startswith(f"recurrent of 'kind{number}.r' in Net.forward (module_kinds.py:")
+    assert "projections" in reason
     number = list(KINDS).index("weight norm")
     assert "weight is computed" in network.kept_whole[f"kind{number}.a"]
 

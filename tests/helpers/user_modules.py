@@ -83,6 +83,18 @@ class Concat(nn.Module):
         return self.last(h)
 
 
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 5, batch_first=True, bidirectional=True)
+        self.gru, self.last = nn.GRU(10, 6), nn.Linear(6 + 5 + 6, 3)
+
+    def forward(self, x):
+        h, (_, c) = self.lstm(x)
+        h, last = self.gru(h.transpose(0, 1))
+        return self.last(torch.cat([last[-1], c[0], h.mean(0)], dim=1))
+
+
 #: How to make a module, the shape of a sample, and the sizes of its groups by name.
 MODULES = {
     "functional": (FunctionalMLP, (6,), {"first": 10, "second": 8}),
@@ -91,6 +103,7 @@ MODULES = {
     "residual convolutions": (ResidualConv, (2, 6, 6), {"conv1": 6}),
     "gates": (Gated, (6,), {"both": 10, "out": 8, "gate": 7}),
     "concatenation": (Concat, (6,), {"left": 5, "right": 7}),
+    "recurrent": (Recurrent, (4, 3), {"lstm.l0": 5, "lstm.l0_reverse": 5, "gru": 6}),
 }
 
 

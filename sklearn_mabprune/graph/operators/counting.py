@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
-
-from torch import Tensor
 
 from .step import Step
 
@@ -29,14 +26,9 @@ def _attention(step: Step) -> float:
 
 
 def _recurrent(step: Step) -> float:
-    x, weights = step.args[0], next(part for part in step.args[1:] if _matrices(part))
+    x, weights = step.args[1], step.args[3]
     numbers = sum(weight.numel() for weight in weights if weight.dim() == 2)
     return float(numbers * x.numel() / x.shape[-1])
-
-
-def _matrices(part: Any) -> bool:
-    """Whether an argument is the list of weights, which begins with a matrix."""
-    return isinstance(part, list | tuple) and isinstance(part[0], Tensor) and part[0].dim() == 2
 
 
 def _bilinear(step: Step) -> float:
@@ -57,7 +49,7 @@ COUNTS: dict[str, Callable[[Step], float]] = {
     **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d"), _weighted),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _weighted),
     "scaled_dot_product_attention": _attention,
-    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
+    "recurrent": _recurrent,
     "bilinear": _bilinear,
     "einsum": _einsum,
 }

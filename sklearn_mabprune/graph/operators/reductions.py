@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..labels import NOTHING
 from .pointwise import pointwise
 from .step import Step, no_unit, rule
 
@@ -84,10 +85,17 @@ def _like(result: Any, shaped: Any) -> Any:
     return [shaped(part) for part in result]
 
 
-@rule("arange", "full", "zeros", "ones", "scalar_tensor", "eye", "linspace", "empty", "rand")
+@rule("arange", "full", "ones", "scalar_tensor", "eye", "linspace", "empty", "rand", "new_ones",
+      "new_full", "new_empty", "new_tensor")  # fmt: skip
 def made(step: Step) -> Any:
     """New tensors have no units."""
     return no_unit(step.result)
+
+
+@rule("zeros", "new_zeros")
+def zeros(step: Step) -> Any:
+    """Zeros, such as initial states, go with any unit."""
+    return torch.full((1,) * step.result.dim(), NOTHING).expand(step.result.shape)
 
 
 @rule("shape_as_tensor", "numel")

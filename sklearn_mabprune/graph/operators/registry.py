@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import movement, norms, pointwise, products, reductions, weighted
+from . import movement, norms, pointwise, products, recurrent, reductions, weighted
 from .counting import COUNTS
 from .step import RULES, Step
 
 #: Files with rules, in the order in which docs list them.
-FILES = (weighted, products, pointwise, movement, reductions, norms)
+FILES = (weighted, recurrent, products, pointwise, movement, reductions, norms)
 
 
 def labelled(step: Step) -> Any:

@@ -29,6 +29,11 @@ class Source:
         Axes of the weight along which the units lie that it returns and that it reads; -1: none.
     reads : int
         The value that is read; -1: none.
+    runs : int
+        The operation that runs again when the weight changes; -1: that of `value`.  A recurrent
+        weight is read at each step, and what it returns at all steps is a value of its own.
+    gradient : int
+        The value with whose gradient that of `value` is taken; -1: itself.
     """
 
     value: int
@@ -38,14 +43,20 @@ class Source:
     outputs: int
     inputs: int = -1
     reads: int = -1
+    runs: int = -1
+    gradient: int = -1
 
 
 @dataclass
 class Found:
-    """What a walk over all operations has found, on so many samples."""
+    """What a walk over all operations has found, on so many samples.
+
+    `tied`: recurrent modules whose units of all layers and directions are to go together.
+    """
 
     n_samples: int
     labels: Labels
+    tied: Collection[str] = ()
     sources: list[Source] = field(default_factory=list)
     #: Ids of the units that an attribute of a module counts, such as ("conv1", "out_channels").
     widths: dict[tuple[str, str], Tensor] = field(default_factory=dict)
@@ -61,6 +72,12 @@ class Found:
     shared_macs: list[tuple[Any, float]] = field(default_factory=list)
     #: MACs per sample that do not depend on what is removed.
     other_macs: float = 0.0
+    #: Recurrent modules that are given initial states, and the first units of each of them.
+    with_states: set[str] = field(default_factory=set)
+    first_units: dict[str, Tensor] = field(default_factory=dict)
+    #: By the value of a recurrent bias at all steps: its name, and the operation of the steps.
+    biases: dict[int, str] = field(default_factory=dict)
+    steps_of: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
