@@ -129,7 +129,7 @@ def test_reasons_name_operator_layer_and_line(everything):
     _, _, network = everything
     number = list(KINDS).index("lstm with projections")
     reason = network.kept_whole[f"kind{number}.r"]
-    assert reason.startswith(f"recurrent of 'kind{number}.r' in Net.forward (module_kinds.py:")
+    assert reason.startswith(f"recurrent of 'kind{number}.r' in Net.forward (module_net.py:")
     assert "projections" in reason
     number = list(KINDS).index("weight norm")
     assert "weight is computed" in network.kept_whole[f"kind{number}.a"]

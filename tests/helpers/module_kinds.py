@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from module_net import Net, head, lin
+from recurrent_kinds import RECURRENT
 from torch import nn
 from torch.nn.utils import parametrizations
-
-
-class Net(nn.Module):
-    """A module with these layers and this ``forward``."""
-
-    def __init__(self, forward, **layers):
-        super().__init__()
-        self.function = forward
-        for name, layer in layers.items():
-            if isinstance(layer, torch.Tensor) and not isinstance(layer, nn.Parameter):
-                self.register_buffer(name, layer)
-            else:
-                setattr(self, name, layer)
-
-    def forward(self, *args, **kwargs):
-        return self.function(self, *args, **kwargs)
 
 
 class OwnLinear(nn.Linear):
@@ -57,16 +43,6 @@ class PerFeature(nn.Module):
         return (x[..., None, :] @ self.weight).squeeze(-2) + self.bias
 
 
-class OneGRU(nn.GRU):
-    """A subclass with a call of its own."""
-
-    def __init__(self, *sizes):
-        super().__init__(*sizes, batch_first=True)
-
-    def forward(self, x, state):
-        return super().forward(x, state[None])
-
-
 class CodesAndNumbers(nn.Module):
     def __init__(self):
         super().__init__()
@@ -74,14 +50,6 @@ class CodesAndNumbers(nn.Module):
 
     def forward(self, number, code):
         return self.c(F.relu(self.b(torch.cat([self.e(code), number], 1))))
-
-
-def lin(n_inputs, n_outputs, **kwargs):
-    return nn.Linear(n_inputs, n_outputs, **kwargs)
-
-
-def head(n_inputs):
-    return nn.Linear(n_inputs, 2)
 
 
 def conv(n_inputs, n_outputs, **kwargs):
@@ -308,43 +276,7 @@ KINDS = {
                     a=lin(6, 8), gate=lin(6, 1), c=head(8)),
         (6,), {"a": 8},
     ),
-    "lstm": (
-        lambda: Net(lambda s, x: s.c(F.relu(s.b(s.r(s.a(x))[0][:, -1]))),
-                    a=lin(3, 5), r=nn.LSTM(5, 6, batch_first=True), b=lin(6, 7), c=head(7)),
-        (4, 3), {"a": 5, "r": 6, "b": 7},
-    ),
-    "lstm, two layers, both directions": (
-        lambda: Net(lambda s, x: s.c(s.r(x, _zeros(4, x))[0].relu().amax(1)),
-                    r=nn.LSTM(3, 4, 2, batch_first=True, bidirectional=True, bias=False),
-                    c=head(8)),
-        (4, 3), {"r.l0": 4, "r.l0_reverse": 4, "r.l1": 4, "r.l1_reverse": 4},
-    ),
-    "lstm with projections": (
-        lambda: Net(lambda s, x: s.c(s.b(s.r(x.transpose(0, 1))[1][0][-1])),
-                    r=nn.LSTM(3, 6, proj_size=2), b=lin(2, 5), c=head(5)),
-        (4, 3), {"b": 5},
-    ),
-    "gru, states in one tensor": (
-        lambda: Net(lambda s, x: s.c(s.r(x.transpose(0, 1))[1].transpose(0, 1).flatten(1)),
-                    r=nn.GRU(3, 5, 2), c=head(10)),
-        (4, 3), {"r": 5},
-    ),
-    "gru that starts from a layer": (
-        lambda: Net(lambda s, x: s.c(s.r(x, torch.tanh(s.a(x[:, 0])))[0].mean(1)),
-                    a=lin(3, 6), r=OneGRU(3, 6), c=head(6)),
-        (4, 3), {"a": 6},
-    ),
-    "rnn of both directions, added": (
-        lambda: Net(lambda s, x: s.c(_folded(s.r(x)[0])),
-                    r=nn.RNN(3, 5, batch_first=True, bidirectional=True, nonlinearity="relu"),
-                    c=head(5)),
-        (4, 3), {"r": 5},
-    ),
-    "cells": (
-        lambda: Net(lambda s, x: s.c(_unrolled(s, x)), r=nn.LSTMCell(3, 5), q=nn.GRUCell(5, 6),
-                    p=nn.RNNCell(6, 4), c=head(4)),
-        (3, 3), {"r": 5, "q": 6, "p": 4},
-    ),
+    **RECURRENT,
     "transformer": (
         lambda: Net(lambda s, x: s.c(s.t(s.a(x)).mean(1)), a=lin(3, 8), c=head(8),
                     t=nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)),
@@ -379,24 +311,6 @@ KINDS = {
         (6,), {"a": 8},
     ),
 }  # fmt: skip
-
-
-def _zeros(n_layers, x):
-    return (x.new_zeros(n_layers, x.size(0), 4),) * 2
-
-
-def _folded(h):
-    one, other = h.mean(1).chunk(2, -1)
-    return one + other
-
-
-def _unrolled(s, x):
-    first, second, third = None, None, None
-    for step in range(x.size(1)):
-        first = s.r(x[:, step], first)
-        second = s.q(first[0], second)
-        third = s.p(second, third)
-    return third
 
 
 def _gated(s, h):
