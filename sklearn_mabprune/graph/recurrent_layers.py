@@ -129,7 +129,7 @@ def _forward_of(part: nn.RNNBase) -> Callable[..., Any]:
         dim = 0 if part.batch_first else 1
         if single:
             input, states = input.unsqueeze(dim), [state.unsqueeze(1) for state in states]
-        weights = [getattr(part, name) for name in part._flat_weights_names]
+        weights = [weight for layer in part.all_weights for weight in layer]
         given = part.bias, part.num_layers, part.bidirectional, part.batch_first
         outputs, *last = _operator()[1](kind, input, states, weights, *given)
         if single:
