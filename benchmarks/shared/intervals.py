@@ -18,6 +18,6 @@ def mean_and_interval(values: Iterable[float]) -> tuple[float, float]:
 
 
 def interval(values: Iterable[float], digits: int) -> str:
-    """Mean and interval as text."""
+    """Mean and interval as text; of one value the value alone."""
     mean, half = mean_and_interval(values)
-    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+    return f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if np.isfinite(half) else "")

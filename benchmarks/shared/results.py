@@ -31,7 +31,7 @@ class Results:
         self._known = {self._key(row) for row in self.rows}
 
     def __contains__(self, key: tuple[Any, ...]) -> bool:
-        return tuple(map(str, key)) in self._known
+        return tuple(map(as_text, key)) in self._known
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Append rows, in the file at once."""
