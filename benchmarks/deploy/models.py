@@ -17,7 +17,7 @@ from benchmarks.shared.data_sets import load
 from sklearn_mabprune import MABPrunedClassifier, MABPrunedRegressor, make_tabular_pipeline
 
 #: Fractions of hidden units that are removed.
-REMOVED = (0.0, 0.5, 0.75, 0.9)
+REMOVED = (0.0, 0.5, 0.75, 0.9, 0.95)
 
 #: Training samples, at most; with --quick.
 MOST, FEW = 3000, 1000

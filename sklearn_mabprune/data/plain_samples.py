@@ -54,7 +54,7 @@ def plain_samples(estimator: Any, X: Any) -> NDArray[Any] | None:
     """
     shape = vars(estimator).get("input_shape_")
     if shape is not None and (isinstance(shape, dict) or len(shape) != 1):
-        return None
+        return _plain_images(X, shape)
     array = _as_array(X, estimator.n_features_in_)
     if array is None or array.ndim != 2 or array.shape[1] != estimator.n_features_in_:
         return None
@@ -70,6 +70,14 @@ def plain_samples(estimator: Any, X: Any) -> NDArray[Any] | None:
     if (names is not None or columns is not None) and not _are_equal(columns, names):
         check_feature_names(estimator, X, reset=False)
     return array
+
+
+def _plain_images(X: Any, shape: Any) -> NDArray[Any] | None:
+    """Samples of more than one axis, where they are a finite array of the shape of those of fit."""
+    if type(X) is not np.ndarray or isinstance(shape, dict) or X.shape[1:] != shape:
+        return None
+    plain = X.dtype.char in "fd" and X.dtype.isnative and len(X) and _is_finite(X)
+    return X if plain else None
 
 
 def _as_array(X: Any, n_features: int) -> NDArray[Any] | None:

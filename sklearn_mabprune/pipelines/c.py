@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..export.c.header import header
 from ..export.c.literals import comment, identifier
-from ..export.c.network import NetworkForm, check_dtype, interface_of, name_of
+from ..export.c.network import NetworkForm, check_dtype, interface_of, name_of, program_of
 from ..utils.files import write_whole
 from .c_inputs import numbers_of, rounded
 from .c_steps import write_step
@@ -97,12 +97,12 @@ def pipeline_to_c(
     if not isinstance(estimator, OURS):
         raise refused(estimator, "the last step must be a pruned estimator")
     columns = _columns(steps, estimator)
-    features = None if calibrate is None else _features(steps, calibrate)
-    form = NetworkForm.of(estimator, dtype, features)
-    program = form.program(len(columns))
+    program = program_of(estimator, len(columns))
     table = Table.of_input(program)
     for step in steps:
         table = write_step(table, step)
+    features = None if calibrate is None else _features(steps, calibrate)
+    form = NetworkForm.of(estimator, dtype, features, np.array(table.binary, dtype=bool))
     program.output = form.write(program, table.vector())
     title = f"A pipeline that ends in {type(estimator).__name__}"
     interface = interface_of(estimator, name_of(path, name), title, program.output.size)

@@ -59,7 +59,7 @@ def write_one_hot(table: Table, part: Any, into: Vector | None) -> Table:
         else:
             known = program.constant("known", lookup.keys)
             program.call("one_hot", known, index, n, found.width, unknown, missing, x, y)
-    return table.of(output)
+    return table.of(output, binary=(True,) * output.size)
 
 
 def write_ordinal(table: Table, part: Any, into: Vector | None) -> Table:

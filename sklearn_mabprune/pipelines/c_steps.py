@@ -56,7 +56,7 @@ def write_step(table: Table, part: Any, into: Vector | None = None) -> Table:
     if into is None or found.whole is into:
         return found
     table.program.call("copy", into.size, found.vector(), into)
-    return found.of(into, found.origins)
+    return found.of(into, found.origins, found.binary)
 
 
 def _writer_of(part: Any) -> Writer:
@@ -83,6 +83,7 @@ def _column_transformer(table: Table, part: Any, into: Vector | None) -> Table:
     output = into or Vector(max((block.stop for block in blocks.values()), default=0))
     names = getattr(part, "feature_names_in_", np.empty(0)).tolist()
     origins: list[int | None] = [None] * output.size
+    binary = [False] * output.size
     for name, step, columns in part.transformers_:
         block = blocks[name]
         width = block.stop - block.start
@@ -92,8 +93,8 @@ def _column_transformer(table: Table, part: Any, into: Vector | None) -> Table:
             raise refused(step, f"it reads column {columns!r} alone, as text")
         selected = _indices(columns, names, part.n_features_in_)
         found = write_step(table.take(selected), step, output.part(block.start, width))
-        origins[block] = found.origins
-    return table.of(output, tuple(origins))
+        origins[block], binary[block] = found.origins, found.binary
+    return table.of(output, tuple(origins), tuple(binary))
 
 
 def _indices(columns: Any, names: list[Any], n_columns: int) -> NDArray[np.intp]:

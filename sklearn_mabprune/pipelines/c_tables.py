@@ -47,6 +47,8 @@ class Table:
     origins : tuple of (int or None)
         The input column of which each column still has the values; None: it is computed.
     inputs : Inputs
+    binary : tuple of bool
+        Whether each column is known to be 0 or 1, unless it is NaN.
     """
 
     program: Program
@@ -54,27 +56,38 @@ class Table:
     positions: tuple[int, ...]
     origins: tuple[int | None, ...]
     inputs: Inputs
+    binary: tuple[bool, ...]
 
     @classmethod
     def of_input(cls, program: Program) -> Table:
         """The input of a program."""
         columns = tuple(range(program.n_inputs))
-        return cls(program, program.input, columns, columns, Inputs())
+        unknown = (False,) * program.n_inputs
+        return cls(program, program.input, columns, columns, Inputs(), unknown)
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def of(self, vector: Vector, origins: tuple[int | None, ...] | None = None) -> Table:
+    def of(
+        self,
+        vector: Vector,
+        origins: tuple[int | None, ...] | None = None,
+        binary: tuple[bool, ...] | None = None,
+    ) -> Table:
         """A table of other columns, which are computed unless origins are given."""
-        columns = tuple(range(vector.size))
         return replace(
-            self, whole=vector, positions=columns, origins=origins or (None,) * vector.size
+            self,
+            whole=vector,
+            positions=tuple(range(vector.size)),
+            origins=origins or (None,) * vector.size,
+            binary=binary or (False,) * vector.size,
         )
 
     def take(self, columns: NDArray[np.intp]) -> Table:
         """Some of the columns, which stay where they are."""
         positions = tuple(self.positions[k] for k in columns)
-        return replace(self, positions=positions, origins=tuple(self.origins[k] for k in columns))
+        origins, binary = (tuple(part[k] for k in columns) for part in (self.origins, self.binary))
+        return replace(self, positions=positions, origins=origins, binary=binary)
 
     def _note(self, origins: tuple[int | None, ...]) -> None:
         self.inputs.read.update(origin for origin in origins if origin is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -149,6 +150,18 @@ def test_common_forms_take_the_short_way(fitted, name, models):
     found = plain_samples(models[fitted], X)
     assert found.dtype == np.float64
     assert found.shape == (3, 6)
+
+
+def test_images_take_the_short_way_where_nothing_is_to_be_said_of_them():
+    fitted = SimpleNamespace(input_shape_=(1, 2, 2), n_features_in_=1)
+    images = np.arange(12, dtype=np.float32).reshape(3, 1, 2, 2)
+    assert plain_samples(fitted, images) is images
+    with_nan = np.where(images == 5, np.nan, images)
+    for other in (
+        with_nan, images[:0], images.reshape(3, 2, 2, 1), images.tolist(), images.astype(int),
+        images.astype(">f4"), images.view(np.ma.MaskedArray), images.reshape(3, 4),
+    ):  # fmt: skip
+        assert plain_samples(fitted, other) is None
 
 
 def test_sums_that_overflow(models):

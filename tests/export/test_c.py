@@ -34,12 +34,18 @@ from user_nets import (
 )
 
 from benchmarks.shared.compiling import STRICT, Library, compiler
-from sklearn_mabprune import MABPrunedClassifier, UnsupportedModuleError
+from sklearn_mabprune import (
+    MABPrunedClassifier,
+    PiecewiseLinearEmbedding,
+    UnsupportedModuleError,
+)
+from sklearn_mabprune.export.c.embeddings import of_two_values
 from sklearn_mabprune.export.c.header import Interface, header
 from sklearn_mabprune.export.c.layers import LAYERS, write
 from sklearn_mabprune.export.c.literals import comment, identifier, number, string
 from sklearn_mabprune.export.c.network import network_size
 from sklearn_mabprune.export.c.program import Program
+from sklearn_mabprune.export.c.quantised import quantised, run
 from sklearn_mabprune.export.chain import folded
 from sklearn_mabprune.graph.kinds.registry import BY_NAME, KINDS
 
@@ -89,6 +95,30 @@ def test_norms_are_folded_into_weights():
     source = source_of([layer.eval() for layer in layers], "net")
     assert "_scale" not in source
     assert source_of([norms[0].eval(), nn.ReLU()], "net").count("net_scale(") == 2
+
+
+@pytest.mark.parametrize("marks", [[4, 5, 6], [1, 6]])
+def test_features_of_two_values_are_scaled_by_the_weights_after_them(marks, tmp_path):
+    layer = PiecewiseLinearEmbedding(7, 7, 2, 3, 2, 3).double()
+    torch.manual_seed(0)
+    for name in ("center", "scale", "bend", "start", "slope", "weight"):
+        getattr(layer, name).data.uniform_(0.3, 0.9)
+    linear = nn.Linear(10, 3, dtype=torch.float64)
+    binary = np.isin(np.arange(7), marks)
+    parts = of_two_values(folded([layer, linear]), binary)
+    X = np.random.default_rng(0).normal(size=(20, 7))
+    X[:, marks] = X[:, marks] > 0
+    with torch.no_grad():
+        expected = linear(layer(torch.tensor(X))).numpy()
+    program = Program(7)
+    program.output = write(program, parts, program.input)
+    source = header(program, Interface("two", "layers", 3))
+    assert re.search(rf"two_center\d+\[{7 - len(marks)}\]", source)
+    found = Library(tmp_path, {"two": source}).outputs("two", X)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(run(quantised(parts, X), X), expected, atol=0.02)
+    assert of_two_values(folded([linear]), binary)[0].weight is not None
+    assert of_two_values(folded([layer, linear]), binary & False)[0] is layer
 
 
 def test_layers_without_a_form_are_refused_by_name():

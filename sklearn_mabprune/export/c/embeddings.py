@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from ...graph.kinds.embeddings import GAIN
+from ...graph.kinds.embeddings import GAIN, PiecewiseLinearEmbedding
+from ..chain import Linear, Part
 from .kernel import Kernel
 from .program import Program, Vector
 
@@ -59,26 +64,94 @@ static void @@(const int16_t *columns, const int16_t *counts, const float *start
 )
 
 
+class TwoValued(nn.Module):
+    """A piecewise-linear embedding that passes features which are 0 or 1 as they are.
+
+    Parameters
+    ----------
+    layer : PiecewiseLinearEmbedding
+    binary : ndarray of bool, shape (n_passed,)
+        Which of the features that the layer passes are 0 or 1; they come last here.
+    """
+
+    def __init__(self, layer: Any, binary: NDArray[np.bool_]):
+        super().__init__()
+        self.layer, self.scaled = layer, np.flatnonzero(~binary)
+        self.marks = layer.passed.numpy()[binary]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scaled features, values of functions, features of 0 and 1."""
+        found = self.layer(x)
+        parts = found[:, self.scaled], found[:, self.layer.n_passed :], x[:, self.marks]
+        return torch.cat(parts, dim=1)
+
+
+def of_two_values(parts: list[Part], binary: NDArray[np.bool_]) -> list[Part]:
+    """A network that scales no features which are 0 or 1: the weights after it do.
+
+    Parameters
+    ----------
+    parts : list of Linear, Affine and nn.Module
+    binary : ndarray of bool, shape (n_features,)
+        Which features are 0 or 1.
+    """
+    layer: Any = parts[0]
+    if not isinstance(layer, PiecewiseLinearEmbedding) or not isinstance(parts[1], Linear):
+        return parts
+    among = binary[layer.passed.numpy()]
+    if not among.any():
+        return parts
+    with torch.no_grad():
+        ends = torch.tensor([[0.0], [1.0]], dtype=torch.float64).expand(2, layer.n_features)
+        low, high = copy.deepcopy(layer).double()(ends)[:, : layer.n_passed].numpy()
+    marks, weight = np.flatnonzero(among), parts[1].weight
+    others = np.delete(np.arange(weight.shape[1]), marks)
+    columns = [weight[:, others], weight[:, marks] * (high - low)[marks]]
+    bias = parts[1].bias + weight[:, marks] @ low[marks]
+    return [TwoValued(layer, among), Linear(np.concatenate(columns, axis=1), bias), *parts[2:]]
+
+
+def write_two_valued(program: Program, x: Vector, part: Any) -> Vector:
+    """Add the calls of a :class:`TwoValued`."""
+    n_others, n_marks = len(part.scaled) + part.layer.n_chosen, len(part.marks)
+    y = Vector(n_others + n_marks)
+    _write(program, x, part.layer, part.scaled, y.part(0, n_others))
+    first, target = int(part.marks[0]), y.part(n_others, n_marks)
+    if (np.diff(part.marks) == 1).all():
+        program.call("copy", n_marks, x.part(first, n_marks), target)
+    else:
+        columns = program.constant("columns", part.marks, "int16_t")
+        program.call("gather", columns, n_marks, x, target)
+    return y
+
+
 def write_piecewise_linear(program: Program, x: Vector, layer: Any) -> Vector:
     """Add the calls of a PiecewiseLinearEmbedding."""
     y = Vector(layer.n_passed + layer.n_chosen)
-    if layer.n_passed:
-        passed = layer.passed.numpy()
+    _write(program, x, layer, np.arange(layer.n_passed), y)
+    return y
+
+
+def _write(program: Program, x: Vector, layer: Any, scaled: NDArray[np.intp], y: Vector) -> None:
+    """Add the calls that write some of the passed features, scaled, and all functions."""
+    n_scaled = len(scaled)
+    if n_scaled:
+        passed = layer.passed.numpy()[scaled]
         columns = program.constant("columns", passed, "int16_t")
         numbers = [
             program.constant(name, getattr(layer, name).double().numpy()[passed])
             for name in ("center", "scale", "bend")
         ]
-        program.call(_SCALED, columns, *numbers, layer.n_passed, x, y.part(0, layer.n_passed))
+        program.call(_SCALED, columns, *numbers, n_scaled, x, y.part(0, n_scaled))
     if not layer.n_chosen:
-        return y
+        return
     # Functions of one feature stand together, so that fractions are computed once.
     order = np.argsort(layer.chosen.numpy(), kind="stable")
     rows, functions = np.divmod(layer.chosen.numpy()[order], layer.n_functions)
     used, counts = np.unique(rows, return_counts=True)
     weight = GAIN * layer.weight.detach().double().numpy()[rows, functions]
     blocks = np.split(weight, np.cumsum(counts)[:-1])
-    target = y.part(layer.n_passed, layer.n_chosen)
+    target = y.part(n_scaled, layer.n_chosen)
     sorted_already = (np.diff(order) > 0).all()
     found = target if sorted_already else Vector(layer.n_chosen)
     program.call(
@@ -97,4 +170,3 @@ def write_piecewise_linear(program: Program, x: Vector, layer: Any) -> Vector:
     if not sorted_already:
         back = program.constant("columns", np.argsort(order), "int16_t")
         program.call("gather", back, layer.n_chosen, found, target)
-    return y

@@ -19,9 +19,10 @@ from torch import nn
 from ...data.features import read_table
 from ...exceptions import UnsupportedModuleError
 from ...utils.compat import check_n_features
-from ..chain import folded
+from ..chain import Part, folded
 from ..labels import labels_as_data
 from ..torch_layers import any_layers, drawn_samples, is_chain, plain_layers
+from .embeddings import of_two_values
 from .header import Interface, SelfTest, Size, header
 from .layers import write
 from .literals import comment
@@ -47,7 +48,7 @@ def network_header(estimator: Any, name: str, dtype: str, calibrate: Any, sample
     is_chain(estimator)
     calibrate = None if calibrate is None else features_of(estimator, calibrate, "calibrate")
     form = NetworkForm.of(estimator, dtype, calibrate)
-    program = form.program(n_inputs(estimator))
+    program = program_of(estimator, n_inputs(estimator))
     program.output = form.write(program, program.input)
     interface = interface_of(estimator, name, type(estimator).__name__, program.output.size)
     names = getattr(estimator, "feature_names_in_", ())
@@ -68,6 +69,11 @@ def network_header(estimator: Any, name: str, dtype: str, calibrate: Any, sample
 def n_inputs(estimator: Any) -> int:
     """Numbers of a sample, in the order in which C functions read them."""
     return math.prod(getattr(estimator, "input_shape_", None) or (estimator.n_features_in_,))
+
+
+def program_of(estimator: Any, n_inputs: int) -> Program:
+    """A program without steps; images take more memory than a stack may have."""
+    return Program(n_inputs, static=not is_chain(estimator))
 
 
 def check_dtype(dtype: str, calibrate: Any) -> None:
@@ -102,12 +108,12 @@ class Chain:
 
     Parameters
     ----------
-    layers : list of nn.Module
+    parts : list of Linear, Affine and nn.Module
     stages : sequence of Stage
         Of the network in integers; empty: it computes in float32.
     """
 
-    layers: list[nn.Module]
+    parts: list[Part]
     stages: Sequence[Stage]
 
     def run(self, x: NDArray[Any]) -> NDArray[Any]:
@@ -117,7 +123,7 @@ class Chain:
     def write(self, program: Program, x: Vector) -> Vector:
         """Add the steps of the network, and return its output."""
         if not self.stages:
-            return write(program, folded(self.layers), x)
+            return write(program, self.parts, x)
         for stage in self.stages:
             x = stage.write(program, x)
         return x
@@ -141,7 +147,13 @@ class NetworkForm:
     notes: list[str]
 
     @classmethod
-    def of(cls, estimator: Any, dtype: str, features: NDArray[Any] | None) -> NetworkForm:
+    def of(
+        cls,
+        estimator: Any,
+        dtype: str,
+        features: NDArray[Any] | None,
+        binary: NDArray[np.bool_] | None = None,
+    ) -> NetworkForm:
         """The form of the network of an estimator.
 
         Parameters
@@ -151,6 +163,8 @@ class NetworkForm:
         dtype : {"float32", "int8"}
         features : ndarray of shape (n_samples, n_features) or None
             Samples for the calibration of int8, as the network reads them.
+        binary : ndarray of bool, shape (n_features,), optional
+            Which features are known to be 0 or 1.
 
         Raises
         ------
@@ -159,15 +173,11 @@ class NetworkForm:
         ValueError
             If a weight is not finite.
         """
-        network = _network(estimator, None if dtype == "float32" else features)
+        network = _network(estimator, None if dtype == "float32" else features, binary)
         if features is None:
             return cls(network, False, [])
         found = network.run(features.reshape(len(features), -1).astype(np.float64))
         return cls(network, True, _notes(estimator, found, features))
-
-    def program(self, n_inputs: int) -> Program:
-        """A program without steps; images take more memory than a stack may have."""
-        return Program(n_inputs, static=isinstance(self.network, Network))
 
     def write(self, program: Program, x: Vector) -> Vector:
         """Add the steps of the network, and return its output."""
@@ -200,7 +210,9 @@ class NetworkForm:
         return SelfTest(inputs, expected, tolerance * np.maximum(np.abs(expected), unit))
 
 
-def _network(estimator: Any, features: NDArray[Any] | None) -> Chain | Network:
+def _network(
+    estimator: Any, features: NDArray[Any] | None, binary: NDArray[np.bool_] | None
+) -> Chain | Network:
     """The network in float32, or in integers if there are samples for it."""
     layers = plain_layers(estimator) if is_chain(estimator) else any_layers(estimator)
     for layer in layers:
@@ -211,9 +223,12 @@ def _network(estimator: Any, features: NDArray[Any] | None) -> Chain | Network:
                     "Fit again, on scaled features or with a lower lr."
                 )
     if is_chain(estimator):
+        parts = folded(layers)
+        if binary is not None:
+            parts = of_two_values(parts, binary)
         if features is None:
-            return Chain(layers, ())
-        return Chain(layers, quantised(folded(layers), features.astype(np.float64)))
+            return Chain(parts, ())
+        return Chain(parts, quantised(parts, features.astype(np.float64)))
     if isinstance(getattr(estimator, "input_shape_", None), dict):
         raise UnsupportedModuleError(
             "The network reads several inputs by name, and C forms read one array. Use to_torch() "
@@ -264,13 +279,13 @@ def network_size(estimator: Any, dtype: str = "float32") -> Size:
     dtype : {"float32", "int8"}
         For int8 features are taken to have similar ranges.
     """
-    layers = plain_layers(estimator)
+    parts = folded(plain_layers(estimator))
     program = Program(estimator.n_features_in_)
     stages: Sequence[Stage] = ()
     if dtype == "int8":
         drawn = np.random.default_rng(0).standard_normal((16, estimator.n_features_in_))
-        stages = quantised(folded(layers), drawn)
-    program.output = Chain(layers, stages).write(program, program.input)
+        stages = quantised(parts, drawn)
+    program.output = Chain(parts, stages).write(program, program.input)
     return Size.of(program)
 
 

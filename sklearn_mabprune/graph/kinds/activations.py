@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from .base import ArrayFunction, ElementwiseKind, PerUnitKind
 
+# Of a number NumPy would make an array for each call.
+_ZEROS = {kind: np.zeros((), dtype=kind) for kind in "fd"}
+
 
 class ReLUKind(ElementwiseKind):
     """max(0, x)."""
@@ -29,7 +32,7 @@ class ReLUKind(ElementwiseKind):
     @classmethod
     def over_arrays(cls, layer: Any) -> ArrayFunction:
         """max(0, x)."""
-        return lambda x: np.maximum(x, 0.0)
+        return lambda x: np.maximum(x, _ZEROS[x.dtype.char])
 
 
 class ActivationKind(ElementwiseKind):

@@ -44,7 +44,8 @@ class LinearKind(Kind):
         if layer.bias is None:
             return lambda x: x @ weights
         biases = layer.bias.detach().numpy()
-        return lambda x: x @ weights + biases
+        # For few samples "@" takes a third longer.
+        return lambda x: x.dot(weights) + biases
 
     @staticmethod
     def n_inputs(layer: nn.Linear) -> int:

@@ -14,6 +14,11 @@ from .norms import MIXES_SAMPLES
 
 def softmax(x: NDArray[Any]) -> NDArray[Any]:
     """Class probabilities, (n_samples, n_classes)."""
+    if len(x) == 1:
+        # Sums of all elements take half the time of sums along an axis.
+        y = np.exp(x - np.maximum.reduce(x, axis=None))
+        y /= np.add.reduce(y, axis=None)
+        return y
     y = np.exp(x - np.maximum.reduce(x, axis=1, keepdims=True))
     y /= np.add.reduce(y, axis=1, keepdims=True)
     return y
