@@ -1,0 +1,50 @@
+"""Fits of modules with attention: heads in the report, and what can be done with the result."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from attention_kinds import Encoder
+from image_nets import net_of
+
+from sklearn_mabprune import MABPrunedClassifier
+from sklearn_mabprune.graph.attention import PrunedMultiheadAttention
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X = np.random.default_rng(0).normal(size=(80, 5, 3)).astype(np.float32)
+    y = (X.sum(axis=(1, 2)) > 0).astype(int)
+    options = {"tolerance": 10.0, "random_state": 0, "fine_tune_epochs": 1}
+    net = net_of(Encoder, max_epochs=1)
+    return MABPrunedClassifier(net, layers="heads", **options).fit(X, y), X, y
+
+
+def test_a_transformer_is_pruned_by_heads(fitted):
+    model, X, y = fitted
+    assert model.hidden_layer_sizes_ == (2, 12)
+    report = model.pruning_report_
+    assert report.unit_kinds == ("head", "neuron")
+    assert "encoder.layers.0.self_attn: 4 -> 2 heads" in str(report)
+    attention = model.estimator_.module_.encoder.layers[0].self_attn
+    assert isinstance(attention, PrunedMultiheadAttention)
+    assert (attention.num_heads, attention.out_proj.in_features) == (2, 4)
+    wanted = model.predict_proba(X)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X), wanted)
+    with torch.no_grad():
+        outputs = model.to_torch()(torch.tensor(X)).numpy()
+    np.testing.assert_allclose(outputs, wanted, rtol=1e-5, atol=1e-6)
+    model.estimator_.partial_fit(X, y)
+    assert model.estimator_.module_.encoder.layers[0].self_attn.num_heads == 2
+
+
+def test_at_budget_of_heads(fitted):
+    model, X, y = fitted
+    assert model.at_budget(0.25, X, y).hidden_layer_sizes_ == (3, 12)
+    whole = model.at_budget(0)
+    assert type(whole.estimator_.module_.encoder.layers[0].self_attn) is torch.nn.MultiheadAttention
+    with pytest.raises(ValueError, match=r"of 4 neurons with layers=\['heads'\]"):
+        model.at_budget(4, X, y)
