@@ -21,6 +21,7 @@ from ..graph.array_chain import array_chain
 from ..graph.kinds.outputs import softmax as softmax_of_arrays
 from ..graph.kinds.silent import same
 from ..utils.compat import is_identity
+from ..utils.forking import note_threads
 from ..utils.torch_settings import no_autocast
 from .conversion import in_precision
 
@@ -118,6 +119,7 @@ def network_outputs(
     ValueError
         If a prediction is not finite; the message names the sample and its largest feature.
     """
+    note_threads()
     nonlinearity = output_nonlinearity(net)
     if is_softmax(nonlinearity):
         nonlinearity = softmax

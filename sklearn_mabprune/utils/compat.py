@@ -175,6 +175,10 @@ def drop_parameter(net: Any, name: str) -> None:
 
 # --------------------------------------------------------------------------------- torch
 
+#: What torch imports, for a second or more, when the first optimizer of a process is made: a fork
+#: meanwhile leaves the lock of that import to the child.
+COMPILER = "torch._dynamo"
+
 
 def uncompiled(module: Any) -> Any:
     """The module inside one that ``torch.compile`` returned; any other module itself."""

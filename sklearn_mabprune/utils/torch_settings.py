@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from .forking import note_threads
+
 
 def no_autocast() -> AbstractContextManager[Any]:
     """Compute in the precision of the network inside a block, also in the caller's autocast."""
@@ -40,6 +42,7 @@ def own_settings() -> Iterator[None]:
     ...     torch.is_grad_enabled()
     True
     """
+    note_threads()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
