@@ -99,7 +99,7 @@ class ChannelFit(ZeroFit):
         return matrix.index_fill(-1, columns, 0.0), None
 
     def remove(self, columns: Tensor) -> None:
-        """Forget these channels; the inverses are those of before until the next measurement."""
+        """Down-date the inverses."""
         for family in self._families:
             family.remove(family.units(columns))
         super().remove(columns)
@@ -177,5 +177,8 @@ class _Family:
         keep = others(units, len(self.live)).nonzero()[:, 0]
         slopes = self.together(units)
         self.mixing = (self.mixing - self.mixing[:, :, units] @ slopes).index_select(2, keep)
+        smaller = self.inverse.index_select(1, keep).index_select(2, keep)
+        gone = self.inverse.index_select(1, units).index_select(2, keep)
+        self.inverse = smaller - gone.transpose(1, 2) @ slopes.index_select(2, keep)
         self._cross = self._cross.index_select(1, keep)
         self.live = self.live[keep]

@@ -21,7 +21,7 @@ from .reader_statistics import ReaderStatistics
 _MOST_NUMBERS = 2**24
 
 #: Samples of losses, pulls and estimates at least, and MACs of one run of the network on them.
-_LEAST_PULLED, _PULLED_MACS = 512, 2**33
+_LEAST_PULLED, _PULLED_MACS = 256, 2**33
 
 #: MACs per sample from which on smaller weights pay.
 _SLIM_MACS = 2**20
@@ -134,7 +134,7 @@ class ModuleActivations:
 
     def statistics(self, name: str, ridge: float, refresh: float) -> ReaderStatistics:
         """The fits of all readers, to be kept up to date over a path from here."""
-        return ReaderStatistics(name, ridge)
+        return ReaderStatistics(name, ridge, refresh)
 
     def block(self, statistics: ReaderStatistics, chunk: int | None = None) -> ModuleBlock:
         """All these samples, ready to measure ablations on."""
@@ -160,7 +160,7 @@ class ModuleActivations:
             Brought up to date.
         """
         smaller = self._of(statistics.removed(self.graph, units))
-        if statistics.fitted:
+        if statistics.is_stale(smaller.graph):
             statistics.measure(smaller)
             smaller = self._of(statistics.refitted(smaller.graph))
         smaller._statistics = statistics

@@ -237,8 +237,14 @@ class LeastSquaresFit(MeanFit):
         return alone.diagonal(dim1=-2, dim2=-1).sum((0, 2))
 
     def remove(self, columns: Tensor) -> None:
-        """Forget these columns; the inverse is that of before until the next measurement."""
-        keep = others(self.positions(columns), len(self.live)).nonzero()[:, 0]
+        """Down-date the inverse; the products with the targets stay what they are."""
+        places = self.positions(columns)
+        keep = others(places, len(self.live)).nonzero()[:, 0]
+        gone = self.inverse.index_select(1, places)
+        factor = torch.linalg.cholesky(gone.index_select(2, places))
+        half = torch.linalg.solve_triangular(factor, gone.index_select(2, keep), upper=False)
+        inverse = self.inverse.index_select(1, keep).index_select(2, keep)
+        self.inverse = inverse.baddbmm_(half.transpose(1, 2), half, alpha=-1)
         self._cross = self._cross.index_select(1, keep)
         super().remove(columns)
 

@@ -20,6 +20,9 @@ _ROWS_PER_COLUMN, _LEAST_ROWS = 8, 2**13
 #: Numbers of the values that are kept at a time.
 _AT_ONCE = 2**24
 
+#: Numbers of rows that are multiplied at a time.
+_WAITING = 2**22
+
 
 class RowSample:
     """Samples and positions whose rows stand for all rows of one weight's readers.
@@ -233,7 +236,7 @@ def sums_over_rows(
     unpruned : bool
         Whether the network is the unpruned one, whose targets are kept.
     """
-    found: list[Rows | None] = [None] * len(sampled)
+    found = [_Sums() for _ in sampled]
     weights = (samples.weights / samples.weights.sum()).double()
     wanted = {r.reads for s, _, _ in sampled for r in s.readers}
     if unpruned and with_gram:
@@ -248,19 +251,48 @@ def sums_over_rows(
                     rows = sample.inputs(number, values[reader.reads], part, live, there)
                     targets = sample.targets[number][place] if with_gram else None
                     each = weights[part] / (rows.shape[2] * len(sample.readers))
-                    found[k] = _added(found[k], rows, targets, each)
-    return [rows for rows in found if rows is not None]
+                    found[k].add(rows, targets, each)
+    with torch.inference_mode():
+        return [sums.total() for sums in found]
 
 
-def _added(old: Rows | None, rows: Tensor, targets: Tensor | None, weights: Tensor) -> Rows:
-    """Add weighted sums over rows, (n_samples, n_blocks, n_rows, n_columns), of some samples."""
-    # Half of the weights on either side: products with itself are symmetric.
-    roots = weights.sqrt().repeat_interleave(rows.shape[2])
-    a = rows.transpose(0, 1).flatten(1, 2).to(torch.float64, copy=True).mul_(roots[:, None])
+class _Sums:
+    """Sums over rows; many are added at a time, since a sum of products is a large matrix."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Tensor, Tensor | None, Tensor]] = []
+        self._total: Rows | None = None
+
+    def add(self, rows: Tensor, targets: Tensor | None, weights: Tensor) -> None:
+        """Rows are (n_samples, n_blocks, n_rows, n_columns)."""
+        # Half of the weights on either side: products with itself are symmetric.
+        roots = weights.sqrt().repeat_interleave(rows.shape[2])
+        a = rows.transpose(0, 1).flatten(1, 2).to(torch.float64, copy=True).mul_(roots[:, None])
+        z = None
+        if targets is not None:
+            z = targets.transpose(0, 1).flatten(1, 2).to(torch.float64, copy=True)
+            z.mul_(roots[:, None])
+        self._waiting.append((a, z, roots))
+        if sum(waiting.numel() for waiting, _, _ in self._waiting) >= _WAITING:
+            self.total()
+
+    def total(self) -> Rows:
+        """With all rows so far."""
+        if self._waiting:
+            a = torch.cat([rows for rows, _, _ in self._waiting], 1)
+            z = [targets for _, targets, _ in self._waiting if targets is not None]
+            roots = torch.cat([roots for _, _, roots in self._waiting])
+            self._total = _added(self._total, a, torch.cat(z, 1) if z else None, roots)
+            self._waiting = []
+        assert self._total is not None
+        return self._total
+
+
+def _added(old: Rows | None, a: Tensor, z: Tensor | None, roots: Tensor) -> Rows:
+    """Add sums over rows, (n_blocks, n_rows, n_columns), times the roots of their weights."""
     none = a.new_zeros(0)
     new = Rows(roots @ a, none, none, none)
-    if targets is not None:
-        z = targets.transpose(0, 1).flatten(1, 2).to(torch.float64, copy=True).mul_(roots[:, None])
+    if z is not None:
         new.gram = torch.stack([gram_of(block) for block in a])
         new.cross = a.transpose(1, 2) @ z
         new.targets = roots @ z

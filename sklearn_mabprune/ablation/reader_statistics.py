@@ -69,6 +69,9 @@ class ReaderStatistics:
     name : {"least_squares", "mean", "zero"}
     ridge : float
         Fraction of the mean variance of a reader's columns.
+    refresh : float
+        Fraction of the units from whose removal on statistics are computed anew in every round,
+        and readers fitted to the unpruned network.
 
     Attributes
     ----------
@@ -82,8 +85,8 @@ class ReaderStatistics:
         What takes the place of least squares where modules read units, and why, by their names.
     """
 
-    def __init__(self, name: str, ridge: float):
-        self.name, self.ridge = name, ridge
+    def __init__(self, name: str, ridge: float, refresh: float = 0.2):
+        self.name, self.ridge, self.refresh = name, ridge, refresh
         self.reads: list[list[Read] | None] = []
         self.fits: dict[str, ZeroFit] = {}
         self.n_factorisations: list[int] = []
@@ -235,10 +238,15 @@ class ReaderStatistics:
             changed |= self._changed(network, read.weight, *found)
         return changed
 
-    @property
-    def fitted(self) -> bool:
-        """Whether statistics of samples say what a removal does."""
-        return bool(self._sampled)
+    def is_stale(self, network: ModuleNetwork) -> bool:
+        """Whether a fraction `refresh` of all units is gone; until then statistics are down-dated.
+
+        From then on they are computed anew after every removal.
+        """
+        total = sum(group.size for group in network.groups)
+        # The tiny amount keeps .8 of 20 units from being more than 16.
+        few = sum(network.sizes) <= (1 - self.refresh) * total + 1e-9
+        return bool(self._sampled) and few
 
     def suffix(self, network: ModuleNetwork, number: int, x: Any) -> Suffix:
         """What runs again when a group's readers return something else."""

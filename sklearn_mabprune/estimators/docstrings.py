@@ -184,7 +184,7 @@ _PARAMETERS = {
         max_pruning_samples : int, default=4096
             Maximum number of training samples that pulls and least squares use.  On modules that
             are no chains, losses, pulls and estimates use fewer of them where a sample costs many
-            MACs: as many as take 2^33 MACs, but at least 512.
+            MACs: as many as take 2^33 MACs, but at least 256.
         """,
     "keep_path": """
         keep_path : {"memory", "always", "never"}, default="memory"

@@ -33,7 +33,7 @@ def statistics(whole, monkeypatch):
     monkeypatch.setattr(reader_statistics, "MOST_COLUMNS", 10)
 
     def get(ridge=RIDGE):
-        return whole.statistics("least_squares", ridge, 0.2).update(whole)
+        return whole.statistics("least_squares", ridge, 1e-9).update(whole)
 
     return get
 

@@ -77,6 +77,9 @@ def test_rows_are_drawn_by_sample_and_channels_by_place(monkeypatch):
 def test_few_samples_are_pulled_on_and_all_fit_the_readers(monkeypatch):
     monkeypatch.setattr(module_activations, "_LEAST_PULLED", 16)
     monkeypatch.setattr(module_activations, "_PULLED_MACS", 0)
+    # Sums over rows are added in parts.
+    monkeypatch.setattr("sklearn_mabprune.ablation.reader_rows._AT_ONCE", 2**14)
+    monkeypatch.setattr("sklearn_mabprune.ablation.reader_rows._WAITING", 2**12)
     module, x = made("convolutions", n_samples=40)
     weights = torch.ones(40, dtype=torch.float64)
     samples = Samples(x, torch.arange(40) % 3, weights, SampleLoss(torch.nn.CrossEntropyLoss()))
@@ -86,7 +89,7 @@ def test_few_samples_are_pulled_on_and_all_fit_the_readers(monkeypatch):
     assert not torch.equal(few.samples.x, other.samples.x)
     going = [torch.tensor([0]), None, None]
     statistics, wanted = (
-        each.statistics("least_squares", 1e-3, 0.2).update(each) for each in (few, whole)
+        each.statistics("least_squares", 1e-3, 1e-9).update(each) for each in (few, whole)
     )
     smaller, expected = few.without(going, statistics), whole.without(going, wanted)
     assert torch.equal(smaller.samples.x, few.samples.x)
