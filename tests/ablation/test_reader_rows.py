@@ -97,3 +97,8 @@ def test_few_samples_are_pulled_on_and_all_fit_the_readers(monkeypatch):
         smaller.graph.weights["conv2.weight"], expected.graph.weights["conv2.weight"]
     )
     assert torch.equal(few.hidden(0), whole.hidden(0))
+    late = few.statistics("least_squares", 1e-3, 0.2).update(few)
+    smaller = few.without([torch.arange(4), None, None], late)
+    assert late.n_factorisations == [1, 1, 1]
+    smaller.without([None, torch.tensor([0]), None], late)
+    assert late.n_factorisations == [2, 2, 2]
