@@ -10,7 +10,9 @@ import torch
 from image_nets import Mixed, mixed_samples, net_of
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
+from skorch import NeuralNetBinaryClassifier
 from skorch.helper import SliceDict
+from torch import nn
 from user_nets import Plain, WeightedClassifier, classes_table
 
 from sklearn_mabprune import (
@@ -31,6 +33,13 @@ def as_tensors(X):
         name: torch.tensor(part, dtype=torch.float32 if part.dtype.kind == "f" else None)
         for name, part in X.items()
     }
+
+
+class OneOutput(Mixed):
+    """The logit of the second class, (n_samples,)."""
+
+    def forward(self, numbers, code, known):
+        return super().forward(numbers, code, known)[:, 1]
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +78,12 @@ def test_what_is_fitted_goes_on(fitted):
 
 
 @pytest.mark.slow
-def test_to_onnx_has_an_input_for_each(fitted):
+def test_to_onnx_has_an_input_for_each():
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
-    model, X, _ = fitted
+    X, y = mixed_samples(60)
+    net = net_of(OneOutput, NeuralNetBinaryClassifier, criterion=nn.BCEWithLogitsLoss, max_epochs=1)
+    model = MABPrunedClassifier(net, **QUICK).fit(X, y)
     content = model.to_onnx().SerializeToString()
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     given = {**at(X, slice(7)), "numbers": X["numbers"][:7].astype(np.float32)}
@@ -103,7 +114,7 @@ def test_scikit_learn_splits_what_skorch_slices(fitted):
     assert model.score(some, labels) > 0.7
 
 
-def test_a_trained_net_and_validation_mixed_samples():
+def test_a_trained_net_and_validation_samples():
     X, y = mixed_samples(60)
     floats = {**X, "numbers": X["numbers"].astype(np.float32)}
     net = net_of(Mixed, max_epochs=2).fit(floats, y)

@@ -94,18 +94,6 @@ def test_chains_of_one_output_in_other_forms(kind, fitted, tmp_path):
         np.testing.assert_array_equal(load(path, estimator=net).predict_proba(X), wanted)
 
 
-@pytest.mark.slow
-def test_to_onnx(fitted):
-    pytest.importorskip("onnxscript")
-    runtime = pytest.importorskip("onnxruntime")
-    model, (X, _) = fitted["flat"], classes_table(80, n_classes=2)
-    content = model.to_onnx().SerializeToString()
-    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    labels, probabilities = session.run(None, {"X": X.astype(np.float32)})
-    np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-5)
-    np.testing.assert_array_equal(labels, model.predict(X))
-
-
 def test_a_trained_net_predicts_as_before_at_budget_0():
     X, y = classes_table(80, n_classes=2)
     net = binary(Joined).fit(X.astype(np.float32), y.astype(np.float32))

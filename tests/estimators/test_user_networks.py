@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -127,25 +128,24 @@ def test_at_budget_without_data_is_a_network_of_the_path(fitted):
     assert whole.predict(X).shape == (len(X),)
 
 
-@pytest.mark.parametrize("policy", ["ucb1", "sequential_halving"])
-def test_policies(policy):
-    X, y = classes_table(60)
-    model = classifier(SmallResidual, policy=policy, fine_tune_epochs=0, step=0.5).fit(X, y)
-    assert sum(model.hidden_layer_sizes_) < 19
+def pruned_anew(fitted, budget=0.5, **params):
+    """The trained network of a fit, pruned with other parameters."""
+    model, X, y = fitted
+    options = {"fine_tune_epochs": 0, **params}
+    return copy.deepcopy(model).set_params(**options).at_budget(budget, X, y)
 
 
-@pytest.mark.parametrize("policy", ["magnitude", "taylor", "apoz", "reconstruction", "random"])
-def test_criteria(policy):
-    X, y = images(90)
-    model = classifier(policy=policy, fine_tune_epochs=0, step=0.5).fit(X, y)
-    assert sum(model.hidden_layer_sizes_) == 12
+@pytest.mark.parametrize(
+    "policy",
+    ["ucb1", "sequential_halving", "magnitude", "taylor", "apoz", "reconstruction", "random"],
+)
+def test_policies_and_criteria(policy, fitted):
+    assert sum(pruned_anew(fitted, policy=policy, step=0.5).hidden_layer_sizes_) == 12
 
 
 @pytest.mark.parametrize(("unit", "scope"), [("parameters", "global"), ("macs", "layer")])
-def test_budgets_in_other_units(unit, scope):
-    X, y = images(90)
-    options = {"budget_unit": unit, "scope": scope, "fine_tune_epochs": 0}
-    report = classifier(**options).fit(X, y).pruning_report_
+def test_budgets_in_other_units(unit, scope, fitted):
+    report = pruned_anew(fitted, budget_unit=unit, scope=scope).pruning_report_
     name = f"n_{unit}"
     assert getattr(report.after, name) <= 0.5 * getattr(report.before, name)
 
