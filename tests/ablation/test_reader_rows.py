@@ -17,6 +17,7 @@ from sklearn_mabprune.graph.readers import ConvReader, TransposedReader
 from sklearn_mabprune.graph.recovery import recover_network
 
 NAMES = {"value": 1, "reads": 0, "module": "", "weight": "w", "bias": "", "inputs": 1}
+NAMES |= {"runs": 1, "gradient": 1}
 FORM = {"kernel": (2, 3), "stride": (2, 1), "dilation": (1, 2), "padding": ((1, 1), (2, 2))}
 
 
