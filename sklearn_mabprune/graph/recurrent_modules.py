@@ -80,13 +80,13 @@ class _Uneven(nn.RNNBase):
         """The initial states of one layer and direction, (1, n_samples, n_units)."""
         n_units, is_lstm = self.hidden_sizes[place], isinstance(self, nn.LSTM)
         if hx is None:
-            return (x.new_zeros(1, len(x), n_units),) * (2 if is_lstm else 1)
+            return (x.new_zeros(1, x.size(0), n_units),) * (2 if is_lstm else 1)
         found = []
         for states in hx if is_lstm else (hx,):
             state = states[place]
             if state.shape[-1] != n_units:
                 state = state[..., self.units[place]]
-            found.append(state.reshape(1, len(x), n_units))
+            found.append(state.reshape(1, x.size(0), n_units))
         return tuple(found)
 
     def _direction(
