@@ -5,7 +5,7 @@ scored on unseen texts.  Rows are appended to a CSV file as they are measured, a
 not measured again::
 
     python -m benchmarks.networks.texts --data FOLDER
-    python -m benchmarks.networks.texts --data FOLDER --quick   # one seed of short messages
+    python -m benchmarks.networks.texts --data FOLDER --quick   # one seed of 1,500 messages
     python -m benchmarks.networks.texts --table                 # of what was measured so far
 
 FOLDER holds ``sms_spam.csv.gz`` and ``movie_review_polarity.csv.gz``, with columns text and target.
@@ -105,13 +105,15 @@ def trained(name: str, X: np.ndarray, y: np.ndarray, seed: int) -> Any:
     ).fit(X, y)
 
 
-def measured(net: Any, method: str, data: tuple[np.ndarray, ...], seed: int) -> Any:
+def measured(
+    net: Any, method: str, data: tuple[np.ndarray, ...], seed: int, budgets: list[float]
+) -> Any:
     """Scores of one method at all budgets."""
     X, y, X_val, y_val, X_test, y_test = data
     unpruned = float(np.mean(net.predict(X_test) == y_test))
     model = MABPrunedClassifier(
         FrozenEstimator(net),
-        pruning_budget=BUDGETS[-1],
+        pruning_budget=budgets[-1],
         fine_tune_epochs=0,
         tolerance=1.0,
         random_state=seed,
@@ -120,8 +122,8 @@ def measured(net: Any, method: str, data: tuple[np.ndarray, ...], seed: int) -> 
     started = time.perf_counter()
     model.fit(X, y, X_val=X_val, y_val=y_val)
     seconds = time.perf_counter() - started
-    for budget in BUDGETS:
-        if budget != BUDGETS[-1]:
+    for budget in budgets:
+        if budget != budgets[-1]:
             smaller = model.at_budget(budget, X, y, X_val=X_val, y_val=y_val)
         else:
             smaller = model
@@ -161,12 +163,14 @@ def main() -> None:
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="one seed of short messages")
+    parser.add_argument("--budgets", nargs="+", type=float, default=list(BUDGETS))
+    parser.add_argument("--samples", type=int, help="training texts; all when not given")
+    parser.add_argument("--quick", action="store_true", help="one seed of 1,500 short messages")
     parser.add_argument("--results", type=Path, default=RESULTS / "texts.csv")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     options = parser.parse_args()
     if options.quick:
-        options.nets, options.seeds = list(QUICK), 1
+        options.nets, options.seeds, options.samples = list(QUICK), 1, 1500
     results = Results(options.results, KEYS)
     warnings.simplefilter("ignore")
     for name in [] if options.table else options.nets:
@@ -175,19 +179,19 @@ def main() -> None:
             missing = [
                 method
                 for method in options.methods
-                if (name, seed, method, BUDGETS[-1]) not in results
+                if (name, seed, method, options.budgets[-1]) not in results
             ]
             if not missing:
                 continue
-            data = split(texts, options.data, length, seed)
+            X, y, *others = split(texts, options.data, length, seed)
+            data = (X[: options.samples], y[: options.samples], *others)
             started = time.perf_counter()
             net = trained(name, data[0], data[1], seed)
             print(f"{name}, seed {seed}: {time.perf_counter() - started:.0f} s of training",
                   flush=True)  # fmt: skip
             for method in missing:
-                rows = [{"net": name, "seed": seed, **r} for r in measured(net, method, data, seed)]
-                results.add(rows)
-                print(rows[1], flush=True)
+                rows = measured(net, method, data, seed, options.budgets)
+                results.add({"net": name, "seed": seed, **row} for row in rows)
     print(table(results))
 
 
