@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.datasets import make_classification, make_regression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -51,6 +52,36 @@ class Chain(nn.Module):
         return self.layers(X)
 
 
+class Images(nn.Module):
+    """A module that is no chain: convolutions with a residual connection, pooling, a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.inner, self.depth = nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 6, 3, 2, groups=6)
+        self.gate, self.last = nn.Linear(6, 12), nn.Linear(12, 3)
+
+    def forward(self, X: Any) -> Any:
+        h = torch.relu(self.norm(self.stem(X)))
+        h = nn.functional.max_pool2d(h + torch.tanh(self.inner(h)), 3, 2, 1)
+        h = nn.functional.gelu(self.depth(nn.functional.pad(h, (1, 0, 1, 0)))).mean((2, 3))
+        value, gate = self.gate(h).chunk(2, 1)
+        return self.last(torch.cat([value * torch.sigmoid(gate), h], 1))
+
+
+class Words(nn.Module):
+    """A module that is no chain: embeddings, a convolution over words, the largest value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.conv = nn.Embedding(9, 8), nn.Conv1d(8, 10, 3)
+        self.norm, self.last = nn.LayerNorm(10), nn.Linear(10, 3)
+
+    def forward(self, X: Any) -> Any:
+        h = torch.relu(self.conv(self.words(X).transpose(1, 2))).amax(-1)
+        return self.last(self.norm(h))
+
+
 def models() -> Iterator[tuple[str, Any, Any]]:
     """Name, fitted pipeline and samples of each kind."""
     X, codes = make_classification(200, 6, n_informative=5, n_redundant=0, n_classes=3,
@@ -72,6 +103,11 @@ def models() -> Iterator[tuple[str, Any, Any]]:
     yield "cross-validated", make_pipeline(several.fit(X, codes)), X
     net = NeuralNetClassifier(Chain, criterion=nn.CrossEntropyLoss, max_epochs=2, verbose=0)
     yield "own module", make_pipeline(MABPrunedClassifier(net, **options).fit(X, codes)), X
+    images = np.pad(X, ((0, 0), (0, 58))).reshape(-1, 1, 8, 8)
+    words = np.random.default_rng(0).integers(0, 9, (len(X), 7))
+    for what, module, samples in (("images", Images, images), ("words", Words, words)):
+        net = NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, max_epochs=2, verbose=0)
+        yield what, MABPrunedClassifier(net, **options).fit(samples, codes), samples
     values = make_regression(200, 6, n_targets=2, random_state=0)[1] + 1000.0
     for n_targets in (1, 2):
         y = values[:, 0] if n_targets == 1 else values
@@ -92,7 +128,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for what, model, X in models():
-            samples = X if hasattr(X, "columns") else np.concatenate([X, 1e6 * X[:5], 0 * X[:1]])
+            samples = X
+            if not hasattr(X, "columns") and X.dtype.kind == "f":
+                samples = np.concatenate([X, 1e6 * X[:5], 0 * X[:1]])
             for dtype in ("float32", "int8"):
                 calibrate = {"calibrate": X} if dtype == "int8" else {}
                 pipeline_to_c(model, folder / "model.h", dtype=dtype, samples=samples, **calibrate)

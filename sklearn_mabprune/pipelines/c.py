@@ -96,6 +96,12 @@ def pipeline_to_c(
     *steps, estimator = _steps_of(without_frozen(pipeline))
     if not isinstance(estimator, OURS):
         raise refused(estimator, "the last step must be a pruned estimator")
+    if len(getattr(estimator, "input_shape_", None) or ()) > 1:
+        # No table: images, sequences, or inputs by name.
+        if steps:
+            raise refused(steps[0], "the network reads samples that are no rows of a table")
+        given = {"dtype": dtype, "calibrate": calibrate, "samples": samples, "name": name}
+        return estimator.to_c(path, **given)  # type: ignore[no-any-return]
     columns = _columns(steps, estimator)
     program = program_of(estimator, len(columns))
     table = Table.of_input(program)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from image_nets import SmallConv, SmallResidual, Words, images, net_of, texts
+from sklearn.pipeline import make_pipeline
 from skorch import NeuralNetRegressor
 from user_nets import classes_table, unit_values_table
 
 from benchmarks.shared.compiling import Library
-from sklearn_mabprune import MABPrunedClassifier, MABPrunedRegressor, UnsupportedModuleError
+from sklearn_mabprune import (
+    MABPrunedClassifier,
+    MABPrunedRegressor,
+    UnsupportedModuleError,
+    pipeline_to_c,
+)
 
 QUICK = {"step": 0.5, "tolerance": 10.0, "random_state": 0, "fine_tune_epochs": 1}
 
@@ -72,6 +80,11 @@ def test_to_onnx_runs_in_onnxruntime(kind, fitted):
         np.testing.assert_array_equal(found[0], model.predict(X)[:7])
 
 
+def test_pickles_are_little_more_than_the_weights(fitted):
+    for kind, (model, _) in fitted.items():
+        assert len(pickle.dumps(model)) <= model.pruning_report_.after.n_bytes + 8192, kind
+
+
 def test_to_c_predicts_what_the_estimator_predicts(fitted, tmp_path):
     sources = {}
     for kind, (model, X) in fitted.items():
@@ -88,6 +101,7 @@ def test_to_c_predicts_what_the_estimator_predicts(fitted, tmp_path):
         assert np.abs(library.outputs(f"{kind}8", flat) - expected).mean() < 0.02 * unit, kind
     model, X = fitted["images"]
     assert "_N_FEATURES 64\n" in sources["images"]
+    assert pipeline_to_c(make_pipeline(model), name="images") == sources["images"]
     with pytest.raises(ValueError, match=r"X has 64 features, but"):
         model.to_c(samples=X.reshape(len(X), -1))
 
