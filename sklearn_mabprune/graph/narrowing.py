@@ -191,7 +191,7 @@ def narrowing_from_plain(data: Any, module: nn.Module) -> Narrowing:
                 raise ValueError(f"{name[:40]!r} of its module cannot have {attribute[:40]!r}")
     with_states = data.get("with_states", [])
     for name in with_states:
-        if not isinstance(module.get_submodule(name), nn.RNNBase):
+        if not isinstance(module.get_submodule(name), nn.RNNBase | nn.RNNCellBase):
             raise ValueError(f"{name[:40]!r} of its module has no initial states")
     return {"tensors": tensors, "attributes": data["attributes"], "with_states": with_states}
 

@@ -8,9 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Layers whose recurrent weights are narrowed, and what their steps are called.
-_CELLS = (nn.LSTMCell, nn.GRUCell, nn.RNNCell)
-
 
 class States(tuple[Tensor, ...]):
     """The last states of all layers and directions, as the rows of a tensor would be.
@@ -137,6 +134,40 @@ class UnevenRNN(_Uneven, nn.RNN):
         return run(*args)
 
 
+class _NarrowedCell(nn.RNNCellBase):
+    """A cell that takes states of the large cell, such as zeros for the first step."""
+
+    #: Places of the units among those of the large cell.
+    units: list[list[int]]
+
+    def forward(self, input: Tensor, hx: Any = None) -> Any:
+        """As torch's own cell."""
+        states = hx if isinstance(hx, tuple | list) else () if hx is None else (hx,)
+        found = tuple(
+            state if state.shape[-1] == self.hidden_size else state[..., self.units[0]]
+            for state in states
+        )
+        given = None if hx is None else found if isinstance(self, nn.LSTMCell) else found[0]
+        return super().forward(input, given)
+
+
+class NarrowedLSTMCell(_NarrowedCell, nn.LSTMCell):
+    """An ``nn.LSTMCell`` that takes states of the large cell, too."""
+
+
+class NarrowedGRUCell(_NarrowedCell, nn.GRUCell):
+    """An ``nn.GRUCell`` that takes states of the large cell, too."""
+
+
+class NarrowedRNNCell(_NarrowedCell, nn.RNNCell):
+    """An ``nn.RNNCell`` that takes states of the large cell, too."""
+
+
+_CELLS: dict[type[nn.Module], type[_NarrowedCell]] = {
+    nn.LSTMCell: NarrowedLSTMCell,
+    nn.GRUCell: NarrowedGRUCell,
+    nn.RNNCell: NarrowedRNNCell,
+}
 _UNEVEN: dict[type[nn.Module], type[_Uneven]] = {
     nn.LSTM: UnevenLSTM,
     nn.GRU: UnevenGRU,
@@ -165,10 +196,13 @@ def fit_to_weights(
     TypeError
         If layers of a subclass have different numbers of units.
     """
-    if isinstance(module, _CELLS):
+    if isinstance(module, nn.RNNCellBase):
         module.hidden_size, module.input_size = (
             weight.shape[1] for weight in (module.weight_hh, module.weight_ih)
         )
+        narrowed = type(module) if isinstance(module, _NarrowedCell) else _CELLS.get(type(module))
+        if with_states and narrowed is not None:
+            _change(module, narrowed, units)
     if not isinstance(module, nn.RNNBase):
         return
     sizes = {weight.shape[1] for weight in _recurrent_weights(module)}
@@ -180,10 +214,14 @@ def fit_to_weights(
     first: Tensor = module.get_parameter("weight_ih_l0")
     module.hidden_size, module.input_size = last.shape[1], first.shape[1]
     if uneven is not None and (len(sizes) > 1 or with_states):
-        module.__class__ = uneven
-        before = getattr(module, "units", None) or [range(max(part) + 1) for part in units]
-        found = [[old[k] for k in part] for old, part in zip(before, units, strict=True)]
-        module.units = found  # type: ignore[assignment]
+        _change(module, uneven, units)
+
+
+def _change(module: Any, kind: type[nn.Module], units: Sequence[Sequence[int]]) -> None:
+    """Make a module of another class of it, which knows where its units were."""
+    module.__class__ = kind
+    before = getattr(module, "units", None) or [range(max(part) + 1) for part in units]
+    module.units = [[old[k] for k in part] for old, part in zip(before, units, strict=True)]
 
 
 def _together(states: Sequence[Tensor], single: bool) -> Any:

@@ -28,7 +28,7 @@ def _folded(h):
 
 
 def _unrolled(s, x):
-    first, second, third = None, None, None
+    first, second, third = None, x.new_zeros(x.size(0), 6), None
     for step in range(x.size(1)):
         first = s.r(x[:, step], first)
         second = s.q(first[0], second)
