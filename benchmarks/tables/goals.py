@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 OURS, BUDGET, TREES = "ours", 0.75, "hist gradient boosting"
+ALONE = "ours alone"
 #: Test samples from which on a single set counts.
 LARGE = 1000
 

@@ -68,8 +68,8 @@ def embedding_of(X: Any, weights: Any = None) -> PiecewiseLinearEmbedding | None
     """The input stage for these samples, its functions not yet initialised.
 
     Features with more than two values are centered at the median, divided by the interquartile
-    range and bounded smoothly; their bins lie between quantiles.  A weight counts as that many
-    copies of a sample.
+    range and bounded smoothly; their bins lie between quantiles, of samples among which no value
+    counts for more than one bin.  A weight counts as that many copies of a sample.
 
     Parameters
     ----------
@@ -134,7 +134,24 @@ def _knots(values: Floats, shares: Floats) -> Floats:
     """Ends of the bins of a feature."""
     if len(values) <= N_BINS + 1:
         return values
-    return np.unique(_quantiles(values, shares, np.linspace(0, 1, N_BINS + 1)))
+    return np.unique(_quantiles(values, _level(shares), np.linspace(0, 1, N_BINS + 1)))
+
+
+def _level(shares: Floats) -> Floats:
+    """Fractions of samples up to each value, where no value counts for more than one bin.
+
+    Where most samples have the same value, as in amounts that are mostly zero, quantiles of all
+    samples would leave no bins to the others.
+    """
+    counts = np.diff(shares, prepend=0.0)
+    most, frequent = 1 / N_BINS, np.zeros(len(counts), dtype=bool)
+    while (counts > most * (1 + 1e-9)).sum() > frequent.sum():
+        frequent = counts > most * (1 + 1e-9)
+        most = counts[~frequent].sum() / max(1, N_BINS - int(frequent.sum()))
+    if not frequent.any():
+        return shares
+    total = np.cumsum(np.minimum(counts, most))
+    return np.asarray(total / total[-1])
 
 
 def _scale(values: Floats, shares: Floats) -> tuple[float, float, float]:

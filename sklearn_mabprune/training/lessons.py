@@ -221,7 +221,14 @@ def _folds(cv: Any, data: Data, seed: int) -> list[Fold]:
     with warnings.catch_warnings():
         # Splitters that know no groups say so.
         warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
-        folds = [(np.asarray(a), np.asarray(b)) for a, b in cv.split(data.x, y, groups)]
+        try:
+            folds = [(np.asarray(a), np.asarray(b)) for a, b in cv.split(data.x, y, groups)]
+        except ValueError as error:
+            raise ValueError(
+                f"teacher_cv={cv!r} cannot divide the {len(data)} training samples, "
+                f"{len(np.unique(groups))} of them distinct: {error} Pass fewer folds, more "
+                "samples, or teacher=None."
+            ) from error
     if not folds:
         raise ValueError(f"teacher_cv={cv!r} gives no folds. Pass a number of folds, such as 5.")
     for number, fold in enumerate(folds):

@@ -84,6 +84,19 @@ def test_bins_are_between_quantiles():
     assert not fractions[1, 4:].any()
 
 
+def test_a_frequent_value_leaves_bins_to_the_others():
+    rng = np.random.default_rng(0)
+    amounts = np.exp(rng.standard_normal(300))
+    layer = embedding_of(np.concatenate([np.zeros(2700), amounts, np.full(900, 50.0)])[:, None])
+    edges = layer.start[0][layer.slope[0] > 0].numpy()
+    assert edges[0] == 0
+    inside = np.histogram(amounts, edges[1:])[0]
+    # Two of 15 bins for the two frequent values.
+    assert len(edges) >= N_BINS - 2
+    assert inside.min() >= 0.8 * 300 / (N_BINS - 2)
+    assert inside.max() <= 1.2 * 300 / (N_BINS - 2)
+
+
 def test_scale_is_robust_and_bounded():
     X, _ = table(2001)
     X[0, 4] = 1e12

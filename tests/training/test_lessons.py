@@ -10,7 +10,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import RepeatedKFold, ShuffleSplit, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, RepeatedKFold, ShuffleSplit, TimeSeriesSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -107,6 +107,10 @@ class NoFolds:
     [
         (Overlapping(), "fold 1 has samples for training and for testing"),
         (NoFolds(), "gives no folds"),
+        (
+            GroupKFold(95),
+            r"GroupKFold\(.*cannot divide the 180 .*, 90 of them distinct",
+        ),
         (100, "teacher_cv=100 folds need as many distinct training samples, X has 90"),
     ],
 )
