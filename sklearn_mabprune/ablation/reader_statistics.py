@@ -49,6 +49,11 @@ class Read:
     readers: tuple[Reader, ...]
     columns: Tensor
 
+    @property
+    def recurrent(self) -> bool:
+        """Whether the weight reads what its own operation has returned."""
+        return any(reader.runs != reader.value for reader in self.readers)
+
     def matrix(self, weight: Tensor) -> Tensor:
         """A weight as matrices, (n_blocks, n_outputs, n_columns)."""
         reader = self.readers[0]
@@ -213,10 +218,14 @@ class ReaderStatistics:
         return network.with_weights(changed).masked(masks)
 
     def refitted(self, network: ModuleNetwork) -> ModuleNetwork:
-        """The network with all readers fitted to the unpruned one."""
+        """The network with all readers fitted to the unpruned one, but for recurrent weights.
+
+        What a recurrent weight is wrong by returns at each step, and a fit to single steps does
+        not see that.
+        """
         changed: dict[str, Tensor] = {}
         for name, fit in self.fits.items():
-            if fit.needs_gram:
+            if fit.needs_gram and not self._read(name).recurrent:
                 matrix, bias = fit.refitted(self._matrix(network, name))
                 changed |= self._changed(network, name, matrix, bias, grows=False)
         return network.with_weights(changed)
