@@ -173,6 +173,8 @@ def summary(rows: list[dict[str, Any]]) -> str:
     """How many networks of each outcome."""
     present = [row for row in rows if row["result"] != "absent"]
     vision = [row for row in present if row["source"] == "torchvision"]
+    known = {row["name"] for row in rows}
+    missing = ", ".join(entry.name for entry in ENTRIES if entry.name not in known)
     absent = f" ({len(rows) - len(present)} more absent)" if len(rows) > len(present) else ""
     return (
         f"{len(present)} networks{absent}: "
@@ -185,6 +187,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
         f"torchvision, {len(vision)} models: {sum(r['result'] == 'pruned' for r in vision)}, and "
         f"{_reached(vision)} by Torch-Pruning. "
         f"Measured with {'; '.join(sorted({row['versions'] for row in present}))}."
+        + (f" Not measured yet: {missing}." if missing else "")
     )
 
 

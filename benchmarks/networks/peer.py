@@ -69,9 +69,12 @@ def torch_pruning(module: nn.Module, x: Any, outputs: Sequence[str]) -> Outcome:
     left = sum(parameter.numel() for parameter in smaller.parameters()) / before
     if left == 1.0:
         return Outcome("nothing removed")
-    with torch.no_grad():
-        _mask(whole, smaller)
-        wanted = called(whole, x)
+    try:
+        with torch.no_grad():
+            _mask(whole, smaller)
+            wanted = called(whole, x)
+    except (ValueError, IndexError) as error:
+        return Outcome(f"not compared: {error}", left)
     if got.shape != wanted.shape:
         return Outcome("outputs of another shape", left)
     gap = float((got - wanted).abs().max() / wanted.abs().max())
@@ -89,13 +92,19 @@ def _mask(whole: nn.Module, smaller: nn.Module) -> None:
     """Set to zero in the whole module what reads channels that the smaller one does not have."""
     layers = dict(smaller.named_modules())
     for name, layer in whole.named_modules():
-        axis = _AXES.get(type(layer))
-        other = layers.get(name)
-        if axis is None or other is None or getattr(layer, "groups", 1) != 1:
+        axis, other = _AXES.get(type(layer)), layers.get(name)
+        groups = getattr(layer, "groups", 1)
+        # What a depthwise layer returns of a removed channel is read by nothing.
+        depthwise = groups > 1 and groups == layer.in_channels
+        if axis is None or other is None or depthwise:
             continue
-        gone = torch.ones(layer.weight.shape[axis], dtype=torch.bool)
-        gone[_places(other.weight, layer.weight, axis)] = False
-        layer.weight.index_fill_(axis, gone.nonzero()[:, 0], 0.0)
+        if getattr(other, "groups", 1) != groups:
+            raise ValueError(f"{name} has other groups")
+        parts = (each.weight.chunk(groups) for each in (layer, other))
+        for own, left in zip(*parts, strict=True):
+            gone = torch.ones(own.shape[axis], dtype=torch.bool)
+            gone[_places(left, own, axis)] = False
+            own.index_fill_(axis, gone.nonzero()[:, 0], 0.0)
 
 
 def _places(smaller: Tensor, whole: Tensor, axis: int) -> Tensor:
