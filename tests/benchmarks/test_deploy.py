@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,17 @@ def test_bounds_are_met_and_missed_by_what_they_name():
     missed = [bound.what for bound in bounds(rows(estimate=11_500)) if not bound.holds]
     assert missed == [f"flash_m{k}: estimate / compiled - 1, largest" for k in (0, 4)]
     assert Bound("what", 2.0, 1.0).line().endswith("MISSED")
+
+
+def test_committed_sizes_are_announced_within_a_tenth():
+    with (ROOT / "benchmarks/results/deploy.csv").open(newline="") as lines:
+        found = [row for row in csv.DictReader(lines) if row["flash_estimate"]]
+    assert len(found) > 30
+    for row in found:
+        for what in ("flash", "ram"):
+            for processor in ("m0", "m4"):
+                ratio = float(row[f"{what}_estimate"]) / float(row[f"{what}_{processor}"])
+                assert abs(ratio - 1) <= 0.1, row
 
 
 def test_the_stack_is_that_of_the_deepest_calls():
