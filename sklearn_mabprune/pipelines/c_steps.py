@@ -29,6 +29,7 @@ from ..utils.columns import is_missing
 from .c_encoders import write_one_hot, write_ordinal
 from .c_tables import Table, refused
 from .table_columns import CategoryEncoder, TableColumns
+from .tabular_pipeline import TabularPipeline
 
 #: Relative errors of the mean in float32 that are made up for by a second number.
 _ROUNDED = 1e-6
@@ -233,6 +234,7 @@ def _impute(table: Table, part: Any, into: Vector | None) -> Table:
 #: Writer of each transformer.
 STEPS: dict[type, Writer] = {
     Pipeline: _pipeline,
+    TabularPipeline: _pipeline,
     ColumnTransformer: _column_transformer,
     TableColumns: _column_transformer,
     FeatureUnion: _union,

@@ -36,6 +36,7 @@ from .parts import (
     without_frozen,
 )
 from .table_columns import TableColumns
+from .tabular_pipeline import TabularPipeline
 
 
 def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None, *, quantize: Any = None) -> Any:
@@ -249,6 +250,14 @@ def register_onnx_converters() -> None:
             convert_regressor,
             options={"single": [False, True]},
         )
+    # Around a pipeline skl2onnx asks for its class, and knows no subclasses.
+    register(
+        TabularPipeline,
+        "MabpruneTabularPipeline",
+        require("skl2onnx.shape_calculators.pipelines", "onnx").pipeline_shape_calculator,
+        require("skl2onnx.operator_converters.pipelines", "onnx").convert_pipeline,
+        options="passthrough",
+    )
     register_table_converters(register)
 
 

@@ -129,7 +129,7 @@ class Mixing(nn.Module):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("conv3d", r"conv3d of 'a' in Net\.forward \(module_kinds\.py:\d+\) has no C form"),
+        ("conv3d", r"conv3d of 'a' in Net\.forward \(module_net\.py:\d+\) has no C form"),
         ("lstm", r" of 'r' in Net\.forward .* has no C form\. Replace it, or export .* to_onnx"),
     ],
 )

@@ -20,7 +20,7 @@ def test_networks_drawn_at_random(first):
     """Smaller = masked, pull = surgery; what cannot be pruned is refused with a reason."""
     rows = [trial(seed, MOST_STEPS) for seed in range(first, first + 5)]
     assert [row for row in rows if row["result"] in BAD] == []
-    assert sum(row["groups"] for row in rows) >= 4
+    assert sum(row["groups"] for row in rows) >= 3
 
 
 @pytest.mark.parametrize(
