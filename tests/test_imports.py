@@ -11,6 +11,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from benchmarks.layout.findings import (
     private_attributes,
     private_names,
 )
-from benchmarks.layout.source import read_package
+from benchmarks.layout.source import Module, read_package
 
 PACKAGE = "sklearn_mabprune"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
@@ -93,6 +94,12 @@ def _name(path: Path) -> str:
 
 FILES = {_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text("utf-8"), str(path)) for name, path in FILES.items()}
+
+
+@cache
+def _package() -> list[Module]:
+    """The package as the benchmark of its layout reads it, read once."""
+    return read_package(ROOT)
 
 
 def _only_for_types(node: ast.AST) -> bool:
@@ -193,7 +200,7 @@ def test_policies_and_their_like_never_reach_torch(name: str) -> None:
 
 @pytest.mark.slow
 def test_private_names_of_others_stand_in_one_file() -> None:
-    modules = read_package(ROOT)
+    modules = _package()
     found = {
         (path, name)
         for by_file in (private_names(modules), private_attributes(modules))
@@ -226,13 +233,13 @@ def test_files_stay_short(folder: str) -> None:
 
 
 def test_functions_stay_short() -> None:
-    long = [found for found in function_lengths(read_package(ROOT)) if found[0] > MAX_FUNCTION]
+    long = [found for found in function_lengths(_package()) if found[0] > MAX_FUNCTION]
     wrong = [found for found in long if found[1].split()[-1] not in MANY_LINES]
     assert not wrong, f"more than {MAX_FUNCTION} lines of code: {wrong}"
 
 
 def test_functions_take_few_arguments() -> None:
-    found = {name.split()[-1] for _, name in many_arguments(read_package(ROOT), public=False)}
+    found = {name.split()[-1] for _, name in many_arguments(_package(), public=False)}
     assert found == MANY_ARGUMENTS
 
 
