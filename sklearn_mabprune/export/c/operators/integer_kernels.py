@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..kernel import Kernel
-from .kernels import GEOMETRY, LARGEST_TEXT, MEAN_TEXT, REDUCED_TEXT
+from .kernels import CONV_TEXT, GEOMETRY, LARGEST_TEXT, MEAN_TEXT, REDUCED_TEXT
 
 _ROUNDED = "@rescaled((int64_t)sum * factor, shift, -limit, limit)"
 
@@ -38,39 +38,16 @@ REDUCED16 = Kernel(
 
 CONV8 = Kernel(
     "conv8",
-    f"""\
-/* Convolution in integers, as linear8. s: groups, channels of a group in and out, {GEOMETRY}. */
-static void @@(const int16_t *s, const int8_t *w, const int32_t *b, const int32_t *factor,
-    int shift, int low, int high, const int16_t *x, int16_t *y)
-{{
-    int g, o, i, j, c, k, l;
-    for (g = 0; g < s[0]; g++, x += s[1] * s[3] * s[4])
-        for (o = 0; o < s[2]; o++, b++, factor++, w += s[1] * s[5] * s[6])
-            for (i = 0; i < s[7]; i++)
-                for (j = 0; j < s[8]; j++) {{
-                    const int8_t *u = w;
-                    int32_t sum = *b;
-                    for (c = 0; c < s[1]; c++)
-                        for (k = 0; k < s[5]; k++, u += s[6]) {{
-                            const int row = i * s[9] - s[11] + k * s[13];
-                            const int16_t *v;
-                            if (row < 0 || row >= s[3])
-                                continue;
-                            v = x + (c * s[3] + row) * s[4];
-                            for (l = 0; l < s[6]; l++) {{
-                                const int column = j * s[10] - s[12] + l * s[14];
-                                if (column >= 0 && column < s[4])
-                                    sum += (int32_t)u[l] * v[column];
-                            }}
-                        }}
-                    *y++ = @rescaled((int64_t)sum * *factor, shift, low, high);
-                }}
-}}
-""",
+    CONV_TEXT.format(
+        what=" in integers, as linear8", geometry=GEOMETRY, kind="int16_t", weight="int8_t",
+        parameters="const int32_t *b, const int32_t *factor,\n    int shift, int low, int high, ",
+        sum="int32_t", next="factor++, ", factor="(int32_t)u[l]",
+        result="@rescaled((int64_t)sum * *factor, shift, low, high)",
+    ),
     345,
     needs=("rescaled",),
     stack_bytes=84,
-)
+)  # fmt: skip
 
 EMBED8 = Kernel(
     "embed8",

@@ -8,41 +8,46 @@ from ..kernels import KERNELS
 #: What stands in the array of a convolution or of pooling, after groups and channels.
 GEOMETRY = "height, width, kernel (2), outputs (2), stride (2), padding (2), dilation (2)"
 
-CONV = Kernel(
-    "conv",
-    f"""\
-/* Convolution. s: groups, channels of a group in and out, {GEOMETRY}. */
-static void @@(const int16_t *s, const float *w, const float *b, const float *x, float *y)
+#: Of numbers and of integers.
+CONV_TEXT = """\
+/* Convolution{what}. s: groups, channels of a group in and out, {geometry}. */
+static void @@(const int16_t *s, const {weight} *w, {parameters}const {kind} *x, {kind} *y)
 {{
     int g, o, i, j, c, k, l;
     for (g = 0; g < s[0]; g++, x += s[1] * s[3] * s[4])
-        for (o = 0; o < s[2]; o++, b++, w += s[1] * s[5] * s[6])
+        for (o = 0; o < s[2]; o++, b++, {next}w += s[1] * s[5] * s[6])
             for (i = 0; i < s[7]; i++)
                 for (j = 0; j < s[8]; j++) {{
-                    const float *u = w;
-                    float sum = *b;
+                    const {weight} *u = w;
+                    {sum} sum = *b;
                     for (c = 0; c < s[1]; c++)
                         for (k = 0; k < s[5]; k++, u += s[6]) {{
                             const int row = i * s[9] - s[11] + k * s[13];
-                            const float *v;
+                            const {kind} *v;
                             if (row < 0 || row >= s[3])
                                 continue;
                             v = x + (c * s[3] + row) * s[4];
                             for (l = 0; l < s[6]; l++) {{
                                 const int column = j * s[10] - s[12] + l * s[14];
                                 if (column >= 0 && column < s[4])
-                                    sum += u[l] * v[column];
+                                    sum += {factor} * v[column];
                             }}
                         }}
-                    *y++ = sum;
+                    *y++ = {result};
                 }}
 }}
-""",
+"""
+
+CONV = Kernel(
+    "conv",
+    CONV_TEXT.format(
+        what="", geometry=GEOMETRY, kind="float", weight="float", sum="float", next="",
+        parameters="const float *b, ", factor="u[l]", result="sum",
+    ),
     380,
     stack_bytes=100,
-)
+)  # fmt: skip
 
-#: Of numbers and of integers.
 LARGEST_TEXT = """\
 /* Largest value of each window. s: channels, {geometry}. */
 static void @@(const int16_t *s, const {kind} *x, {kind} *y)
