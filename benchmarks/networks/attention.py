@@ -14,11 +14,11 @@ FOLDER holds ``text/sms_spam.csv.gz`` and ``classification/letter.csv.gz``, both
 
 from __future__ import annotations
 
-import argparse
 import re
 import time
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ from torch.nn import functional as F
 from sklearn_mabprune import MABPrunedClassifier
 
 from ..shared.intervals import interval
-from ..shared.results import RESULTS, Results
+from ..shared.results import Results
+from .options import parser_of, trained_aloud
 
 #: Words that have numbers of their own, and words of a message that are read.
 N_WORDS, N_READ = 2000, 32
@@ -210,13 +211,7 @@ def table(results: Results) -> str:
 
 def main() -> None:
     """Measure what is missing, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of the tables")
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=["digits"])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--results", type=Path, default=RESULTS / "attention.csv")
-    parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser = parser_of(__doc__, NETS, METHODS, ["digits"], "attention.csv")
     options = parser.parse_args()
     results = Results(options.results, ("net", "seed", "kind", "method"))
     warnings.simplefilter("ignore")
@@ -237,12 +232,7 @@ def main() -> None:
             X, X_val, y, y_val = train_test_split(
                 X, y, test_size=0.1, random_state=seed, stratify=y
             )
-            started = time.perf_counter()
-            net = trained(name, X, y, seed)
-            print(
-                f"{name}, seed {seed}: {time.perf_counter() - started:.0f} s of training",
-                flush=True,
-            )
+            net = trained_aloud(name, seed, partial(trained, name, X, y, seed))
             for kind, method in missing:
                 row = measured(net, kind, method, (X, X_test, y, y_test, X_val, y_val), seed)
                 results.add([{"net": name, "seed": seed, **row}])

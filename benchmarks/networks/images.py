@@ -16,7 +16,6 @@ FOLDER holds ``mnist_10k.npz`` and ``cifar10_2500.npz`` with the arrays ``X_trai
 
 from __future__ import annotations
 
-import argparse
 import time
 import warnings
 from collections.abc import Iterator
@@ -37,9 +36,10 @@ from sklearn_mabprune import MABPrunedClassifier
 
 from ..shared.intervals import interval
 from ..shared.pages import DOCS, write_part
-from ..shared.results import RESULTS, Results
+from ..shared.results import Results
 from .channel_gram import channel_gram
 from .image_modules import Cifar10CNN, DigitsCNN, MnistCNN, SmallResNet
+from .options import parser_of, trained_aloud
 from .torch_pruning_path import accuracy_of, taylor_path, widths
 
 #: Module, data, epochs.
@@ -215,11 +215,7 @@ def table(results: Results) -> str:
 
 def main() -> None:
     """Measure what is missing, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of the image files")
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=["digits_cnn"])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = parser_of(__doc__, NETS, METHODS, ["digits_cnn"], "images.csv")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, help="of the training, in place of each net's own")
     parser.add_argument("--fine-tuning", type=float, nargs="+", default=[0.0],
@@ -227,8 +223,6 @@ def main() -> None:
     parser.add_argument("--measures", nargs="+", choices=MEASURES, default=["units"],
                         help="what budgets count")  # fmt: skip
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--results", type=Path, default=RESULTS / "images.csv")
-    parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("--write-page", action="store_true", help="put the table into the page")
     options = parser.parse_args()
     results = Results(options.results, KEYS)
@@ -247,12 +241,8 @@ def main() -> None:
                 continue
             split = partial(train_test_split, test_size=0.1, random_state=seed, stratify=y_all)
             X, X_val, y, y_val = split(X_all, y_all)
-            started = time.perf_counter()
-            net = trained(name, X, y, seed, options.device, options.epochs)
-            print(
-                f"{name}, seed {seed}: {time.perf_counter() - started:.0f} s of training",
-                flush=True,
-            )
+            train = partial(trained, name, X, y, seed, options.device, options.epochs)
+            net = trained_aloud(name, seed, train)
             data = X, X_test, y, y_test, X_val, y_val
             for method, share, measure in missing:
                 with CONTEXTS.get(method, nullcontext)():

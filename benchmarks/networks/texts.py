@@ -13,7 +13,6 @@ FOLDER holds ``sms_spam.csv.gz`` and ``movie_review_polarity.csv.gz``, with colu
 
 from __future__ import annotations
 
-import argparse
 import re
 import time
 import warnings
@@ -33,7 +32,8 @@ from torch import nn
 from sklearn_mabprune import MABPrunedClassifier
 
 from ..shared.intervals import interval
-from ..shared.results import RESULTS, Results
+from ..shared.results import Results
+from .options import parser_of, trained_aloud
 from .text_modules import BothDirections, LastState, TwoLevels
 
 #: How to make a module for so many words; texts; words of a text; epochs.
@@ -158,16 +158,10 @@ def table(results: Results) -> str:
 
 def main() -> None:
     """Measure what is missing, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of the texts")
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = parser_of(__doc__, NETS, METHODS, list(NETS), "texts.csv")
     parser.add_argument("--budgets", nargs="+", type=float, default=list(BUDGETS))
     parser.add_argument("--samples", type=int, help="training texts; all when not given")
     parser.add_argument("--quick", action="store_true", help="one seed of 1,500 short messages")
-    parser.add_argument("--results", type=Path, default=RESULTS / "texts.csv")
-    parser.add_argument("--table", action="store_true", help="measure nothing")
     options = parser.parse_args()
     if options.quick:
         options.nets, options.seeds, options.samples = list(QUICK), 1, 1500
@@ -185,10 +179,7 @@ def main() -> None:
                 continue
             X, y, *others = split(texts, options.data, length, seed)
             data = (X[: options.samples], y[: options.samples], *others)
-            started = time.perf_counter()
-            net = trained(name, data[0], data[1], seed)
-            print(f"{name}, seed {seed}: {time.perf_counter() - started:.0f} s of training",
-                  flush=True)  # fmt: skip
+            net = trained_aloud(name, seed, partial(trained, name, data[0], data[1], seed))
             for method in missing:
                 rows = measured(net, method, data, seed, options.budgets)
                 results.add({"net": name, "seed": seed, **row} for row in rows)

@@ -179,10 +179,10 @@ def test_scikit_learn_around_images():
     assert model.predict(flat).shape == y.shape
     quick = classifier(fine_tune_epochs=1, step=0.5)
     assert np.isfinite(cross_validate(quick, X, y, cv=2)["test_score"]).all()
-    found = GridSearchCV(quick, {"pruning_budget": [0.3]}, cv=2).fit(X, y)
+    found = GridSearchCV(quick, {"pruning_budget": [0.3, 0.6]}, cv=2).fit(X, y)
     assert found.best_estimator_.predict(X).shape == y.shape
-    search = MABPrunedClassifierCV(quick, budgets=[0, 0.5], cv=2, refit=False).fit(X, y)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    search = MABPrunedClassifierCV(quick, budgets=[0, 0.5], cv=2).fit(X, y)
+    assert search.predict(X).shape == y.shape
 
 
 def test_memory_and_samples_that_are_weighted(tmp_path):

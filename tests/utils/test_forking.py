@@ -132,6 +132,7 @@ for _ in range(4):
     hung += os.waitpid(child, 0)[1] != 0
 stopped.set()
 other.join()
+print("hung:", hung)
 
 # In a process whose torch has used several threads.
 torch.set_num_threads(2)
@@ -144,8 +145,7 @@ if child == 0:
     signal.alarm(30)
     found = model.predict_proba(X)
     os._exit(0 if np.allclose(found, expected, atol=1e-5) else 2)
-hung += os.waitpid(child, 0)[1] != 0
-print("hung:", hung)
+print("predicted:", os.waitpid(child, 0)[1] == 0)
 """
 
 
@@ -157,5 +157,8 @@ def test_fits_and_predictions_in_children_of_a_process_that_fits():
         env=environment, capture_output=True, text=True, timeout=240, check=True,
     )  # fmt: skip
     # The first child is forked while torch's first optimizer, in the thread, imports a module.
-    # One child in some twenty still inherits the lock of another import: one of five may hang.
-    assert found.stdout in ("hung: 0\n", "hung: 1\n"), found
+    # Another import may be under way all the same: one child of four may hang, where more than
+    # half did with the lock of our own.
+    fits, predictions = found.stdout.splitlines()
+    assert fits in ("hung: 0", "hung: 1"), found
+    assert predictions == "predicted: True", found
