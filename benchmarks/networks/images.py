@@ -7,6 +7,7 @@ and what is there is not measured again, so that the program can be stopped at a
     python -m benchmarks.networks.images                        # scikit-learn's digits
     python -m benchmarks.networks.images --data FOLDER --nets mnist_cnn cifar10_cnn --seeds 10
     python -m benchmarks.networks.images --device cuda ...
+    python -m benchmarks.networks.images --keep NETWORKS ...    # train each network once for all
     python -m benchmarks.networks.images --table                # of what was measured so far
     python -m benchmarks.networks.images --write-page           # the same, into docs/images.md
 
@@ -95,12 +96,28 @@ def read(name: str, folder: Path | None) -> tuple[Any, Any, Any, Any]:
     return X_train, X_test, y_train, y_test
 
 
-def trained(name: str, X: Any, y: Any, seed: int, device: str, epochs: int | None) -> Any:
-    """A network trained with Adam, by seed."""
+def trained(
+    name: str, X: Any, y: Any, seed: int, device: str, epochs: int | None, folder: Path | None
+) -> Any:
+    """A network trained with Adam, by seed.
+
+    Parameters
+    ----------
+    name : str
+        Key of `NETS`.
+    X, y : ndarray
+        Training samples.
+    seed : int
+    device : str
+    epochs : int or None
+        In place of the network's own.
+    folder : Path or None
+        Trained networks are kept there: they are read instead of trained again.
+    """
     module, _, default_epochs = NETS[name]
     arguments = {"module__n_channels": X.shape[1]} if module is SmallResNet else {}
     torch.manual_seed(seed)
-    return NeuralNetClassifier(
+    net = NeuralNetClassifier(
         module,
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
@@ -111,7 +128,18 @@ def trained(name: str, X: Any, y: Any, seed: int, device: str, epochs: int | Non
         device=device,
         verbose=0,
         **arguments,
-    ).fit(X, y)
+    )
+    if folder is None:
+        return net.fit(X, y)
+    names = {"f_params": "weights", "f_optimizer": "optimizer", "f_history": "history"}
+    stem = f"{name}_{seed}_{device}_{net.max_epochs}"
+    files = {part: str(folder / f"{stem}.{end}") for part, end in names.items()}
+    if Path(files["f_history"]).exists():
+        net.initialize().load_params(**files)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        net.fit(X, y).save_params(**files)
+    return net
 
 
 def measured(
@@ -223,6 +251,8 @@ def main() -> None:
     parser.add_argument("--measures", nargs="+", choices=MEASURES, default=["units"],
                         help="what budgets count")  # fmt: skip
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--keep", type=Path, help="folder of trained networks, read if they are "
+                        "there")  # fmt: skip
     parser.add_argument("--write-page", action="store_true", help="put the table into the page")
     options = parser.parse_args()
     results = Results(options.results, KEYS)
@@ -241,7 +271,8 @@ def main() -> None:
                 continue
             split = partial(train_test_split, test_size=0.1, random_state=seed, stratify=y_all)
             X, X_val, y, y_val = split(X_all, y_all)
-            train = partial(trained, name, X, y, seed, options.device, options.epochs)
+            train = partial(trained, name, X, y, seed, options.device, options.epochs,
+                            options.keep)  # fmt: skip
             net = trained_aloud(name, seed, train)
             data = X, X_test, y, y_test, X_val, y_val
             for method, share, measure in missing:
