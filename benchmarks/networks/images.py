@@ -97,7 +97,13 @@ def read(name: str, folder: Path | None) -> tuple[Any, Any, Any, Any]:
 
 
 def trained(
-    name: str, X: Any, y: Any, seed: int, device: str, epochs: int | None, folder: Path | None
+    name: str,
+    X: Any,
+    y: Any,
+    seed: int,
+    device: str,
+    epochs: int | None,
+    folder: Path | None = None,
 ) -> Any:
     """A network trained with Adam, by seed.
 
@@ -111,7 +117,7 @@ def trained(
     device : str
     epochs : int or None
         In place of the network's own.
-    folder : Path or None
+    folder : Path, optional
         Trained networks are kept there: they are read instead of trained again.
     """
     module, _, default_epochs = NETS[name]
