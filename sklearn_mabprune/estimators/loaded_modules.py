@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..data.sparse import outputs_of
 from ..export.files.container import Tensors, shown
-from ..export.files.parameters import from_plain
+from ..export.files.parameters import from_plain, is_user_net
 from ..graph.compact import narrowed_module
 from ..graph.lazy import InputForm, drawn
 from ..graph.narrowing import narrowing_from_plain
@@ -67,6 +67,15 @@ class LoadedModule:
         return kinds if isinstance(self.input_shape, dict) else bool(kinds)
 
 
+def class_named(content: Any) -> str | None:
+    """Name of the class of the module whose weights are in a file; None: a chain of layers."""
+    try:
+        name: str | None = content["net"]["network"].get("name")
+    except (KeyError, TypeError, AttributeError):
+        return None  # said better when the file is read
+    return name
+
+
 def check_given(path: Any, content: Any, module: Any) -> None:
     """Refuse a `module` that is missing, not needed or cannot be called.
 
@@ -74,11 +83,9 @@ def check_given(path: Any, content: Any, module: Any) -> None:
     ------
     TypeError
     """
-    try:
-        network = content["net"]["network"]
-        name = network.get("name")
-    except (KeyError, TypeError, AttributeError):
-        name = None  # said better when the file is read
+    name = class_named(content)
+    parameters = content.get("parameters")
+    made = parameters.get("estimator") if type(parameters) is dict else None
     if name is not None and module is None:
         own = shown(str(name))
         raise TypeError(
@@ -87,7 +94,7 @@ def check_given(path: Any, content: Any, module: Any) -> None:
         )
     if module is None:
         return
-    if name is None:
+    if name is None and not is_user_net(made):
         raise TypeError(
             f"load() was given module, but the network in {path} is a chain of layers, which is "
             "built without it. Leave it out."

@@ -15,7 +15,12 @@ from torch import nn
 
 from ..exceptions import ModelFileError
 from ..export.files.container import Tensors, read_file, shown, unreadable
-from ..export.files.parameters import from_plain, labels_from_plain, user_net_from_plain
+from ..export.files.parameters import (
+    from_plain,
+    is_user_net,
+    labels_from_plain,
+    user_net_from_plain,
+)
 from ..export.files.records import record_from_plain
 from ..export.files.saving import (
     LEFT_OUT,
@@ -35,7 +40,7 @@ from ..training.rebuilding import initialised, net_around, net_of
 from ..utils.compat import uncompiled
 from ..utils.torch_settings import own_settings
 from .classifier import MABPrunedClassifier
-from .loaded_modules import check_given, user_module_from_plain
+from .loaded_modules import check_given, class_named, user_module_from_plain
 from .loaded_networks import (
     finite_array,
     network_from_plain,
@@ -60,8 +65,9 @@ def load(path: Any, module: Any = None, **parameters: Any) -> Any:
     path : str or path-like
         Path of the file.
     module : class or function, optional
-        What the net's module is made by, if it is not a chain of layers: needed for these files,
-        which have the arguments and the weights.  No class is imported by the name in a file.
+        What the net's module is made by, if it is yours: files have its arguments and the
+        weights, and no class is imported by the name in a file.  Of a chain of layers
+        ``estimator=None`` does without it, and the loaded estimator predicts alone.
     **parameters : object
         Parameters of the estimator that the file could not hold; ``save`` warned about them.
         For a net with your own module, ``estimator=None`` is enough: the loaded estimator
@@ -120,7 +126,8 @@ def _loaded(path: Any, module: Any, parameters: dict[str, Any]) -> Any:
     estimator.set_params(**parameters)
     net, _ = resolve_net(estimator.estimator, estimator._default_net, estimator._net_base)
     try:
-        fitted = _fitted(estimator, net, module, content, tensors)
+        own = module if class_named(content) is not None else None
+        fitted = _fitted(estimator, net, own, content, tensors)
         require(not tensors, f"it has a tensor too many, {min(tensors, default=None)!r}")
     except _OtherOutputsError as error:
         if "estimator" in parameters:
@@ -195,8 +202,16 @@ def _estimator(content: dict[str, Any], module: Any) -> tuple[Any, dict[str, str
     require(not unknown, f"{kind} has no parameter {str(min(unknown, default=''))[:80]!r}")
     values = {}
     for name, value in parameters.items():
-        own = module is not None and name == "estimator" and value is not None
-        values[name] = user_net_from_plain(value, name, module) if own else from_plain(value, name)
+        own = name == "estimator" and value is not None
+        if own and module is not None:
+            values[name] = user_net_from_plain(value, name, module)
+        elif own and is_user_net(value):
+            kind_of_net = value["object"]
+            missing = missing | {
+                name: f"estimator is a {kind_of_net}, of which module=... may give the class"
+            }
+        else:
+            values[name] = from_plain(value, name)
     estimator = made(**values)
     estimator._validate_params()
     resolve_policy(estimator.policy)

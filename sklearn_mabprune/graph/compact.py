@@ -175,10 +175,14 @@ def described(network: Any, pruned: Iterable[bool]) -> dict[str, Any]:
     """What a report says of groups: of a user's module that is no chain, and of those left out."""
     pairs = zip(network.groups, pruned, strict=True)
     left_out = {group.name: "not among layers" for group, chosen in pairs if not chosen}
+    names = tuple(group.name for group in network.groups)
     if not isinstance(network, ModuleNetwork):
-        return {"kept_whole": left_out}
+        if all(name.isdecimal() for name in names):  # places in a chain
+            return {"kept_whole": left_out}
+        kinds = tuple(group.unit_kind for group in network.groups)
+        return {"groups": names, "unit_kinds": kinds, "kept_whole": left_out}
     return {
-        "groups": tuple(group.name for group in network.groups),
+        "groups": names,
         "unit_kinds": tuple(group.unit_kind for group in network.groups),
         "kept_whole": {**network.kept_whole, **left_out},
     }

@@ -14,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, make_scorer
 from skorch.callbacks import EarlyStopping
 from user_nets import (
+    WeightedClassifier,
     classes_table,
     classifier,
     fitted,
@@ -34,7 +35,7 @@ def my_score(y_true, y_pred):
 
 
 ASKED_FOR = {
-    "estimator": (lambda: quick_start(), r"estimator is a NeuralNetClassifier"),
+    "estimator": (lambda: plain_classifier(WeightedClassifier), "estimator is a WeightedClass"),
     "estimator, callbacks": (
         lambda: small_classifier(callbacks=[EarlyStopping(patience=3)]),
         r"estimator\.callbacks\[0\] is a EarlyStopping",
@@ -96,8 +97,7 @@ def test_without_ones_own_net_predictions_are_still_the_same(make, table, tmp_pa
 def test_a_net_that_predicts_in_another_way_is_refused(tmp_path):
     X, y = classes_table()
     model = classifier(plain_classifier()).fit(X, y)
-    with pytest.warns(UserWarning, match="saved without parameters"):
-        model.save(tmp_path / "model")
+    model.save(tmp_path / "model")
     # The module's outputs are logits, and this net would take them for probabilities.
     with pytest.raises(
         ValueError, match=r"estimator= .*by no layer.*saved one by Softmax"

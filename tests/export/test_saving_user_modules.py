@@ -14,7 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetBinaryClassifier, NeuralNetRegressor
 from skorch.callbacks import EarlyStopping
 from torch import nn
-from user_nets import classes_table, unit_values_table
+from user_nets import QuickStart, classes_table, unit_values_table
 
 from sklearn_mabprune import (
     MABPrunedClassifier,
@@ -104,6 +104,24 @@ def test_what_is_loaded_is_what_was_saved(kind, saved):
     if kind == "dictionary":
         again = clone(loaded).fit(X, y)
         np.testing.assert_array_equal(predictions(again, X), predictions(model, X))
+
+
+def test_the_class_of_a_chain_is_passed_as_well(tmp_path):
+    X, y = classes_table(60)
+    net = net_of(QuickStart, module__num_units=8, criterion=nn.NLLLoss, max_epochs=2)
+    model = classifier(net).fit(X, y)
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model", module=QuickStart)
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    assert loaded.pruning_report_.groups == ("dense0", "dense1")
+    assert str(loaded.pruning_report_) == str(model.pruning_report_)
+    again = clone(loaded).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    # Predictions alone do without the class.
+    with pytest.raises(TypeError, match=r"is a NeuralNetClassifier, of which module=\.\.\. may"):
+        load(tmp_path / "model")
+    alone = load(tmp_path / "model", estimator=None)
+    np.testing.assert_array_equal(alone.predict_proba(X), model.predict_proba(X))
 
 
 def test_a_pruned_network_is_pruned_again_and_saved(saved, tmp_path):

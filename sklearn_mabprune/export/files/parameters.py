@@ -132,6 +132,17 @@ def _changed_parameters(net: Any, name: str) -> dict[str, Any]:
     return found
 
 
+def has_user_class(net: Any) -> bool:
+    """Whether it is a skorch net that makes its module by a class or function of the user."""
+    return _USER_NETS.get(type(net).__name__) is type(net) and not isinstance(net.module, nn.Module)
+
+
+def is_user_net(data: Any) -> bool:
+    """Whether data are of a form that :func:`user_net_to_plain` returns."""
+    kind = data.get("object") if type(data) is dict else None
+    return type(kind) is str and kind in _USER_NETS
+
+
 def user_net_to_plain(net: Any, name: str) -> dict[str, Any]:
     """Convert a skorch net with a user's module, which is left out, to JSON-compatible data.
 

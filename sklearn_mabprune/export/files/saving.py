@@ -24,7 +24,13 @@ from ...utils.compat import uncompiled
 from ...version import __version__
 from ..torch_layers import nonlinearity
 from .container import Tensors, write_file
-from .parameters import DescriptionError, labels_to_plain, to_plain, user_net_to_plain
+from .parameters import (
+    DescriptionError,
+    has_user_class,
+    labels_to_plain,
+    to_plain,
+    user_net_to_plain,
+)
 from .records import record_to_plain
 from .user_modules import user_module_to_plain
 
@@ -67,7 +73,7 @@ def save(estimator: Any, path: Any) -> None:
         if name in LEFT_OUT:
             continue
         try:
-            given = own and name == "estimator" and value is not None
+            given = name == "estimator" and (value is not None if own else has_user_class(value))
             described = user_net_to_plain if given else to_plain
             parameters[name] = described(value, name)
         except DescriptionError as error:
