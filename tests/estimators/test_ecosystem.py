@@ -105,7 +105,7 @@ def test_a_dask_cluster_of_processes_changes_nothing(tmp_path):
     alone = clone(search).set_params(n_jobs=None).fit(X, y)
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None,
+            n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0",
             local_directory=str(tmp_path),
         ) as cluster,
         Client(cluster) as client,
