@@ -10,8 +10,8 @@ from ..export.c.network import network_size
 from ..reports.report import PruningReport
 from ..utils.memory import out_of_memory
 
-# No microcontroller takes more parameters, and copies of their weights would take memory here.
-_MOST_PARAMETERS = 2**20
+# No microcontroller takes more, and copies of weights and values would take memory here.
+_MOST_PARAMETERS, _MOST_MACS = 2**20, 2**26
 
 
 def with_sizes(report: PruningReport, estimator: Any) -> PruningReport:
@@ -54,11 +54,12 @@ def _of_pickle(estimator: Any) -> int | None:
 
 
 def _of_c(estimator: Any) -> tuple[int | None, int | None]:
-    if estimator.pruning_report_.after.n_parameters > _MOST_PARAMETERS:
+    after = estimator.pruning_report_.after
+    if after.n_parameters > _MOST_PARAMETERS or after.n_macs > _MOST_MACS:
         return None, None
     try:
         size = network_size(estimator)
     except ValueError:
-        # Layers or labels without a form in C; UnsupportedModuleError is a ValueError.
+        # A layer or operator without a form in C: UnsupportedModuleError is a ValueError.
         return None, None
     return size.flash, size.ram

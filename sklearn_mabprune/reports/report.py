@@ -93,7 +93,8 @@ class PruningReport:
         Bytes of a pickle of the fitted estimator; None where it cannot be pickled.
     n_bytes_flash, n_bytes_ram : int or None
         Bytes of flash and RAM that the network takes in C, estimated for ``to_c()`` in float32 on
-        a 32-bit processor; None where it has no such form.
+        a 32-bit processor; None where it has no such form, or more than a million parameters or
+        67 million MACs per sample.
     """
 
     before: Measured

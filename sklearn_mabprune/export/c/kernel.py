@@ -20,6 +20,9 @@ class Kernel:
         Names of other functions that it calls.
     library : tuple of str
         Functions of math.h that it calls.
+    inside_bytes : int
+        Of its machine code where it is called once: then it is a part of the caller, whose
+        arguments are known.  0: as many as `code_bytes`.
     stack_bytes : int
         Of the registers that it saves, and of what does not fit into registers.
     """
@@ -29,4 +32,5 @@ class Kernel:
     code_bytes: int
     needs: tuple[str, ...] = ()
     library: tuple[str, ...] = ()
+    inside_bytes: int = 0
     stack_bytes: int = 20

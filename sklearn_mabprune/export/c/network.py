@@ -38,6 +38,9 @@ _TOLERANCE, _STEP = 1e-5, 2e-3
 #: Samples on which a network of operators is compared with its module, and calibrated, at most.
 _COMPARED, _CALIBRATED = 5, 256
 
+#: Samples that are drawn where only sizes are asked for.
+_DRAWN = 16
+
 _DTYPES = ("float32", "int8")
 
 
@@ -278,14 +281,16 @@ def network_size(estimator: Any, dtype: str = "float32") -> Size:
         Fitted.
     dtype : {"float32", "int8"}
         For int8 features are taken to have similar ranges.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If a layer or an operator has no C form.
     """
-    parts = folded(plain_layers(estimator))
-    program = Program(estimator.n_features_in_)
-    stages: Sequence[Stage] = ()
-    if dtype == "int8":
-        drawn = np.random.default_rng(0).standard_normal((16, estimator.n_features_in_))
-        stages = quantised(parts, drawn)
-    program.output = Chain(parts, stages).write(program, program.input)
+    features = drawn_samples(estimator)[:_DRAWN] if dtype == "int8" else None
+    network = _network(estimator, features, None)
+    program = program_of(estimator, n_inputs(estimator))
+    program.output = network.write(program, program.input)
     return Size.of(program)
 
 

@@ -167,7 +167,11 @@ class Program:
     def code_bytes(self) -> int:
         """Estimated bytes of the machine code, for size (``-Os``)."""
         passed = sum(len(call.arguments) + 1 for call in self._apart())
-        return 2 * passed + sum(kernel.code_bytes for kernel in self._kernels.values())
+        once = {call.kernel for call in self._calls} - {call.kernel for call in self._apart()}
+        return 2 * passed + sum(
+            (name in once and kernel.inside_bytes) or kernel.code_bytes
+            for name, kernel in self._kernels.items()
+        )
 
     @property
     def work_bytes(self) -> int:

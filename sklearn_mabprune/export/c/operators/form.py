@@ -15,6 +15,7 @@ from ....exceptions import UnsupportedModuleError
 from ....graph.exporting import exported_program
 from ....graph.module_network import weights_of
 from ....graph.program import Program as Operators
+from ....utils.memory import out_of_memory
 from ...chain import Array
 from ..program import Program, Vector
 from .folding import folded, readers
@@ -59,7 +60,7 @@ class Network:
         UnsupportedModuleError
             If an operator has no C form, or the module mixes samples.
         """
-        program = exported_program(module, x[:1], any_number=False)
+        program = _exported(module, x[:1])
         if len(program.inputs) != 1:
             raise UnsupportedModuleError(
                 f"The network reads {len(program.inputs)} inputs, and C forms read one array. "
@@ -122,6 +123,19 @@ class Network:
         y = Vector(found.size)
         program.call("copy", found.size, found, y)
         return y
+
+
+def _exported(module: nn.Module, x: Tensor) -> Operators:
+    """The operators of a module for one sample."""
+    try:
+        return exported_program(module, x, any_number=False)
+    except Exception as error:
+        if out_of_memory(error) or isinstance(error, UnsupportedModuleError):
+            raise
+        raise UnsupportedModuleError(
+            f"The network has no C form: torch cannot read it as operators on one sample "
+            f"({str(error).strip().partition(chr(10))[0][:200]}). Use to_torch() or to_onnx()."
+        ) from error
 
 
 def _shapes(

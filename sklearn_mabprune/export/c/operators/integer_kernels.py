@@ -10,7 +10,8 @@ _ROUNDED = "@rescaled((int64_t)sum * factor, shift, -limit, limit)"
 LARGEST16 = Kernel(
     "largest16",
     LARGEST_TEXT.format(geometry=GEOMETRY, kind="int16_t", lowest="-32767", or_nan=""),
-    212,
+    180,
+    inside_bytes=125,
     stack_bytes=48,
 )
 
@@ -20,7 +21,8 @@ MEAN16 = Kernel(
         what="times a factor of 31 bits", geometry=GEOMETRY, kind="int16_t", sum="int32_t",
         parameters="int32_t factor, int shift, int limit", result=_ROUNDED,
     ),
-    235,
+    310,
+    inside_bytes=195,
     needs=("rescaled",),
     stack_bytes=68,
 )  # fmt: skip
@@ -31,7 +33,8 @@ REDUCED16 = Kernel(
         what="times a factor of 31 bits", kind="int16_t", sum="int32_t",
         parameters="int32_t factor, int shift, int limit", result=_ROUNDED,
     ),
-    140,
+    200,
+    inside_bytes=130,
     needs=("rescaled",),
     stack_bytes=68,
 )  # fmt: skip
@@ -44,7 +47,8 @@ CONV8 = Kernel(
         sum="int32_t", next="factor++, ", factor="(int32_t)u[l]",
         result="@rescaled((int64_t)sum * *factor, shift, low, high)",
     ),
-    345,
+    395,
+    inside_bytes=210,
     needs=("rescaled",),
     stack_bytes=84,
 )  # fmt: skip
@@ -79,6 +83,7 @@ static void @@(const int8_t *w, const int32_t *b, const int32_t *factor, int shi
 }
 """,
     80,
+    inside_bytes=35,
     needs=("linear8",),
     stack_bytes=72,
 )
@@ -97,7 +102,7 @@ static void @@(int32_t factor, int32_t other, int shift, int limit, int n, const
     }
 }
 """,
-    85,
+    215,
     needs=("rescaled",),
     stack_bytes=52,
 )
@@ -113,7 +118,7 @@ static void @@(int32_t factor, int shift, int limit, int n, const int16_t *x, in
         y[i] = @rescaled((int64_t)factor * x[i], shift, -limit, limit);
 }
 """,
-    60,
+    100,
     needs=("rescaled",),
     stack_bytes=44,
 )

@@ -44,7 +44,8 @@ CONV = Kernel(
         what="", geometry=GEOMETRY, kind="float", weight="float", sum="float", next="",
         parameters="const float *b, ", factor="u[l]", result="sum",
     ),
-    380,
+    395,
+    inside_bytes=185,
     stack_bytes=100,
 )  # fmt: skip
 
@@ -75,7 +76,8 @@ static void @@(const int16_t *s, const {kind} *x, {kind} *y)
 LARGEST = Kernel(
     "largest",
     LARGEST_TEXT.format(geometry=GEOMETRY, kind="float", lowest="-HUGE_VALF", or_nan=" || v != v"),
-    260,
+    230,
+    inside_bytes=160,
     stack_bytes=64,
 )
 
@@ -107,7 +109,8 @@ MEAN = Kernel(
         what="times a factor", geometry=GEOMETRY, kind="float", sum="float",
         parameters="float factor", result="sum * factor",
     ),
-    235,
+    250,
+    inside_bytes=95,
     stack_bytes=60,
 )  # fmt: skip
 
@@ -134,6 +137,7 @@ REDUCED = Kernel(
         result="sum * factor",
     ),
     110,
+    inside_bytes=45,
     stack_bytes=44,
 )  # fmt: skip
 
@@ -155,6 +159,7 @@ static void @@(int count, int n, int m, const float *x, float *y)
 }
 """,
     145,
+    inside_bytes=85,
     stack_bytes=52,
 )
 
@@ -184,7 +189,7 @@ static void @@(const int16_t *places, int n, const {kind} *x, {kind} *y)
 
 #: By the type of elements.
 MOVE = {
-    kind: Kernel(f"move{end}", _MOVE.format(kind=kind), 130, stack_bytes=44)
+    kind: Kernel(f"move{end}", _MOVE.format(kind=kind), 130, inside_bytes=42, stack_bytes=44)
     for kind, end in (("float", ""), ("int16_t", "16"))
 }
 PICK = {
@@ -207,6 +212,7 @@ static void @@(const float *factor, const float *constant, int count, int n, int
 }
 """,
     105,
+    inside_bytes=60,
     stack_bytes=52,
 )
 
@@ -223,6 +229,7 @@ static void @@(const float *slope, int n, int m, const float *x, float *y)
 }
 """,
     90,
+    inside_bytes=65,
     stack_bytes=44,
 )
 
@@ -279,6 +286,7 @@ static void @@(const float *w, const float *b, int count, int n, int m, const fl
 }
 """,
     60,
+    inside_bytes=25,
     needs=("linear",),
     stack_bytes=52,
 )

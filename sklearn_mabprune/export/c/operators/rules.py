@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ....exceptions import UnsupportedModuleError
 from ....graph.program import Operation
 from . import functions, moves, sums
 from .formulas import FORMULAS, LAYERS
@@ -26,7 +27,13 @@ def read(reading: Reading, operation: Operation) -> None:
     rule = RULES.get(operation.packet)
     if rule is None:
         raise reading.refused(operation)
-    reading.values[operation.value] = rule(reading, operation)
+    try:
+        reading.values[operation.value] = rule(reading, operation)
+    except UnsupportedModuleError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A form of the operator that its rule does not know.
+        raise reading.refused(operation, " with these arguments") from error
 
 
 #: Rule of each operator.
