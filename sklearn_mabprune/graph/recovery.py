@@ -23,7 +23,14 @@ from .exporting import exported_program, of_two_sizes
 from .graph import Graph
 from .module_network import ModuleNetwork, weights_of
 from .program import Program, Samples, arguments
-from .refusals import depends_on_number, failing, not_finite, not_readable, outputs_of_other_form
+from .refusals import (
+    depends_on_number,
+    failing,
+    not_finite,
+    not_readable,
+    outputs_of_other_form,
+    refuse_compiled_code,
+)
 from .source_lines import where_defined
 from .tracing import recover_graph
 from .verification import called_eval, uneven_modules, verified
@@ -50,6 +57,7 @@ def network_of(module: nn.Module, x: Samples) -> Graph | ModuleNetwork:
     ValueError
         If the first layer of a chain reads another number of features than X has.
     """
+    refuse_compiled_code(module)
     if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point():
         return recover_network(module, x)
     try:

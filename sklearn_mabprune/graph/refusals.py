@@ -32,6 +32,23 @@ def not_readable(module: nn.Module, error: BaseException) -> UnsupportedModuleEr
     )
 
 
+def refuse_compiled_code(module: nn.Module) -> None:
+    """Refuse a module with TorchScript, which is no Python that ``torch.export`` could read.
+
+    Raises
+    ------
+    UnsupportedModuleError
+    """
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            layer = f"Layer {name!r} of {type(module).__name__}" if name else "The module"
+            raise UnsupportedModuleError(
+                f"{layer} was compiled by torch.jit, and only layers in Python are cut. Pass the "
+                "module that torch.jit.script or torch.jit.trace was given, and compile "
+                "to_torch() afterwards."
+            )
+
+
 def depends_on_number(module: nn.Module) -> UnsupportedModuleError:
     """The error for a module whose operators depend on the number of samples or their values."""
     return UnsupportedModuleError(

@@ -155,6 +155,29 @@ def test_refused_by_name_and_line(kind, capfd):
     assert capfd.readouterr().err == ""
 
 
+class Scripted(Base):
+    def __init__(self):
+        super().__init__()
+        self.last = torch.jit.script(self.last)
+
+    def forward(self, x):
+        return self.last(F.relu(self.first(x)))
+
+
+SCRIPTED = {
+    "a layer": (Scripted, r"Layer 'last' of Scripted was compiled by torch.jit.*Pass the module"),
+    "the whole": (lambda: torch.jit.script(nn.Sequential(nn.Linear(6, 3))), "The module was comp"),
+}
+
+
+@pytest.mark.parametrize("kind", SCRIPTED)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_is_refused(kind):
+    make, message = SCRIPTED[kind]
+    with pytest.raises(UnsupportedModuleError, match=message):
+        network_of(make(), torch.randn(20, 6))
+
+
 class Length(Base):
     """The number of samples is a number in Python, which ``torch.export`` takes for constant."""
 
