@@ -6,24 +6,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
 from torch import nn
 
+from ..data.named import NamedSamples
 from ..utils.files import write_whole
+from ..utils.optional import require
 from ..utils.torch_settings import own_settings
 from .c.network import features_of, name_of, network_header
 from .files.saving import save
-from .onnx import TYPES, onnx_model
+from .onnx import onnx_model
 from .onnx_check import check_model
-from .onnx_int8 import MAX_CALIBRATION, quantised_model
+from .onnx_int8 import CHAIN, MAX_CALIBRATION, MODULE, quantised_model
 from .onnx_module import module_to_onnx
 from .sklearn_mlp import sklearn_model
-from .torch_layers import any_layers, drawn_samples, is_chain, joined, plain_layers
-
-#: NumPy dtypes by their codes in onnx.TensorProto.
-_DTYPES = {code: name for name, code in TYPES.items()}
+from .torch_layers import any_layers, drawn_samples, is_chain, joined, precision
 
 
 class Exports:
@@ -128,8 +128,9 @@ class Exports:
             File to write the model to.
         quantize : array-like of shape (n_samples, n_features), optional
             Samples, such as those of ``fit``, of which at most 1,000 are used to quantise the
-            network: fully connected layers compute in 8 bits, with a scale for each unit, and
-            the input is float32.  Needs onnxruntime.
+            network: fully connected layers and convolutions compute in 8 bits, with a scale for
+            each unit, embeddings have 8 bits, and the input is float32.  Recurrent layers stay
+            as they are.  Needs onnxruntime.
 
         Returns
         -------
@@ -154,7 +155,8 @@ class Exports:
             If class labels are neither numbers nor strings, or are integers beyond int64.
         RuntimeError
             If onnxruntime, where it is installed, predicts otherwise with the model for samples
-            that are drawn; where it is not, if onnx finds an error in the model.
+            that are drawn; where it is not, if onnx finds an error in the model.  With
+            `quantize`, if onnxruntime cannot quantise it.
 
         Examples
         --------
@@ -165,25 +167,10 @@ class Exports:
         >>> [output.name for output in model.to_onnx().graph.output]
         ['label', 'probabilities']
         """
-        # First, because it raises NotFittedError before fitted attributes are read.
-        layers = any_layers(self)
-        facts = getattr(self, "classes_", None), getattr(self, "multilabel_", False)
-        if is_chain(self):
-            model = onnx_model(layers, self.n_features_in_, *facts)
-        else:
-            x = drawn_samples(self)
-            inputs = {
-                k: torch.as_tensor(v) for k, v in (x if isinstance(x, dict) else {"X": x}).items()
-            }
-            names = isinstance(x, dict)
-            model = module_to_onnx(joined(layers, names).eval(), inputs, names, *facts)
+        model = _onnx_of(self)
         _check(model, self)
         if quantize is not None:
-            X = features_of(self, quantize, "quantize").astype(np.float32)
-            chosen = shuffle(X, random_state=0, n_samples=min(len(X), MAX_CALIBRATION))
-            layers = [layer.float() for layer in plain_layers(self)]
-            model = onnx_model(layers, self.n_features_in_, *facts)
-            model = quantised_model(model, {"X": chosen})
+            model = _in_8_bits(self, model, quantize)
         if path is not None:
             write_whole(path, model.SerializeToString())
         return model
@@ -329,16 +316,44 @@ class Exports:
         save(self, path)
 
 
+def _onnx_of(estimator: Any, single: bool = False) -> Any:
+    """The ONNX model of a fitted estimator, in the precision of its network or in float32."""
+    # First, because it raises NotFittedError before fitted attributes are read.
+    layers = any_layers(estimator)
+    if single:
+        layers = [layer.float() for layer in layers]
+    facts = getattr(estimator, "classes_", None), getattr(estimator, "multilabel_", False)
+    if is_chain(estimator):
+        return onnx_model(layers, estimator.n_features_in_, *facts)
+    x = drawn_samples(estimator)
+    named = isinstance(x, dict)
+    inputs = {k: torch.as_tensor(v) for k, v in (x if named else {"X": x}).items()}
+    if single:
+        inputs = {k: v.float() if v.is_floating_point() else v for k, v in inputs.items()}
+    return module_to_onnx(joined(layers, named).eval(), inputs, named, *facts)
+
+
+def _in_8_bits(estimator: Any, model: Any, quantize: Any) -> Any:
+    """The ONNX model of a fitted estimator with weights of 8 bits, from calibration samples."""
+    X = features_of(estimator, quantize, "quantize")
+    X = X[shuffle(np.arange(len(X)), random_state=0, n_samples=min(len(X), MAX_CALIBRATION))]
+    if precision(any_layers(estimator)) != "float32":
+        model = _onnx_of(estimator, single=True)
+    parts = X.parts if isinstance(X, NamedSamples) else {"X": X}
+    return quantised_model(model, _as_read(model, parts), CHAIN if is_chain(estimator) else MODULE)
+
+
+def _as_read(model: Any, parts: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Samples by name in the dtypes that an ONNX model reads."""
+    dtype = require("onnx", "onnx").helper.tensor_dtype_to_np_dtype
+    kinds = {each.name: dtype(each.type.tensor_type.elem_type) for each in model.graph.input}
+    return {name: part.astype(kinds[name]) for name, part in parts.items()}
+
+
 def _check(model: Any, estimator: Any) -> None:
     """Compare an ONNX model with its estimator on samples that are drawn."""
     X = drawn_samples(estimator)
-    inputs = X if isinstance(X, dict) else {"X": X}
-    # What is quantised reads float32.
-    kinds = {each.name: _DTYPES.get(each.type.tensor_type.elem_type) for each in model.graph.input}
-    inputs = {
-        name: part.astype(kinds[name]) if part.dtype.kind == "f" else part
-        for name, part in inputs.items()
-    }
+    inputs = _as_read(model, X if isinstance(X, dict) else {"X": X})
     # Predictions put the net into evaluation mode; an export leaves it as it is.
     modes = {part: part.training for part in estimator.estimator_.module_.modules()}
     try:

@@ -1,4 +1,4 @@
-"""ONNX models whose fully connected layers compute in 8 bits, by onnxruntime's quantisation."""
+"""ONNX models whose layers of weights compute in 8 bits, by onnxruntime's quantisation."""
 
 from __future__ import annotations
 
@@ -13,42 +13,65 @@ from ..utils.optional import require
 #: Calibration samples beyond so many tell little more about ranges.
 MAX_CALIBRATION = 1000
 
+#: Samples that run at once, with all their values in memory.
+_BATCH = 100
 
-def quantised_model(model: Any, inputs: dict[str, NDArray[Any]]) -> Any:
-    """A model whose Gemm nodes have weights and values of 8 bits, in the QDQ format.
+#: Operators of a chain, and of any module, that compute in 8 bits.
+CHAIN = ("Gemm",)
+MODULE = ("Conv", "ConvTranspose", "Gather", "Gemm", "MatMul")
+
+
+def quantised_model(
+    model: Any, inputs: dict[str, NDArray[Any]], operators: tuple[str, ...] = CHAIN
+) -> Any:
+    """A model of which some nodes have weights and values of 8 bits, in the QDQ format.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        With Gemm nodes in float32; left as it is.
+        With such nodes in float32; left as it is.
     inputs : dict of str to ndarray
         Calibration samples, from which the ranges of values are taken.
+    operators : tuple of str
+        Types of these nodes.
 
     Returns
     -------
     onnx.ModelProto
-        Weights have 7 of the 8 bits and a scale for each unit, values one scale for each layer.
+        Weights have 7 of the 8 bits and a scale for each unit (those of embeddings one scale),
+        values one scale for each layer.
 
     Raises
     ------
     ImportError
         If onnxruntime is not installed.
     RuntimeError
-        If onnxruntime cannot quantise the model, or not run the result.
+        If onnxruntime cannot quantise the model, or not run the result, or if the model has no
+        such node.
     """
     onnx = require("onnx", "onnx")
     runtime = require("onnxruntime", "onnx")
     tools = require("onnxruntime.quantization", "onnx")
 
     class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined, misc]
-        """All samples at once, once."""
+        """All samples, once."""
 
         def __init__(self) -> None:
-            self.left = [inputs]
+            n_samples = len(next(iter(inputs.values())))
+            self.left = [
+                {name: part[first : first + _BATCH] for name, part in inputs.items()}
+                for first in range(0, n_samples, _BATCH)
+            ]
 
         def get_next(self) -> dict[str, NDArray[Any]] | None:
-            """The samples, then None."""
+            """Some samples; None after the last ones."""
             return self.left.pop() if self.left else None
+
+    if not any(node.op_type in operators for node in model.graph.node):
+        raise RuntimeError(
+            f"Nothing of this model computes in 8 bits: it has no {' or '.join(operators)}. Export "
+            "it without quantize."
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "before.onnx"), Path(folder, "after.onnx")
@@ -63,7 +86,7 @@ def quantised_model(model: Any, inputs: dict[str, NDArray[Any]]) -> Any:
                 after,
                 Reader(),
                 quant_format=tools.QuantFormat.QDQ,
-                op_types_to_quantize=["Gemm"],
+                op_types_to_quantize=list(operators),
                 per_channel=True,
                 # 7 bits: processors with AVX2 and no VNNI add two products in 16 bits, and
                 # products of 8 bits saturate there without a word.

@@ -118,7 +118,18 @@ def _exported(module: nn.Sequential, inputs: dict[str, Tensor], by_name: bool, o
         ) from error
     finally:
         logging.disable(level)
-    return program.model_proto  # type: ignore[union-attr]
+    return _without_origins(program.model_proto)  # type: ignore[union-attr]
+
+
+def _without_origins(model: Any) -> Any:
+    """The model without what tells where in Python its nodes come from, which takes most bytes."""
+    model.ClearField("metadata_props")
+    model.graph.ClearField("metadata_props")
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.initializer,
+                 *model.graph.input, *model.graph.output):  # fmt: skip
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return model
 
 
 class _Appended:

@@ -17,6 +17,7 @@ from sklearn.base import is_classifier
 from torch import nn
 
 from ...data.features import read_table
+from ...data.named import NamedSamples
 from ...exceptions import UnsupportedModuleError
 from ...utils.compat import check_n_features
 from ..chain import Part, folded
@@ -92,14 +93,15 @@ def check_dtype(dtype: str, calibrate: Any) -> None:
         raise ValueError(f"calibrate is for dtype='int8' only, and dtype is {dtype!r}.")
 
 
-def features_of(estimator: Any, X: Any, name: str) -> NDArray[Any]:
-    """Samples for an estimator as a dense array."""
+def features_of(estimator: Any, X: Any, name: str) -> Any:
+    """Samples for an estimator as a dense array, or as NamedSamples of several."""
     if is_chain(estimator):
         check_n_features(estimator, X, reset=False)
         found = X.toarray() if issparse(X) else np.asarray(X)
     else:
         found = read_table(estimator, X, any_shape=True, reset=False)
-    if len(found) == 0 or not np.isfinite(found).all():
+    parts = list(found.parts.values()) if isinstance(found, NamedSamples) else [found]
+    if len(found) == 0 or not all(np.isfinite(part).all() for part in parts):
         what = "is empty" if len(found) == 0 else "contains NaN or infinity"
         raise ValueError(f"{name} {what}. Pass samples that predict accepts.")
     return found
