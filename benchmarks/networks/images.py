@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from sklearn_mabprune import MABPrunedClassifier
 from ..shared.intervals import interval
 from ..shared.pages import DOCS, write_part
 from ..shared.results import Results
+from . import image_goals
 from .channel_gram import channel_gram
 from .image_modules import Cifar10CNN, DigitsCNN, MnistCNN, SmallResNet
 from .options import parser_of, trained_aloud
@@ -148,68 +149,91 @@ def trained(
     return net
 
 
-def measured(
-    net: Any, method: str, data: Any, seed: int, share: float, measure: str
-) -> list[dict[str, Any]]:
-    """Scores of one method at all budgets.
+class Pruning:
+    """Methods on one trained network: what is pruned once is not pruned again.
 
     Parameters
     ----------
-    share : float
-        Epochs of fine-tuning as a fraction of those of the training; 0: none.
-    measure : str
-        What budgets count, a key of `MEASURES`.
+    net : NeuralNetClassifier
+        Trained.
+    data : tuple of ndarray
+        X, X_test, y, y_test, X_val, y_val.
+    seed : int
+    budgets : sequence of float
+        Increasing.
     """
-    epochs = round(share * net.max_epochs)
-    unpruned = float(np.mean(net.predict(data[1]) == data[3]))
-    rows, started = [], time.perf_counter()
-    found = (_of_peer if method == PEER else _of_package)(net, method, data, seed, epochs, measure)
-    for budget, row in zip(BUDGETS, found, strict=True):
-        known = {"method": method, "measure": measure, "budget": budget, "fine_tuning": share}
-        seconds = time.perf_counter() - started
-        rows.append({**known, "unpruned": unpruned, **row, "seconds": seconds})
+
+    def __init__(self, net: Any, data: Any, seed: int, budgets: Sequence[float]):
+        self.net, self.data, self.seed, self.budgets = net, data, seed, budgets
+        self.unpruned = float(np.mean(net.predict(data[1]) == data[3]))
+        self._models: dict[tuple[str, str], Any] = {}
+
+    def rows(self, method: str, share: float, measure: str) -> list[dict[str, Any]]:
+        """Scores of one method at all budgets.
+
+        Parameters
+        ----------
+        method : str
+            Key of `METHODS`.
+        share : float
+            Epochs of fine-tuning as a fraction of those of the training; 0: none.
+        measure : str
+            What budgets count, a key of `MEASURES`.
+        """
+        epochs, rows = round(share * self.net.max_epochs), []
+        found = (self._of_peer if method == PEER else self._of_package)(method, epochs, measure)
         started = time.perf_counter()
-    return rows
+        for budget, row in zip(self.budgets, found, strict=True):
+            known = {"method": method, "measure": measure, "budget": budget, "fine_tuning": share}
+            seconds = time.perf_counter() - started
+            rows.append({**known, "unpruned": self.unpruned, **row, "seconds": seconds})
+            started = time.perf_counter()
+        return rows
+
+    def _of_package(self, method: str, epochs: int, measure: str) -> Iterator[dict[str, Any]]:
+        X, X_test, y, y_test, X_val, y_val = self.data
+        for budget in self.budgets:
+            model = self._models.get((method, measure))
+            if model is None:
+                model = MABPrunedClassifier(
+                    FrozenEstimator(self.net),
+                    pruning_budget=budget,
+                    budget_unit=MEASURES[measure],
+                    fine_tune_epochs=epochs,
+                    tolerance=1.0,
+                    random_state=self.seed,
+                    **METHODS[method],
+                ).fit(X, y, X_val=X_val, y_val=y_val)
+            else:
+                model.set_params(fine_tune_epochs=epochs)
+                model = model.at_budget(budget, X, y, X_val=X_val, y_val=y_val)
+            self._models[method, measure] = model
+            yield _row(model, X_test, y_test)
+
+    def _of_peer(self, _: str, epochs: int, measure: str) -> Iterator[dict[str, Any]]:
+        X, X_test, y, y_test, *_ = self.data
+        for module, macs, parameters in taylor_path(
+            self.net, X, y, self.budgets, measure == "MACs"
+        ):
+            yield {
+                "accuracy": accuracy_of(
+                    module, self.net, (X, y, X_test, y_test), epochs, self.seed
+                ),
+                "macs": macs,
+                "parameters": parameters,
+                "sizes": widths(module),
+            }
 
 
-def _of_package(
-    net: Any, method: str, data: Any, seed: int, epochs: int, measure: str
-) -> Iterator[dict[str, Any]]:
-    X, X_test, y, y_test, X_val, y_val = data
-    model = None
-    for budget in BUDGETS:
-        if model is None:
-            model = MABPrunedClassifier(
-                FrozenEstimator(net),
-                pruning_budget=budget,
-                budget_unit=MEASURES[measure],
-                fine_tune_epochs=epochs,
-                tolerance=1.0,
-                random_state=seed,
-                **METHODS[method],
-            ).fit(X, y, X_val=X_val, y_val=y_val)
-        else:
-            model = model.at_budget(budget, X, y, X_val=X_val, y_val=y_val)
-        report = model.pruning_report_
-        yield {
-            "accuracy": float(model.score(X_test, y_test)),
-            "macs": report.after.n_macs / report.before.n_macs,
-            "parameters": report.after.n_parameters / report.before.n_parameters,
-            "sizes": "-".join(map(str, model.hidden_layer_sizes_)),
-        }
-
-
-def _of_peer(
-    net: Any, _: str, data: Any, seed: int, epochs: int, measure: str
-) -> Iterator[dict[str, Any]]:
-    X, X_test, y, y_test, *_ = data
-    for module, macs, parameters in taylor_path(net, X, y, BUDGETS, measure == "MACs"):
-        yield {
-            "macs": macs,
-            "parameters": parameters,
-            "sizes": widths(module),
-            "accuracy": accuracy_of(module, net, (X, y, X_test, y_test), epochs, seed),
-        }
+def _row(model: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
+    """Accuracy and sizes of a fitted estimator."""
+    report = model.pruning_report_
+    return {
+        "accuracy": float(model.score(X_test, y_test)),
+        "macs": report.after.n_macs / report.before.n_macs,
+        "parameters": report.after.n_parameters / report.before.n_parameters,
+        "sizes": "-".join(map(str, model.hidden_layer_sizes_)),
+    }
 
 
 def table(results: Results) -> str:
@@ -254,6 +278,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of the training, in place of each net's own")
     parser.add_argument("--fine-tuning", type=float, nargs="+", default=[0.0],
                         help="epochs of fine-tuning, as fractions of all epochs")  # fmt: skip
+    parser.add_argument("--budgets", type=float, nargs="+", default=BUDGETS, help="increasing")
     parser.add_argument("--measures", nargs="+", choices=MEASURES, default=["units"],
                         help="what budgets count")  # fmt: skip
     parser.add_argument("--device", default="cpu")
@@ -271,7 +296,7 @@ def main() -> None:
                 for measure in options.measures
                 for share in options.fine_tuning
                 for method in options.methods
-                if (name, seed, method, measure, BUDGETS[-1], share) not in results
+                if (name, seed, method, measure, options.budgets[-1], share) not in results
             ]
             if not missing:
                 continue
@@ -280,15 +305,16 @@ def main() -> None:
             train = partial(trained, name, X, y, seed, options.device, options.epochs,
                             options.keep)  # fmt: skip
             net = trained_aloud(name, seed, train)
-            data = X, X_test, y, y_test, X_val, y_val
+            pruning = Pruning(net, (X, X_test, y, y_test, X_val, y_val), seed, options.budgets)
             for method, share, measure in missing:
                 with CONTEXTS.get(method, nullcontext)():
-                    rows = measured(net, method, data, seed, share, measure)
+                    rows = pruning.rows(method, share, measure)
                 results.add({"net": name, "seed": seed, **row} for row in rows)
                 found = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
                 print(f"  {method}: {found} (unpruned {rows[0]['unpruned']:.3f})", flush=True)
     if options.write_page:
         write_part(DOCS / "images.md", "table", table(results).splitlines())
+        write_part(DOCS / "images.md", "goals", image_goals.table(results))
     print(table(results))
 
 
