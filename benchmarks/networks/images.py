@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ from ..shared.intervals import interval
 from ..shared.pages import DOCS, write_part
 from ..shared.results import Results
 from . import image_goals
-from .channel_gram import channel_gram
+from .image_methods import CONTEXTS, MEASURES, METHODS, PEER
 from .image_modules import Cifar10CNN, DigitsCNN, MnistCNN, SmallResNet
 from .options import parser_of, trained_aloud
 from .torch_pruning_path import accuracy_of, taylor_path, widths
@@ -52,27 +52,8 @@ NETS: dict[str, tuple[Any, str, int]] = {
     "cifar10_cnn": (Cifar10CNN, "cifar10_2500", 40),
 }
 
-#: Parameters of the estimator.
-METHODS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "channel Gram": {},
-    "mean": {"ablation": "mean"},
-    "zero": {"ablation": "zero"},
-    "magnitude": {"policy": "magnitude"},
-    "random": {"policy": "random"},
-    "taylor": {"policy": "taylor"},
-    "taylor, zero": {"policy": "taylor", "ablation": "zero"},
-    "magnitude, zero": {"policy": "magnitude", "ablation": "zero"},
-    "random, zero": {"policy": "random", "ablation": "zero"},
-    "UCB1, zero": {"policy": "ucb1", "ablation": "zero"},
-    "Torch-Pruning's Taylor": {},
-}
-
-#: The method that is not the package's, and what budgets count.
-PEER, MEASURES = "Torch-Pruning's Taylor", {"units": "neurons", "MACs": "macs"}
-
-#: What takes the place of the package's own parts in some methods.
-CONTEXTS = {"channel Gram": channel_gram}
+#: Columns of the scores that a table shows, and of those of the unpruned network.
+SCORES = {"test": ("accuracy", "unpruned"), "validation": ("validation", "unpruned_validation")}
 
 BUDGETS = (0.5, 0.75)
 KEYS = ("net", "seed", "method", "measure", "budget", "fine_tuning")
@@ -157,7 +138,7 @@ class Pruning:
     net : NeuralNetClassifier
         Trained.
     data : tuple of ndarray
-        X, X_test, y, y_test, X_val, y_val.
+        X, X_test, y, y_test, X_val, y_val; the last two take no part in what is measured.
     seed : int
     budgets : sequence of float
         Increasing.
@@ -165,7 +146,11 @@ class Pruning:
 
     def __init__(self, net: Any, data: Any, seed: int, budgets: Sequence[float]):
         self.net, self.data, self.seed, self.budgets = net, data, seed, budgets
-        self.unpruned = float(np.mean(net.predict(data[1]) == data[3]))
+        _, X_test, _, y_test, X_val, y_val = data
+        self.unpruned = {
+            "unpruned": float(np.mean(net.predict(X_test) == y_test)),
+            "unpruned_validation": float(np.mean(net.predict(X_val) == y_val)),
+        }
         self._models: dict[tuple[str, str], Any] = {}
 
     def rows(self, method: str, share: float, measure: str) -> list[dict[str, Any]]:
@@ -186,7 +171,7 @@ class Pruning:
         for budget, row in zip(self.budgets, found, strict=True):
             known = {"method": method, "measure": measure, "budget": budget, "fine_tuning": share}
             seconds = time.perf_counter() - started
-            rows.append({**known, "unpruned": self.unpruned, **row, "seconds": seconds})
+            rows.append({**known, **self.unpruned, **row, "seconds": seconds})
             started = time.perf_counter()
         return rows
 
@@ -219,6 +204,7 @@ class Pruning:
                 "accuracy": accuracy_of(
                     module, self.net, (X, y, X_test, y_test), epochs, self.seed
                 ),
+                "validation": np.nan,
                 "macs": macs,
                 "parameters": parameters,
                 "sizes": widths(module),
@@ -230,14 +216,25 @@ def _row(model: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
     report = model.pruning_report_
     return {
         "accuracy": float(model.score(X_test, y_test)),
+        "validation": report.after.score,
         "macs": report.after.n_macs / report.before.n_macs,
         "parameters": report.after.n_parameters / report.before.n_parameters,
         "sizes": "-".join(map(str, model.hidden_layer_sizes_)),
     }
 
 
-def table(results: Results) -> str:
-    """Accuracies, paired differences to the unpruned network and to the default, in points."""
+def table(results: Results, methods: Iterable[str], score: str) -> str:
+    """Accuracies, paired differences to the unpruned network and to the default, in points.
+
+    Parameters
+    ----------
+    results : Results
+    methods : iterable of str
+        Keys of `METHODS`.
+    score : str
+        Key of `SCORES`.
+    """
+    own_score, of_unpruned = SCORES[score]
     lines = [
         "| network | left out | fine-tuning | method | seeds | accuracy | points from unpruned "
         "| points from default | MACs left |",
@@ -246,16 +243,14 @@ def table(results: Results) -> str:
     for (net, measure, budget, share), rows in results.groups(
         "net", "measure", "budget", "fine_tuning"
     ):
-        default = {
-            row["seed"]: float(row["accuracy"]) for row in rows if row["method"] == "default"
-        }
-        for method in METHODS:
+        default = {row["seed"]: float(row[own_score]) for row in rows if row["method"] == "default"}
+        for method in methods:
             own = [row for row in rows if row["method"] == method]
             if not own:
                 continue
-            accuracy = [float(row["accuracy"]) for row in own]
+            accuracy = [float(row[own_score]) for row in own]
             from_whole = [
-                100 * (a - float(row["unpruned"])) for a, row in zip(accuracy, own, strict=True)
+                100 * (a - float(row[of_unpruned])) for a, row in zip(accuracy, own, strict=True)
             ]
             paired = [
                 100 * (a - default[row["seed"]])
@@ -279,6 +274,9 @@ def main() -> None:
     parser.add_argument("--fine-tuning", type=float, nargs="+", default=[0.0],
                         help="epochs of fine-tuning, as fractions of all epochs")  # fmt: skip
     parser.add_argument("--budgets", type=float, nargs="+", default=BUDGETS, help="increasing")
+    parser.add_argument("--score", choices=SCORES, default="test",
+                        help="what the printed table has: accuracy on test images, or on those "
+                        "of the training images that are held out")  # fmt: skip
     parser.add_argument("--measures", nargs="+", choices=MEASURES, default=["units"],
                         help="what budgets count")  # fmt: skip
     parser.add_argument("--device", default="cpu")
@@ -313,9 +311,9 @@ def main() -> None:
                 found = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
                 print(f"  {method}: {found} (unpruned {rows[0]['unpruned']:.3f})", flush=True)
     if options.write_page:
-        write_part(DOCS / "images.md", "table", table(results).splitlines())
+        write_part(DOCS / "images.md", "table", table(results, METHODS, "test").splitlines())
         write_part(DOCS / "images.md", "goals", image_goals.table(results))
-    print(table(results))
+    print(table(results, options.methods, options.score))
 
 
 if __name__ == "__main__":
