@@ -266,6 +266,12 @@ def table(results: Results, methods: Iterable[str], score: str) -> str:
     return "\n".join(lines)
 
 
+def parts(results: Results) -> dict[str, list[str]]:
+    """What stands on the page, by mark."""
+    lines = table(results, METHODS, "test").splitlines()
+    return {"goals": image_goals.table(results), "table": lines}
+
+
 def main() -> None:
     """Measure what is missing, and print the table."""
     parser = parser_of(__doc__, NETS, METHODS, ["digits_cnn"], "images.csv")
@@ -311,8 +317,8 @@ def main() -> None:
                 found = ", ".join(f"{row['accuracy']:.3f}" for row in rows)
                 print(f"  {method}: {found} (unpruned {rows[0]['unpruned']:.3f})", flush=True)
     if options.write_page:
-        write_part(DOCS / "images.md", "table", table(results, METHODS, "test").splitlines())
-        write_part(DOCS / "images.md", "goals", image_goals.table(results))
+        for mark, lines in parts(results).items():
+            write_part(DOCS / "images.md", mark, lines)
     print(table(results, options.methods, options.score))
 
 

@@ -29,7 +29,8 @@ def test_pages_hold_the_committed_rows():
     assert with_part(page, "random graphs", [drawn]) == page
     page = (DOCS / "images.md").read_text(encoding="utf-8")
     results = Results(RESULTS / "images.csv", images.KEYS)
-    assert with_part(page, "table", images.table(results).splitlines()) == page
+    for mark, lines in images.parts(results).items():
+        assert with_part(page, mark, lines) == page
 
 
 def test_rows_say_that_no_network_is_wrong_and_nothing_is_measured_twice():
