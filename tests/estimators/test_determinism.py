@@ -215,9 +215,10 @@ def test_seeds_are_far_apart():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "policy", ["ucb1", "thompson", "uniform", "exhaustive", "magnitude", "random"]
-)
-@pytest.mark.parametrize("blocks", ["auto", 24])
+    ("policy", "blocks"),
+    [("ucb1", "auto"), ("thompson", 24), ("uniform", "auto"), ("exhaustive", 24),
+     ("magnitude", "auto"), ("random", 24)],
+)  # fmt: skip
 def test_a_smaller_budget_is_a_beginning_of_the_path(policy, blocks):
     X, y = classes_table(240)
     paths = {}

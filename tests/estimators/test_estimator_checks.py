@@ -25,13 +25,14 @@ N_CLASSIFIER_WITH_FOLDS = N_CLASSIFIER - 1
 # For a method that neural networks of scikit-learn do not have either.
 DECISION_FUNCTION = "check_classifiers_multilabel_output_format_decision_function"
 
-# Wide enough that half of it can go: check_class_weight_classifiers weighs rows 10^7 to 1, and
-# from 16 neurons the 8 safest left 43 of 50 rows right where 44 are asked for.
-# skorch's log of epochs is left out: it takes a tenth of such a fit, and prints nothing.
-QUIET = {"callbacks__print_log": None}
-SMALL = {"module__hidden_layer_sizes": (32,), "max_epochs": 20, "lr": 0.02, **QUIET}
 # Folds multiply the work: a net that learns in a few epochs, one round, two budgets.
-TINY = {"module__hidden_layer_sizes": (8,), "max_epochs": 10, "lr": 0.1, **QUIET}
+# skorch's log of epochs is left out: it takes a tenth of such a fit, and prints nothing.
+TINY = {
+    "module__hidden_layer_sizes": (8,),
+    "max_epochs": 10,
+    "lr": 0.1,
+    "callbacks__print_log": None,
+}
 # The checks set random_state only where the estimator itself has one.
 QUICK = {"step": 0.5, "fine_tune_epochs": 1, "random_state": 0}
 FOLDS = {"budgets": (0, 0.5), "cv": 2}
@@ -39,8 +40,6 @@ FOLDS = {"budgets": (0, 0.5), "cv": 2}
 CASES = {
     "classifier": (MABPrunedClassifier(), N_CLASSIFIER),
     "regressor": (MABPrunedRegressor(), N_REGRESSOR),
-    "nested classifier": (MABPrunedClassifier(MLPNetClassifier(**SMALL)), N_CLASSIFIER),
-    "nested regressor": (MABPrunedRegressor(MLPNetRegressor(**SMALL)), N_REGRESSOR),
     "classifier with folds": (
         MABPrunedClassifierCV(MABPrunedClassifier(MLPNetClassifier(**TINY), **QUICK), **FOLDS),
         N_CLASSIFIER_WITH_FOLDS,
@@ -71,8 +70,8 @@ PARAMETERS = [
         estimator,
         check,
         id=f"{name}: {_name(check)}",
-        # Default nets train for long, folds train often.
-        marks=[] if name.startswith("nested") else pytest.mark.slow,
+        # Folds train often.
+        marks=pytest.mark.slow if name.endswith("folds") else [],
     )
     for name, checks in CHECKS.items()
     for estimator, check in checks

@@ -21,9 +21,10 @@ def table(n_targets=1):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("offset", [1.7e9, -(2.0**44)])
-@pytest.mark.parametrize("n_targets", [1, 2])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("offset", "n_targets", "weighted"),
+    [(1.7e9, 1, False), (1.7e9, 2, True), (-(2.0**44), 1, True), (-(2.0**44), 2, False)],
+)
 def test_an_offset_moves_the_predictions_alone(offset, n_targets, weighted):
     X, y = table(n_targets)
     weights = np.random.default_rng(0).uniform(0.2, 3.0, len(y)) if weighted else None

@@ -27,9 +27,17 @@ def closed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verbose", [0, 1, 2])
-@pytest.mark.parametrize("stream", [lambda: None, closed], ids=["None", "closed"])
-@pytest.mark.parametrize("net", [small_classifier, plain_classifier, quick_start])
+@pytest.mark.parametrize(
+    ("verbose", "stream", "net"),
+    [
+        (0, lambda: None, plain_classifier),
+        (0, closed, small_classifier),
+        (1, lambda: None, small_classifier),
+        (1, closed, quick_start),
+        (2, lambda: None, quick_start),
+        (2, closed, plain_classifier),
+    ],
+)
 def test_a_fit_without_streams_is_the_same_fit(monkeypatch, verbose, stream, net):
     X, y = classes_table()
     X = X.astype(np.float32)

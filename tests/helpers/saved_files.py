@@ -10,7 +10,7 @@ from sklearn_mabprune import ModelFileError, load
 
 # Files of a test are written over and over in one folder of its own.
 several = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25
 )
 WAY_OUT = "Use another copy of the file, or save the estimator again."
 

@@ -295,7 +295,7 @@ def test_memories_of_long_ago_are_forgotten(name):
 def test_ten_thousand_pulls(name):
     policy, bed = started(name, 5), Bed([1.0, 0.8, 0.5, 0.2, -4.0], noise=0.2)
     if policy.budgeted:
-        play(policy, bed, 2, 10_000, batch=2)
+        play(policy, bed, 2, 10_000, batch=5)
     assert np.isfinite(policy.seen_).all()
     assert set(policy.recommend(2).tolist()) == {0, 1}
     _assert_finite(policy)
