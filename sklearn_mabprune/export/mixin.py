@@ -12,7 +12,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import shuffle
 from torch import nn
 
-from ..data.named import NamedSamples
 from ..utils.files import write_whole
 from ..utils.optional import require
 from ..utils.torch_settings import own_settings
@@ -193,8 +192,8 @@ class Exports:
         A module that is no chain of layers has a C form if each operator of its ``forward`` has
         one: convolutions, pooling, means, norms, embeddings, activations and other functions of
         single elements, sums, products and concatenations of values, and what moves elements.
-        Samples of more than one axis are given in C order.  Its working memory is static: one call
-        at a time.
+        Samples of more than one axis are given in C order, those of several inputs by name one
+        after the other.  Its working memory is static: one call at a time.
 
         Parameters
         ----------
@@ -336,10 +335,12 @@ def _onnx_of(estimator: Any, single: bool = False) -> Any:
 def _in_8_bits(estimator: Any, model: Any, quantize: Any) -> Any:
     """The ONNX model of a fitted estimator with weights of 8 bits, from calibration samples."""
     X = features_of(estimator, quantize, "quantize")
-    X = X[shuffle(np.arange(len(X)), random_state=0, n_samples=min(len(X), MAX_CALIBRATION))]
+    parts = X if isinstance(X, dict) else {"X": X}
+    n = len(next(iter(parts.values())))
+    chosen = shuffle(np.arange(n), random_state=0, n_samples=min(n, MAX_CALIBRATION))
+    parts = {name: part[chosen] for name, part in parts.items()}
     if precision(any_layers(estimator)) != "float32":
         model = _onnx_of(estimator, single=True)
-    parts = X.parts if isinstance(X, NamedSamples) else {"X": X}
     return quantised_model(model, _as_read(model, parts), CHAIN if is_chain(estimator) else MODULE)
 
 

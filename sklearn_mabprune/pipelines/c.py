@@ -96,7 +96,8 @@ def pipeline_to_c(
     *steps, estimator = _steps_of(without_frozen(pipeline))
     if not isinstance(estimator, OURS):
         raise refused(estimator, "the last step must be a pruned estimator")
-    if len(getattr(estimator, "input_shape_", None) or ()) > 1:
+    shape = getattr(estimator, "input_shape_", None) or ()
+    if isinstance(shape, dict) or len(shape) > 1:
         # No table: images, sequences, or inputs by name.
         if steps:
             raise refused(steps[0], "the network reads samples that are no rows of a table")

@@ -130,7 +130,9 @@ class Mixing(nn.Module):
     ("name", "what"),
     [
         ("conv3d", r"conv3d of 'a' in Net\.forward \(module_net\.py:\d+\) has no C form"),
-        ("lstm", r" of 'r' in Net\.forward .* has no C form\. Replace it, or export .* to_onnx"),
+        ("lstm", r"The recurrent layer 'r' in Net\.forward .* no C form\. Replace it, or export"),
+        ("cells", r"The recurrent layer 'r' in Net\.forward .* has no C form"),
+        ("transformer", r"scaled_dot_product_attention of 't\.self_attn' in .* has no C form"),
     ],
 )
 def test_other_operators_are_refused_by_name(name, what):

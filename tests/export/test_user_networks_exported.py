@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from image_nets import SmallConv, SmallResidual, Words, images, net_of, texts
+from module_kinds import CodesAndNumbers
 from sklearn.pipeline import make_pipeline
 from skorch import NeuralNetRegressor
 from user_nets import classes_table, unit_values_table
@@ -105,6 +106,26 @@ def test_to_c_predicts_what_the_estimator_predicts(fitted, tmp_path):
     assert pipeline_to_c(make_pipeline(model), name="images") == sources["images"]
     with pytest.raises(ValueError, match=r"X has 64 features, but"):
         model.to_c(samples=X.reshape(len(X), -1))
+
+
+def test_to_c_reads_several_inputs_side_by_side(tmp_path):
+    rng = np.random.default_rng(0)
+    X = {"code": rng.integers(0, 7, 80), "number": 9 * rng.normal(size=(80, 3))}
+    y = (X["code"] + X["number"][:, 0] > 3).astype(int)
+    model = MABPrunedClassifier(net_of(CodesAndNumbers), **QUICK).fit(X, y)
+    sources = {
+        "plain": model.to_c(name="plain", samples=X),
+        "int8": model.to_c(name="int8", dtype="int8", calibrate=X),
+        "pipeline": pipeline_to_c(make_pipeline(model), name="pipeline"),
+    }
+    assert " * x[0]: input code, of shape ()\n * x[1] to x[3]: input number" in sources["plain"]
+    library = Library(tmp_path, sources, ("-O0",))
+    side_by_side, expected = np.column_stack([X["code"], X["number"]]), model.predict_proba(X)
+    for name, allowed in (("plain", 1e-5), ("int8", 5e-3), ("pipeline", 1e-5)):
+        found = library.outputs(name, side_by_side)
+        np.testing.assert_allclose(found, expected, atol=allowed, err_msg=name)
+    with pytest.raises(ValueError, match=r"Input X\[.number.\] contains NaN"):
+        model.to_c(dtype="int8", calibrate=X | {"number": np.full((80, 3), np.nan)})
 
 
 def test_other_forms_are_refused_by_name(fitted):

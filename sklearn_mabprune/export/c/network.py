@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,18 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import is_classifier
-from torch import nn
 
 from ...data.features import read_table
 from ...data.named import NamedSamples
-from ...exceptions import UnsupportedModuleError
 from ...utils.compat import check_n_features
 from ..chain import Part, folded
 from ..labels import labels_as_data
-from ..torch_layers import any_layers, drawn_samples, is_chain, plain_layers
+from ..torch_layers import any_layers, drawn_samples, is_chain, joined, plain_layers
 from .embeddings import of_two_values
 from .header import Interface, SelfTest, Size, header
 from .layers import write
 from .literals import comment
-from .operators.form import Network
+from .operators.form import Network, each_input, flat
 from .operators.integers import in_integers
 from .program import Program, Vector
 from .quantised import Stage, quantised, run
@@ -58,21 +56,34 @@ def network_header(estimator: Any, name: str, dtype: str, calibrate: Any, sample
     names = getattr(estimator, "feature_names_in_", ())
     interface.features.extend(comment(str(feature)) for feature in names)
     interface.notes.extend(form.notes)
+    shapes = getattr(estimator, "input_shape_", None)
+    interface.notes.extend(_places(shapes) if isinstance(shapes, dict) else ())
     test = None
     if samples is not None:
         X = features_of(estimator, samples, "samples")
         # What the C function is given are these numbers in float32.
-        narrow = X.astype(np.float32)
-        flat = narrow.reshape(len(X), -1)
+        numbers = flat(X).astype(np.float32)
+        same = each_input(X, lambda part: part.astype(np.float32).astype(part.dtype))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "X does not have valid feature names")
-            test = form.self_test(estimator, flat, narrow.astype(X.dtype), flat)
+            test = form.self_test(estimator, numbers, same, numbers)
     return header(program, interface, test)
+
+
+def _places(shapes: dict[str, tuple[int, ...]]) -> Iterator[str]:
+    """Lines of the comment on where each of several inputs stands."""
+    first = 0
+    for name, shape in shapes.items():
+        size = math.prod(shape)
+        where = f"x[{first}]" if size == 1 else f"x[{first}] to x[{first + size - 1}]"
+        yield f"{where}: input {comment(name)}, of shape {shape}"
+        first += size
 
 
 def n_inputs(estimator: Any) -> int:
     """Numbers of a sample, in the order in which C functions read them."""
-    return math.prod(getattr(estimator, "input_shape_", None) or (estimator.n_features_in_,))
+    shapes = getattr(estimator, "input_shape_", None) or (estimator.n_features_in_,)
+    return sum(map(math.prod, shapes.values() if isinstance(shapes, dict) else [shapes]))
 
 
 def program_of(estimator: Any, n_inputs: int) -> Program:
@@ -94,15 +105,18 @@ def check_dtype(dtype: str, calibrate: Any) -> None:
 
 
 def features_of(estimator: Any, X: Any, name: str) -> Any:
-    """Samples for an estimator as a dense array, or as NamedSamples of several."""
+    """Samples for an estimator as a dense array, or as a dictionary of several."""
     if is_chain(estimator):
         check_n_features(estimator, X, reset=False)
         found = X.toarray() if issparse(X) else np.asarray(X)
     else:
         found = read_table(estimator, X, any_shape=True, reset=False)
-    parts = list(found.parts.values()) if isinstance(found, NamedSamples) else [found]
-    if len(found) == 0 or not all(np.isfinite(part).all() for part in parts):
-        what = "is empty" if len(found) == 0 else "contains NaN or infinity"
+    n_samples = len(found)
+    if isinstance(found, NamedSamples):
+        found = found.parts
+    parts = list(found.values()) if isinstance(found, dict) else [found]
+    if n_samples == 0 or not all(np.isfinite(part).all() for part in parts):
+        what = "is empty" if n_samples == 0 else "contains NaN or infinity"
         raise ValueError(f"{name} {what}. Pass samples that predict accepts.")
     return found
 
@@ -181,7 +195,7 @@ class NetworkForm:
         network = _network(estimator, None if dtype == "float32" else features, binary)
         if features is None:
             return cls(network, False, [])
-        found = network.run(features.reshape(len(features), -1).astype(np.float64))
+        found = network.run(flat(features))
         return cls(network, True, _notes(estimator, found, features))
 
     def write(self, program: Program, x: Vector) -> Vector:
@@ -234,25 +248,23 @@ def _network(
         if features is None:
             return Chain(parts, ())
         return Chain(parts, quantised(parts, features.astype(np.float64)))
-    if isinstance(getattr(estimator, "input_shape_", None), dict):
-        raise UnsupportedModuleError(
-            "The network reads several inputs by name, and C forms read one array. Use to_torch() "
-            "or to_onnx()."
-        )
-    drawn = torch.as_tensor(drawn_samples(estimator)[:_COMPARED])
-    network = Network.of(nn.Sequential(*layers).eval(), drawn)
+    drawn = drawn_samples(estimator)
+    shapes = getattr(estimator, "input_shape_", None)
+    if named := isinstance(shapes, dict):
+        drawn = {name: drawn[name] for name in shapes}
+    drawn = each_input(drawn, lambda part: torch.as_tensor(part[:_COMPARED]))
+    network = Network.of(joined(layers, named).eval(), drawn)
     if features is None:
         return network
+    found = flat(features)
     # Some of them: all values of each are kept.
-    chosen = features[:: -(-len(features) // _CALIBRATED)]
-    return in_integers(network, chosen.reshape(len(chosen), -1).astype(np.float64))
+    return in_integers(network, found[:: -(-len(found) // _CALIBRATED)])
 
 
 def _outputs(model: Any, X: Any) -> NDArray[Any]:
     """Probabilities or values, (n_samples, n_outputs)."""
-    if is_classifier(model):
-        return np.asarray(model.predict_proba(X))
-    return np.asarray(model.predict(X)).reshape(len(X), -1)
+    found = np.asarray(model.predict_proba(X) if is_classifier(model) else model.predict(X))
+    return found.reshape(len(found), -1)
 
 
 def _notes(estimator: Any, found: NDArray[Any], features: NDArray[Any]) -> list[str]:
@@ -289,7 +301,9 @@ def network_size(estimator: Any, dtype: str = "float32") -> Size:
     UnsupportedModuleError
         If a layer or an operator has no C form.
     """
-    features = drawn_samples(estimator)[:_DRAWN] if dtype == "int8" else None
+    features = None
+    if dtype == "int8":
+        features = each_input(drawn_samples(estimator), lambda part: part[:_DRAWN])
     network = _network(estimator, features, None)
     program = program_of(estimator, n_inputs(estimator))
     program.output = network.write(program, program.input)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from ....exceptions import UnsupportedModuleError
 from ....graph.exporting import exported_program
 from ....graph.module_network import weights_of
 from ....graph.program import Program as Operators
+from ....graph.program import called
 from ....utils.memory import out_of_memory
 from ...chain import Array
 from ..program import Program, Vector
@@ -24,8 +25,7 @@ from .places import Operand
 from .reading import Reading
 from .rules import read
 
-#: The key of the samples.
-SAMPLES = "samples"
+_SAMPLES = "samples"
 
 #: How far what nodes return may be from what the module returns.
 _ROUNDING = 1e-3
@@ -39,49 +39,55 @@ class Network:
     ----------
     steps : sequence of Step
     output : Operand
+    sizes : tuple of int
+        Numbers of each input of a sample; they stand one after the other.
     """
 
     steps: Sequence[Step]
     output: Operand
+    sizes: tuple[int, ...]
 
     @classmethod
-    def of(cls, module: nn.Module, x: Tensor) -> Network:
+    def of(cls, module: nn.Module, x: Tensor | dict[str, Tensor]) -> Network:
         """The steps of a module.
 
         Parameters
         ----------
         module : nn.Module
             On the CPU, in evaluation mode.
-        x : Tensor
-            A few samples; predictions of the steps are compared with those of the module.
+        x : Tensor or dict of Tensor
+            A few samples, of one input or of several by name; predictions of the steps are
+            compared with those of the module.
 
         Raises
         ------
         UnsupportedModuleError
             If an operator has no C form, or the module mixes samples.
         """
-        program = _exported(module, x[:1])
-        if len(program.inputs) != 1:
-            raise UnsupportedModuleError(
-                f"The network reads {len(program.inputs)} inputs, and C forms read one array. "
-                "Use to_torch() or to_onnx()."
-            )
+        one = each_input(x, lambda part: part[:1])
+        program = _exported(module, one)
         weights = {**program.constants, **weights_of(module)}
-        shapes = _shapes(program, x[:1], weights)
-        reading = Reading(weights, shapes)
-        places = np.arange(x[0].numel()).reshape(1, *x.shape[1:])
-        reading.values[program.inputs[0]] = Operand(SAMPLES, places)
+        reading = Reading(weights, _shapes(program, one, weights))
+        parts = list(one.values()) if isinstance(one, dict) else [one]
+        for k, (number, part) in enumerate(zip(program.inputs, parts, strict=True)):
+            places = np.arange(part.numel()).reshape(part.shape)
+            reading.values[number] = Operand(key_of_input(k), places)
+        for operation in program.operations:
+            # The first operator of a recurrent layer does not say that it is one.
+            if operation.packet == "recurrent" or operation.packet.endswith("_steps"):
+                raise reading.refused(operation)
         for operation in program.operations:
             read(reading, operation)
         output = reading.values[program.output]
-        found = cls(*folded(reading.steps, output))
+        found = cls(*folded(reading.steps, output), tuple(part.numel() for part in parts))
         found._compare(module, x)
         return found
 
-    def _compare(self, module: nn.Module, x: Tensor) -> None:
+    def _compare(self, module: nn.Module, x: Tensor | dict[str, Tensor]) -> None:
         with torch.inference_mode():
-            expected = module(x).double().numpy().reshape(len(x), -1)
-        error = np.abs(self.run(x.double().numpy().reshape(len(x), -1)) - expected)
+            outputs = called(module, x)
+        expected = outputs.double().numpy().reshape(len(outputs), -1)
+        error = np.abs(self.run(flat(x)) - expected)
         if not (error <= _ROUNDING * np.maximum(1, np.abs(expected))).all():
             raise UnsupportedModuleError(
                 "The network has no C form: it computes something else for one sample than for "
@@ -90,7 +96,10 @@ class Network:
 
     def values(self, x: NDArray[Any]) -> dict[Hashable, NDArray[Any]]:
         """All values, in float64."""
-        found: dict[Hashable, NDArray[Any]] = {SAMPLES: x}
+        ends = np.cumsum(self.sizes)[:-1]
+        found: dict[Hashable, NDArray[Any]] = {
+            key_of_input(k): part for k, part in enumerate(np.split(x, ends, axis=1))
+        }
         for step in self.steps:
             found[step.value] = step.node.run(*(operand.read(found) for operand in step.reads))
         return found
@@ -102,7 +111,11 @@ class Network:
     def write(self, program: Program, x: Vector) -> Vector:
         """Add all calls, and return the predictions."""
         left = readers(self.steps, self.output)
-        vectors: dict[Hashable, Vector] = {SAMPLES: x}
+        firsts = np.cumsum([0, *self.sizes[:-1]]).tolist()
+        vectors: dict[Hashable, Vector] = {
+            key_of_input(k): x if len(firsts) == 1 else x.part(first, size)
+            for k, (first, size) in enumerate(zip(firsts, self.sizes, strict=True))
+        }
         for step in self.steps:
             for operand in step.reads:
                 left[operand.value] -= 1
@@ -110,7 +123,7 @@ class Network:
             for operand in step.reads:
                 whole = vectors[operand.value]
                 # Nothing may be written over what is read again, or over the caller's samples.
-                whole.shared = left[operand.value] > 0 or operand.value == SAMPLES
+                whole.shared = left[operand.value] > 0 or is_input(operand.value)
                 given.append(operand.vector(program, whole))
             vectors[step.value] = step.node.write(program, *given)
         return self._as_output(program, vectors[self.output.value])
@@ -125,7 +138,31 @@ class Network:
         return y
 
 
-def _exported(module: nn.Module, x: Tensor) -> Operators:
+def key_of_input(k: int) -> Hashable:
+    """The key of an input."""
+    return _SAMPLES, k
+
+
+def is_input(value: Hashable) -> bool:
+    """Whether a key is that of an input."""
+    return isinstance(value, tuple) and value[0] == _SAMPLES
+
+
+def each_input(x: Any, function: Callable[[Any], Any]) -> Any:
+    """What a function makes of samples of one input, or of each of several by name."""
+    return (
+        {name: function(part) for name, part in x.items()} if isinstance(x, dict) else function(x)
+    )
+
+
+def flat(x: Any) -> Array:
+    """Samples as numbers, all inputs side by side, (n_samples, n_numbers)."""
+    parts = x.values() if isinstance(x, dict) else [x]
+    arrays = [np.asarray(part, dtype=np.float64) for part in parts]
+    return np.concatenate([part.reshape(len(part), -1) for part in arrays], axis=1)
+
+
+def _exported(module: nn.Module, x: Tensor | dict[str, Tensor]) -> Operators:
     """The operators of a module for one sample."""
     try:
         return exported_program(module, x, any_number=False)
@@ -139,7 +176,7 @@ def _exported(module: nn.Module, x: Tensor) -> Operators:
 
 
 def _shapes(
-    program: Operators, x: Tensor, weights: dict[str, Tensor]
+    program: Operators, x: Tensor | dict[str, Tensor], weights: dict[str, Tensor]
 ) -> dict[int, tuple[int, ...]]:
     """Shapes of the values of one sample; of several tensors that of the first."""
     wanted = [operation.value for operation in program.operations]

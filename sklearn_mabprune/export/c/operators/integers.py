@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..quantised import FEATURES_BEYOND, VALUES_BEYOND, Lookup, largest_input
 from .elements import Each, Embedded, Joined, Together
 from .folding import readers
-from .form import SAMPLES, Network
+from .form import Network, is_input, key_of_input
 from .integer_nodes import (
     VALUE,
     IntegerEmbedded,
@@ -47,7 +47,7 @@ def in_integers(network: Network, x: NDArray[Any]) -> Network:
     for step in network.steps:
         found.add(step)
     output = found.as_numbers(network.output)
-    return Network(_shifted_alike(found.steps), output)
+    return Network(_shifted_alike(found.steps), output, network.sizes)
 
 
 def _shifted_alike(steps: list[Step]) -> list[Step]:
@@ -88,10 +88,11 @@ class _Quantising:
     steps: list[Step] = field(default_factory=list)
     units: dict[Hashable, float] = field(default_factory=dict)
     integers: dict[Hashable, NDArray[Any]] = field(default_factory=dict)
-    numbers: set[Hashable] = field(default_factory=lambda: {SAMPLES})
+    numbers: set[Hashable] = field(default_factory=set)
     rectified: set[Hashable] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.numbers.update(map(key_of_input, range(len(self.network.sizes))))
         self.readers: dict[Hashable, list[Step]] = {}
         for step in self.network.steps:
             for operand in step.reads:
@@ -153,7 +154,7 @@ class _Quantising:
 
     def unit(self, value: Hashable) -> float:
         """What 1 stands for, so that the range of a value is used well."""
-        beyond = FEATURES_BEYOND if value == SAMPLES else VALUES_BEYOND
+        beyond = FEATURES_BEYOND if is_input(value) else VALUES_BEYOND
         largest = float(np.abs(self.values[value]).max()) or 1.0
         return largest * beyond / self.limit(value)
 

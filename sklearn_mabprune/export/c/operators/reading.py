@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,8 +43,9 @@ class Reading:
 
     def refused(self, operation: Operation, why: str = "") -> UnsupportedModuleError:
         """The error for an operation without a C form."""
+        what = re.sub(r"^(recurrent|\w+_steps) of", "The recurrent layer", operation.what)
         return UnsupportedModuleError(
-            f"{operation.what}{why} has no C form. Replace it, or export the network with "
+            f"{what}{why} has no C form. Replace it, or export the network with "
             "to_torch() or to_onnx()."
         )
 
