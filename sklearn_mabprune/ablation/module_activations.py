@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..data.samples import Samples
 from ..graph.module_network import ModuleNetwork
+from ..graph.readers import Reader
 from .module_block import ModuleBlock
 from .outputs import predictions, sample_losses
 from .reader_rows import numbers_of_values, parts_of
@@ -112,15 +113,16 @@ class ModuleActivations:
     def _first_run(self) -> tuple[Tensor, list[Tensor]]:
         """Outputs and magnitudes, by one run of the network on all samples."""
         network = self.graph
-        reads = [group.readers[0].reads for group in network.groups]
-        outputs, found = [], list[list[Tensor]]([[] for _ in reads])
+        readers = [group.readers[0] for group in network.groups]
+        reads = {reader.reads for reader in readers}
+        outputs, found = [], list[list[Tensor]]([[] for _ in readers])
         for part in parts_of(len(self.samples), sum(self.numbers.values())):
             known = network.known(self.samples.x[part])
             with torch.inference_mode():
-                values = network.run(known, sorted({*reads, network.output}))
+                values = network.run(known, sorted(reads | {network.output}))
                 outputs.append(values[network.output])
-                for each, value in zip(found, reads, strict=True):
-                    flat = values[value]
+                for each, reader in zip(found, readers, strict=True):
+                    flat = _by_sample(reader, values[reader.reads])
                     if len(flat) != part.stop - part.start:
                         flat = flat.reshape(part.stop - part.start, -1)
                     others = tuple(range(1, flat.dim()))
@@ -253,6 +255,7 @@ class ModuleActivations:
         network = self.graph
         reader = network.groups[number].readers[0]
         columns = torch.as_tensor(reader.columns[network.kept[number]], device=value.device)
+        value = _by_sample(reader, value)
         if reader.spatial:
             value = value.reshape(len(value), reader.blocks, -1, math.prod(value.shape[2:]))
             chosen = value[:, :, columns[:, :: reader.taps]]
@@ -280,3 +283,8 @@ class ModuleActivations:
                 losses = samples.loss(outputs, samples.targets[part])
                 found = torch.autograd.grad(losses.sum(), [values[value] for value in reads])
             yield values, dict(zip(reads, found, strict=True))
+
+
+def _by_sample(reader: Reader, value: Tensor) -> Tensor:
+    """A value that a reader reads, sample by sample."""
+    return value if reader.layout is None else reader.layout.by_sample(value)

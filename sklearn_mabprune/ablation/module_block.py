@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..data.samples import Samples
+from ..graph.layouts import Layout
 from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
 from .estimates import passes
@@ -116,16 +117,22 @@ class ModuleBlock:
             return self.graph.run(known, wanted)
         if part == slice(0, len(self.samples)):
             return self._kept
-        frontier = self._suffix(number).frontier
-        found = {}
-        for value in wanted:
-            kept, dimension = self._kept[value], frontier.get(value, 0)
-            if dimension is not None and kept.shape[dimension] != len(self.samples):
-                # Samples and positions in one dimension.
-                return self.graph.run(self.graph.known(self.samples.x[part]), wanted)
-            at = () if dimension is None else (slice(None),) * dimension + (part,)
-            found[value] = kept[at]
-        return found
+        held = self._layouts_of(number)
+        if any(layout is not None and layout.each > 1 for layout in held.values()):
+            # Samples and positions in one dimension.
+            return self.graph.run(self.graph.known(self.samples.x[part]), wanted)
+        return {
+            value: self._kept[value][(*[slice(None)] * layout.axis, part)]
+            if (layout := held[value])
+            else self._kept[value]
+            for value in wanted
+        }
+
+    def _layouts_of(self, number: int) -> dict[int, Layout | None]:
+        """How the values hold the samples that measuring a group starts from."""
+        readers = [r for read in self.statistics.reads[number] or [] for r in read.readers]
+        of_readers = {value: r.layout for r in readers for value in (r.reads, r.value)}
+        return {**self._suffix(number).frontier, **of_readers}
 
     # ------------------------------------------------------------------------- measuring
 

@@ -298,6 +298,8 @@ def _reads(network: ModuleNetwork, group: Any) -> list[Read] | None:
     for weight, readers in found.items():
         if len({(type(r), r.inputs, r.blocks) for r in readers}) > 1:
             return None
+        if any(reader.layout is None for reader in readers):
+            return None  # the same product for all samples: the loss is measured without it
         columns = torch.as_tensor(readers[0].columns, device=network.device)
         reads.append(Read(weight, tuple(readers), columns))
     return reads

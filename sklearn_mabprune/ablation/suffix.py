@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..graph.layouts import PLAIN, layouts
 from ..graph.module_network import ModuleNetwork
 
-#: Numbers of samples that tell the dimension of the samples from others.
-_FEW, _MORE = 2, 3
+#: Samples of the last run that says how values hold them.
+_MORE = 3
 
 
 class Suffix:
@@ -28,9 +29,9 @@ class Suffix:
 
     Attributes
     ----------
-    frontier : dict of int to int or None
-        Other values that these operations read, and the dimension along which their samples lie;
-        None where they do not depend on the samples.
+    frontier : dict of int to Layout or None
+        Other values that these operations read, and how they hold the samples; None where they do
+        not depend on them.
     usable : bool
         Whether many units can run at once: no reader reads what another one returns, and the
         operations treat each sample by itself.
@@ -50,27 +51,29 @@ class Suffix:
                 reads |= operation.reads
         others = sorted(reads - after - set(self.changed))
         within = sorted((needed & after) | set(self.changed))
-        self.frontier: dict[int, int | None] = {}
         self.usable = not any(
             operation.value in self.changed
             for value in self.changed
             for operation in program.downstream([value])
         )
         with torch.inference_mode():
-            few, more = (
-                network.run(network.known(_first(x, n)), [*others, *within]) for n in (_FEW, _MORE)
-            )
-            for number in others:
-                if isinstance(few[number], Tensor):
-                    self.frontier[number] = _dimension(few[number], more[number])
-            sizes = [v.numel() for k in within if isinstance(v := more[k], Tensor)]
+            values: dict[int, Any] = {}
+
+            def run(some: Any) -> Any:
+                values.update(network.run(network.known(some), [*others, *within]))
+                return dict(values)
+
+            found = layouts(run, x, [*others, *self.changed])
+            self.frontier = {k: found[k] for k in others if isinstance(values[k], Tensor)}
+            self._layouts = {k: found[k] or PLAIN for k in self.changed}
+            sizes = [v.numel() for k in within if isinstance(v := values[k], Tensor)]
             self.numbers = max(sizes) // _MORE
-            self.usable = self.usable and self._agrees(network, more)
+            self.usable = self.usable and self._agrees(network, values)
 
     def _agrees(self, network: ModuleNetwork, values: Mapping[int, Tensor]) -> bool:
         """Whether samples that are repeated for two units give the same twice."""
         try:
-            known = {number: torch.cat([values[number]] * 2) for number in self.changed}
+            known = {k: held.repeated(values[k], 2) for k, held in self._layouts.items()}
             found = self.logits(network, known, values, 2, _MORE)
         except (RuntimeError, IndexError, KeyError):
             return False
@@ -90,29 +93,16 @@ class Suffix:
         Parameters
         ----------
         network : ModuleNetwork
-        known : mapping of int to Tensor of shape (n_units * n_samples, ...)
-            What the readers return, unit by unit.
+        known : mapping of int to Tensor
+            What the readers return, unit by unit, laid out as for so many samples.
         values : mapping of int to Tensor
             The frontier, on the samples.
         n_units, n_samples : int
         """
         full = dict(known)
-        for number, dimension in self.frontier.items():
+        for number, held in self.frontier.items():
             value = values[number]
-            if dimension is not None and n_units > 1:
-                value = torch.cat([value] * n_units, dim=dimension)
-            full[number] = value
+            full[number] = held.repeated(value, n_units) if held and n_units > 1 else value
         found = network.run(full, [network.logits], n_samples=n_units * n_samples)
         logits: Tensor = found[network.logits]
         return logits
-
-
-def _first(x: Any, n_samples: int) -> Any:
-    """So many samples, the first ones again where there are fewer."""
-    return x[torch.arange(n_samples, device=x.device) % len(x)]
-
-
-def _dimension(few: Tensor, more: Tensor) -> int | None:
-    """The dimension that grows with the number of samples."""
-    pairs = zip(few.shape, more.shape, strict=True)
-    return next((k for k, (a, b) in enumerate(pairs) if a != b), None)

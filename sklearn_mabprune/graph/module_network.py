@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .head_counts import head_counts
 from .labelling import find_labels
 from .labels import Axis
+from .layouts import layouts
 from .narrowing import Narrowing, narrow, narrowing_of, removed_places
 from .program import Operation, Program, Samples
 from .structure import Structure, group_of_classes
@@ -298,6 +299,22 @@ class ModuleNetwork:
     def with_structure(self, structure: Structure) -> ModuleNetwork:
         """The network with another structure of the same groups."""
         return ModuleNetwork(self.module, self.program, structure, self.weights, self.kept)
+
+    def laid_out(self, x: Samples) -> ModuleNetwork:
+        """The network whose readers know where values hold the samples, from a few of them."""
+        reads = {reader.reads for group in self.groups for reader in group.readers}
+        with torch.inference_mode():
+            found = layouts(lambda some: self.run(self.known(some), reads), x, reads)
+        groups = tuple(
+            replace(
+                group,
+                readers=tuple(
+                    replace(reader, layout=found[reader.reads]) for reader in group.readers
+                ),
+            )
+            for group in self.groups
+        )
+        return self.with_structure(replace(self.structure, groups=groups))
 
     def with_groups(self, numbers: Sequence[int], kept_whole: Mapping[str, str]) -> ModuleNetwork:
         """The network with these groups alone, and why others are kept whole."""

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .layouts import PLAIN, Layout
 from .operators.step import Source
 from .program import Operation
 
@@ -42,6 +43,8 @@ class Reader:
         Matrices that it multiplies with, one for each part of its input.
     taps : int
         Columns for each channel: places of a convolution's kernel, each with all channels.
+    layout : Layout or None
+        How values hold the samples; None: they do not depend on them.
     spatial : bool
         Whether the units lie along the second dimension, and positions behind it.
     """
@@ -58,10 +61,22 @@ class Reader:
     gradient: int
     blocks: int = 1
     taps: int = 1
+    layout: Layout | None = PLAIN
     spatial: ClassVar[bool] = False
+
+    @property
+    def _held(self) -> Layout:
+        assert self.layout is not None
+        return self.layout
+
+    def _by_sample(self, value: Tensor) -> Tensor:
+        return self._held.by_sample(value)
 
     def patches(self, x: Tensor, block: int = 0) -> Tensor:
         """What the rows of the matrix are multiplied with, (n_samples, n_positions, n_columns)."""
+        return self._held.rows(self._patches(self._by_sample(x), block))
+
+    def _patches(self, x: Tensor, block: int) -> Tensor:
         raise NotImplementedError
 
     def patches_at(self, x: Tensor, positions: Tensor, block: int = 0) -> Tensor:
@@ -92,6 +107,9 @@ class Reader:
 
         This undoes `outputs`.
         """
+        return self._held.rows(self._rows(self._by_sample(value)))
+
+    def _rows(self, value: Tensor) -> Tensor:
         return value.reshape(value.shape[0], self.blocks, -1, value.shape[-1])
 
     def outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
@@ -104,13 +122,21 @@ class Reader:
         shape : torch.Size
             Of what the operation returns, for any number of samples.
         """
+        sizes = list(shape)
+        sizes.insert(0, sizes.pop(self._held.axis))
+        return self._held.back(
+            self._outputs([self._held.entries(part) for part in rows], torch.Size(sizes))
+        )
+
+    def _outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
+        """Of which the first dimension is the samples."""
         raise NotImplementedError
 
 
 class LinearReader(Reader):
     """A product with a weight (out, in) along the last dimension."""
 
-    def patches(self, x: Tensor, block: int = 0) -> Tensor:
+    def _patches(self, x: Tensor, block: int) -> Tensor:
         """Features by sample and position."""
         return x.reshape(x.shape[0], -1, x.shape[-1])
 
@@ -121,7 +147,7 @@ class LinearReader(Reader):
     def _view(self, weight: Tensor, block: int) -> Tensor:
         return weight if self.outputs_axis == 0 else weight.transpose(0, 1)
 
-    def outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
+    def _outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
         """The same values in the shape of the operation."""
         return rows[0].reshape(-1, *shape[1:])
 
@@ -144,7 +170,7 @@ class ConvReader(Reader):
     padding: tuple[tuple[int, int], ...] = ()
     spatial: ClassVar[bool] = True
 
-    def patches(self, x: Tensor, block: int = 0) -> Tensor:
+    def _patches(self, x: Tensor, block: int) -> Tensor:
         """Taps, and the channels of each, by sample and position of the output."""
         if x.dim() == 4:
             # Whole channels lie side by side, and are copied together.
@@ -154,6 +180,8 @@ class ConvReader(Reader):
 
     def patches_at(self, x: Tensor, positions: Tensor, block: int = 0) -> Tensor:
         """Of some positions; patches of the others are not made."""
+        if self._held.each > 1:
+            return super().patches_at(x, positions, block)
         windows, n_dims = self._windows(x, block), len(self.kernel)
         places: list[Any] = []
         for size in reversed(windows.shape[2 : 2 + n_dims]):
@@ -200,12 +228,12 @@ class ConvReader(Reader):
         n_outputs = weight.shape[0] // self.blocks
         return weight[block * n_outputs : (block + 1) * n_outputs]
 
-    def rows(self, value: Tensor) -> Tensor:
+    def _rows(self, value: Tensor) -> Tensor:
         """Positions first, then the channels of each block."""
         n_outputs = value.shape[1] // self.blocks
         return value.reshape(value.shape[0], self.blocks, n_outputs, -1).transpose(2, 3)
 
-    def outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
+    def _outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
         """Channels first, then the positions."""
         # Of one block a view, with the channels last in memory.
         every = torch.cat(rows, dim=2) if len(rows) > 1 else rows[0]
@@ -249,7 +277,12 @@ class ProductReader(Reader):
 
     order: tuple[int, ...] = ()
 
-    def patches(self, x: Tensor, block: int = 0) -> Tensor:
+    def _by_sample(self, value: Tensor) -> Tensor:
+        by_sample = super()._by_sample(value)
+        # Features may come before the samples.
+        return by_sample.unsqueeze(-2) if self._held.axis == value.dim() - 2 else by_sample
+
+    def _patches(self, x: Tensor, block: int) -> Tensor:
         """Inputs of one feature by sample and position."""
         part = x.reshape(-1, self.blocks, *x.shape[-2:])[:, block]
         return part.reshape(part.shape[0], -1, x.shape[-1])
@@ -261,11 +294,11 @@ class ProductReader(Reader):
     def _view(self, weight: Tensor, block: int) -> Tensor:
         return weight.permute(self.order)[block].transpose(0, 1)
 
-    def rows(self, value: Tensor) -> Tensor:
+    def _rows(self, value: Tensor) -> Tensor:
         """Features are blocks."""
         return value.reshape(-1, self.blocks, value.shape[-2], value.shape[-1])
 
-    def outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
+    def _outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
         """Features side by side."""
         return torch.stack(rows, dim=1).reshape(-1, *shape[1:])
 

@@ -113,7 +113,7 @@ def recover_network(
         network = verified(network, x)
     if not network.groups:
         raise _nothing_to_remove(network)
-    return network
+    return network.laid_out(x)
 
 
 def with_streams(network: ModuleNetwork, module: nn.Module, x: Samples) -> ModuleNetwork:

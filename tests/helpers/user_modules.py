@@ -95,6 +95,24 @@ class Recurrent(nn.Module):
         return self.last(torch.cat([last[-1], c[0], h.mean(0)], dim=1))
 
 
+class Folded(nn.Module):
+    """Samples come second, then beside steps in one dimension, after them and before them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 7), nn.Linear(7, 5)
+        self.third, self.conv = nn.Linear(5, 8), nn.Conv1d(1, 5, 3)
+        self.conv2, self.last = nn.Conv1d(5, 4, 2), nn.Linear(4 * 4, 3)
+
+    def forward(self, x):
+        h = torch.relu(self.first(x.transpose(0, 1)))  # (steps, samples, units)
+        h = torch.tanh(self.second(h).flatten(0, 1))  # (steps * samples, units)
+        h = torch.relu(self.third(h)).unflatten(0, (4, -1)).transpose(0, 1)
+        h = torch.relu(self.conv(h.reshape(-1, 1, 8)))  # (samples * steps, channels, positions)
+        h = torch.relu(self.conv2(h)).amax(2)
+        return self.last(h.reshape(x.size(0), -1))
+
+
 #: How to make a module, the shape of a sample, and the sizes of its groups by name.
 MODULES = {
     "functional": (FunctionalMLP, (6,), {"first": 10, "second": 8}),
@@ -103,6 +121,7 @@ MODULES = {
     "residual convolutions": (ResidualConv, (2, 6, 6), {"conv1": 6}),
     "gates": (Gated, (6,), {"both": 10, "out": 8, "gate": 7}),
     "concatenation": (Concat, (6,), {"left": 5, "right": 7}),
+    "folded": (Folded, (4, 6), {"first": 7, "second": 5, "conv": 5, "conv2": 4}),
     "recurrent": (Recurrent, (4, 3), {"lstm.l0": 5, "lstm.l0_reverse": 5, "gru": 6}),
 }
 

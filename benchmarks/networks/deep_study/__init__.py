@@ -1,1 +1,1 @@
-"""Networks of the paper's table of deep learning, pruned by many methods; a page of what it shows."""
+"""Networks of the paper's table of deep learning, pruned by many methods, and a page of it."""

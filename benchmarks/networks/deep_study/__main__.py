@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ...shared.results import RESULTS, Results
+from ...shared.results import Results
 from ..options import parser_of, trained_aloud
 from .measuring import rows_of, trained
 from .methods import METHODS, QUICK, TUNED, methods_of
@@ -54,9 +54,7 @@ def measure(
             train = partial(trained, network, samples, seed, networks)
             net = trained_aloud(name, seed, train)
             for method in missing:
-                rows = list(
-                    rows_of(net, network, method, samples, seed, settings, method in tuned)
-                )
+                rows = list(rows_of(net, network, method, samples, seed, settings, method in tuned))
                 results.add(
                     row
                     for row in rows
@@ -73,7 +71,9 @@ def measure(
 def main() -> None:
     """Measure what is missing, and write the page."""
     settings = read()
-    parser = parser_of(__doc__, settings.networks, METHODS, list(settings.networks), "deep_study.csv")
+    parser = parser_of(
+        __doc__, settings.networks, METHODS, list(settings.networks), "deep_study.csv"
+    )
     parser.add_argument("--networks", type=Path, default=Path("deep_networks"),
                         help="folder of the trained networks")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="smaller, in five minutes")
@@ -83,7 +83,9 @@ def main() -> None:
     if options.quick:
         with tempfile.TemporaryDirectory() as folder:
             results = Results(Path(folder) / "deep_study.csv", KEYS)
-            measure(settings.quick(), results, options.nets, list(QUICK), (), options.data, Path(folder))
+            measure(
+                settings.quick(), results, options.nets, list(QUICK), (), options.data, Path(folder)
+            )
         return
     results = Results(options.results, KEYS)
     settings = replace(settings, seeds=options.seeds)

@@ -55,17 +55,13 @@ def split(samples: str, folder: Path | None, n_train: int, n_test: int, seed: in
         places, _ = train_test_split(places, train_size=n_train, random_state=seed, stratify=y)
     if n_test < len(y_test):
         tested, _ = train_test_split(tested, train_size=n_test, random_state=0, stratify=y_test)
-    train, val = train_test_split(
-        places, test_size=0.1, random_state=seed, stratify=y[places]
-    )
+    train, val = train_test_split(places, test_size=0.1, random_state=seed, stratify=y[places])
     return at(X, train), y[train], at(X, val), y[val], at(X_test, tested), y_test[tested]
 
 
 def _apart(X: Any, y: Any) -> Pools:
     """Three tenths of the samples for the scores."""
-    train, test = train_test_split(
-        np.arange(len(y)), test_size=0.3, random_state=0, stratify=y
-    )
+    train, test = train_test_split(np.arange(len(y)), test_size=0.3, random_state=0, stratify=y)
     return at(X, train), y[train], at(X, test), y[test]
 
 
@@ -215,5 +211,16 @@ def questions(_: Path | None) -> Pools:
 
 READERS: dict[str, Callable[[Path | None], Pools]] = {
     read.__name__: read
-    for read in (mnist, cifar, rows, pairs, sms, reviews, review_ends, review_words, letters, questions)
+    for read in (
+        mnist,
+        cifar,
+        rows,
+        pairs,
+        sms,
+        reviews,
+        review_ends,
+        review_words,
+        letters,
+        questions,
+    )
 }
