@@ -10,6 +10,9 @@ from .settings import Network
 
 DEFAULT, PEER, UNPRUNED = "default", "Torch-Pruning", "unpruned"
 
+#: Of 1,024 samples as many mini-batches as the study of tables has of 4,096.
+PULLS = MINI_BATCHES | {"pull_batch_size": 32}
+
 #: The paper's method, with the policies of its abstract: one shot, zero ablation, mini-batches.
 POLICIES = {
     "paper, UCB1": "ucb1",
@@ -22,7 +25,7 @@ POLICIES = {
 
 METHODS: dict[str, dict[str, Any]] = {
     DEFAULT: {},
-    **{name: {"policy": policy, **MINI_BATCHES} for name, policy in POLICIES.items()},
+    **{name: {"policy": policy, **PULLS} for name, policy in POLICIES.items()},
     "magnitude": {"policy": "magnitude", **BY_LAYER},
     "activation variation": {"policy": "activation_variation", **BY_LAYER},
     "Taylor": {"policy": "taylor", **ONE_SHOT},
