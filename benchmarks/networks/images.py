@@ -39,7 +39,7 @@ from ..shared.intervals import interval
 from ..shared.pages import DOCS, write_part
 from ..shared.results import Results
 from . import image_goals
-from .image_methods import CONTEXTS, MEASURES, METHODS, PEER
+from .image_methods import AFTERWARDS, CONTEXTS, MEASURES, METHODS, PEER
 from .image_modules import Cifar10CNN, DigitsCNN, MnistCNN, SmallResNet
 from .options import parser_of, trained_aloud
 from .torch_pruning_path import accuracy_of, taylor_path, widths
@@ -47,6 +47,7 @@ from .torch_pruning_path import accuracy_of, taylor_path, widths
 #: Module, data, epochs.
 NETS: dict[str, tuple[Any, str, int]] = {
     "digits_cnn": (DigitsCNN, "digits", 15),
+    "digits_residual": (SmallResNet, "digits", 15),
     "mnist_cnn": (MnistCNN, "mnist_10k", 12),
     "mnist_residual": (SmallResNet, "mnist_10k", 12),
     "cifar10_cnn": (Cifar10CNN, "cifar10_2500", 40),
@@ -193,7 +194,8 @@ class Pruning:
                 model.set_params(fine_tune_epochs=epochs)
                 model = model.at_budget(budget, X, y, X_val=X_val, y_val=y_val)
             self._models[method, measure] = model
-            yield _row(model, X_test, y_test)
+            changed = AFTERWARDS.get(method, lambda fitted, X: fitted)(model, X)
+            yield _row(changed, (X_test, y_test), (X_val, y_val))
 
     def _of_peer(self, _: str, epochs: int, measure: str) -> Iterator[dict[str, Any]]:
         X, X_test, y, y_test, *_ = self.data
@@ -211,12 +213,12 @@ class Pruning:
             }
 
 
-def _row(model: Any, X_test: Any, y_test: Any) -> dict[str, Any]:
+def _row(model: Any, test: Any, validation: Any) -> dict[str, Any]:
     """Accuracy and sizes of a fitted estimator."""
     report = model.pruning_report_
     return {
-        "accuracy": float(model.score(X_test, y_test)),
-        "validation": report.after.score,
+        "accuracy": float(model.score(*test)),
+        "validation": float(model.score(*validation)),
         "macs": report.after.n_macs / report.before.n_macs,
         "parameters": report.after.n_parameters / report.before.n_parameters,
         "sizes": "-".join(map(str, model.hidden_layer_sizes_)),
