@@ -50,7 +50,7 @@ NETS: dict[str, tuple[Any, str, int]] = {
     "digits_residual": (SmallResNet, "digits", 15),
     "mnist_cnn": (MnistCNN, "mnist_10k", 12),
     "mnist_residual": (SmallResNet, "mnist_10k", 12),
-    "cifar10_cnn": (Cifar10CNN, "cifar10_2500", 40),
+    "cifar10_cnn": (Cifar10CNN, "cifar10_2500", 20),
 }
 
 #: Columns of the scores that a table shows, and of those of the unpruned network.
@@ -155,7 +155,7 @@ class Pruning:
         self._models: dict[tuple[str, str], Any] = {}
 
     def rows(self, method: str, share: float, measure: str) -> list[dict[str, Any]]:
-        """Scores of one method at all budgets.
+        """Scores of one method at all budgets; with fine-tuning, at the largest one.
 
         Parameters
         ----------
@@ -167,18 +167,21 @@ class Pruning:
             What budgets count, a key of `MEASURES`.
         """
         epochs, rows = round(share * self.net.max_epochs), []
-        found = (self._of_peer if method == PEER else self._of_package)(method, epochs, measure)
+        budgets = self.budgets[-1:] if epochs else self.budgets
+        prune = self._of_peer if method == PEER else self._of_package
         started = time.perf_counter()
-        for budget, row in zip(self.budgets, found, strict=True):
+        for budget, row in zip(budgets, prune(method, budgets, epochs, measure), strict=True):
             known = {"method": method, "measure": measure, "budget": budget, "fine_tuning": share}
             seconds = time.perf_counter() - started
             rows.append({**known, **self.unpruned, **row, "seconds": seconds})
             started = time.perf_counter()
         return rows
 
-    def _of_package(self, method: str, epochs: int, measure: str) -> Iterator[dict[str, Any]]:
+    def _of_package(
+        self, method: str, budgets: Sequence[float], epochs: int, measure: str
+    ) -> Iterator[dict[str, Any]]:
         X, X_test, y, y_test, X_val, y_val = self.data
-        for budget in self.budgets:
+        for budget in budgets:
             model = self._models.get((method, measure))
             if model is None:
                 model = MABPrunedClassifier(
@@ -197,11 +200,11 @@ class Pruning:
             changed = AFTERWARDS.get(method, lambda fitted, X: fitted)(model, X)
             yield _row(changed, (X_test, y_test), (X_val, y_val))
 
-    def _of_peer(self, _: str, epochs: int, measure: str) -> Iterator[dict[str, Any]]:
+    def _of_peer(
+        self, _: str, budgets: Sequence[float], epochs: int, measure: str
+    ) -> Iterator[dict[str, Any]]:
         X, X_test, y, y_test, *_ = self.data
-        for module, macs, parameters in taylor_path(
-            self.net, X, y, self.budgets, measure == "MACs"
-        ):
+        for module, macs, parameters in taylor_path(self.net, X, y, budgets, measure == "MACs"):
             yield {
                 "accuracy": accuracy_of(
                     module, self.net, (X, y, X_test, y_test), epochs, self.seed
