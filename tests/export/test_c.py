@@ -114,9 +114,17 @@ def test_features_of_two_values_are_scaled_by_the_weights_after_them(marks, tmp_
     program.output = write(program, parts, program.input)
     source = header(program, Interface("two", "layers", 3))
     assert re.search(rf"two_center\d+\[{7 - len(marks)}\]", source)
-    found = Library(tmp_path, {"two": source}).outputs("two", X)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(run(quantised(parts, X), X), expected, atol=0.02)
+    stages, program = quantised(parts, X), Program(7)
+    program.output = program.input
+    for stage in stages:
+        program.output = stage.write(program, program.output)
+    whole = header(program, Interface("whole", "layers", 3))
+    library = Library(tmp_path, {"two": source, "whole": whole})
+    np.testing.assert_allclose(library.outputs("two", X), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(run(stages, X), expected, atol=0.02)
+    np.testing.assert_allclose(library.outputs("whole", X), run(stages, X), atol=1e-4)
+    # The functions' weights, 3 bins each, are of 8 bits too.
+    assert re.search(r"int8_t whole_weights\d+\[9\]", whole)
     assert of_two_values(folded([linear]), binary)[0].weight is not None
     assert of_two_values(folded([layer, linear]), binary & False)[0] is layer
 

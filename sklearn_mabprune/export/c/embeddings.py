@@ -36,47 +36,72 @@ static void @@(const int16_t *columns, const float *center, const float *scale, 
     library=("sqrtf",),
 )
 
-_PIECEWISE = Kernel(
-    "piecewise",
-    """\
-/* Functions of single features: weights times the fraction of each bin that lies below x. */
+#: With weights in float and of 8 bits.
+_PIECEWISE_TEXT = """\
+/* Functions of single features: weights{what} times the fraction of each bin that lies below x. */
 static void @@(const int16_t *columns, const int16_t *counts, const float *start,
-    const float *slope, const float *w, int n, int n_bins, const float *x, float *y)
-{
+    const float *slope, const {kind} *w,{factor} int n, int n_bins, const float *x, float *y)
+{{
     int i, j, k;
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n; i++) {{
         const float v = x[columns[i]];
         const int count = counts[i];
         for (k = 0; k < count; k++)
             y[k] = 0.0f;
-        for (j = 0; j < n_bins; j++, w += count) {
+        for (j = 0; j < n_bins; j++, w += count) {{
             float part = (v - *start++) * *slope++;
             part = part < 0.0f ? 0.0f : (part > 1.0f ? 1.0f : part);
             for (k = 0; k < count; k++)
-                y[k] += w[k] * part;
-        }
-        y += count;
-    }
-}
-""",
+                y[k] += {weight} * part;
+        }}
+{end}
+    }}
+}}
+"""
+
+_PIECEWISE = Kernel(
+    "piecewise",
+    _PIECEWISE_TEXT.format(
+        what="", kind="float", factor="", weight="w[k]", end="        y += count;"
+    ),
     245,
     stack_bytes=76,
 )
 
+_PIECEWISE8 = Kernel(
+    "piecewise8",
+    _PIECEWISE_TEXT.format(
+        what=", scaled,",
+        kind="int8_t",
+        factor=" const float *factor,",
+        weight="(float)w[k]",
+        end="        for (k = 0; k < count; k++)\n            *y++ *= *factor++;",
+    ),
+    300,
+    stack_bytes=80,
+)
 
-class TwoValued(nn.Module):
-    """A piecewise-linear embedding that passes features which are 0 or 1 as they are.
+#: Largest weight of 8 bits whose rounding may add half a unit.
+_LARGEST = 126.5
+
+
+class WrittenEmbedding(nn.Module):
+    """A piecewise-linear embedding as C computes it.
 
     Parameters
     ----------
     layer : PiecewiseLinearEmbedding
     binary : ndarray of bool, shape (n_passed,)
-        Which of the features that the layer passes are 0 or 1; they come last here.
+        Which of the features that the layer passes are 0 or 1: they are not scaled, and come last.
+    units : ndarray of shape (n_embedded, n_functions), optional
+        The weights of each function are multiples of its unit, of 8 bits.
     """
 
-    def __init__(self, layer: Any, binary: NDArray[np.bool_]):
+    def __init__(
+        self, layer: Any, binary: NDArray[np.bool_], units: NDArray[np.float64] | None = None
+    ):
         super().__init__()
-        self.layer, self.scaled = layer, np.flatnonzero(~binary)
+        self.layer, self.scaled, self.units = layer, np.flatnonzero(~binary), units
         self.marks = layer.passed.numpy()[binary]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,6 +109,25 @@ class TwoValued(nn.Module):
         found = self.layer(x)
         parts = found[:, self.scaled], found[:, self.layer.n_passed :], x[:, self.marks]
         return torch.cat(parts, dim=1)
+
+
+def in_8_bits(part: Part) -> Part:
+    """A part of a network; of a piecewise-linear embedding one with weights of 8 bits.
+
+    The sums of the weights of the bins, which are the values at their ends, are rounded.
+    """
+    if isinstance(part, PiecewiseLinearEmbedding):
+        part = WrittenEmbedding(part, np.zeros(part.n_passed, dtype=bool))
+    if not isinstance(part, WrittenEmbedding) or not part.layer.n_chosen:
+        return part
+    layer = copy.deepcopy(part.layer).double()
+    weight = layer.weight.detach().numpy()
+    units = np.abs(weight).max(axis=2) / _LARGEST
+    units[units == 0] = 1.0
+    ends = np.rint(np.cumsum(weight / units[..., None], axis=2))
+    layer.weight.data = torch.as_tensor(np.diff(ends, axis=2, prepend=0) * units[..., None])
+    binary = np.isin(np.arange(layer.n_passed), part.scaled, invert=True)
+    return WrittenEmbedding(layer, binary, units)
 
 
 def of_two_values(parts: list[Part], binary: NDArray[np.bool_]) -> list[Part]:
@@ -108,14 +152,20 @@ def of_two_values(parts: list[Part], binary: NDArray[np.bool_]) -> list[Part]:
     others = np.delete(np.arange(weight.shape[1]), marks)
     columns = [weight[:, others], weight[:, marks] * (high - low)[marks]]
     bias = parts[1].bias + weight[:, marks] @ low[marks]
-    return [TwoValued(layer, among), Linear(np.concatenate(columns, axis=1), bias), *parts[2:]]
+    return [
+        WrittenEmbedding(layer, among),
+        Linear(np.concatenate(columns, axis=1), bias),
+        *parts[2:],
+    ]
 
 
-def write_two_valued(program: Program, x: Vector, part: Any) -> Vector:
-    """Add the calls of a :class:`TwoValued`."""
+def write_embedding(program: Program, x: Vector, part: Any) -> Vector:
+    """Add the calls of a :class:`WrittenEmbedding`."""
     n_others, n_marks = len(part.scaled) + part.layer.n_chosen, len(part.marks)
     y = Vector(n_others + n_marks)
-    _write(program, x, part.layer, part.scaled, y.part(0, n_others))
+    _write(program, x, part, y.part(0, n_others) if n_marks else y)
+    if not n_marks:
+        return y
     first, target = int(part.marks[0]), y.part(n_others, n_marks)
     if (np.diff(part.marks) == 1).all():
         program.call("copy", n_marks, x.part(first, n_marks), target)
@@ -127,13 +177,13 @@ def write_two_valued(program: Program, x: Vector, part: Any) -> Vector:
 
 def write_piecewise_linear(program: Program, x: Vector, layer: Any) -> Vector:
     """Add the calls of a PiecewiseLinearEmbedding."""
-    y = Vector(layer.n_passed + layer.n_chosen)
-    _write(program, x, layer, np.arange(layer.n_passed), y)
-    return y
+    none = np.zeros(layer.n_passed, dtype=bool)
+    return write_embedding(program, x, WrittenEmbedding(layer, none))
 
 
-def _write(program: Program, x: Vector, layer: Any, scaled: NDArray[np.intp], y: Vector) -> None:
+def _write(program: Program, x: Vector, part: WrittenEmbedding, y: Vector) -> None:
     """Add the calls that write some of the passed features, scaled, and all functions."""
+    layer, scaled = part.layer, part.scaled
     n_scaled = len(scaled)
     if n_scaled:
         passed = layer.passed.numpy()[scaled]
@@ -149,18 +199,25 @@ def _write(program: Program, x: Vector, layer: Any, scaled: NDArray[np.intp], y:
     order = np.argsort(layer.chosen.numpy(), kind="stable")
     rows, functions = np.divmod(layer.chosen.numpy()[order], layer.n_functions)
     used, counts = np.unique(rows, return_counts=True)
-    weight = GAIN * layer.weight.detach().double().numpy()[rows, functions]
-    blocks = np.split(weight, np.cumsum(counts)[:-1])
+    weight, units = layer.weight.detach().double().numpy()[rows, functions], None
+    if part.units is not None:
+        units = part.units[rows, functions]
+        weight = np.rint(weight / units[:, None])
+    blocks = np.split(GAIN * weight if units is None else weight, np.cumsum(counts)[:-1])
+    flat = np.concatenate([block.T.ravel() for block in blocks])
     target = y.part(n_scaled, layer.n_chosen)
     sorted_already = (np.diff(order) > 0).all()
     found = target if sorted_already else Vector(layer.n_chosen)
+    weights = [program.constant("weights", flat, "float" if units is None else "int8_t")]
+    if units is not None:
+        weights.append(program.constant("factors", GAIN * units))
     program.call(
-        _PIECEWISE,
+        _PIECEWISE if units is None else _PIECEWISE8,
         program.constant("columns", layer.embedded.numpy()[used], "int16_t"),
         program.constant("counts", counts, "int16_t"),
         program.constant("starts", layer.start.double().numpy()[used]),
         program.constant("slopes", layer.slope.double().numpy()[used]),
-        program.constant("weights", np.concatenate([block.T.ravel() for block in blocks])),
+        *weights,
         len(used),
         layer.n_bins,
         x,

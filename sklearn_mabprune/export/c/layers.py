@@ -11,7 +11,7 @@ from torch import nn
 from ...exceptions import UnsupportedModuleError
 from ...graph.kinds.embeddings import PiecewiseLinearEmbedding
 from ..chain import Affine, Linear, Part
-from .embeddings import TwoValued, write_piecewise_linear, write_two_valued
+from .embeddings import WrittenEmbedding, write_embedding, write_piecewise_linear
 from .kernels import elementwise
 from .literals import number
 from .program import Program, Vector
@@ -129,7 +129,7 @@ LAYERS: dict[type, Writer] = {
     Linear: _linear,
     Affine: _affine,
     PiecewiseLinearEmbedding: write_piecewise_linear,
-    TwoValued: write_two_valued,
+    WrittenEmbedding: write_embedding,
     nn.ReLU: _each("{0} < 0.0f ? 0.0f : {0}"),
     nn.ReLU6: _each(_clipped("0.0f", "6.0f")),
     nn.LeakyReLU: _each("{0} < 0.0f ? {0} * {1} : {0}", "negative_slope"),

@@ -20,6 +20,7 @@ from torch import nn
 
 from ...graph.kinds.registry import kind_of
 from ..chain import Affine, Array, Linear, Part
+from .embeddings import in_8_bits
 from .layers import write
 from .program import Program, Vector
 from .rounding import rounded_together
@@ -253,8 +254,9 @@ def quantised(parts: Sequence[Part], x: Array) -> list[Stage]:
     at = [k for k, part in enumerate(parts) if isinstance(part, Linear)]
     layers: list[Any] = [parts[k] for k in at]
     between = [tuple(parts[k + 1 : end]) for k, end in zip(at, [*at[1:], None], strict=True)]
-    stages: list[Stage] = [InFloat(tuple(parts[: at[0]]))] if at[0] else []
-    x = forward(parts[: at[0]], x)
+    before = tuple(map(in_8_bits, parts[: at[0]]))
+    stages: list[Stage] = [InFloat(before)] if before else []
+    x = forward(before, x)
     unit, limit = _units(x, _limit(layers[0]))
     stages.append(Quantise(1 / unit, limit))
     inputs, reached = _walk(layers, between, x)
