@@ -2,6 +2,7 @@
 
     python -m benchmarks.interruptions                # a quarter of an hour of one core
     python -m benchmarks.interruptions --each 10      # every tenth line
+    python -m benchmarks.interruptions --presses 2    # two in a row only
 
 Each line is struck at its first and its last run, in the first of the fits that runs it; "twice"
 sends a second Ctrl-C before the next line.  After one Ctrl-C a trained network is kept and
@@ -77,6 +78,7 @@ def main() -> None:
         prog="python -m benchmarks.interruptions", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--each", type=int, default=1, help="strike every so-manieth line")
+    parser.add_argument("--presses", type=int, nargs="+", choices=(1, 2), default=[1, 2])
     parser.add_argument("--out", type=Path, default=RESULTS / "interruptions.csv")
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -91,10 +93,10 @@ def main() -> None:
             with Strike() as whole:
                 fitted = fit(make())
             lines = lines_of(whole, known)[:: args.each]
-            for twice in (False, True):
-                strikes = [Strike(number, twice=twice) for number in lines]
+            for presses in args.presses:
+                strikes = [Strike(number, twice=presses == 2) for number in lines]
                 counts = count(name, strikes, partial(struck, make, fit, fitted, X))
-                results.add([{"fit": name, "presses": 1 + twice, "each": args.each, **counts}])
+                results.add([{"fit": name, "presses": presses, "each": args.each, **counts}])
                 print(results.rows[-1], flush=True)
 
 

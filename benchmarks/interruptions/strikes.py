@@ -64,8 +64,6 @@ class Strike:
         lost.
     over : bool
         Whether Python's own handler was back at the last signal: it may raise when fit is done.
-    merged : bool
-        Whether the first signal came in a change of state, so that a second one counts with it.
     first, last : dict of str to int
         Number of the first, and of the last run of every line, by file and line.
     """
@@ -73,7 +71,7 @@ class Strike:
     def __init__(self, n: int | None = None, *, twice: bool = False):
         self.n, self.n_left = n, 1 + twice
         self.n_lines, self.where = 0, list[str]()
-        self.kept = self.over = self.merged = self._trained = False
+        self.kept = self.over = self._trained = False
         self.first: dict[str, int] = {}
         self.last: dict[str, int] = {}
         self._handle = Interruptions._handle
@@ -125,8 +123,6 @@ class Strike:
             own = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
             self.kept |= not self.where and self._trained and own
             self.over = self._trained and not own
-            if not self.where:
-                self.merged = Interruptions()._changes_state(frame)
             self.where.append(place)
             self.n_left -= 1
             # Not to be delivered in this function when it is called for the next line.
@@ -204,7 +200,7 @@ def _fault_of_raised(strike: Strike, model: Any) -> str:
 
 def _fault_of_kept(strike: Strike, model: Any) -> str:
     """What is wrong with a fit that has returned."""
-    if len(strike.where) > 1 and not strike.over and not strike.merged:
+    if len(strike.where) > 1 and not strike.over:
         return "the second Ctrl-C did not end the fit"
     report = model.pruning_report_
     if not report.interrupted:

@@ -89,7 +89,9 @@ class Interruptions:
         self._outer: Interruptions | None = None
         self._gradients = torch.is_grad_enabled()
         self._frame: FrameType | None = None
-        self._postponed = False
+        # Whether Ctrl-C waits for the end of a change of state, and whether the signal that is
+        # pending is that one once more, and none of the user's.
+        self._postponed = self._repeated = False
 
     @changes_state
     def __enter__(self) -> Interruptions:
@@ -158,12 +160,11 @@ class Interruptions:
         while fit is not None:
             fits.append(fit)
             fit = fit._outer
-        if not any(fit._postponed for fit in fits):
+        if not fits[-1]._repeated:
             again = any(fit.happened for fit in fits)
             for fit in fits:
                 fit.happened, fit._again = True, again
-        for fit in fits:
-            fit._postponed = False
+        fits[-1]._postponed = fits[-1]._repeated = False
         if self._again or not any(fit._deferring for fit in fits):
             if not self._changes_state(frame):
                 raise UserInterrupt
@@ -174,6 +175,7 @@ class Interruptions:
     def _press_again(self) -> None:
         time.sleep(_SOON)
         if self._postponed:
+            self._repeated = True
             _thread.interrupt_main()
 
     def _changes_state(self, frame: FrameType | None) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import _thread
 import signal
 import threading
+import time
+from contextlib import AbstractContextManager
 
 import pytest
 import torch
 
-from sklearn_mabprune.utils.interruptions import Interruptions, UserInterrupt
+from sklearn_mabprune.utils.interruptions import Interruptions, UserInterrupt, changes_state
 
 pytestmark = pytest.mark.usefixtures("sigint")
 
@@ -114,6 +116,26 @@ def test_a_second_one_while_the_first_unwinds():
 
     with Interruptions() as interruptions, pytest.raises(UserInterrupt):
         work()
+
+
+def test_two_in_one_change_of_state():
+    class Twice(AbstractContextManager):
+        @changes_state
+        def __exit__(self, *error):
+            ctrl_c()
+            ctrl_c()
+            done.append("left")
+
+    def work():
+        with interruptions.caught(), interruptions.raised():
+            with Twice():
+                pass
+            time.sleep(10)
+
+    done = []
+    with Interruptions() as interruptions, pytest.raises(UserInterrupt):
+        work()
+    assert done == ["left"]
 
 
 def test_other_errors_pass():
