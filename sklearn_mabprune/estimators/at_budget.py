@@ -22,7 +22,7 @@ from ..graph.units import UnitTable
 from ..pruning.budget import Budget
 from ..pruning.replay import Known
 from ..pruning.selection import limits_of
-from ..reports.notes import mean_confidence, rounded_away, slower, unfinished, unused_features
+from ..reports.notes import mean_confidence, rounded_away, unfinished, unused_features
 from ..reports.path_record import PruningPath
 from ..reports.report import Measured, PruningReport
 from ..reports.timing import milliseconds
@@ -371,10 +371,5 @@ def _report(
         seconds_fine_tuning=0.0,
         interrupted=False,
         unused_features=unused_features(graph, resume.spread) if resume else (),
-        warnings=(
-            *warned,
-            *untuned[: len(path) - 1],
-            *slower(before, after, batch_size),
-            *unfinished(old.estimator_),
-        ),
+        remarks=(*warned, *untuned[: len(path) - 1], *unfinished(old.estimator_)),
     )

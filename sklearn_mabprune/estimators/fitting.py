@@ -25,7 +25,7 @@ from ..pruning.path import Surroundings, Walk, pruning_path
 from ..pruning.replay import Known, Resume
 from ..reports import notes
 from ..reports.path_record import PruningPath
-from ..reports.report import Measured, PruningReport
+from ..reports.report import Measured, PruningReport, slower
 from ..reports.timing import milliseconds
 from ..training.conversion import samples_of
 from ..utils.interruptions import Interruptions
@@ -190,10 +190,9 @@ def _reported(
         )
     found += notes.unscored(walk.steps[0].score, task.score_name)
     found += notes.rounded_away(plan.budget, fit.budget)
-    found += notes.slower(before, after, batch_size)
     found += [] if task.teaching is None else list(task.teaching.notes)
     plan.progress.clear()
-    for text in found:
+    for text in (*found, *slower(before, after, batch_size)):
         warnings.warn(text, PruningWarning, stacklevel=5)
     return PruningReport(
         before=before,
@@ -212,7 +211,7 @@ def _reported(
         seconds_pruning=fit.seconds["pruning"],
         seconds_fine_tuning=fit.seconds["fine-tuning"],
         unused_features=notes.unused_features(final, spread),
-        warnings=(*found, *notes.unfinished(fit.net), *notes.first_epoch_best(fit.net)),
+        remarks=(*found, *notes.unfinished(fit.net), *notes.first_epoch_best(fit.net)),
         interrupted=interrupted,
         teacher=None if task.teaching is None else task.teaching.report,
         compensation=dict(walk.remarks),
@@ -229,8 +228,8 @@ def tell_late(model: Any, interruptions: Interruptions) -> None:
     if interruptions.happened and not report.interrupted:
         text = "Ctrl-C came when the fit was done: the network was finished, and is kept."
         warnings.warn(text, PruningWarning, stacklevel=4)
-        warned = (text, *report.warnings)
-        model.pruning_report_ = replace(report, interrupted=True, warnings=warned)
+        remarks = (text, *report.remarks)
+        model.pruning_report_ = replace(report, interrupted=True, remarks=remarks)
 
 
 def _some(samples: Samples, most: int, seed: int) -> Samples:

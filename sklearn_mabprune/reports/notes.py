@@ -12,7 +12,6 @@ from ..data.named import NamedSamples
 from ..data.sparse import SparseRows
 from ..graph.graph import Graph
 from ..pruning.budget import Budget
-from .report import Measured
 
 # Samples that are copied in float64 at a time: a copy of all would be the largest array in memory.
 _PART = 2**13
@@ -116,17 +115,6 @@ def large_features(spread: NDArray[np.float64]) -> str:
         f" Features with a large standard deviation (up to {spread.max():.3g}), counted from 0: "
         f"{names}. Look for wrong values in them, and scale the features."
     )
-
-
-def slower(before: Measured, after: Measured, batch_size: int) -> list[str]:
-    """A warning if the smaller network is not faster."""
-    pruned = after.hidden_layer_sizes != before.hidden_layer_sizes
-    if not pruned or after.ms_batch < before.ms_batch or after.ms_sample < before.ms_sample:
-        return []
-    return [
-        f"The smaller network is not faster, neither for one sample nor for {batch_size:,}: at "
-        "this size the overhead of a call is larger than the arithmetic."
-    ]
 
 
 def unscored(score: float, name: str) -> list[str]:

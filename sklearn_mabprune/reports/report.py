@@ -46,6 +46,17 @@ class Measured:
         return cls(network.sizes, n_parameters, n_macs, network.n_bytes, *milliseconds, score, loss)
 
 
+def slower(before: Measured, after: Measured, batch_size: int) -> list[str]:
+    """A warning if the smaller network is not faster."""
+    pruned = after.hidden_layer_sizes != before.hidden_layer_sizes
+    if not pruned or after.ms_batch < before.ms_batch or after.ms_sample < before.ms_sample:
+        return []
+    return [
+        f"The smaller network is not faster, neither for one sample nor for {batch_size:,}: at "
+        "this size the overhead of a call is larger than the arithmetic."
+    ]
+
+
 @dataclass(frozen=True)
 class PruningReport:
     """Size, speed and score before and after pruning, and what it took.
@@ -74,8 +85,9 @@ class PruningReport:
         read the cached network.
     unused_features : tuple
         Input features that do not change the pruned network's output on the training samples.
-    warnings : tuple of str
-        Warnings that the fit issued, and remarks.
+    remarks : tuple of str
+        Warnings that the fit issued, and others, but for those that follow from the times: the
+        same fit has the same ones, and a pickle of the same length.
     interrupted : bool
         Whether Ctrl-C ended pruning or fine-tuning.
     teacher : TeacherReport or None
@@ -113,7 +125,7 @@ class PruningReport:
     seconds_pruning: float
     seconds_fine_tuning: float
     unused_features: tuple[Any, ...] = ()
-    warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     interrupted: bool = False
     teacher: TeacherReport | None = None
     groups: tuple[str, ...] = ()
@@ -123,6 +135,11 @@ class PruningReport:
     n_bytes_pickle: int | None = None
     n_bytes_flash: int | None = None
     n_bytes_ram: int | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All remarks, and one if the smaller network is not faster."""
+        return (*self.remarks, *slower(self.before, self.after, self.batch_size))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as nested dicts."""

@@ -62,7 +62,7 @@ def test_a_kept_network_is_that_of_a_fit_without_fine_tuning(kind, unit, cache):
         wanted = clone(model).set_params(pruning_budget=budget, fine_tune_epochs=0).fit(X, y)
         found = model.at_budget(budget)
         ours, theirs = numbers(found.pruning_report_), numbers(wanted.pruning_report_)
-        texts = ours.pop("warnings"), theirs.pop("warnings")
+        texts = ours.pop("remarks"), theirs.pop("remarks")
         if number:  # there are no validation rows
             assert np.isnan(ours["after"].pop("loss"))
             theirs["after"].pop("loss")

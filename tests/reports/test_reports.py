@@ -20,8 +20,7 @@ from user_nets import classes_table, classifier, fitted, small_classifier
 
 from sklearn_mabprune import PruningReport, PruningWarning
 from sklearn_mabprune.export.c.network import network_size
-from sklearn_mabprune.reports.notes import slower
-from sklearn_mabprune.reports.report import Measured
+from sklearn_mabprune.reports.report import Measured, slower
 
 
 def some_report(**changes):
@@ -57,7 +56,7 @@ log-loss (validation)  0.1000  0.1250      +0.0250
 seconds: training 1.50, pruning 0.75, fine-tuning 0.25"""
     report = some_report()
     assert str(report) == repr(report) == expected
-    more = some_report(unused_features=("age", 7), warnings=("first", "second"))
+    more = some_report(unused_features=("age", 7), remarks=("first", "second"))
     assert str(more) == (
         expected + "\nunused input features: age, 7\nWarning: first\nWarning: second"
     )
@@ -105,7 +104,7 @@ def cells(html):
 
 
 def test_notebooks_show_the_same_table():
-    report = some_report(unused_features=("age", 7), warnings=("first", "second"))
+    report = some_report(unused_features=("age", 7), remarks=("first", "second"))
     html = report._repr_html_()
     assert ElementTree.fromstring(html).tag == "div"  # well-formed
     rows = [re.split(r"  +", line.strip()) for line in str(report).splitlines()]
@@ -118,7 +117,7 @@ def test_notebooks_show_the_same_table():
 
 def test_what_a_user_named_is_escaped_in_notebooks():
     evil = "<script>alert('x')</script>"
-    html = some_report(unused_features=(evil,), warnings=(evil,), score_name=evil)._repr_html_()
+    html = some_report(unused_features=(evil,), remarks=(evil,), score_name=evil)._repr_html_()
     assert "<script" not in html
     assert html.count("&lt;script&gt;") == 3
 
@@ -233,6 +232,19 @@ def test_the_timing_decides_about_the_warning(after, said, monkeypatch):
     assert [w.category for w in slow] == [PruningWarning] * said
     assert [w.filename for w in slow] == [user_nets.__file__] * said  # where fit is called
     assert any("not faster" in text for text in report.warnings) is said
+
+
+def test_the_same_fit_is_a_pickle_of_the_same_length(monkeypatch):
+    lengths = []
+    for after in (2.0, 0.5):
+        monkeypatch.setattr(
+            f"{FITTING}.milliseconds", lambda networks, x, after=after: [1.0, after]
+        )
+        with warnings.catch_warnings(action="ignore"):
+            model = fitted("classifier")[0]
+        assert ("not faster" in str(model.pruning_report_)) is (after == 2.0)
+        lengths.append((len(pickle.dumps(model)), model.pruning_report_.n_bytes_pickle))
+    assert lengths[0] == lengths[1]
 
 
 def test_a_delivered_network_that_lost_nothing_is_not_called_slow(monkeypatch):

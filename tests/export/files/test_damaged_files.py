@@ -137,11 +137,11 @@ def test_a_file_of_other_libraries_says_so_when_something_is_wrong(saved, tmp_pa
 
 def test_a_parameter_that_came_later_takes_its_default(saved, tmp_path):
     content = copy.deepcopy(saved.content)
-    del content["parameters"]["max_pruning_samples"], content["report"]["warnings"]
+    del content["parameters"]["max_pruning_samples"], content["report"]["remarks"]
     write_file(tmp_path / "model", content, saved.tensors)
     loaded = load(tmp_path / "model")
     assert loaded.max_pruning_samples == 4096
-    assert loaded.pruning_report_.warnings == ()
+    assert loaded.pruning_report_.remarks == ()
 
 
 def test_a_net_that_was_trained_on_a_gpu_opens_on_the_cpu(saved, tmp_path):

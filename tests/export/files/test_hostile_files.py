@@ -112,7 +112,7 @@ HOSTILE = {
         ("report", "after", "hidden_layer_sizes", 0), 99, "report is about other networks"),
     "report that cannot be printed": (("report", "before", "n_macs"), 0, "cannot be loaded"),
     "report that is a list": (("report",), [], "report is not a JSON object"),
-    "warnings that are no list": (("report", "warnings"), "x", "not a list"),
+    "warnings that are no list": (("report", "remarks"), "x", "not a list"),
     "path that is no record": (("path",), [], "path is not a record"),
 }  # fmt: skip
 
