@@ -76,6 +76,7 @@ def main() -> None:
     )
     parser.add_argument("--networks", type=Path, default=Path("deep_networks"),
                         help="folder of the trained networks")  # fmt: skip
+    parser.add_argument("--untuned", action="store_true", help="without fine-tuning")
     parser.add_argument("--quick", action="store_true", help="smaller, in five minutes")
     parser.add_argument("--write-page", action="store_true", help="measure nothing")
     options = parser.parse_args()
@@ -88,8 +89,8 @@ def main() -> None:
             )
         return
     results = Results(options.results, KEYS)
-    settings = replace(settings, seeds=options.seeds)
-    measure(settings, results, options.nets, options.methods, TUNED, options.data, options.networks)
+    settings, tuned = replace(settings, seeds=options.seeds), () if options.untuned else TUNED
+    measure(settings, results, options.nets, options.methods, tuned, options.data, options.networks)
 
 
 if __name__ == "__main__":
