@@ -21,6 +21,8 @@ from pathlib import Path
 
 from ...shared.results import Results
 from ..options import parser_of, trained_aloud
+from . import page
+from .comparisons import Study
 from .measuring import rows_of, trained
 from .methods import METHODS, QUICK, TUNED, methods_of
 from .samples import split
@@ -82,15 +84,30 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            results = Results(Path(folder) / "deep_study.csv", KEYS)
-            measure(
-                settings.quick(), results, options.nets, list(QUICK), (), options.data, Path(folder)
-            )
+        _quick(settings.quick(), options.nets, options.data)
         return
     results = Results(options.results, KEYS)
-    settings, tuned = replace(settings, seeds=options.seeds), () if options.untuned else TUNED
-    measure(settings, results, options.nets, options.methods, tuned, options.data, options.networks)
+    if not (options.write_page or options.table):
+        tuned = () if options.untuned else TUNED
+        several = replace(settings, seeds=options.seeds)
+        how = options.nets, options.methods, tuned, options.data, options.networks
+        measure(several, results, *how)
+    study = Study(results.rows, settings)
+    if options.write_page:
+        page.write(study)
+    _show(study)
+
+
+def _quick(settings: Settings, nets: list[str], data: Path | None) -> None:
+    """Smaller networks, without a file of rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = Results(Path(folder) / "deep_study.csv", KEYS)
+        measure(settings, results, nets, list(QUICK), (), data, Path(folder))
+    _show(Study(results.rows, settings))
+
+
+def _show(study: Study) -> None:
+    print("\n".join(line for lines in page.PARTS.values() for line in lines(study)))
 
 
 if __name__ == "__main__":

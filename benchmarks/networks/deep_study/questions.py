@@ -28,15 +28,16 @@ def generate(
     The answers come from where the people are while the story is told.
     """
     rng = np.random.default_rng(seed)
+    shape = n_stories, n_sentences
+    drawn = [rng.integers(len(words), size=shape) for words in (PEOPLE, VERBS, PLACES)]
     stories, questions, answers = [], [], []
-    for _ in range(n_stories):
+    for people, verbs, places in zip(*drawn, strict=True):
         where: dict[str, str] = {}
         story = []
-        for _ in range(n_sentences):
-            person, verb, place = (str(rng.choice(words)) for words in (PEOPLE, VERBS, PLACES))
-            where[person] = place
-            story.append([person, verb, "to", "the", place])
-        asked = str(rng.choice(list(where)))
+        for person, verb, place in zip(people, verbs, places, strict=True):
+            where[PEOPLE[person]] = PLACES[place]
+            story.append([PEOPLE[person], VERBS[verb], "to", "the", PLACES[place]])
+        asked = list(where)[rng.integers(len(where))]
         stories.append(story)
         questions.append(["where", "is", asked])
         answers.append(where[asked])

@@ -35,6 +35,8 @@ class Network:
         The parameter of the estimator: what is pruned; None: everything.
     paper : str
         The paper's name for a network of this kind, "" where its table has none.
+    part : str
+        Which goal of its own it takes part in, "" in none.
     trained_as : str
         The network whose weights these are; `name` if its own.
     """
@@ -49,6 +51,7 @@ class Network:
     learning_rate: float = 0.001
     layers: Any = None
     paper: str = ""
+    part: str = ""
     trained_as: str = ""
 
     @property
