@@ -187,7 +187,8 @@ class ModuleActivations:
         """Incoming weights and biases of a group's units, a unit in each row, and outgoing ones."""
         group = self.graph.groups[number]
         incoming = [self._slices(number, s.weight, s.outputs) for s in group.producers]
-        outgoing = [self._slices(number, s.weight, s.inputs) for s in group.readers]
+        outgoing = [self._slices(number, s.weight, s.inputs) for s in group.readers if s.weighted]
+        outgoing = outgoing or [incoming[0].new_ones(len(incoming[0]), 1)]  # of a mean
         biases = [s.bias for s in group.producers if (s.bias, 0) in group.members]
         bias = self._slices(number, biases[0], 0)[:, 0] if biases else None
         return torch.cat(incoming, 1), bias, torch.cat(outgoing, 1).T

@@ -238,7 +238,8 @@ class ReaderStatistics:
         if reads is None:
             masks = [mask.copy() for mask in network.kept]
             masks[number][np.flatnonzero(masks[number])[int(unit)]] = False
-            return network.masked(masks).weights
+            masked = network.masked(masks)
+            return {**masked.weights, **masked.masks}
         changed: dict[str, Tensor] = {}
         columns_of = self.columns(network, number, unit[None]) or []
         for read, columns in zip(reads, columns_of, strict=True):
@@ -297,6 +298,8 @@ def _reads(network: ModuleNetwork, group: Any) -> list[Read] | None:
     reads = []
     for weight, readers in found.items():
         if len({(type(r), r.inputs, r.blocks) for r in readers}) > 1:
+            return None
+        if not all(reader.weighted for reader in readers):
             return None
         if any(reader.layout is None for reader in readers):
             return None  # the same product for all samples: the loss is measured without it

@@ -104,8 +104,9 @@ _PARAMETERS = {
             Hidden layers that are pruned: names, patterns such as ``"encoder.*"``, or kinds of
             units, "neurons", "channels" or "heads".  A fraction as `pruning_budget` then
             counts the units of these layers alone.  None is all of them.  The report of a fit
-            lists the names.  "streams" are the units that residual blocks add to, which
-            neither None nor a pattern means.
+            lists the names.  "streams" are the units that residual blocks add to, and
+            "members" the networks that an ensemble inside the module averages; neither None
+            nor a pattern means these.
         """,
     "min_neurons": """
         min_neurons : int or dict of str to int, default=1

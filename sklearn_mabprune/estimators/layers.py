@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..graph.recovery import with_streams
+from ..graph.module_network import ModuleNetwork
+from ..graph.recovery import with_named_groups
 from ..pruning.budget import Budget
 from ..pruning.selection import limits_of, matches
 from ..training.conversion import few_samples
@@ -38,9 +39,9 @@ def with_named(model: Any, net: Any, network: Any, data: Any) -> Any:
     """
     names = names_of(model.layers) or ()
     missing = [name for name in names if not any(matches(g, name) for g in network.groups)]
-    if missing and network.kept_whole:
+    if missing and isinstance(network, ModuleNetwork):
         x = few_samples(net, data)
-        wider = with_streams(network, uncompiled(net.module_), x)
+        wider = with_named_groups(network, uncompiled(net.module_), x, missing)
         others = [g for g in wider.groups if g.named_only]
         if any(matches(g, name) for g in others for name in missing):
             network = wider.with_groups(
@@ -49,14 +50,13 @@ def with_named(model: Any, net: Any, network: Any, data: Any) -> Any:
                     for number, group in enumerate(wider.groups)
                     if not group.named_only or any(matches(group, name) for name in missing)
                 ],
-                {g.name: network.kept_whole[g.name] for g in others},
+                {k: why for k, why in network.kept_whole.items() if k in {g.name for g in others}},
             )
             missing = [name for name in names if not any(matches(g, name) for g in network.groups)]
-    for name in missing:
-        if name in network.kept_whole:
-            raise ValueError(
-                f"layers names {name!r}, which is kept whole: {network.kept_whole[name]}."
-            )
+        kept_whole = {**network.kept_whole, **wider.kept_whole}
+        for name in missing:
+            if name in kept_whole:
+                raise ValueError(f"layers names {name!r}, which is kept whole: {kept_whole[name]}.")
     return network
 
 

@@ -101,7 +101,16 @@ class ModuleNetwork:
     @property
     def running(self) -> dict[str, Tensor]:
         """The weights that the network runs with."""
-        return self.weights if self.small is None else self.small
+        return {**(self.weights if self.small is None else self.small), **self.masks}
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Which members of ensembles stay, 1 or 0, by the names of their groups."""
+        return {
+            group.name: torch.as_tensor(mask, dtype=self.dtype, device=self.device)
+            for group, mask in zip(self.groups, self.kept, strict=True)
+            if not all(reader.weighted for reader in group.readers)
+        }
 
     def slimmed(self, x: Samples) -> ModuleNetwork:
         """The network that runs with smaller weights; itself, where its operators refuse them.
@@ -228,7 +237,9 @@ class ModuleNetwork:
         weights : mapping of str to Tensor, optional
             In place of the network's own; others may be missing.
         """
-        used = self.running if weights is None else {**self.weights, **weights}
+        used = self.running
+        if weights is not None:
+            used = {**self.weights, **self.masks, **weights}
         return self.program.run(known, wanted, weights=used, n_samples=n_samples)
 
     def forward(self, x: Samples) -> Tensor:
@@ -264,17 +275,21 @@ class ModuleNetwork:
         return ModuleNetwork(self.module, self.program, self.structure, weights, kept)
 
     def masked(self, kept: Sequence[ArrayLike]) -> ModuleNetwork:
-        """The network without some units: what reads them has weights of zero."""
+        """The network without some units: what reads them has weights of zero.
+
+        Members of ensembles have weights of zero themselves, and leave the mean.
+        """
         masks = [np.asarray(mask, dtype=bool) for mask in kept]
         changed: dict[str, Tensor] = {}
         for group, mask in zip(self.groups, masks, strict=True):
-            for reader in group.readers:
-                columns = group.members[reader.weight, reader.inputs][~mask].reshape(-1)
-                if len(columns):
-                    weight = changed.get(reader.weight)
-                    weight = self.weights[reader.weight].clone() if weight is None else weight
-                    at = torch.as_tensor(columns, device=weight.device)
-                    changed[reader.weight] = weight.index_fill(reader.inputs, at, 0)
+            axes = [(r.weight, r.inputs) for r in group.readers if r.weighted]
+            for name, axis in axes or group.members:
+                places = group.members[name, axis][~mask].reshape(-1)
+                if len(places):
+                    weight = changed.get(name)
+                    weight = self.weights[name].clone() if weight is None else weight
+                    at = torch.as_tensor(places, device=weight.device)
+                    changed[name] = weight.index_fill(axis, at, 0)
         return self.with_weights(changed, masks)
 
     def narrowing(self) -> Narrowing:

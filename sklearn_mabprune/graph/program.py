@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.named import NamedSamples
+from .means import member_mean
 from .recurrent_layers import recurrent
 from .recurrent_steps import STEPS
 
@@ -92,7 +93,7 @@ class Operation:
 
 #: The space of the operators that the package adds to those of torch.
 OWN = "sklearn_mabprune"
-OPERATORS = {**STEPS, "recurrent": recurrent}
+OPERATORS = {**STEPS, "recurrent": recurrent, "member_mean": member_mean}
 
 
 @cache

@@ -45,6 +45,8 @@ class Reader:
         Columns for each channel: places of a convolution's kernel, each with all channels.
     layout : Layout or None
         How values hold the samples; None: they do not depend on them.
+    weighted : bool
+        Whether it multiplies with a weight of the module, which can take over what is removed.
     spatial : bool
         Whether the units lie along the second dimension, and positions behind it.
     """
@@ -62,6 +64,7 @@ class Reader:
     blocks: int = 1
     taps: int = 1
     layout: Layout | None = PLAIN
+    weighted: ClassVar[bool] = True
     spatial: ClassVar[bool] = False
 
     @property
@@ -301,6 +304,13 @@ class ProductReader(Reader):
     def _outputs(self, rows: list[Tensor], shape: torch.Size) -> Tensor:
         """Features side by side."""
         return torch.stack(rows, dim=1).reshape(-1, *shape[1:])
+
+
+class MeanReader(Reader):
+    """A mean over the members of an ensemble that stay; `weight` says which these are."""
+
+    weighted: ClassVar[bool] = False
+    spatial: ClassVar[bool] = True
 
 
 def _at(rows: Tensor, positions: Tensor) -> Tensor:

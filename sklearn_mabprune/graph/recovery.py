@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pickle import PicklingError
 from typing import Any
@@ -21,6 +21,7 @@ from .attention import with_prunable_attention, without_nested_tensors
 from .decisions import answers_of
 from .exporting import exported_program, of_two_sizes
 from .graph import Graph
+from .members import means_members, with_members
 from .module_network import ModuleNetwork, weights_of
 from .program import Program, Samples, arguments
 from .refusals import (
@@ -69,7 +70,7 @@ def network_of(module: nn.Module, x: Samples) -> Graph | ModuleNetwork:
 
 
 def recover_network(
-    module: nn.Module, x: Samples, *, residual_streams: bool = False
+    module: nn.Module, x: Samples, *, residual_streams: bool = False, members: bool = False
 ) -> ModuleNetwork:
     """The network that a module of any form computes; the module itself is left alone.
 
@@ -80,6 +81,8 @@ def recover_network(
         Real samples, on the module's device and in its dtype, as skorch gives them to ``forward``.
     residual_streams : bool, default=False
         Whether units that residual blocks add to can be removed.
+    members : bool, default=False
+        Whether members of ensembles can be removed.
 
     Returns
     -------
@@ -109,6 +112,8 @@ def recover_network(
         ),
         x,
     )
+    if members:
+        network = with_members(network, x)
     if network.groups:
         network = verified(network, x)
     if not network.groups:
@@ -116,14 +121,18 @@ def recover_network(
     return network.laid_out(x)
 
 
-def with_streams(network: ModuleNetwork, module: nn.Module, x: Samples) -> ModuleNetwork:
+def with_named_groups(
+    network: ModuleNetwork, module: nn.Module, x: Samples, names: Sequence[str]
+) -> ModuleNetwork:
     """The network of a module that was trained since, with groups that only a name means.
 
-    The network itself if it has no residual stream.
+    The network itself if it has no residual stream, and the names mean no members.
     """
-    if not any("residual stream" in reason for reason in network.kept_whole.values()):
+    streams = any("residual stream" in reason for reason in network.kept_whole.values())
+    members = means_members(names)
+    if not (streams or members):
         return network
-    return recover_network(module, x, residual_streams=True)
+    return recover_network(module, x, residual_streams=streams, members=members)
 
 
 def _with_even_layers(made: Callable[[Collection[str]], ModuleNetwork], x: Samples) -> Any:

@@ -68,6 +68,9 @@ class Structure:
         first of several ways counts.
     with_states : frozenset of str
         Recurrent modules that are given initial states.
+    of_members : dict of str to int
+        Weights that each member of an ensemble multiplies with, and the number of the members'
+        group.
     """
 
     groups: tuple[UnitGroup, ...]
@@ -80,6 +83,7 @@ class Structure:
     fixed_sizes: Mapping[int, str]
     counts: Mapping[int, tuple[Widths, ...]] = field(default_factory=dict)
     with_states: frozenset[str] = frozenset()
+    of_members: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -127,7 +131,7 @@ class Structure:
 
         def only(width: Width) -> Width:
             slices = {place[k]: each for k, each in width.slices.items() if k in place}
-            return Width(width.total, slices, tuple(width.sizes[k] for k in numbers))
+            return Width(width.total, slices, tuple(self.groups[k].size for k in numbers))
 
         return replace(
             self,
@@ -142,6 +146,7 @@ class Structure:
             },
             shapes={name: tuple(map(only, shape)) for name, shape in self.shapes.items()},
             fixed_sizes={place[k]: what for k, what in self.fixed_sizes.items() if k in place},
+            of_members={name: place[k] for name, k in self.of_members.items() if k in place},
         )
 
     @property
@@ -160,9 +165,16 @@ class Structure:
             name: math.prod(width.left(sizes) for width in shape)
             for name, shape in self.shapes.items()
         }
-        macs = self.other_macs + sum(size_of[name] * times for name, times in self.positions)
+        macs = self.other_macs + sum(
+            size_of[name] * times * self._members_left(name, sizes)
+            for name, times in self.positions
+        )
         macs += sum(each * width.left(sizes) / width.total for width, each in self.shared_macs)
         return sum(size_of.values()), round(macs)
+
+    def _members_left(self, weight: str, sizes: Sequence[int]) -> float:
+        number = self.of_members.get(weight)
+        return 1.0 if number is None else sizes[number] / self.groups[number].size
 
 
 def _width_of_axis(

@@ -32,8 +32,8 @@ class UnitGroup:
         Operations that return the units.
     readers : tuple of Reader
         Operations that compute weighted sums of them.
-    unit_kind : {"neuron", "channel", "head"}
-    named_only : {"", "streams"}
+    unit_kind : {"neuron", "channel", "head", "member"}
+    named_only : {"", "streams", "members"}
         Not empty: the kind of group that is pruned only where it is named.
     """
 
@@ -90,7 +90,7 @@ def find_unit_groups(
             continue
         kind = walk.kind(numbers, producers[0])
         if kind == "head":
-            name = _shared(source.module for source in (*producers, *readers)) or name
+            name = shared_path(source.module for source in (*producers, *readers)) or name
         name = _distinct(name, [group.name for group in groups])
         order = _order(members, producers[0], free)
         members = {axis: places[order] for axis, places in members.items()}
@@ -213,7 +213,7 @@ def _name(producers: Sequence[Source], sources: Sequence[Source]) -> str:
     return first.module or first.weight
 
 
-def _shared(modules: Iterable[str]) -> str:
+def shared_path(modules: Iterable[str]) -> str:
     """The innermost module that has all of these."""
     paths = [module.split(".") for module in modules]
     parts = []

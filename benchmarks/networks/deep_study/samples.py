@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,7 @@ def _texts(name: str, folder: Path | None) -> Any:
     return train_test_split(texts, y.astype(np.int64), test_size=0.3, random_state=0, stratify=y)
 
 
+@cache
 def _drawn_texts(n_texts: int = 3000) -> tuple[list[list[str]], NDArray[np.int64]]:
     """Texts in which some words are more frequent than in those of the other class."""
     rng = np.random.default_rng(0)
