@@ -9,15 +9,25 @@ from typing import Any
 import numpy as np
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.feature_selection import SelectKBest, f_classif, f_regression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks.shared.data_sets import load
-from sklearn_mabprune import MABPrunedClassifier, MABPrunedRegressor, make_tabular_pipeline
+from sklearn_mabprune import (
+    MABPrunedClassifier,
+    MABPrunedRegressor,
+    MLPNetClassifier,
+    MLPNetRegressor,
+    make_tabular_pipeline,
+)
 
 #: Fractions of hidden units that are removed.
 REMOVED = (0.0, 0.5, 0.75, 0.9, 0.95)
+
+#: Columns that the small pipelines of tables read.
+COLUMNS = 12
 
 #: Training samples, at most; with --quick.
 MOST, FEW = 3000, 1000
@@ -70,18 +80,22 @@ def pipelines(task: Task) -> dict[float, Any]:
     }
 
 
+def small_pipeline(task: Task) -> Any:
+    """A pipeline for a microcontroller: few columns, no input stage, the smallest network."""
+    network = (MLPNetClassifier if task.classify else MLPNetRegressor)(inputs=None)
+    estimator = (MABPrunedClassifier if task.classify else MABPrunedRegressor)(
+        network, pruning_budget=REMOVED[-1], tolerance=100.0, random_state=0
+    )
+    chosen = SelectKBest(f_classif if task.classify else f_regression, k=COLUMNS)
+    return make_pipeline(_scaled_columns(), chosen, estimator).fit(task.X, task.y)
+
+
 def rivals(task: Task) -> dict[str, Any]:
     """scikit-learn's network and boosted trees, with their defaults."""
     if isinstance(task.X, np.ndarray):
         columns: Any = StandardScaler()
     else:
-        columns = make_column_transformer(
-            (StandardScaler(), make_column_selector(dtype_include="number")),
-            (
-                OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-                make_column_selector(dtype_exclude="number"),
-            ),
-        )
+        columns = _scaled_columns()
     network = (MLPClassifier if task.classify else MLPRegressor)(
         hidden_layer_sizes=(128, 64), early_stopping=True, random_state=0
     )
@@ -93,6 +107,16 @@ def rivals(task: Task) -> dict[str, Any]:
         "scikit-learn MLP": make_pipeline(columns, scaled).fit(task.X, task.y),
         "HistGradientBoosting": _on_columns(trees, task).fit(task.X, task.y),
     }
+
+
+def _scaled_columns() -> Any:
+    return make_column_transformer(
+        (StandardScaler(), make_column_selector(dtype_include="number")),
+        (
+            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+            make_column_selector(dtype_exclude="number"),
+        ),
+    )
 
 
 def _scaled_target(network: Any) -> Any:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.deploy.cross import TARGETS, available, compiled
-from benchmarks.deploy.emlearn_forms import forest_code, is_installed, network_code
+from benchmarks.deploy.emlearn_forms import Code, forest_code, is_installed, network_code
 from benchmarks.deploy.forms import c_form, onnx_form, python_form, saved_bytes
-from benchmarks.deploy.models import Task, pipelines, rivals
+from benchmarks.deploy.models import COLUMNS as N_COLUMNS
+from benchmarks.deploy.models import REMOVED, Task, pipelines, rivals, small_pipeline
 
 #: Names of the columns, in the order of the file.
 COLUMNS = (
@@ -19,6 +20,9 @@ COLUMNS = (
     "ram_estimate", "flash_m0", "ram_m0", "instructions_m0", "flash_m4", "ram_m4",
     "instructions_m4",
 )  # fmt: skip
+
+#: Models by name: our pipelines of few columns, and a forest.
+SMALL, FOREST = f"ours, {N_COLUMNS} columns", "emlearn, forest"
 
 _SHORT = {"Cortex-M0+": "m0", "Cortex-M4": "m4"}
 
@@ -33,6 +37,15 @@ def rows_of(task: Task, folder: Path) -> Iterator[dict[str, Any]]:
             reached = task.points(model.predict(task.X_test))
             for name, form, row in emlearn_rows(task, model, reached, folder):
                 yield {**known, "model": name, "form": form, **row}
+    if hasattr(task.X, "columns"):
+        small = small_pipeline(task)
+        known = {"data": task.name, "model": SMALL, "removed": REMOVED[-1]}
+        for form, row in forms_of(task, small, folder):
+            yield {**known, "form": form, **row}
+        if is_installed():
+            wanted = task.points(small.predict(task.X_test))
+            made = forest_code(task, small, wanted)
+            yield {**known, "model": FOREST, "form": "C", **emlearn_row(made, folder)}
     for name, model in rivals(task).items():
         form = python_form(model, task)
         yield {
@@ -118,14 +131,17 @@ def emlearn_rows(
         yield "ours, network alone", form, row | {"bytes": row.get("flash_m0", "")}
     if not is_installed():
         return
-    for name, made in (
-        ("emlearn, same network", network_code(task, model)),
-        ("emlearn, forest", forest_code(task, model, reached)),
-    ):
-        if made is not None:
-            n_inputs = int(made.header.partition("#define N ")[2].split()[0])
-            sizes = _targets(made.header, made.call, folder, 4 * n_inputs, 0, made.include)
-            yield name, "C", {"points": made.points, "bytes": sizes.get("flash_m0", ""), **sizes}
+    network = network_code(task, model)
+    if network is not None:
+        yield "emlearn, same network", "C", emlearn_row(network, folder)
+    yield FOREST, "C", emlearn_row(forest_code(task, model, reached), folder)
+
+
+def emlearn_row(made: Code, folder: Path) -> dict[str, Any]:
+    """Columns of code of emlearn's."""
+    n_inputs = int(made.header.partition("#define N ")[2].split()[0])
+    sizes = _targets(made.header, made.call, folder, 4 * n_inputs, 0, made.include)
+    return {"points": made.points, "bytes": sizes.get("flash_m0", ""), **sizes}
 
 
 def _dense(X: Any) -> Any:
