@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_mabprune import MABPrunedClassifier
+from sklearn_mabprune import MABPrunedClassifier, pipeline_to_c
 
 
 def main() -> None:
@@ -84,6 +86,27 @@ def with_hls4ml(model: Any, X: np.ndarray, folder: Path) -> str:
     return f"layers {', '.join(layer.class_name for layer in made.get_layers())}"
 
 
+def with_lightgbm(model: Any, X: np.ndarray, folder: Path) -> str:
+    """From a LightGBM model to a few KB of C: the same pipeline, taught by it."""
+    import lightgbm
+
+    y = load_digits(return_X_y=True)[1]
+    trees = lightgbm.LGBMClassifier(n_estimators=50, verbose=-1, n_jobs=1, random_state=0)
+    taught = clone(model).set_params(
+        mabprunedclassifier__teacher=trees,
+        mabprunedclassifier__teacher_weight=0.5,
+        mabprunedclassifier__n_synthetic=0,
+    )
+    taught.fit(X[:1200], y[:1200])
+    source = pipeline_to_c(taught, folder / "student.h", dtype="int8", calibrate=X[:1200])
+    trees.fit(X[:1200], y[:1200])
+    flash = source.partition("Flash: about ")[2].partition(" bytes")[0]
+    return (
+        f"trees {len(pickle.dumps(trees)):,} bytes, {trees.score(X[1200:], y[1200:]):.1%}; "
+        f"network {flash} bytes of C, {taught.score(X[1200:], y[1200:]):.1%}"
+    )
+
+
 def _same(model: Any, loaded: Any, X: np.ndarray) -> str:
     same = np.array_equal(model.predict_proba(X), loaded.predict_proba(X))
     return "the same probabilities" if same else "OTHER probabilities"
@@ -94,6 +117,7 @@ RECIPES: dict[str, Callable[[Any, np.ndarray, Path], str]] = {
     "skops": with_skops,
     "mlflow": with_mlflow,
     "hls4ml": with_hls4ml,
+    "lightgbm": with_lightgbm,
 }
 
 if __name__ == "__main__":

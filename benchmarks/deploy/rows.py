@@ -13,6 +13,7 @@ from benchmarks.deploy.emlearn_forms import Code, forest_code, is_installed, net
 from benchmarks.deploy.forms import c_form, onnx_form, python_form, saved_bytes
 from benchmarks.deploy.models import COLUMNS as N_COLUMNS
 from benchmarks.deploy.models import REMOVED, Task, pipelines, rivals, small_pipeline
+from benchmarks.shared.compiling import Library
 
 #: Names of the columns, in the order of the file.
 COLUMNS = (
@@ -21,8 +22,9 @@ COLUMNS = (
     "instructions_m4",
 )  # fmt: skip
 
-#: Models by name: our pipelines of few columns, and a forest.
-SMALL, FOREST = f"ours, {N_COLUMNS} columns", "emlearn, forest"
+#: Models by name: our pipelines of few columns, networks without the steps before them, and rivals.
+SMALL, ALONE = f"ours, {N_COLUMNS} columns", "ours, network alone"
+SAME, FOREST = "emlearn, same network", "emlearn, forest"
 
 _SHORT = {"Cortex-M0+": "m0", "Cortex-M4": "m4"}
 
@@ -34,18 +36,16 @@ def rows_of(task: Task, folder: Path) -> Iterator[dict[str, Any]]:
         for name, row in forms_of(task, model, folder):
             yield {**known, "form": name, **row}
         if removed == 0.75:
-            reached = task.points(model.predict(task.X_test))
-            for name, form, row in emlearn_rows(task, model, reached, folder):
+            for name, form, row in alone_rows(task, model, folder):
                 yield {**known, "model": name, "form": form, **row}
     if hasattr(task.X, "columns"):
         small = small_pipeline(task)
         known = {"data": task.name, "model": SMALL, "removed": REMOVED[-1]}
         for form, row in forms_of(task, small, folder):
             yield {**known, "form": form, **row}
-        if is_installed():
-            wanted = task.points(small.predict(task.X_test))
-            made = forest_code(task, small, wanted)
-            yield {**known, "model": FOREST, "form": "C", **emlearn_row(made, folder)}
+        for name, form, row in alone_rows(task, small, folder):
+            name = name.replace("ours", SMALL)
+            yield {**known, "model": name, "form": form, **row}
     for name, model in rivals(task).items():
         form = python_form(model, task)
         yield {
@@ -118,22 +118,25 @@ def _targets(
     return found
 
 
-def emlearn_rows(
-    task: Task, model: Any, reached: float, folder: Path
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def alone_rows(task: Task, model: Any, folder: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Model, form and columns of the network alone, ours and emlearn's, and of a forest."""
+    known, features = (_dense(model[:-1].transform(X)) for X in (task.X[:1000], task.X_test))
     for dtype in ("float32", "int8"):
-        features = _dense(model[:-1].transform(task.X[:1000]))
-        calibrate = {"calibrate": features} if dtype == "int8" else {}
+        calibrate = {"calibrate": known} if dtype == "int8" else {}
         source = model[-1].to_c(name="model", dtype=dtype, **calibrate)
+        outputs = Library(folder, {"model": source}).outputs("model", features)
+        predicted = outputs.ravel()
+        if task.classify:
+            predicted = model[-1].classes_[outputs.argmax(axis=1)]
         row = cross_compiled(source, task.classify, folder)
-        form = "C" if dtype == "float32" else "C int8"
-        yield "ours, network alone", form, row | {"bytes": row.get("flash_m0", "")}
+        row |= {"points": task.points(predicted), "bytes": row.get("flash_m0", "")}
+        yield ALONE, "C" if dtype == "float32" else "C int8", row
     if not is_installed():
         return
     network = network_code(task, model)
     if network is not None:
-        yield "emlearn, same network", "C", emlearn_row(network, folder)
+        yield SAME, "C", emlearn_row(network, folder)
+    reached = task.points(model.predict(task.X_test))
     yield FOREST, "C", emlearn_row(forest_code(task, model, reached), folder)
 
 

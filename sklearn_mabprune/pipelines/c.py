@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..export.c.network import NetworkForm, check_dtype, interface_of, name_of, 
 from ..utils.files import write_whole
 from .c_inputs import numbers_of, rounded
 from .c_steps import write_step
-from .c_tables import Inputs, Table, refused
+from .c_tables import Table, refused
 from .parts import OURS, without_frozen
 
 
@@ -111,18 +111,20 @@ def pipeline_to_c(
     features = None if calibrate is None else _features(steps, calibrate)
     form = NetworkForm.of(estimator, dtype, features, np.array(table.binary, dtype=bool))
     program.output = form.write(program, table.vector())
+    # Encoders of categories of which a later step, such as a selector, reads none.
+    read = program.leave_out_unread()
     title = f"A pipeline that ends in {type(estimator).__name__}"
     interface = interface_of(estimator, name_of(path, name), title, program.output.size)
     interface.notes.extend(form.notes)
-    codes = {column: known for column, known in table.inputs.codes.items() if known}
+    codes = {k: known for k, known in table.inputs.codes.items() if known and k in read}
     interface.categories.extend(sorted(codes.items()))
     if codes or not all(isinstance(column, int) for column in columns):
-        interface.features.extend(_described(columns, table.inputs, identifier(interface.name)))
+        interface.features.extend(_described(columns, codes, read, identifier(interface.name)))
     test = None
     if samples is not None:
         kinds = getattr(steps[0], "kinds_", {}) if steps else {}
         X = rounded(samples)
-        numbers = numbers_of(X, columns, table.inputs, kinds)
+        numbers = numbers_of(X, columns, codes, read, kinds)
         test = form.self_test(pipeline, numbers, X, _features(steps, X))
     source = header(program, interface, test)
     if path is not None:
@@ -158,13 +160,15 @@ def _columns(steps: list[Any], estimator: Any) -> list[Any]:
     return []
 
 
-def _described(columns: list[Any], inputs: Inputs, name: str) -> Iterator[str]:
+def _described(
+    columns: list[Any], codes: Mapping[int, Mapping[str, int]], read: Set[int], name: str
+) -> Iterator[str]:
     """A line of the comment for each column."""
     for k, column in enumerate(columns):
-        known = inputs.codes.get(k)
+        known = codes.get(k)
         what = (
             f'category, {name}_code({k}, "...") of {len(set(known.values()))}'
             if known
             else "number"
         )
-        yield f"{comment(str(column))}: {what if k in inputs.read else 'not read'}"
+        yield f"{comment(str(column))}: {what if k in read else 'not read'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from ..utils.columns import as_objects, has_numeric_dtype, is_missing
-from .c_tables import Inputs
 from .kinds import read_categories, read_numbers
 
 
-def numbers_of(X: Any, names: list[Any], inputs: Inputs, kinds: Mapping[Any, Any]) -> NDArray[Any]:
+def numbers_of(
+    X: Any,
+    names: list[Any],
+    codes: Mapping[int, Mapping[str, int]],
+    read: Set[int],
+    kinds: Mapping[Any, Any],
+) -> NDArray[Any]:
     """Samples as C functions read them: numbers, and codes of categories.
 
     Parameters
@@ -22,8 +27,10 @@ def numbers_of(X: Any, names: list[Any], inputs: Inputs, kinds: Mapping[Any, Any
     X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
     names : list
         Names of the columns, or their indices, in the order of the C function.
-    inputs : Inputs
-        Codes of categories, and which columns are read; the others become 0.
+    codes : dict of int to dict of str to int
+        By column of categories: code of each string.
+    read : set of int
+        Columns that are read; the others become 0.
     kinds : dict
         By name: what `make_tabular_pipeline` knows of a column; empty for other pipelines.
 
@@ -34,10 +41,10 @@ def numbers_of(X: Any, names: list[Any], inputs: Inputs, kinds: Mapping[Any, Any
     X = X.toarray() if issparse(X) else X
     X = X if hasattr(X, "columns") else np.asarray(X)
     found = np.zeros((len(X), len(names)), dtype=np.float32)
-    for k in sorted(inputs.read):
+    for k in sorted(read):
         name = names[k]
         column = X[name] if hasattr(X, "columns") else X[:, k]
-        known, kind = inputs.codes.get(k), kinds.get(name)
+        known, kind = codes.get(k), kinds.get(name)
         if kind is not None and kind.is_number:
             found[:, k] = np.asarray(read_numbers(name, column, kind.style))
         elif known is not None:

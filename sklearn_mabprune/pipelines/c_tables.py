@@ -20,12 +20,9 @@ class Inputs:
     codes : dict of int to dict of str to int
         By input column that holds categories: code of each string; several may stand for one
         category.
-    read : set of int
-        The columns that a step reads.
     """
 
     codes: dict[int, dict[str, int]] = field(default_factory=dict)
-    read: set[int] = field(default_factory=set)
 
     def code(self, column: int, category: str) -> int:
         """The code of a category of an input column, which is made up if it is new."""
@@ -89,17 +86,12 @@ class Table:
         origins, binary = (tuple(part[k] for k in columns) for part in (self.origins, self.binary))
         return replace(self, positions=positions, origins=origins, binary=binary)
 
-    def _note(self, origins: tuple[int | None, ...]) -> None:
-        self.inputs.read.update(origin for origin in origins if origin is not None)
-
     def column(self, k: int) -> Vector:
         """One column."""
-        self._note(self.origins[k : k + 1])
         return self.whole.part(self.positions[k], 1)
 
     def vector(self) -> Vector:
         """All columns side by side; they are gathered if they are not."""
-        self._note(self.origins)
         first, n = min(self.positions, default=0), len(self)
         if self.positions == tuple(range(self.whole.size)):
             return self.whole
@@ -115,7 +107,7 @@ class Table:
             )
         gathered = Vector(n)
         index = self.program.constant("columns", self.positions, "int16_t")
-        self.program.call("gather", index, n, self.whole, gathered)
+        self.program.call("gather", index, n, self.whole, gathered, picks=self.positions)
         return gathered
 
 

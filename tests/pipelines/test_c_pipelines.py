@@ -127,6 +127,10 @@ PIPELINES = {
         make_union(PCA(2, whiten=True), make_pipeline(TruncatedSVD(2), RobustScaler()),
                    SelectKBest(k=3), FunctionTransformer()),
     ),
+    "few": lambda: make_pipeline(
+        columns((StandardScaler(), NUMBERS), (OneHotEncoder(sparse_output=False), [*TEXT, "lift"])),
+        SelectKBest(k=2),
+    ),
     "value": lambda: columns((StandardScaler(), NUMBERS), (OneHotEncoder(), TEXT)),
     "value_masked": lambda: columns((StandardScaler(), [True, True, False, False, True, False])),
 }  # fmt: skip
@@ -202,6 +206,22 @@ def test_missing_values_and_categories_in_every_form(compiled):
     expected = library.outputs("people", numbers)
     numbers[named, 3] = np.nan
     np.testing.assert_array_equal(library.outputs("people", numbers), expected)
+
+
+def test_encoders_that_no_later_step_reads_are_left_out(compiled):
+    models, sources, _, _ = compiled
+    chosen = models["few"][0][0][1].get_support(indices=True)
+    assert chosen.tolist() == [1, 2]
+    source = sources["few"]
+    for k, column in ((0, "year"), (3, "town"), (5, "lift")):
+        unread = f" *   x[{k}]  {column}: not read" in source
+        # Numbers are scaled together, so that all are read.
+        assert unread == (column != "year")
+    assert "one_hot" not in source
+    assert "few_mark" not in source
+    assert "few_code(" not in source
+    assert "few_positions" not in source
+    assert "one_hot" in sources["robust"]
 
 
 def test_unknown_categories(compiled):

@@ -171,7 +171,7 @@ def write_embedding(program: Program, x: Vector, part: Any) -> Vector:
         program.call("copy", n_marks, x.part(first, n_marks), target)
     else:
         columns = program.constant("columns", part.marks, "int16_t")
-        program.call("gather", columns, n_marks, x, target)
+        program.call("gather", columns, n_marks, x, target, picks=part.marks)
     return y
 
 
@@ -192,7 +192,8 @@ def _write(program: Program, x: Vector, part: WrittenEmbedding, y: Vector) -> No
             program.constant(name, getattr(layer, name).double().numpy()[passed])
             for name in ("center", "scale", "bend")
         ]
-        program.call(_SCALED, columns, *numbers, n_scaled, x, y.part(0, n_scaled))
+        target = y.part(0, n_scaled)
+        program.call(_SCALED, columns, *numbers, n_scaled, x, target, picks=passed)
     if not layer.n_chosen:
         return
     # Functions of one feature stand together, so that fractions are computed once.
@@ -223,6 +224,7 @@ def _write(program: Program, x: Vector, part: WrittenEmbedding, y: Vector) -> No
         x,
         found,
         macs=weight.size,
+        picks=layer.embedded.numpy()[used],
     )
     if not sorted_already:
         back = program.constant("columns", np.argsort(order), "int16_t")

@@ -61,9 +61,10 @@ class Vector:
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant array of the program, by name."""
+    """A constant array of the program, by name, and how many of its first elements are read."""
 
     name: str
+    size: int
 
 
 Argument = Vector | Constant | int | float
@@ -71,11 +72,20 @@ Argument = Vector | Constant | int | float
 
 @dataclass
 class _Call:
-    """A call; what it writes comes last."""
+    """A call; what it writes comes last.
+
+    `picks` are the elements of its first vector that it reads; None: all.
+    """
 
     kernel: str
     arguments: tuple[Argument, ...]
     macs: int
+    picks: NDArray[Any] | None
+
+    @property
+    def vectors(self) -> list[Vector]:
+        """The vectors among its arguments."""
+        return [argument for argument in self.arguments if isinstance(argument, Vector)]
 
 
 @dataclass
@@ -120,10 +130,10 @@ class Program:
             if known_kind == kind and np.array_equal(known[:n], values[:n], equal_nan=True):
                 longest = max(known, values, key=len)
                 self._arrays[k] = (name, kind, longest)
-                return Constant(name)
+                return Constant(name, len(values))
         name = f"{base}{len(self._arrays)}"
         self._arrays.append((name, kind, values))
-        return Constant(name)
+        return Constant(name, len(values))
 
     def function(self, kernel: Kernel) -> str:
         """The name of a function that the program needs; the same text is the same function."""
@@ -140,16 +150,75 @@ class Program:
         self._kernels[name] = kernel
         return name
 
-    def call(self, kernel: str | Kernel, *arguments: Argument, macs: int = 0) -> None:
-        """Add a call; the last vector among its arguments is the one that it writes."""
+    def call(
+        self, kernel: str | Kernel, *arguments: Argument, macs: int = 0, picks: Any = None
+    ) -> None:
+        """Add a call; the last vector among its arguments is the one that it writes.
+
+        Parameters
+        ----------
+        kernel : str or Kernel
+        *arguments : Vector, Constant, int or float
+        macs : int
+            Multiply-accumulate operations.
+        picks : array-like of int, optional
+            Elements of its first vector that it reads, if not all.
+        """
         found = KERNELS[kernel] if isinstance(kernel, str) else kernel
-        self._calls.append(_Call(self.function(found), arguments, macs))
+        picks = None if picks is None else np.asarray(picks, dtype=np.intp)
+        self._calls.append(_Call(self.function(found), arguments, macs, picks))
 
     def target(self, source: Vector, into: Vector | None = None) -> Vector:
         """Where an element-wise step writes: `into`, or over its source, or a new vector."""
         if into is not None:
             return into
         return Vector(source.size, source.kind) if source.shared else source
+
+    def leave_out_unread(self) -> set[int]:
+        """Leave out the calls whose results nothing reads, and what only they need.
+
+        Returns
+        -------
+        set of int
+            Features that are read.
+        """
+        read: dict[int, NDArray[np.bool_]] = {}
+
+        def elements(vector: Vector, picks: Any = None) -> NDArray[Any]:
+            """Whether each element of a vector, or of some of them, is read; a view, or a copy."""
+            base, first = vector.place
+            marks = read.setdefault(id(base), np.full(base.size, base is self.output))
+            found = marks[first : first + vector.size]
+            if picks is not None:
+                found[picks] = True
+            return found
+
+        calls = []
+        for call in reversed(self._calls):
+            *sources, target = call.vectors
+            if not elements(target).any():
+                continue
+            calls.append(call)
+            for k, source in enumerate(sources or [target]):
+                whole = k > 0 or call.picks is None
+                elements(source, slice(None) if whole else call.picks)
+        self._calls = calls[::-1]
+        sizes: dict[str, int] = {}
+        for call in self._calls:
+            for given in call.arguments:
+                if isinstance(given, Constant):
+                    sizes[given.name] = max(sizes.get(given.name, 0), given.size)
+        self._arrays = [
+            (name, kind, values[: sizes[name]])
+            for name, kind, values in self._arrays
+            if name in sizes
+        ]
+        needed = {call.kernel for call in self._calls}
+        for name in reversed(self._kernels):
+            # Those that a function needs stand before it.
+            needed.update(self._kernels[name].needs if name in needed else ())
+        self._kernels = {name: self._kernels[name] for name in self._kernels if name in needed}
+        return set(np.flatnonzero(elements(self.input)).tolist())
 
     # ------------------------------------------------------------------------------ sizes
 
@@ -183,9 +252,16 @@ class Program:
         """Estimated bytes of the stack beside the working memory."""
         apart = self._apart()
         inside = set(self._kernels) - {call.kernel for call in apart}
+        # What is the same in all calls of a function becomes a part of it.
+        differ: dict[str, set[int]] = {}
+        first: dict[str, _Call] = {}
+        for call in apart:
+            known = first.setdefault(call.kernel, call)
+            pairs = enumerate(zip(known.arguments, call.arguments, strict=True))
+            differ.setdefault(call.kernel, set()).update(k for k, (a, b) in pairs if a != b)
         called = [
-            self._kernels[call.kernel].stack_bytes + 4 * max(0, len(call.arguments) - _IN_REGISTERS)
-            for call in apart
+            self._kernels[name].stack_bytes + 4 * max(0, len(places) - _IN_REGISTERS)
+            for name, places in differ.items()
         ]
         spilled = [self._kernels[name].stack_bytes - _SAVED for name in inside]
         return _SAVED + max([0, *called]) + max([0, *spilled])

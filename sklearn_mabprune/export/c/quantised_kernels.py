@@ -54,7 +54,7 @@ static void @@(const int8_t *w, const int32_t *b, const int32_t *factor, int shi
 """,
         90,
         needs=("sum8",),
-        stack_bytes=36,
+        stack_bytes=30,
     ),
     Kernel(
         "rescaled",
