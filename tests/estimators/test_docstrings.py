@@ -105,3 +105,9 @@ def test_without_docstrings_nothing_is_filled_in():
 
     assert documented(Bare) is Bare
     assert Bare.__doc__ is None
+
+
+@pytest.mark.parametrize("made", ESTIMATORS[:2])
+def test_the_trust_in_a_cache_is_told(made):
+    told = inspect.getdoc(made).split("\nmemory : ")[1].split("\n\n")[0]
+    assert "unpickled: only you should be able to write to it" in " ".join(told.split())
