@@ -202,10 +202,14 @@ def main() -> None:
             counts[change, found] += 1
             if found in ("silent", "raised"):
                 print(f"{found}: {name}, {change}: {words[:300]}", flush=True)
-    Results(args.out, ("change", "outcome")).add(
-        {"change": change, "outcome": found, "tables": n} for (change, found), n in counts.items()
-    )
-    print(f"{n_tables} tables", *(f"{c}: {f} {n}" for (c, f), n in counts.items()), sep="\n")
+    rows = [
+        {"change": change, "outcome": found, "tables": counts[change, found]}
+        for change in CHANGES
+        for found in ("same", "named", "silent", "raised")
+        if counts[change, found]
+    ]
+    Results(args.out, ("change", "outcome")).add(rows)
+    print(f"{n_tables} tables", *(" ".join(map(str, row.values())) for row in rows), sep="\n")
     sys.exit(any(found in ("silent", "raised") for _, found in counts))
 
 
