@@ -114,6 +114,7 @@ class Exports:
         """
         return sklearn_model(self)
 
+    @own_settings()
     def to_onnx(self: Any, path: Any = None, *, quantize: Any = None) -> Any:
         """Export the pruned network to ONNX, for onnxruntime and other runtimes.
 
@@ -174,6 +175,7 @@ class Exports:
             write_whole(path, model.SerializeToString())
         return model
 
+    @own_settings()
     def to_c(
         self: Any,
         path: Any = None,

@@ -15,12 +15,14 @@ from ..export.c.header import header
 from ..export.c.literals import comment, identifier
 from ..export.c.network import NetworkForm, check_dtype, interface_of, name_of, program_of
 from ..utils.files import write_whole
+from ..utils.torch_settings import own_settings
 from .c_inputs import numbers_of, rounded
 from .c_steps import write_step
 from .c_tables import Table, refused
 from .parts import OURS, without_frozen
 
 
+@own_settings()
 def pipeline_to_c(
     pipeline: Any,
     path: Any = None,

@@ -19,6 +19,7 @@ from ..utils.columns import has_numeric_dtype
 from ..utils.compat import check_n_features
 from ..utils.files import write_whole
 from ..utils.optional import require
+from ..utils.torch_settings import own_settings
 from .onnx_inputs import inputs_of
 from .onnx_networks import (
     classifier_outputs,
@@ -39,6 +40,7 @@ from .table_columns import TableColumns
 from .tabular_pipeline import TabularPipeline
 
 
+@own_settings()
 def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None, *, quantize: Any = None) -> Any:
     """Export a fitted pipeline that ends in a pruned estimator to ONNX.
 

@@ -325,6 +325,17 @@ def test_strings_and_comments_cannot_end(text):
     assert "\\" not in shown
 
 
+def test_headers_are_the_same_where_numpy_raises(compiled):
+    """Of distant samples probabilities are hardly a float32; some packages make NumPy raise."""
+    models, _, _, _ = compiled
+    model, X = models["classes"]
+    samples = np.concatenate([k * X[:20] for k in range(10, 300, 10)])
+    expected = model.to_c(samples=samples)
+    assert re.search(r"\de-4\df", expected)
+    with np.errstate(all="raise"):
+        assert model.to_c(samples=samples) == expected
+
+
 def test_sizes_are_those_of_the_program(compiled):
     models, sources, _, _ = compiled
     for name in ("classes", "values"):
