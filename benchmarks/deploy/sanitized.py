@@ -82,6 +82,20 @@ class Words(nn.Module):
         return self.last(self.norm(h))
 
 
+class Sequences(nn.Module):
+    """A module that is no chain: recurrent layers of every kind, in both directions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(2, 5, 2, batch_first=True, bidirectional=True)
+        self.gru, self.rnn = nn.GRU(10, 6, batch_first=True), nn.RNN(6, 4, batch_first=True)
+        self.last = nn.Linear(4 + 6, 3)
+
+    def forward(self, X: Any) -> Any:
+        h, last = self.gru(self.lstm(X)[0])
+        return self.last(torch.cat([self.rnn(h)[0].mean(1), last[-1]], 1))
+
+
 def models() -> Iterator[tuple[str, Any, Any]]:
     """Name, fitted pipeline and samples of each kind."""
     X, codes = make_classification(200, 6, n_informative=5, n_redundant=0, n_classes=3,
@@ -105,7 +119,11 @@ def models() -> Iterator[tuple[str, Any, Any]]:
     yield "own module", make_pipeline(MABPrunedClassifier(net, **options).fit(X, codes)), X
     images = np.pad(X, ((0, 0), (0, 58))).reshape(-1, 1, 8, 8)
     words = np.random.default_rng(0).integers(0, 9, (len(X), 7))
-    for what, module, samples in (("images", Images, images), ("words", Words, words)):
+    for what, module, samples in (
+        ("images", Images, images),
+        ("words", Words, words),
+        ("sequences", Sequences, X.reshape(-1, 3, 2)),
+    ):
         net = NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, max_epochs=2, verbose=0)
         yield what, MABPrunedClassifier(net, **options).fit(samples, codes), samples
     values = make_regression(200, 6, n_targets=2, random_state=0)[1] + 1000.0

@@ -73,10 +73,6 @@ class Network:
             places = np.arange(part.numel()).reshape(part.shape)
             reading.values[number] = Operand(key_of_input(k), places)
         for operation in program.operations:
-            # The first operator of a recurrent layer does not say that it is one.
-            if operation.packet == "recurrent" or operation.packet.endswith("_steps"):
-                raise reading.refused(operation)
-        for operation in program.operations:
             read(reading, operation)
         output = reading.values[program.output]
         found = cls(*folded(reading.steps, output), tuple(part.numel() for part in parts))

@@ -43,7 +43,7 @@ class Reading:
 
     def refused(self, operation: Operation, why: str = "") -> UnsupportedModuleError:
         """The error for an operation without a C form."""
-        what = re.sub(r"^(recurrent|\w+_steps) of", "The recurrent layer", operation.what)
+        what = re.sub(r"^recurrent of", "The recurrent layer", operation.what)
         return UnsupportedModuleError(
             f"{what}{why} has no C form. Replace it, or export the network with "
             "to_torch() or to_onnx()."
@@ -71,7 +71,11 @@ class Reading:
 
     def add(self, operation: Operation, node: Node, *reads: Operand) -> Operand:
         """Add a node, and return its elements in the shape of the operation's value."""
-        self.steps.append(Step(operation.value, node, reads))
         shape = self.shapes[operation.value]
         places = np.arange(math.prod(shape)).reshape(shape)
-        return Operand(operation.value, places)
+        return Operand(self.append(operation, node, *reads), places)
+
+    def append(self, operation: Operation, node: Node, *reads: Operand) -> int:
+        """Add a node, and return the key of its value."""
+        self.steps.append(Step(operation.value, node, reads))
+        return operation.value

@@ -8,7 +8,7 @@ from typing import Any
 
 from ....exceptions import UnsupportedModuleError
 from ....graph.program import Operation
-from . import functions, moves, sums
+from . import functions, moves, recurrent, sums
 from .formulas import FORMULAS, LAYERS
 from .reading import Reading
 
@@ -74,4 +74,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), functions.joined),
     "softmax": partial(functions.whole, "softmax"),
     "log_softmax": partial(functions.whole, "log_softmax"),
+    **dict.fromkeys(("lstm_steps", "gru_steps", "rnn_tanh_steps", "rnn_relu_steps"),
+                    recurrent.steps),
+    "offsets": recurrent.offsets,
+    "hidden_sums": recurrent.nothing,
+    **dict.fromkeys(("zeros", "new_zeros", "zeros_like"), recurrent.zeros),
 }  # fmt: skip

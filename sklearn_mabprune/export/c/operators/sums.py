@@ -156,7 +156,8 @@ def reduced(reading: Reading, operation: Operation) -> Operand:
     given = operation.args[1] if len(operation.args) > 1 and operation.args[1] != [] else None
     every = range(1, len(shape))
     axes = sorted(axis % len(shape) for axis in np.atleast_1d(every if given is None else given))
-    if 0 in axes or axes != list(range(axes[0], axes[-1] + 1)):
+    # The samples are one; the steps of a sequence may come before them.
+    if (0 in axes and shape[0] == 1) or axes != list(range(axes[0], axes[-1] + 1)):
         raise reading.refused(operation, f" along {given}")
     n = math.prod(shape[axes[0] : axes[-1] + 1])
     factor = {"mean": 1 / n, "sum": 1.0}.get(operation.packet)
