@@ -10,6 +10,9 @@ import numpy as np
 
 from benchmarks.deploy.rows import ALONE, FOREST, SAME
 
+#: Bytes of a stack below which the bound is a number of bytes: two processors differ by as many.
+STACK = 160
+
 #: Points by which a network may be below a forest that counts as equally accurate: three of 3,000.
 EQUAL = 0.1
 
@@ -73,26 +76,31 @@ def bounds(rows: list[Row]) -> Iterator[Bound]:
         1.0,
     )
     compiled = [row for row in rows if "flash_m0" in row and "flash_estimate" in row]
-    for column, estimate in (("flash_m0", "flash_estimate"), ("flash_m4", "flash_estimate"),
-                             ("ram_m0", "ram_estimate"), ("ram_m4", "ram_estimate")):  # fmt: skip
+    for column, estimate, least in (
+        ("flash_m0", "flash_estimate", 0), ("flash_m4", "flash_estimate", 0),
+        ("ram_m0", "ram_estimate", STACK), ("ram_m4", "ram_estimate", STACK),
+    ):  # fmt: skip
         if compiled:
-            worst = max(abs(row[estimate] / row[column] - 1) for row in compiled)
-            yield Bound(f"{column}: estimate / compiled - 1, largest", worst, 0.1)
+            errors = [abs(r[estimate] - r[column]) / max(r[column], least) for r in compiled]
+            yield Bound(f"{column}: estimate / compiled - 1, largest", max(errors), 0.1)
     yield from _beside_emlearn([row for row in rows if "flash_m0" in row])
 
 
 def _beside_emlearn(rows: list[Row]) -> Iterator[Bound]:
     """Bounds on flash beside the same network, and a forest, in emlearn's C."""
-    alone = {row["data"]: row for row in rows if row["model"] == ALONE and row["form"] == "C"}
+    own = ALONE.removeprefix("ours")
+    alone = [row for row in rows if row["model"].endswith(own)]
     for row in rows:
         data, flash = row["data"], row["flash_m0"]
         if row["model"] == SAME:
-            ratio = alone[data]["flash_m0"] / flash
-            yield Bound(f"{data}: flash of C, network alone / {SAME}", ratio, 1.0)
+            (same,) = (each["flash_m0"] for each in alone if each["form"] == "C"
+                       and each["data"] == data and each["removed"] == row["removed"])  # fmt: skip
+            ratio = same / flash
+            what = f"{data}, {row['removed']:.0%} removed: flash of C, network alone"
+            yield Bound(f"{what} / {SAME}", ratio, 1.0)
         if row["model"] == FOREST:
             # A forest reads what the steps before the network return.
-            equal = [each["flash_m0"] for each in rows
-                     if each["data"] == data and each["model"].endswith(ALONE.removeprefix("ours"))
+            equal = [each["flash_m0"] for each in alone if each["data"] == data
                      and each["points"] >= row["points"] - EQUAL]  # fmt: skip
             what = f"{data}: flash of C, smallest network alone of {row['points']:.1f} points"
             yield Bound(f"{what} / {FOREST}", min(equal, default=np.inf) / flash, 1.0)

@@ -51,6 +51,7 @@ static void @@(int n, const float *x, float *y)
 }
 """,
         130,
+        inside_bytes=100,
         library=("expf",),
     ),
     Kernel(
