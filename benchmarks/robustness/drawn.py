@@ -25,6 +25,7 @@ from sklearn_mabprune import (
 )
 from sklearn_mabprune.criteria import CRITERIA
 from sklearn_mabprune.policies import POLICIES
+from sklearn_mabprune.utils.compat import InvalidParameterError
 
 #: Seconds after which a fit of a drawn table counts as one that hangs.
 PATIENCE = 60
@@ -114,7 +115,7 @@ def fits(draw: st.DrawFn) -> Drawn:
         "ridge": draw(st.sampled_from([0.0, 1e-12, 1e-3, 10.0])),
         "step": draw(st.sampled_from(["auto", 1, 0.3, 1.0])),
         "scope": draw(st.sampled_from(["global", "layer"])),
-        "rank_by": draw(st.sampled_from(["loss", "loss_per_cost"])),
+        "rank_by": draw(st.sampled_from(["loss", "loss_per_mac"])),
         "pull_batch_size": draw(st.sampled_from(["auto", 1, 7])),
         "arms_per_pull": draw(st.sampled_from(["auto", 1, 5])),
         "control_variate": draw(st.sampled_from(["auto", "auto", "linear", None])),
@@ -200,5 +201,7 @@ def outcome(drawn: Drawn) -> tuple[str, str]:
 
 
 def _named(error: Exception) -> str:
+    if isinstance(error, InvalidParameterError):
+        return "unnamed error"  # all parameters are drawn from their valid values
     named = _WAY_OUT.search(str(error)) or _OF_SCIKIT_LEARN.search(str(error))
     return "refused by name" if named else "unnamed error"
