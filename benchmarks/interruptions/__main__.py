@@ -1,6 +1,6 @@
 """Ctrl-C before every line that small fits run, once and twice in a row.
 
-    python -m benchmarks.interruptions                # a quarter of an hour of one core
+    python -m benchmarks.interruptions                # ten minutes of one core
     python -m benchmarks.interruptions --each 10      # every tenth line
     python -m benchmarks.interruptions --presses 2    # two in a row only
 

@@ -1,6 +1,6 @@
 """What must go on holding, counted.
 
-    python -m benchmarks.robustness                    # a quarter of an hour of one core
+    python -m benchmarks.robustness                    # three minutes of two cores, if idle
     python -m benchmarks.robustness --scale 10         # ten times as many trials of each part
 
 The drawn fits are of settings and tables that Hypothesis draws: extreme magnitudes, constants,
