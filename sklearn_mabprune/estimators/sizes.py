@@ -59,7 +59,9 @@ def _of_c(estimator: Any) -> tuple[int | None, int | None]:
         return None, None
     try:
         size = network_size(estimator)
-    except ValueError:
-        # A layer or operator without a form in C: UnsupportedModuleError is a ValueError.
+    except Exception as error:
+        # A layer or operator without a form in C. Whatever else: a fit is not lost for a size.
+        if out_of_memory(error):
+            raise
         return None, None
     return size.flash, size.ram

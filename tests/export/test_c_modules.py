@@ -53,6 +53,7 @@ CASES = OWN | {
         "squeeze and excitation", "group norm", "text", "dense connections", "residual",
         "residual convolutions", "lstm, two layers, both directions", "gru, states in one tensor",
         "gru that starts from a layer", "rnn of both directions, added", "cells", "recurrent",
+        "per feature", "weight norm", "rms norm",
     )
 }  # fmt: skip
 
@@ -140,7 +141,7 @@ class Mixing(nn.Module):
     ],
 )
 def test_other_operators_are_refused_by_name(name, what):
-    make, shape, _ = KINDS[name]
+    make, shape, _ = (KINDS | MODULES)[name]
     with pytest.raises(UnsupportedModuleError, match=what):
         Network.of(make().eval(), samples_of(shape, torch.float32, 3))
 
@@ -149,5 +150,5 @@ def test_what_mixes_samples_or_reads_several_inputs_is_refused():
     with pytest.raises(UnsupportedModuleError, match=r"mean in Mixing\.forward .* along \[0\]"):
         Network.of(Mixing(), torch.randn(3, 4))
     half = Net(lambda s, x: s.a(x) * len(x), a=nn.Linear(4, 2)).eval()
-    with pytest.raises(UnsupportedModuleError, match="something else for one sample than for sev"):
+    with pytest.raises(UnsupportedModuleError, match="something else for one sample than for"):
         Network.of(half, torch.randn(3, 4))

@@ -145,23 +145,25 @@ class Sloped:
 
 @dataclass(frozen=True)
 class Normalised:
-    """Parts of `n` values each, less their mean, by their standard deviation."""
+    """Parts of `n` values each, less their mean if centred, by the root of their mean square."""
 
     count: int
     n: int
     epsilon: float
+    centred: bool
 
     def run(self, x: Array) -> Array:
         """Values, of the shape of `x`."""
         parts = x.reshape(len(x), self.count, self.n)
-        centred = parts - parts.mean(axis=2, keepdims=True)
+        centred = parts - parts.mean(axis=2, keepdims=True) * self.centred
         spread = np.sqrt(np.square(centred).mean(axis=2, keepdims=True) + self.epsilon)
         return np.asarray(centred / spread).reshape(len(x), -1)
 
     def write(self, program: Program, *xs: Vector) -> Vector:
         """Add the call."""
         y = program.target(xs[0])
-        program.call(kernels.NORMALISE, self.count, self.n, float(self.epsilon), xs[0], y)
+        kernel = kernels.NORMALISE if self.centred else kernels.ROOT_MEAN_SQUARE
+        program.call(kernel, self.count, self.n, float(self.epsilon), xs[0], y)
         return y
 
 

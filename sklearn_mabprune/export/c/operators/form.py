@@ -83,11 +83,16 @@ class Network:
         with torch.inference_mode():
             outputs = called(module, x)
         expected = outputs.double().numpy().reshape(len(outputs), -1)
-        error = np.abs(self.run(flat(x)) - expected)
+        try:
+            error = np.abs(self.run(flat(x)) - expected)
+        except Exception as failed:
+            if out_of_memory(failed):
+                raise
+            error = np.full_like(expected, np.inf)
         if not (error <= _ROUNDING * np.maximum(1, np.abs(expected))).all():
             raise UnsupportedModuleError(
-                "The network has no C form: it computes something else for one sample than for "
-                "several. Use to_torch() or to_onnx()."
+                "The network has no C form: its operators compute something else for one sample "
+                "than for several. Use to_torch() or to_onnx()."
             )
 
     def values(self, x: NDArray[Any]) -> dict[Hashable, NDArray[Any]]:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from ....graph.program import Operation, Value, Weight
@@ -106,6 +107,14 @@ def layer_norm(reading: Reading, operation: Operation) -> Operand:
     return _normalised(reading, operation, n, operation.args[2:], True)
 
 
+def rms_norm(reading: Reading, operation: Operation) -> Operand:
+    """Division by the root of the mean square over the last axes."""
+    shape, weight, epsilon = (*operation.args[1:], None, None)[:3]
+    smallest = float(torch.finfo(torch.float32).eps) if epsilon is None else epsilon
+    given = weight, None, smallest
+    return _normalised(reading, operation, math.prod(shape), given, True, centred=False)
+
+
 def group_norm(reading: Reading, operation: Operation) -> Operand:
     """Normalisation over groups of channels."""
     operand = reading.operand(operation)
@@ -114,12 +123,17 @@ def group_norm(reading: Reading, operation: Operation) -> Operand:
 
 
 def _normalised(
-    reading: Reading, operation: Operation, n: int, given: Any, along_parts: bool
+    reading: Reading,
+    operation: Operation,
+    n: int,
+    given: Any,
+    along_parts: bool,
+    centred: bool = True,
 ) -> Operand:
     weight, bias, epsilon = (*given, *(None, None, 1e-5)[len(given) :])[:3]
     operand = reading.operand(operation)
     size = operand.places.size
-    found = reading.add(operation, Normalised(size // n, n, epsilon), operand)
+    found = reading.add(operation, Normalised(size // n, n, epsilon, centred), operand)
     if weight is None and bias is None:
         return found
     width = n if along_parts else operand.places.shape[1]

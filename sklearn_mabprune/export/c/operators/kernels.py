@@ -258,6 +258,28 @@ static void @@(int count, int n, float epsilon, const float *x, float *y)
     stack_bytes=48,
 )
 
+ROOT_MEAN_SQUARE = Kernel(
+    "root_mean_square",
+    """\
+/* Parts of n values, each by the root of its mean square. */
+static void @@(int count, int n, float epsilon, const float *x, float *y)
+{
+    int i, k;
+    for (i = 0; i < count; i++, x += n, y += n) {
+        float square = 0.0f;
+        for (k = 0; k < n; k++)
+            square += x[k] * x[k];
+        square = 1.0f / sqrtf(square / (float)n + epsilon);
+        for (k = 0; k < n; k++)
+            y[k] = x[k] * square;
+    }
+}
+""",
+    110,
+    library=("sqrtf",),
+    stack_bytes=48,
+)
+
 EMBED = Kernel(
     "embed",
     """\

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from ....exceptions import UnsupportedModuleError
-from ....graph.program import Operation, Value, Weight
+from ....graph.program import Operation, Value, Weight, leaves
 from ...chain import Array
 from .nodes import Node, Step
 from .places import Operand
@@ -36,7 +36,7 @@ class Reading:
         By the number of a value: the elements that it consists of.
     """
 
-    weights: Mapping[str, Tensor]
+    weights: dict[str, Tensor]
     shapes: Mapping[int, tuple[int, ...]]
     steps: list[Step] = field(default_factory=list)
     values: dict[int, Any] = field(default_factory=dict)
@@ -48,6 +48,36 @@ class Reading:
             f"{what}{why} has no C form. Replace it, or export the network with "
             "to_torch() or to_onnx()."
         )
+
+    def with_constants(self, operation: Operation) -> Operation:
+        """The operation with weights in place of values that are the same for all samples."""
+
+        def found(part: Any) -> Any:
+            if isinstance(part, list | tuple):
+                return type(part)(map(found, part))
+            value = self.values.get(part.number) if isinstance(part, Value) else None
+            return value if isinstance(value, Weight) else part
+
+        return replace(operation, args=found(operation.args))
+
+    def fold(self, operation: Operation) -> bool:
+        """Compute what is the same for all samples, such as a weight with its norm."""
+        parts = list(leaves((operation.args, operation.kwargs)))
+        if any(isinstance(part, Value) for part in parts):
+            return False
+
+        def tensors(part: Any) -> Any:
+            if isinstance(part, list | tuple):
+                return type(part)(map(tensors, part))
+            return self.weights[part.name].detach() if isinstance(part, Weight) else part
+
+        result = operation.operator(*tensors(operation.args), **operation.kwargs)
+        if not isinstance(result, Tensor):
+            return False
+        name = f"value {operation.value}"
+        self.weights[name] = result
+        self.values[operation.value] = Weight(name)
+        return True
 
     def operand(self, operation: Operation, k: int = 0) -> Operand:
         """The elements of an argument."""

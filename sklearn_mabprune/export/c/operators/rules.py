@@ -25,6 +25,9 @@ def read(reading: Reading, operation: Operation) -> None:
         If it has no C form.
     """
     rule = RULES.get(operation.packet)
+    operation = reading.with_constants(operation)
+    if rule is not recurrent.zeros and reading.fold(operation):
+        return
     if rule is None:
         raise reading.refused(operation)
     try:
@@ -69,6 +72,7 @@ RULES: dict[str, Rule] = {
     "batch_norm": functions.batch_norm,
     "layer_norm": functions.layer_norm,
     "group_norm": functions.group_norm,
+    "rms_norm": functions.rms_norm,
     **dict.fromkeys(("clamp", "clip"), functions.clamp),
     "prelu": functions.prelu,
     **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), functions.joined),

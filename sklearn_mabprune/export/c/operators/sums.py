@@ -28,9 +28,22 @@ def matmul(reading: Reading, operation: Operation) -> Operand:
     """A product with a weight on the right."""
     operand = reading.operand(operation)
     weight = reading.array(operation, operation.args[1])
+    if weight.ndim == 3 and operand.places.shape[1:] == (len(weight), 1, weight.shape[1]):
+        return _each_its_own(reading, operation, operand, weight)
     if weight.ndim != 2:
         raise reading.refused(operation)
     return _weighted(reading, operation, operand, weight.T, np.zeros(weight.shape[1]))
+
+
+def _each_its_own(
+    reading: Reading, operation: Operation, operand: Operand, weight: Array
+) -> Operand:
+    """A weight for each of several rows, as a convolution of groups over one element."""
+    n, n_inputs, n_outputs = weight.shape
+    one = (1, 1)
+    windows = Windows(n * n_inputs, 1, 1, one, one, one, (0, 0), one)
+    rows = weight.transpose(0, 2, 1).reshape(n * n_outputs, n_inputs)
+    return reading.add(operation, Convolution(rows, np.zeros(len(rows)), n, windows), operand)
 
 
 def addmm(reading: Reading, operation: Operation) -> Operand:
@@ -69,6 +82,8 @@ def _windows(
     shape, outputs = operand.places.shape, reading.shapes[operation.value]
     images = "2d" in operation.packet
     n_axes = 2 if images else 1
+    if len(shape) == n_axes + 2 and shape[0] != 1:
+        raise reading.refused(operation, " over several images or sequences of one sample")
     size, produced = (1, *shape[-n_axes:])[-2:], (1, *outputs[-n_axes:])[-2:]
     found = Windows(
         shape[-n_axes - 1],
