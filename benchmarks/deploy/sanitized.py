@@ -83,17 +83,18 @@ class Words(nn.Module):
 
 
 class Sequences(nn.Module):
-    """A module that is no chain: recurrent layers of every kind, in both directions."""
+    """A module that is no chain: recurrent layers of every kind, and attention."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lstm = nn.LSTM(2, 5, 2, batch_first=True, bidirectional=True)
         self.gru, self.rnn = nn.GRU(10, 6, batch_first=True), nn.RNN(6, 4, batch_first=True)
+        self.heads = nn.TransformerEncoderLayer(6, 2, 8, batch_first=True)
         self.last = nn.Linear(4 + 6, 3)
 
     def forward(self, X: Any) -> Any:
         h, last = self.gru(self.lstm(X)[0])
-        return self.last(torch.cat([self.rnn(h)[0].mean(1), last[-1]], 1))
+        return self.last(torch.cat([self.rnn(self.heads(h))[0].mean(1), last[-1]], 1))
 
 
 def models() -> Iterator[tuple[str, Any, Any]]:

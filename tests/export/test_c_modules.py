@@ -53,7 +53,7 @@ CASES = OWN | {
         "squeeze and excitation", "group norm", "text", "dense connections", "residual",
         "residual convolutions", "lstm, two layers, both directions", "gru, states in one tensor",
         "gru that starts from a layer", "rnn of both directions, added", "cells", "recurrent",
-        "per feature", "weight norm", "rms norm",
+        "per feature", "weight norm", "rms norm", "transformer",
     )
 }  # fmt: skip
 
@@ -137,13 +137,20 @@ class Mixing(nn.Module):
             "lstm with projections",
             r"The recurrent layer 'r' in .* no C form\. Replace it, or export",
         ),
-        ("transformer", r"scaled_dot_product_attention of 't\.self_attn' in .* has no C form"),
+        ("upsampling", r"upsample_bilinear2d in Net\.forward .* has no C form"),
     ],
 )
 def test_other_operators_are_refused_by_name(name, what):
     make, shape, _ = (KINDS | MODULES)[name]
     with pytest.raises(UnsupportedModuleError, match=what):
         Network.of(make().eval(), samples_of(shape, torch.float32, 3))
+
+
+def test_attention_with_a_mask_is_refused_by_name():
+    masked = Net(lambda s, x: s.c(F.scaled_dot_product_attention(x, x, x, is_causal=True)),
+                 c=nn.Linear(3, 2)).eval()  # fmt: skip
+    with pytest.raises(UnsupportedModuleError, match=r"product_attention in .* with a mask has no"):
+        Network.of(masked, torch.randn(3, 4, 3))
 
 
 def test_what_mixes_samples_or_reads_several_inputs_is_refused():

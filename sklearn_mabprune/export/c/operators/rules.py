@@ -8,7 +8,7 @@ from typing import Any
 
 from ....exceptions import UnsupportedModuleError
 from ....graph.program import Operation
-from . import functions, moves, recurrent, sums
+from . import attention, functions, moves, recurrent, sums
 from .formulas import FORMULAS, LAYERS
 from .reading import Reading
 
@@ -80,6 +80,7 @@ RULES: dict[str, Rule] = {
     "log_softmax": partial(functions.whole, "log_softmax"),
     **dict.fromkeys(("lstm_steps", "gru_steps", "rnn_tanh_steps", "rnn_relu_steps"),
                     recurrent.steps),
+    "scaled_dot_product_attention": attention.attention,
     "offsets": recurrent.offsets,
     "hidden_sums": recurrent.nothing,
     **dict.fromkeys(("zeros", "new_zeros", "zeros_like"), recurrent.zeros),
