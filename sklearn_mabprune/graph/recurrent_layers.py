@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ..exceptions import UnsupportedModuleError
-from .source_lines import where_defined
 
 _SCHEMA = (
     "recurrent(str kind, Tensor x, Tensor[] states, Tensor[] weights, bool has_biases, "
@@ -99,29 +98,30 @@ def _operator() -> Any:
 @contextmanager
 def as_one_operator(module: nn.Module) -> Iterator[None]:
     """Let each recurrent module in a module be one operator; own forwards are left alone."""
-    changed = [
-        part
-        for part in module.modules()
+    changed = {
+        name: part
+        for name, part in module.named_modules()
         if isinstance(part, nn.RNNBase)
         and type(part).forward in (nn.LSTM.forward, nn.GRU.forward, nn.RNN.forward)
-    ]
-    for part in changed:
-        part.forward = _forward_of(part)  # type: ignore[method-assign]
+    }
+    for name, part in changed.items():
+        part.forward = _forward_of(part, name)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        for part in changed:
+        for part in changed.values():
             del part.forward
 
 
-def _forward_of(part: nn.RNNBase) -> Callable[..., Any]:
+def _forward_of(part: nn.RNNBase, name: str) -> Callable[..., Any]:
     kind = part.mode.lower()
 
     def forward(input: Any, hx: Any = None) -> Any:
         if isinstance(input, PackedSequence):
             raise UnsupportedModuleError(
-                f"{where_defined(part)} is given a packed sequence: the operators depend on its "
-                "lengths. Leave out pack_padded_sequence, and take the last step of each sequence "
+                f"The {type(part).__name__}{f' {name!r}' * bool(name)} is given a packed sequence: "
+                "the operators depend on its lengths. Keep the padded tensor: leave out "
+                "pack_padded_sequence, and take the last step of each sequence "
                 "(outputs[torch.arange(len(x)), lengths - 1]) or mask the others."
             )
         states = [] if hx is None else [hx] if kind != "lstm" else list(hx)

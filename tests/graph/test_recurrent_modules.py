@@ -111,7 +111,10 @@ def packed(s, x):
 
 def test_packed_sequences_are_refused_by_name():
     module = Net(packed, a=lin(3, 4), r=nn.GRU(4, 5, batch_first=True), c=head(5))
-    with pytest.raises(UnsupportedModuleError, match=r"packed sequence.*pack_padded_sequence"):
+    with pytest.raises(
+        UnsupportedModuleError,
+        match=r"GRU 'r' is given a packed sequence.*padded tensor: leave out pack_padded_sequence",
+    ):
         recover_network(module, torch.ones(6, 4, 3))
     _, small = uneven(nn.LSTM)
     given = pack_padded_sequence(torch.ones(4, 2, 3).double(), [4, 2])
