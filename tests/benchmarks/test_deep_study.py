@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.networks.deep_study import settings
+from benchmarks.networks.deep_study import page, settings
 from benchmarks.networks.deep_study.comparisons import Study, claims, goals
 from benchmarks.networks.deep_study.methods import (
     DEFAULT,
     METHODS,
     PEER,
     POLICIES,
+    TUNED,
     methods_of,
 )
 from benchmarks.networks.deep_study.questions import NUMBERS, as_numbers, generate, solve
 from benchmarks.networks.deep_study.samples import READERS, at, split
+from benchmarks.shared.pages import DOCS, with_part
+from benchmarks.shared.results import RESULTS
 
 SETTINGS = settings.read()
 
@@ -110,3 +115,16 @@ def test_claims_name_what_holds():
     lost = ranks | {"magnitude": 30.0, "activation variation": 1.0}
     found = list(claims(Study(made(lost), SETTINGS)))
     assert [holds for *_, holds in found] == ["yes", "no", "yes", "no"]
+
+
+def test_the_page_holds_the_committed_rows():
+    with (RESULTS / "deep_study.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    keys = [tuple(row[k] for k in ("net", "seed", "method", "budget", "epochs")) for row in rows]
+    assert len(keys) == len(set(keys))
+    assert {row["method"] for row in rows if int(row["epochs"])} <= set(TUNED)
+    text = (DOCS / "deep_study.md").read_text(encoding="utf-8")
+    study = Study(rows, SETTINGS)
+    # The statistical tests take seconds where there are ties.
+    for mark in ("extent", "losses", "networks", "peer"):
+        assert with_part(text, mark, list(page.PARTS[mark](study))) == text

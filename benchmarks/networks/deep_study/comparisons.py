@@ -196,7 +196,7 @@ def claims(study: Study) -> Iterator[tuple[str, str, str]]:
     yield (
         "UCB1 and Thompson sampling have the best mean ranks of the six policies",
         ", ".join(f"{name.removeprefix('paper, ')} {ranks[name]:.2f}" for name in order)
-        + f"; Iman-Davenport {p_text(p)}",
+        + f"; Iman-Davenport {p_text(p)}; {len(scores.networks)} networks",
         "yes" if {*order[:2]} == {"paper, UCB1", "paper, Thompson"} and p < ALPHA else "no",
     )
     for other, what in (

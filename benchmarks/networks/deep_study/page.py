@@ -82,9 +82,10 @@ def _losses(study: Study) -> Iterator[str]:
 def _tests(study: Study) -> Iterator[str]:
     yield "| removed | networks | Friedman | Iman-Davenport | critical difference | mean ranks |"
     yield "|---|---|---|---|---|---|"
+    tested = _tested(study)
     for budget in study.settings.budgets:
-        scores = study.scores(TESTED, budget)
-        if len(scores.networks) < 2:
+        scores = study.scores(tested, budget)
+        if len(scores.networks) < 2 or len(tested) < 2:
             continue
         test, post = (each(scores.values, scores.methods) for each in (friedman, nemenyi))
         order = np.argsort(test.mean_ranks)
@@ -100,8 +101,8 @@ def _tests(study: Study) -> Iterator[str]:
     )
     yield "|---|---|---|---|---|---|---|---|"
     for budget in study.settings.budgets:
-        scores = study.scores(TESTED, budget)
-        others = (UNPRUNED, *(name for name in TESTED if name != DEFAULT))
+        scores = study.scores(tested, budget)
+        others = (UNPRUNED, *(name for name in tested if name != DEFAULT))
         for found in against(scores, DEFAULT, others):
             posterior = bayesian_signed_rank(scores.of(DEFAULT), scores.of(found.second), ROPE)
             yield (
@@ -109,6 +110,12 @@ def _tests(study: Study) -> Iterator[str]:
                 f"| {p_text(found.p_holm)} | {posterior.better:.2f} | {posterior.equivalent:.2f} "
                 f"| {posterior.worse:.2f} |"
             )
+
+
+def _tested(study: Study) -> tuple[str, ...]:
+    """The methods of the tests that were measured on as many networks as the default."""
+    counts = {name: len(study.scores([name]).networks) for name in TESTED}
+    return tuple(name for name in TESTED if counts[name] == counts[DEFAULT])
 
 
 def _networks(study: Study) -> Iterator[str]:
@@ -148,7 +155,7 @@ def draw(study: Study, file: Path, budgets: Sequence[float] | None = None) -> No
     found = [
         (budget, scores)
         for budget in budgets or study.settings.budgets
-        if len((scores := study.scores(TESTED, budget)).networks) > 1
+        if len((scores := study.scores(_tested(study), budget)).networks) > 1
     ]
     if not found:
         return
