@@ -24,8 +24,9 @@ from .reader_statistics import ReaderStatistics
 from .suffix import Suffix
 from .unit_moves import unit_moves
 
-#: Numbers of the largest temporary, and of what a block keeps.
-CHUNK, KEPT = {"cpu": 2**21, "cuda": 2**26}, 2**27
+#: Numbers of the largest temporary, which fits into a cache of the second level, and of what a
+#: block keeps.
+CHUNK, KEPT = {"cpu": 2**20, "cuda": 2**26}, 2**27
 
 
 class ModuleBlock:
