@@ -90,7 +90,9 @@ def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **optio
             # Better than a comparison of the number of channels alone.
             _check_shape(estimator, np.shape(X)[1:], reset=False)
     try:
-        read = validate_data(estimator, X, *y, dtype=dtype, accept_sparse="csr", **options)
+        # A sum tells finite values from others, and may itself be infinity less infinity.
+        with np.errstate(over="ignore", invalid="ignore"):
+            read = validate_data(estimator, X, *y, dtype=dtype, accept_sparse="csr", **options)
     except (ValueError, TypeError) as error:
         message = _named(X, str(error))
         if message is None:

@@ -139,12 +139,23 @@ def pruning_path(
     -------
     Walk
         Interrupted by Ctrl-C it ends with the last finished round.
+
+    Raises
+    ------
+    ValueError
+        If the loss of the network is infinite or NaN.
     """
     table, limits = UnitTable.of(activations.graph.groups), budget.limits
     ranker = make_ranker(chooser, table, len(activations.samples), options, seed)
     least = ranker.round_size(1)
     statistics = activations.statistics(options.ablation, options.ridge, options.refresh)
     first = _measure(activations, surroundings)
+    if not (np.isfinite(first.loss) or budget.reached(table.sizes)):
+        raise ValueError(
+            f"The loss of the trained network is {first.loss} on its training samples, which "
+            "leaves nothing to compare removals with: squares of its outputs are too large for "
+            "its precision. Scale the features (StandardScaler)."
+        )
     walk = Walk(
         [first],
         chooser,

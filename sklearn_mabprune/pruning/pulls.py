@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ _SOME_BLOCKS = 4
 # Loss increases are multiples of this, for losses up to 1: far above rounding errors of the
 # sums, far below what matters to anybody.
 _RESOLUTION = {torch.float64: 1e-10, torch.float32: 1e-7}
+# Larger increases are as good as this one: policies square rewards, in units of 1e-6 at the least,
+# and the ratio of two such units.
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,12 @@ class Estimates:
     kind: str
     arms: NDArray[np.intp] | None = None
     finalists: int | None = None
+
+
+def _bounded(increase: NDArray[Any]) -> NDArray[np.float64]:
+    """Rises of the loss that a policy can square; infinity less infinity is the largest."""
+    found = np.asarray(increase, dtype=np.float64)
+    return np.nan_to_num(found, nan=_LARGEST).clip(-_LARGEST, _LARGEST)
 
 
 class RoundPulls:
@@ -170,7 +180,7 @@ class RoundPulls:
                 # What this block's samples have of their own cancels.
                 own = self.expected[arms[where]] - self._estimates[number, arms[where]]
                 here = here + np.where(np.isfinite(own), own, 0.0)
-            increase[where] = self._round(here, block)
+            increase[where] = _bounded(self._round(here, block))
             weight[where] = block.weight / self._mean_weight
             self.n_evaluations += len(where) * len(block.samples)
         self._done[arms] += 1
@@ -217,7 +227,7 @@ class RoundPulls:
             torch.as_tensor(positions[groups == group], device=self.device)
             for group in range(len(self.table.sizes))
         ]
-        found = block.estimate(kind, generator, parts, units).cpu().numpy()
+        found = _bounded(block.estimate(kind, generator, parts, units).cpu().numpy())
         assert self.expected is not None
         self._estimates[: len(parts), arms] = found
         self.expected[arms] = self._round(totals @ found / totals.sum(), block)

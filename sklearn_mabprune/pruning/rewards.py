@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_LEAST_WIDTH = 1e-6
+# The least width of a scale, for increases up to a million; else this fraction of them.
+_LEAST_WIDTH, _LEAST_FRACTION = 1e-6, 1e-12
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class RewardScale:
         low, high = float(values.min()), float(np.median(values))
         # Where all neurons matter equally, or hardly at all, rounding errors must not be
         # stretched to the whole range of rewards.
-        return cls(low, max(high, low + _LEAST_WIDTH))
+        return cls(low, max(high, low + max(_LEAST_WIDTH, _LEAST_FRACTION * abs(low))))
 
     @property
     def width(self) -> float:

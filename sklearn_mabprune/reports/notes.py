@@ -72,6 +72,10 @@ def behind_constant(
     weights: NDArray[np.float64] | None,
 ) -> list[str]:
     """A warning if a constant answer has clearly smaller errors than the trained network."""
+    # Errors may be infinite, or too large to be squared; only their ratios count here.
+    own = np.minimum(own, np.finfo(np.float64).max)
+    largest = max(1.0, own.max(initial=0.0))
+    own, constant = own / largest, constant / largest
     excess = own - constant
     mean = np.average(excess, weights=weights)
     error = excess.std() / np.sqrt(len(excess))

@@ -130,6 +130,11 @@ def _constant(
     return Constant(answer, score, losses)
 
 
+def _quiet() -> np.errstate:
+    """Predictions may be huge: their squares are then infinite, which the scores say."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
 def regression_scores(
     scoring: Any, data: Data, validation: Data
 ) -> tuple[Score, Score, str, str, Constant]:
@@ -143,21 +148,25 @@ def regression_scores(
             if len(truth) < 2:
                 # Not defined: r2_score would warn in every round.
                 return np.nan
-            return float(r2_score(truth, view.predict(validation.x), **weights))
-        return float(scorer(view, validation.x, truth, **weights))
+            with _quiet():
+                return float(r2_score(truth, view.predict(validation.x), **weights))
+        with _quiet():
+            return float(scorer(view, validation.x, truth, **weights))
 
     def score(net: Any, graph: Graph) -> float:
         return scored(RegressorView(net, graph))
 
     def loss(net: Any, graph: Graph) -> float:
         predicted = RegressorView(net, graph).predict(validation.x)
-        return float(root_mean_squared_error(truth, predicted, **weights))
+        with _quiet():
+            return float(root_mean_squared_error(truth, predicted, **weights))
 
     spread = data.y.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
 
     def errors(outputs: NDArray[Any]) -> NDArray[np.float64]:
-        return np.asarray((((outputs - validation.y) / scale) ** 2).mean(axis=1))
+        with _quiet():
+            return np.asarray((((outputs - validation.y) / scale) ** 2).mean(axis=1))
 
     view = _ConstantRegressor(np.average(data.y, axis=0, weights=data.weights))
     constant = _constant("the mean of y", scored, view, errors, validation)

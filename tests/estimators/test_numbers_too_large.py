@@ -7,9 +7,16 @@ import pytest
 import torch
 from refusals import refused
 from sklearn.frozen import FrozenEstimator
-from user_nets import classes_table, classifier, small_classifier
+from user_nets import (
+    classes_table,
+    classifier,
+    regressor,
+    small_classifier,
+    small_regressor,
+    values_table,
+)
 
-from sklearn_mabprune import UnsupportedModuleError
+from sklearn_mabprune import PruningWarning, UnsupportedModuleError
 
 
 def swollen(factor):
@@ -48,3 +55,35 @@ def test_features_too_large_for_least_squares():
     X, y = classes_table()
     message = "up to .*e\\+.*, are too large for ablation='least_squares'. Scale the features"
     refused(classifier(), message, 1e300 * X, y)
+
+
+HUGE = {
+    "features of both signs": lambda X: X * np.r_[np.full(3, 1e30), np.full(3, 1e38)],
+    "one huge feature": lambda X: X * np.r_[np.ones(5), 1e140],
+}
+
+
+@pytest.mark.parametrize("features", HUGE)
+@pytest.mark.parametrize(
+    "policy", ["boundary", "ucb1", "exp3", "exp3_ix", "hedge", "top_two_thompson", "sar"]
+)
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore::sklearn_mabprune.PruningWarning")
+def test_losses_that_are_huge_are_compared(policy, features):
+    X, y = values_table()
+    net = small_regressor(dtype="float64", max_epochs=0, early_stopping=False)
+    options = {"ablation": "zero", "step": 0.3, "control_variate": "linear"}
+    model = regressor(net, policy=policy, **options).fit(HUGE[features](X), y)
+    assert sum(model.hidden_layer_sizes_) < 20
+    assert np.isfinite(model.predict(HUGE[features](X))).all()
+
+
+def test_a_loss_that_is_no_number():
+    X, y = values_table()
+    net = small_regressor(dtype="float32", max_epochs=0)
+    message = "loss of the trained network is (inf|nan) on .* Scale the features"
+    for policy in ("boundary", "hedge", "exp3"):
+        refused(regressor(net, policy=policy, ablation="zero"), message, 1e30 * X, y)
+    # Without a removal there is nothing to compare.
+    with pytest.warns(PruningWarning, match="worse than the mean"):
+        model = regressor(net, pruning_budget=0).fit(1e30 * X, y)
+    assert np.isfinite(model.predict(1e30 * X)).all()
