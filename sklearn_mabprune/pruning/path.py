@@ -150,12 +150,8 @@ def pruning_path(
     least = ranker.round_size(1)
     statistics = activations.statistics(options.ablation, options.ridge, options.refresh)
     first = _measure(activations, surroundings)
-    if not (np.isfinite(first.loss) or budget.reached(table.sizes)):
-        raise ValueError(
-            f"The loss of the trained network is {first.loss} on its training samples, which "
-            "leaves nothing to compare removals with: squares of its outputs are too large for "
-            "its precision. Scale the features (StandardScaler)."
-        )
+    if not budget.reached(table.sizes):
+        _check(first.loss)
     walk = Walk(
         [first],
         chooser,
@@ -198,6 +194,16 @@ def pruning_path(
                 surroundings.on_step(done)
     walk.interrupted = interruptions.happened
     return walk
+
+
+def _check(loss: float) -> None:
+    """Refuse a network whose loss is no number: pulls are differences to it."""
+    if not np.isfinite(loss):
+        raise ValueError(
+            f"The loss of the trained network is {loss} on its training samples, which leaves "
+            "nothing to compare removals with: squares of its outputs are too large for its "
+            "precision. Scale the features (StandardScaler)."
+        )
 
 
 def _arms_to_remove(
