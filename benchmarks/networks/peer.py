@@ -93,10 +93,11 @@ def _mask(whole: nn.Module, smaller: nn.Module) -> None:
     layers = dict(smaller.named_modules())
     for name, layer in whole.named_modules():
         axis, other = _AXES.get(type(layer)), layers.get(name)
+        if axis is None or other is None:
+            continue
         groups = getattr(layer, "groups", 1)
         # What a depthwise layer returns of a removed channel is read by nothing.
-        depthwise = groups > 1 and groups == layer.in_channels
-        if axis is None or other is None or depthwise:
+        if groups > 1 and groups == layer.in_channels:
             continue
         if getattr(other, "groups", 1) != groups:
             raise ValueError(f"{name} has other groups")
