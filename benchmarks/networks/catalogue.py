@@ -114,7 +114,13 @@ def versions() -> str:
 
 
 def settle(module: torch.nn.Module, x: Any) -> None:
-    """Give batch norms the statistics of samples: outputs of deep networks are 1e-13 else."""
+    """Give batch norms the statistics of samples: outputs of deep networks are 1e-13 else.
+
+    Weights that start at zero, as of an output layer, are drawn: all outputs are zero else.
+    """
+    for parameter in module.parameters():
+        if parameter.dim() > 1 and not bool(parameter.any()):
+            torch.nn.init.normal_(parameter, std=0.02)
     norms = [part for part in module.modules() if hasattr(part, "running_mean")]
     for norm in norms:
         norm.momentum = 1.0
