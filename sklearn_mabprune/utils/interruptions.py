@@ -52,7 +52,8 @@ class Interruptions:
 
     Inside the ``with`` statement the first Ctrl-C is noted and breaks nothing, except in
     :meth:`raised` blocks.  A second Ctrl-C raises at once, wherever it comes.  What the handler
-    raises is a :class:`UserInterrupt`.
+    raises is a :class:`UserInterrupt`, and what leaves the outermost block a plain
+    KeyboardInterrupt.
 
     Nothing is raised while a context manager is entered or left, which would leave a random state
     or a logger as it should not be: a moment later it is.  Torch's gradient mode is put back as it
@@ -117,9 +118,12 @@ class Interruptions:
         torch.set_grad_enabled(self._gradients)
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
-        if self._postponed:
-            self._postponed = False
-            if error is None:
+        late, self._postponed = self._postponed and error is None, False
+        if late or isinstance(error, UserInterrupt):
+            if self._outer is None:
+                # Python's own type: a script that does not catch it ends as by SIGINT.
+                raise KeyboardInterrupt().with_traceback(trace) from None
+            if late:
                 raise UserInterrupt
 
     def deferred(self) -> AbstractContextManager[None]:

@@ -18,7 +18,7 @@ from user_nets import classes_table, classifier, plain_classifier, small_classif
 
 from benchmarks.interruptions.strikes import Strike, struck
 from sklearn_mabprune import PruningWarning
-from sklearn_mabprune.utils.interruptions import Interruptions, UserInterrupt
+from sklearn_mabprune.utils.interruptions import Interruptions
 from sklearn_mabprune.utils.randomness import global_generators
 
 pytestmark = pytest.mark.usefixtures("sigint")
@@ -102,7 +102,7 @@ def test_no_change_of_a_state_is_broken_off(when):
                 time.sleep(0.001)
             done.append("end")
 
-    with pytest.raises(UserInterrupt):
+    with pytest.raises(KeyboardInterrupt):
         work()
     assert done == ["block"]
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
@@ -117,7 +117,7 @@ def test_what_came_at_the_very_end_is_raised_at_the_end():
                 pass
             return "done"
 
-    with pytest.raises(UserInterrupt):
+    with pytest.raises(KeyboardInterrupt):
         work()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     time.sleep(0.01)  # it is not pressed once more
