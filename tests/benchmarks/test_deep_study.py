@@ -112,9 +112,12 @@ def test_scores_are_of_the_seeds_that_all_methods_have():
 
 def test_claims_name_what_holds():
     ranks = {name: 5.0 + k for k, name in enumerate(POLICIES)}
-    lost = ranks | {"magnitude": 30.0, "activation variation": 1.0}
+    lost = ranks | {DEFAULT: 2.0, "magnitude": 30.0, "activation variation": 1.0}
     found = list(claims(Study(made(lost), SETTINGS)))
     assert [holds for *_, holds in found] == ["yes", "no", "yes", "no"]
+    one = {k: v for k, v in lost.items() if k not in POLICIES or k == "paper, UCB1"}
+    found = list(claims(Study(made(one), SETTINGS)))
+    assert [holds for *_, holds in found] == ["not measured", "no", "not measured", "no"]
 
 
 def test_the_page_holds_the_committed_rows():

@@ -124,13 +124,15 @@ def _networks(study: Study) -> Iterator[str]:
     yield "|" + "---|" * (5 + len(shown))
     epochs = epochs_of_a_prune(study)
     for name, network in study.settings.networks.items():
-        scores = study.scores(shown, networks=[name])
-        if not scores.networks:
-            continue
         n_seeds = len(study.row(name, DEFAULT, 0.5, False))
-        cells = " | ".join(f"{score:.1f}" for score in scores.values[0])
-        paper = network.paper or ""
-        yield f"| {name} | {paper} | {n_seeds} | {cells} | {epochs[name]:.1f} |"
+        if not n_seeds:
+            continue
+        each = [study.scores([method], networks=[name]) for method in shown]
+        cells = [f"{s.values[0, 1]:.1f}" if s.networks else "" for s in each]
+        cells.insert(0, f"{each[0].of(UNPRUNED)[0]:.1f}")
+        yield (
+            f"| {name} | {network.paper} | {n_seeds} | {' | '.join(cells)} | {epochs[name]:.1f} |"
+        )
 
 
 def _peer(study: Study) -> Iterator[str]:
