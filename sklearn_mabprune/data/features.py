@@ -86,9 +86,11 @@ def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **optio
     if any_shape:
         dtype = [*dtype, *_INTEGERS]
         options["allow_nd"] = True
-        if not options.get("reset", True) and len(np.shape(X)) > 2:
-            # Better than a comparison of the number of channels alone.
-            _check_shape(estimator, np.shape(X)[1:], reset=False)
+        if not options.get("reset", True):
+            known = estimator.input_shape_
+            if isinstance(known, dict) or max(len(known), len(np.shape(X)) - 1) > 1:
+                # Better than a comparison of the number of channels alone.
+                _check_shape(estimator, np.shape(X), reset=False)
     try:
         # A sum tells finite values from others, and may itself be infinity less infinity.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -100,7 +102,7 @@ def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **optio
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(message) from error
     if any_shape:
-        _check_shape(estimator, (read[0] if y else read).shape[1:], options.get("reset", True))
+        _check_shape(estimator, (read[0] if y else read).shape, options.get("reset", True))
     if not y:
         return as_csr(read) if sparse.issparse(read) else read
     _check_assumed(*read)
@@ -108,7 +110,8 @@ def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **optio
 
 
 def _check_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
-    """Note the shape of a sample, or refuse another one than that of fit."""
+    """Note the shape of a sample of X, or refuse another one than that of fit."""
+    given, shape = shape, shape[1:]
     if reset:
         estimator.input_shape_ = shape
         return
@@ -119,6 +122,11 @@ def _check_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
         raise ValueError(
             f"X is one array, but {type(estimator).__name__} was fitted on a dictionary. Pass a "
             f"dictionary of the inputs {', '.join(map(repr, known))}."
+        )
+    if given == known:
+        raise ValueError(
+            f"X has shape {given}, the shape of one sample of {type(estimator).__name__}. For one "
+            "sample pass X[None]."
         )
     hint = ""
     if len(known) > 1 and shape == (*known[1:], known[0]):

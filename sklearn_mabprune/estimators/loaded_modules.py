@@ -99,7 +99,13 @@ def check_given(path: Any, content: Any, module: Any) -> None:
             f"load() was given module, but the network in {path} is a chain of layers, which is "
             "built without it. Leave it out."
         )
-    if isinstance(module, nn.Module) or not callable(module):
+    if isinstance(module, nn.Module):
+        own = type(module).__name__
+        raise TypeError(
+            f"module must be the class of the module, or the function that makes it; an object of "
+            f"the class {own} was given. Pass the class: load(path, module={own})."
+        )
+    if not callable(module):
         raise TypeError(
             f"module={shown(repr(module))} must be the class of the module, or the function that "
             "makes it."

@@ -120,7 +120,7 @@ def _loaded(path: Any, module: Any, parameters: dict[str, Any]) -> Any:
     except MemoryError:
         raise
     except Exception as error:
-        raise _refusal(path, content, error) from error
+        raise _refusal(path, content, error, module) from error
     if set(parameters) != set(missing):
         raise _wrong_parameters(path, missing, parameters, estimator.get_params(deep=False))
     estimator.set_params(**parameters)
@@ -134,11 +134,11 @@ def _loaded(path: Any, module: Any, parameters: dict[str, Any]) -> Any:
             raise ValueError(
                 f"estimator= does not match: {error}. Pass a net with the saved net's criterion."
             ) from None
-        raise _refusal(path, content, error) from error
+        raise _refusal(path, content, error, module) from error
     except MemoryError:
         raise
     except Exception as error:
-        raise _refusal(path, content, error) from error
+        raise _refusal(path, content, error, module) from error
     vars(estimator).update(fitted)
     return estimator
 
@@ -147,14 +147,18 @@ class _OtherOutputsError(ValueError):
     """A net that computes predictions from outputs in another way than the saved one."""
 
 
-def _refusal(path: Any, content: dict[str, Any], error: Exception) -> ModelFileError:
-    """The error of a file, with the versions that wrote it if they differ."""
+def _refusal(path: Any, content: dict[str, Any], error: Exception, module: Any) -> ModelFileError:
+    """The error of a file, with the versions that wrote it and its module if they differ."""
     found, here = content.get("versions"), versions()
     what = str(error) or type(error).__name__
     if type(found) is dict and found != here:
         other = [f"{name} {str(found.get(name))[:20]} ({here[name]} here)" for name in here]
         what += f". According to the file it was written with {', '.join(other)}"
-    return unreadable(path, what)
+    saved, given = class_named(content), getattr(module, "__qualname__", None)
+    if given is None or type(saved) is not str or saved == f"{module.__module__}.{given}":
+        return unreadable(path, what)
+    what += f". It was saved from {saved[:80]}, and {module.__module__}.{given} was given"
+    return unreadable(path, what, "Pass the class that was saved, or a function that makes it.")
 
 
 def _wrong_parameters(

@@ -289,6 +289,12 @@ def _asked(teacher: Teacher, fitted: Any, data: Data, where: str) -> Floats:
 
 def _failed(teacher: Teacher, where: str, error: Exception) -> ValueError:
     return ValueError(
-        f"The teacher {teacher.name} failed {where}: {type(error).__name__}: {error} Pass another "
-        "teacher, another teacher_cv, or teacher=None."
+        f"The teacher {teacher.name} failed {where}: {_sentence(error)} Pass another teacher, "
+        "another teacher_cv, or teacher=None."
     )
+
+
+def _sentence(error: Exception) -> str:
+    """The class and the text of an error, with a full stop."""
+    text = f"{type(error).__name__}: {error}".rstrip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."

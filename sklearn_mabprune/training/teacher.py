@@ -25,6 +25,7 @@ from ..data.named import NamedSamples
 from ..data.samples import Data
 from ..data.table import Table
 from ..utils.compat import routing_enabled
+from .teacher_columns import FilledColumns
 from .teacher_targets import Floats, Targets
 
 # Codes that a category may have in HistGradientBoosting.
@@ -185,18 +186,25 @@ def _trees_of_table(table: Table, targets: Targets) -> Any:
     """HistGradientBoosting of the columns of a table; rare categories beyond 254 share a code."""
     trees = _AUTO[targets.kind]
     names = table.names_of_categories
+    filled = [FilledColumns()] if np.isnan(table.values).any() else []
     if not names:
-        return trees()
+        return make_pipeline(*filled, trees()) if filled else trees()
     coder = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=np.nan, max_categories=_MOST_CODES - 1
     )
     coded = make_column_transformer((coder, names), remainder="passthrough")
-    return make_pipeline(coded, trees(categorical_features=list(range(len(names)))))
+    return make_pipeline(coded, *filled, trees(categorical_features=list(range(len(names)))))
 
 
 def _trees(x: Any, targets: Targets) -> Any:
     """HistGradientBoosting, which sees the category of a one-hot block as one column."""
     trees = _AUTO[targets.kind]
+    if x.ndim != 2:
+        raise ValueError(
+            f"teacher='auto' is {trees.__name__}, which reads two-dimensional X, and its samples "
+            f"have shape {x.shape[1:]}. Pass teacher=None, or a teacher that reads samples of this "
+            "shape, such as a pipeline that reshapes them."
+        )
     if issparse(x):
         raise ValueError(
             f"teacher='auto' is {trees.__name__}, which reads no sparse matrices. Pass a teacher "

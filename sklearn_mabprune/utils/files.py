@@ -70,6 +70,8 @@ def write_whole(path: Any, data: bytes) -> None:
             raise
     except OSError as error:
         state = "no file was made" if old is None else "the file that was there is unchanged"
+        if not os.path.isdir(folder):
+            state += f", the folder {os.path.dirname(os.fsdecode(path))} does not exist"
         reason = (
             f"{error.strerror or error}: nothing was written, {state}. Write to a folder with "
             "space and write permission"

@@ -12,7 +12,8 @@ from refusals import refused
 from scipy import sparse
 from user_nets import classes_table, classifier, fitted, regressor, values_table
 
-from sklearn_mabprune import PruningWarning
+from sklearn_mabprune import MABPrunedClassifier, PruningWarning
+from sklearn_mabprune.data.features import read_table
 
 
 @pytest.mark.parametrize(
@@ -231,3 +232,15 @@ def test_too_few_rows_for_a_split(kind):
     assert model.validation_fraction_ == 1.0
     assert model.pruning_report_.n_validation == 3
     assert len(model.predict(rows)) == 3
+
+
+def test_one_sample_of_several_axes_without_the_axis_of_samples():
+    images = np.zeros((4, 6, 3))
+    estimator = MABPrunedClassifier()
+    read_table(estimator, images, any_shape=True)
+    for sample, message in (
+        (images[0], r"X has shape \(6, 3\), the shape of one sample .* pass X\[None\]"),
+        (images[:, 0], r"Each sample of X has shape \(3,\), .* samples of shape \(6, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_table(estimator, sample, any_shape=True, reset=False)

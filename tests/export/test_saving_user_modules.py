@@ -210,7 +210,10 @@ def test_no_class_is_imported_by_its_name(saved, tmp_path):
     write_file(tmp_path / "model", content, tensors)
     load(tmp_path / "model", module=module)
     assert "antigravity" not in sys.modules
-    with pytest.raises(TypeError, match="must be the class of the module"):
+    with pytest.raises(
+        TypeError,
+        match=r"an object of the class SmallConv was given. Pass the class: load\(path, module=S",
+    ):
         load(path, module=SmallConv())
     chain = classifier(net_of(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))))
     with pytest.warns(UserWarning, match="saved without"):
@@ -234,8 +237,11 @@ class Wider(SmallConv):
     ],
 )
 def test_other_classes_are_refused_by_name(module, message, saved):
-    with pytest.raises(ModelFileError, match=message):
+    with pytest.raises(ModelFileError, match=message) as caught:
         load(saved["images"][-1], module=module)
+    given = f"saved from image_nets.SmallConv, and {module.__module__}.{module.__name__} was given"
+    assert given in str(caught.value)
+    assert "another copy" not in str(caught.value)
 
 
 #: Where something stands in a file, what stands there then, and what is said.

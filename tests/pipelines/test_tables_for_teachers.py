@@ -155,6 +155,36 @@ def test_auto_and_all_containers():
     assert np.isnan(Spy.fitted[-1][0]).any()
 
 
+@pytest.mark.parametrize("n_values", [0, 1])
+def test_auto_and_columns_without_values(n_values):
+    X, y = frame(60)
+    X["never"] = np.nan
+    X.loc[: n_values - 1, "never"] = 1.0
+    # With a category, and without.
+    for columns in (["age", "never", "size", "town"], ["age", "never", "size"]):
+        kept = pipeline("auto", keep_teacher=True).fit(X[columns], y)[-1].teacher_
+        seen = X[columns].astype({"town": "category"} if "town" in columns else {})
+        proba = pickle.loads(pickle.dumps(kept)).predict_proba(seen)
+        # A column with so few values would tell nothing.
+        np.testing.assert_array_equal(proba, kept.predict_proba(seen.assign(never=5.0)))
+        assert clone(kept)[-1].get_params() == kept[-1].get_params()
+
+
+def test_what_fails_is_told_in_sentences():
+    X, y = frame(60)
+    with pytest.raises(
+        ValueError, match=r"no table\. Pass another teacher, another teacher_cv, or"
+    ):
+        pipeline(Unable()).fit(X, y)
+
+
+class Unable(DecisionTreeClassifier):
+    """Reads nothing."""
+
+    def fit(self, X, y, sample_weight=None):
+        raise ValueError("no table")
+
+
 def test_frozen_teachers_of_the_frame_and_of_the_features():
     X, y = frame()
     trees = HistGradientBoostingClassifier(max_iter=3)

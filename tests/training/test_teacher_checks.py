@@ -58,6 +58,13 @@ def test_auto_refuses_sparse_features():
         resolve_teacher("auto", sparse.csr_array(X), CLASSES)
 
 
+def test_auto_refuses_samples_of_more_axes():
+    with pytest.raises(
+        ValueError, match=r"reads two-dimensional X, and its samples have shape \(3, 2\)"
+    ):
+        resolve_teacher("auto", np.zeros((4, 3, 2)), CLASSES)
+
+
 def test_auto_sees_categories_and_not_one_hot_columns():
     rng = np.random.default_rng(0)
     town = rng.integers(40, size=3000)

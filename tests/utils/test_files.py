@@ -81,6 +81,11 @@ def test_what_killed_writers_left_is_removed_after_an_hour(tmp_path):
     assert young.exists()
 
 
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"the folder .*nodir does not exist"):
+        write_whole(tmp_path / "nodir" / "model", b"x")
+
+
 def test_full_disk(tmp_path):
     path = tmp_path / "model"
     with size_limit(5000):
