@@ -293,7 +293,7 @@ def _step_of(old: Any, new: Any, budget: Budget) -> int:
     raise ValueError(
         f"No network of pruning_budget={new.pruning_budget!r} was kept on the path. Pass X and y "
         f"for any budget; without them there are networks with {counts} of {budget.total} "
-        f"{budget.unit} removed."
+        f"{budget.called} removed."
     )
 
 

@@ -44,7 +44,7 @@ from .at_budget import ResizingMixin
 from .epochs import Epochs
 from .fitted_attributes import fitted_attributes, forget, unfitted
 from .fitting import prune, tell_late
-from .layers import check_budget, names_of, with_named
+from .layers import check_budget, check_named, names_of, with_named
 from .parameters import (
     CONSTRAINTS,
     check_layers,
@@ -260,6 +260,7 @@ class BaseMABPruned(
         check_criterion(uncompiled(net.criterion_), task.data.y)
         note_inputs(net, task.data)
         graph = check_fits(net, task.data)
+        check_named(self, graph)
         self._check_frozen(net)
         if self.fine_tune_epochs != 0:
             check_batch_statistics(net, len(task.data))
@@ -324,8 +325,7 @@ class BaseMABPruned(
         if names is not None:
             unused = tuple(str(names[k]) for k in report.unused_features)
             report = replace(report, unused_features=unused)
-        self.estimator_ = pruned.net
-        self.policy_ = pruned.chooser
+        self.estimator_, self.policy_ = pruned.net, pruned.chooser
         self.neuron_ranking_ = path.ranking(pruned.chosen)
         self.neuron_support_ = [part == 1 for part in self.neuron_ranking_]
         self.hidden_layer_sizes_ = path.layer_sizes[pruned.chosen]

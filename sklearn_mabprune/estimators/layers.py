@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..graph.members import MEMBERS
 from ..graph.module_network import ModuleNetwork
-from ..graph.recovery import with_named_groups
+from ..graph.recovery import nothing_to_remove, streams_of, with_named_groups
 from ..pruning.budget import Budget
-from ..pruning.selection import limits_of, matches
+from ..pruning.selection import limits_of, matches, selected
 from ..training.conversion import few_samples
 from ..utils.compat import uncompiled
 
@@ -34,30 +35,65 @@ def with_named(model: Any, net: Any, network: Any, data: Any) -> Any:
 
     Raises
     ------
+    UnsupportedModuleError
+        If `layers` is None and all groups have to be named.
     ValueError
         If `layers` names what is kept whole; the message says why.
     """
+    check_named(model, network)
     names = names_of(model.layers) or ()
-    missing = [name for name in names if not any(matches(g, name) for g in network.groups)]
-    if missing and isinstance(network, ModuleNetwork):
-        x = few_samples(net, data)
-        wider = with_named_groups(network, uncompiled(net.module_), x, missing)
-        others = [g for g in wider.groups if g.named_only]
-        if any(matches(g, name) for g in others for name in missing):
-            network = wider.with_groups(
-                [
-                    number
-                    for number, group in enumerate(wider.groups)
-                    if not group.named_only or any(matches(group, name) for name in missing)
-                ],
-                {k: why for k, why in network.kept_whole.items() if k in {g.name for g in others}},
-            )
-            missing = [name for name in names if not any(matches(g, name) for g in network.groups)]
-        kept_whole = {**network.kept_whole, **wider.kept_whole}
-        for name in missing:
-            if name in kept_whole:
-                raise ValueError(f"layers names {name!r}, which is kept whole: {kept_whole[name]}.")
+    missing = _missing(network, names)
+    if not (missing and isinstance(network, ModuleNetwork)):
+        return network
+    x, module = few_samples(net, data), uncompiled(net.module_)
+    # Where there are no others, those to be named are in the network already.
+    alone = all(group.named_only for group in network.groups)
+    wider = network if alone else with_named_groups(network, module, x, missing)
+    kept_whole, streams = {**network.kept_whole, **wider.kept_whole}, streams_of(network)
+    chosen = [
+        not group.named_only or any(matches(group, name) for name in missing)
+        for group in wider.groups
+    ]
+    others = {group.name for group, is_in in zip(wider.groups, chosen, strict=True) if not is_in}
+    if any(is_in and group.named_only for group, is_in in zip(wider.groups, chosen, strict=True)):
+        network = wider.with_groups(
+            [number for number, is_in in enumerate(chosen) if is_in],
+            {name: why for name, why in network.kept_whole.items() if name in others},
+        )
+    for name in _missing(network, names):
+        if name in kept_whole:
+            raise ValueError(f"layers names {name!r}, which is kept whole: {kept_whole[name]}.")
+        if name == "streams" and streams:
+            why = "; ".join(f"{stream!r}: {kept_whole[stream]}" for stream in streams)
+            raise ValueError(f"layers names 'streams', which are kept whole: {why}.")
+        # For the list of groups in the message.
+        listed = network if alone else with_named_groups(network, module, x, [*names, MEMBERS])
+        selected(listed.groups, names)
     return network
+
+
+def check_named(model: Any, network: Any) -> None:
+    """Refuse a network whose groups all have to be named, where `layers` is None."""
+    if model.layers is None and all(group.named_only for group in network.groups):
+        raise nothing_to_remove(network, {**_to_be_named(network), **network.kept_whole})
+
+
+def _missing(network: Any, names: Sequence[str]) -> list[str]:
+    """The names that mean none of a network's groups."""
+    return [name for name in names if not any(matches(g, name) for g in network.groups)]
+
+
+def _to_be_named(network: Any) -> dict[str, str]:
+    """Why groups that have to be named are not pruned, and how they are."""
+    return {
+        group.name: (
+            f"residual stream: {len(group.producers)} producers"
+            if group.named_only == "streams"
+            else "members of an ensemble"
+        )
+        + f'; pass layers="{group.named_only}" to prune it'
+        for group in network.groups
+    }
 
 
 def check_budget(model: Any, net: Any, network: Any, data: Any) -> None:

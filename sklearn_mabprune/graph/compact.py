@@ -173,8 +173,9 @@ class Template:
 
 def described(network: Any, pruned: Iterable[bool]) -> dict[str, Any]:
     """What a report says of groups: of a user's module that is no chain, and of those left out."""
-    pairs = zip(network.groups, pruned, strict=True)
+    pairs = list(zip(network.groups, pruned, strict=True))
     left_out = {group.name: "not among layers" for group, chosen in pairs if not chosen}
+    going = {group.name for group, chosen in pairs if chosen}
     names = tuple(group.name for group in network.groups)
     if not isinstance(network, ModuleNetwork):
         if all(name.isdecimal() for name in names):  # places in a chain
@@ -184,7 +185,11 @@ def described(network: Any, pruned: Iterable[bool]) -> dict[str, Any]:
     return {
         "groups": names,
         "unit_kinds": tuple(group.unit_kind for group in network.groups),
-        "kept_whole": {**network.kept_whole, **left_out},
+        "kept_whole": {
+            name: why
+            for name, why in {**network.kept_whole, **left_out}.items()
+            if name not in going
+        },
     }
 
 

@@ -44,6 +44,8 @@ _TWO_SIZES = (5, 7)
 def network_of(module: nn.Module, x: Samples) -> Graph | ModuleNetwork:
     """A chain where the classes or the operators of a module say so; else a network.
 
+    Groups that have to be named are in it where there are no others.
+
     Parameters
     ----------
     module : nn.Module
@@ -60,17 +62,22 @@ def network_of(module: nn.Module, x: Samples) -> Graph | ModuleNetwork:
     """
     refuse_compiled_code(module)
     if not isinstance(x, Tensor) or x.dim() != 2 or not x.is_floating_point():
-        return recover_network(module, x)
+        return recover_network(module, x, or_named=True)
     try:
         return recover_graph(module, x)
     except UnsupportedModuleError:
         if is_plain(uncompiled(module)):
             raise
-        return recover_network(module, x)
+        return recover_network(module, x, or_named=True)
 
 
 def recover_network(
-    module: nn.Module, x: Samples, *, residual_streams: bool = False, members: bool = False
+    module: nn.Module,
+    x: Samples,
+    *,
+    residual_streams: bool = False,
+    members: bool = False,
+    or_named: bool = False,
 ) -> ModuleNetwork:
     """The network that a module of any form computes; the module itself is left alone.
 
@@ -83,6 +90,8 @@ def recover_network(
         Whether units that residual blocks add to can be removed.
     members : bool, default=False
         Whether members of ensembles can be removed.
+    or_named : bool, default=False
+        Whether units of both kinds can be removed where no others can.
 
     Returns
     -------
@@ -106,6 +115,21 @@ def recover_network(
     program = _program_of(readable, x, outputs)
     if outputs.dim() == 1:
         program = program.of_columns()
+    network = _verified_network(module, program, x, residual_streams, members)
+    if or_named and not network.groups:
+        wider = _verified_network(module, program, x, True, True)
+        if not wider.groups:
+            raise nothing_to_remove(network, {**network.kept_whole, **wider.kept_whole})
+        network = wider
+    if not network.groups:
+        raise nothing_to_remove(network, network.kept_whole)
+    return network.laid_out(x)
+
+
+def _verified_network(
+    module: nn.Module, program: Program, x: Samples, residual_streams: bool, members: bool
+) -> ModuleNetwork:
+    """The network of a module's program, with the groups that are removed rightly."""
     network = _with_even_layers(
         lambda tied: ModuleNetwork.of(
             module, program, _first(x, 2), residual_streams=residual_streams, tied=tied
@@ -114,11 +138,7 @@ def recover_network(
     )
     if members:
         network = with_members(network, x)
-    if network.groups:
-        network = verified(network, x)
-    if not network.groups:
-        raise _nothing_to_remove(network)
-    return network.laid_out(x)
+    return verified(network, x) if network.groups else network
 
 
 def with_named_groups(
@@ -128,11 +148,15 @@ def with_named_groups(
 
     The network itself if it has no residual stream, and the names mean no members.
     """
-    streams = any("residual stream" in reason for reason in network.kept_whole.values())
-    members = means_members(names)
+    streams, members = bool(streams_of(network)), means_members(names)
     if not (streams or members):
         return network
     return recover_network(module, x, residual_streams=streams, members=members)
+
+
+def streams_of(network: ModuleNetwork) -> list[str]:
+    """Names of the residual streams that are kept whole as such."""
+    return [name for name, reason in network.kept_whole.items() if "residual stream" in reason]
 
 
 def _with_even_layers(made: Callable[[Collection[str]], ModuleNetwork], x: Samples) -> Any:
@@ -292,9 +316,10 @@ def _check_finite(module: nn.Module, program: Program, x: Samples, outputs: Tens
     raise not_finite(module, first)
 
 
-def _nothing_to_remove(network: ModuleNetwork) -> UnsupportedModuleError:
-    reasons = [f"{name!r}: {reason}" for name, reason in network.kept_whole.items()]
-    listed = "; ".join(reasons[:8]) or "it has no layer whose units another layer reads"
+def nothing_to_remove(network: ModuleNetwork, reasons: Mapping[str, str]) -> UnsupportedModuleError:
+    """The refusal of a network, by the reasons for which its groups are kept whole."""
+    found = [f"{name!r}: {reason}" for name, reason in reasons.items()]
+    listed = "; ".join(found[:8]) or "it has no layer whose units another layer reads"
     return UnsupportedModuleError(
         f"{type(network.module).__name__} has no units that can be removed. {listed}."
     )

@@ -41,11 +41,14 @@ class Limits:
     pruned : tuple of bool
     said : mapping of str to object
         Parameters that say so, for messages.
+    called : str, default="neurons"
+        What units of the groups that are pruned are called.
     """
 
     least: Sizes
     pruned: tuple[bool, ...]
     said: Mapping[str, Any] = field(default_factory=dict)
+    called: str = "neurons"
 
     @classmethod
     def even(cls, min_neurons: int, sizes: Sizes) -> Limits:
@@ -102,15 +105,21 @@ class Budget:
         target = most if budget == "auto" else count_of(budget, everything.total)  # type: ignore[arg-type]
         if target > most:
             said = limits.said
+            called = everything.called
             inside = f" with layers={list(said['layers'])}" if "layers" in said else ""
             raise ValueError(
-                f"pruning_budget={budget!r} of {everything.total} {unit}{inside} would leave a "
+                f"pruning_budget={budget!r} of {everything.total} {called}{inside} would leave a "
                 f"hidden layer with fewer than min_neurons={said['min_neurons']}: at most {most} "
-                f"{unit} ({np.floor(1000 * most / everything.total) / 1000:.3g}) can go. Lower "
+                f"{called} ({np.floor(1000 * most / everything.total) / 1000:.3g}) can go. Lower "
                 f"pruning_budget or min_neurons, {'name more layers, ' if inside else ''}or train "
                 "a wider network."
             )
         return cls(target, unit, original, cost, limits)
+
+    @property
+    def called(self) -> str:
+        """What is counted, for messages: "units" where not all are neurons."""
+        return self.limits.called if self.unit == "neurons" else self.unit
 
     @property
     def total(self) -> int:

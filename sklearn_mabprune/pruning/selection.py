@@ -50,7 +50,9 @@ def limits_of(
         sizes = [n for key, n in wanted.items() if key is None or matches(group, key)]
         least.append(min(max(sizes, default=1), group.size) if chosen else group.size)
     said = {"layers": layers} if layers is not None else {}
-    return Limits(tuple(least), pruned, {"min_neurons": min_neurons, **said})
+    kinds = {group.unit_kind for group, chosen in zip(groups, pruned, strict=True) if chosen}
+    called = "neurons" if kinds <= {"neuron"} else "units"
+    return Limits(tuple(least), pruned, {"min_neurons": min_neurons, **said}, called)
 
 
 def selected(groups: Sequence[Any], layers: Sequence[str] | None) -> tuple[bool, ...]:
@@ -78,7 +80,8 @@ def _check_known(groups: Sequence[Any], parameter: str, keys: Iterable[str]) -> 
         if any(matches(group, key) for group in groups):
             continue
         names = [group.name for group in groups]
-        close = get_close_matches(key, names, 1)
+        inside = any(matches(group, f"{key}.*") for group in groups)
+        close = [f"{key}.*"] if inside else get_close_matches(key, names, 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         listed = ", ".join(f"{group.name!r} ({group.size} {kind_of(group)})" for group in groups)
         what = "pattern" if any(each in key for each in _WILD) else "name or kind"

@@ -148,8 +148,8 @@ def rounded_away(asked: float | int | str, budget: Budget) -> list[str]:
     # The smallest fraction that amounts to one, rounded up.
     fraction = np.ceil(1e4 / budget.total) / 1e4
     return [
-        f"pruning_budget={asked!r} of {budget.total:,} {budget.unit} is less than one, so nothing "
-        f"was removed. Pass a count, such as pruning_budget=1, or a fraction of at least "
+        f"pruning_budget={asked!r} of {budget.total:,} {budget.called} is less than one, so "
+        f"nothing was removed. Pass a count, such as pruning_budget=1, or a fraction of at least "
         f"{fraction:g}; with pruning_budget=0 nothing is removed without this warning."
     ]
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from image_nets import SmallConv, SmallResidual, images, net_of
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
+from torch import nn
 from user_nets import classes_table
 
 from sklearn_mabprune import MABPrunedClassifier, MABPrunedClassifierCV, MLPNetClassifier, load
@@ -141,4 +145,76 @@ def test_residual_streams_are_pruned_where_they_are_named(table):
         total = 8 + 12 * ("wide" in layers)
         assert sum(model.hidden_layer_sizes_) == 8 + 12 + 7 - total // 2
         assert model.estimator_.module_.enter.out_features == model.hidden_layer_sizes_[0] < 8
+        report = model.pruning_report_
+        assert not {"enter", *layers} & set(report.kept_whole)
+        assert f"enter: 8 -> {model.hidden_layer_sizes_[0]} neurons" in str(report)
     assert sum(model.at_budget(0.25, X, y).hidden_layer_sizes_) == 27 - 5
+
+
+class Stream(nn.Module):
+    """A residual stream alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.c1, self.c2 = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, X):
+        h = F.relu(self.c1(X))
+        return self.out((h + F.relu(self.c2(h))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("layers", ["streams", ["c1"]])
+def test_a_network_with_nothing_but_a_stream(layers):
+    X, y = images(60)
+    model = MABPrunedClassifier(net_of(Stream, max_epochs=1), layers=layers, step=1.0, **QUICK)
+    report = model.fit(X, y).pruning_report_
+    assert model.hidden_layer_sizes_ == (model.estimator_.module_.c1.out_channels,) == (4,)
+    assert report.kept_whole == {"out": "is the network's output"}
+    assert "c1: 8 -> 4 channels" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({}, """'c1': residual stream: 2 producers; pass layers="streams" to prune it"""),
+        ({"layers": "c*"}, "the pattern 'c*', which is none of this network's groups of units. "
+         "There are 'c1' (8 streams)"),
+        ({"layers": "streams", "pruning_budget": 9}, "9 of 8 units with layers=['streams']"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_stream_alone_refused(params, message):
+    net = net_of(Stream, max_epochs=10**6)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        MABPrunedClassifier(net, **QUICK, **params).fit(*images(60))
+
+
+class Blocks(nn.Module):
+    """A prefix of names, members of an ensemble, and a stream that no unit can leave."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4), nn.ReLU())
+        self.enter, self.block, self.leave = nn.Linear(6, 5), nn.Linear(5, 5), nn.Linear(5, 4)
+        self.norm = nn.LayerNorm(5)
+        self.scale, self.last = nn.Parameter(torch.randn(4, 4)), nn.Linear(4, 3)
+
+    def forward(self, X):
+        h = self.enter(X)
+        h = self.leave(self.norm(h + F.relu(self.block(h)))) + self.net(X)
+        return self.last((h.unsqueeze(1) * self.scale).mean(1))
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("net", "the name or kind 'net', which .* Did you mean 'net.[*]'"),
+        ("member", "the name or kind 'member', which .* 'members' [(]4 members[)]"),
+        ("streams", "layers names 'streams', which are kept whole: 'enter': layer_norm"),
+    ],
+)
+def test_names_that_mean_nothing_get_what_helps(table, layers, message):
+    net = net_of(Blocks, max_epochs=10**6)
+    with pytest.raises(ValueError, match=message):
+        MABPrunedClassifier(net, layers=layers, **QUICK).fit(*table)
