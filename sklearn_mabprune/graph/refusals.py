@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -69,6 +71,7 @@ def failing(module: nn.Module, error: BaseException, x: Any = None) -> Unsupport
         That it failed on.
     """
     layer, hint, frame = "", "", error.__traceback__
+    what = _of_indices(error) or f"{type(error).__name__}: {error}"
     names = {id(part): name for name, part in module.named_modules()}
     while frame is not None:
         owner: Any = frame.tb_frame.f_locals.get("self")
@@ -79,8 +82,46 @@ def failing(module: nn.Module, error: BaseException, x: Any = None) -> Unsupport
     line = where_raised(error)
     return UnsupportedModuleError(
         f"{type(module).__name__}.forward fails on samples of X{layer} {line}: ".replace("  ", " ")
-        + f"{type(error).__name__}: {error}{hint}"
+        + f"{what}{hint}"
     )
+
+
+@contextmanager
+def indices_named(module: nn.Module) -> Iterator[None]:
+    """Tell an index outside an embedding of a module with the layer, the values and the range.
+
+    Raises
+    ------
+    ValueError
+        In place of the IndexError of torch.
+    """
+    try:
+        yield
+    except IndexError as error:
+        if _of_indices(error) is None:
+            raise
+        raise ValueError(str(failing(module, error))) from error
+
+
+def _of_indices(error: BaseException) -> str | None:
+    """What is wrong with the indices that an embedding was given; None: it was another layer."""
+    frame, found = error.__traceback__, None
+    while frame is not None:
+        known = frame.tb_frame.f_locals
+        if isinstance(known.get("self"), nn.Embedding | nn.EmbeddingBag):
+            found = known["self"], known.get("input")
+        frame = frame.tb_next
+    if found is None or not isinstance(found[1], torch.Tensor):
+        return None
+    n, indices = found[0].num_embeddings, found[1]
+    if indices.is_floating_point():
+        return "its indices are floats. Pass integers, such as X.astype(numpy.int64)."
+    outside = indices[(indices < 0) | (indices >= n)]
+    if not len(outside):
+        return None
+    low, high = int(outside.min()), int(outside.max())
+    values = str(low) if low == high else f"values from {low} to {high}"
+    return f"its indices are 0 to {n - 1}, and it was given {values}."
 
 
 def _channels_last(layer: nn.Module, x: Any) -> str:

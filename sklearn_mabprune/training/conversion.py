@@ -77,7 +77,7 @@ def note_inputs(net: Any, data: Data) -> None:
         }
     elif not issparse(x) and _is_whole(x):
         floats = as_tensor(x[:2], net.device).to(dtype)
-        net.reads_integers_ = not _runs(module, floats) and _runs(module, floats.to(torch.int64))
+        net.reads_integers_ = _reads_integers(module, floats)
     if not issparse(x):
         net.input_form_ = form_of(mapped(in_precision(net, x[:2]), torch.as_tensor))
     if unsized(module):
@@ -95,10 +95,11 @@ def _as_whole(values: Any, dtype: str, name: str) -> Any:
         It names the first other value.
     """
     found = values.astype(dtype, copy=False)
-    other = found != values
+    cells, whole = (each.data if issparse(each) else each for each in (values, found))
+    other = whole != cells
     if other.any():
         raise ValueError(
-            f"{name} contains {values[other][0]}, but had {'booleans' * (dtype == 'bool')}"
+            f"{name} contains {cells[other][0]}, but had {'booleans' * (dtype == 'bool')}"
             f"{'integers' * (dtype != 'bool')} in fit. Pass such values."
         )
     return found
@@ -109,14 +110,23 @@ def _is_whole(values: Any) -> bool:
     return bool(values.dtype.kind in "iub")
 
 
-def _runs(module: nn.Module, x: Tensor) -> bool:
-    """Whether a copy of a module in evaluation mode takes samples."""
+def _reads_integers(module: nn.Module, floats: Tensor) -> bool:
+    """Whether a module takes samples as integers, and not as floats."""
+    if _error_on(module, floats) is None:
+        return False
+    # An index outside an embedding is said when the module is analysed.
+    error = _error_on(module, floats.to(torch.int64))
+    return error is None or "index out of range" in str(error)
+
+
+def _error_on(module: nn.Module, x: Tensor) -> Exception | None:
+    """What a copy of a module in evaluation mode raises for samples."""
     try:
         with torch.no_grad():
             copy.deepcopy(module).eval()(x)
-    except Exception:  # said better when the module is analysed
-        return False
-    return True
+    except Exception as error:  # said better when the module is analysed
+        return error
+    return None
 
 
 def features_of(net: Any, data: Data) -> Any:
@@ -156,7 +166,7 @@ def in_precision(net: Any, x: Any) -> Any:
             whole = integers.get(name)
             parts[name] = _as_whole(part, whole, called) if whole else _rounded(part, dtype, called)
         return NamedSamples(parts)
-    return x.astype(np.int64) if integers else _rounded(x, dtype, "X")
+    return _as_whole(x, "int64", "X") if integers else _rounded(x, dtype, "X")
 
 
 def _rounded(x: Any, dtype: torch.dtype, name: str) -> Any:

@@ -31,6 +31,7 @@ from ..data.samples import Data
 from ..graph.compact import with_trained
 from ..graph.kinds.registry import layers_of
 from ..graph.recovery import network_of, returns_what
+from ..graph.refusals import indices_named
 from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions, UserInterrupt
 from ..utils.progress import is_open
@@ -174,7 +175,12 @@ def _train_epochs(
     dataset = dataset_of(x, y)
     try:
         net.notify("on_train_begin", X=x, y=y)
-        with _some_stdout(), _whole_batches(net, len(y)), interruptions.raised():
+        with (
+            _some_stdout(),
+            _whole_batches(net, len(y)),
+            interruptions.raised(),
+            indices_named(net.module_),
+        ):
             if isinstance(dataset, SparseDataset):
                 net.fit_loop(dataset, y)
             elif getattr(net, "flat_", False):

@@ -20,6 +20,7 @@ from ..data.sparse import SparseRows
 from ..graph.array_chain import array_chain
 from ..graph.kinds.outputs import softmax as softmax_of_arrays
 from ..graph.kinds.silent import same
+from ..graph.refusals import indices_named
 from ..utils.compat import is_identity
 from ..utils.forking import note_threads
 from ..utils.torch_settings import no_autocast
@@ -127,7 +128,9 @@ def network_outputs(
     kind = torch.int64 if getattr(net, "reads_integers_", False) else dtype
     if isinstance(x, NamedSamples):
         x, kind = in_precision(net, x), dtype
-    with no_autocast(), torch.inference_mode():
+    elif kind is torch.int64:
+        x = in_precision(net, x)
+    with no_autocast(), torch.inference_mode(), indices_named(net.module_):
         found = run_in_parts(
             lambda part: nonlinearity(forward(part.to(net.device, kind))),
             mapped(x, lambda part: as_tensor(part, "cpu")),

@@ -229,3 +229,26 @@ def test_nothing_to_prune_is_said_before_the_training():
     net = net_of(Whole, max_epochs=10**9)
     with pytest.raises(UnsupportedModuleError, match=r"no units that can be removed.*only"):
         MABPrunedClassifier(net, **QUICK).fit(X, y)
+
+
+def test_indices_outside_an_embedding_and_floats_are_named():
+    X, y = texts()
+    quick = net_of(Words, max_epochs=1)
+    late = X.copy()
+    late[80:] += 19
+    for other, message in (
+        (X + 9, r"layer 'words' \(Embedding\) .*its indices are 0 to 19, and it was given values"),
+        (late, r"layer 'words' .*its indices are 0 to 19, and it was given values from 20 to"),
+        (X.astype(float), r"its indices are floats. Pass integers, such as X.astype\(numpy.int64"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            MABPrunedClassifier(quick, **QUICK).fit(other, y)
+    model = MABPrunedClassifier(quick, **QUICK).fit(X, y)
+    for other, message in (
+        (X[:1] * 0 + 23, r"layer 'words' .*its indices are 0 to 19, and it was given 23"),
+        (X - 30, "it was given values from -30 to -11"),
+        (X + 0.5, r"X contains \d+.5, but had integers in fit"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.predict(other)
+    np.testing.assert_array_equal(model.predict(X.astype(float)), model.predict(X))
