@@ -97,6 +97,8 @@ def _gradients(
     readers = [r for reads in statistics.reads for read in reads or [] for r in read.readers]
     returned = sorted({reader.gradient for reader in readers})
     reads = sorted({reader.reads for reader in readers})
+    if not returned:  # all units are measured
+        return {}, {}
     # Gradients are wanted with respect to values: the weights let torch record how they follow.
     names = {name for reader in readers for name in (reader.weight, reader.bias) if name}
     traced = {name: network.running[name].clone().requires_grad_() for name in names}

@@ -190,6 +190,24 @@ def test_a_stream_alone_refused(params, message):
         MABPrunedClassifier(net, **QUICK, **params).fit(*images(60))
 
 
+class Averaged(nn.Module):
+    """Members of an ensemble alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.last = nn.Parameter(torch.randn(4, 6)), nn.Parameter(torch.randn(4, 6, 3))
+
+    def forward(self, X):
+        return (F.relu(X.unsqueeze(1) * self.scale).transpose(0, 1) @ self.last).mean(0)
+
+
+def test_a_network_with_nothing_but_members(table):
+    net = net_of(Averaged, max_epochs=1)
+    model = MABPrunedClassifier(net, layers="members", step=1.0, **QUICK).fit(*table)
+    assert model.hidden_layer_sizes_ == (len(model.estimator_.module_.scale),) == (2,)
+    assert "members: 4 -> 2 members" in str(model.pruning_report_)
+
+
 class Blocks(nn.Module):
     """A prefix of names, members of an ensemble, and a stream that no unit can leave."""
 
