@@ -1,4 +1,4 @@
-"""Multi-head attention that may have fewer heads than its width asks for."""
+"""Multi-head attention that may have fewer heads than its width asks for, and other widths."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class PrunedMultiheadAttention(nn.Module):
     """``nn.MultiheadAttention`` with any number of heads, each as wide as before.
 
     Its parameters have the same names, and it is called with the same arguments, but for nested
-    tensors.  In ``nn.MultiheadAttention`` heads share out `embed_dim`; here `num_heads` times
-    `head_dim` may be less.
+    tensors.  In ``nn.MultiheadAttention`` heads share out `embed_dim`, which is also the width of
+    outputs; here `num_heads` times `head_dim` and outputs may have other widths.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ class PrunedMultiheadAttention(nn.Module):
     ----------
     num_heads, head_dim : int
         How many heads are left, and how wide each is.
+    embed_dim, kdim, vdim : int
+        How wide queries, keys and values are that it is given.
 
     Examples
     --------
@@ -42,6 +44,9 @@ class PrunedMultiheadAttention(nn.Module):
     _qkv_same_embed_dim = False
     in_proj_weight: Any
     in_proj_bias: Any
+    q_proj_weight: Any
+    k_proj_weight: Any
+    v_proj_weight: Any
     bias_k: Any
     bias_v: Any
 
@@ -56,8 +61,16 @@ class PrunedMultiheadAttention(nn.Module):
         self.out_proj = attention.out_proj
         self.train(attention.training)
 
+    def count_inputs(self) -> None:
+        """Widths of inputs, anew from its weights."""
+        one = self.in_proj_weight
+        weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        self.embed_dim, self.kdim, self.vdim = (
+            (weight if one is None else one).shape[1] for weight in weights
+        )
+
     def extra_repr(self) -> str:
-        """Width, heads and the width of a head."""
+        """Width of queries, heads and the width of a head."""
         return (
             f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, head_dim={self.head_dim}, "
             f"batch_first={self.batch_first}"
@@ -170,7 +183,7 @@ _PARAMETERS = (
 
 
 def with_prunable_attention(module: nn.Module, names: Any = None) -> nn.Module:
-    """A module in which ``nn.MultiheadAttention`` may have fewer heads, changed in place.
+    """A module in which ``nn.MultiheadAttention`` may have fewer heads and be narrower, in place.
 
     Parameters
     ----------

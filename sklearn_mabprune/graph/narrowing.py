@@ -11,7 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .attention import with_prunable_attention, without_nested_tensors
+from .attention import (
+    PrunedMultiheadAttention,
+    with_prunable_attention,
+    without_nested_tensors,
+)
 from .labels import Axis
 from .recurrent_modules import fit_to_weights, recurrent_names
 from .unit_groups import UnitGroup
@@ -80,7 +84,8 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
     Returns
     -------
     nn.Module
-        The module itself; what has fewer heads in place of ``nn.MultiheadAttention``.
+        The module itself; in place of an ``nn.MultiheadAttention`` with fewer heads, or narrower
+        inputs or outputs, a `PrunedMultiheadAttention`.
 
     Examples
     --------
@@ -99,10 +104,17 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
     )
     """
     tensors, attributes = narrowing["tensors"], narrowing["attributes"]
-    fewer = {name for name, counts in attributes.items() if "num_heads" in counts}
-    module = with_prunable_attention(without_nested_tensors(module), fewer)
-    narrower: dict[int, nn.Parameter] = {}
     parameters = list(module.named_parameters(remove_duplicate=False))
+    changed = {id(parameter) for name, parameter in parameters if name in tensors}
+    # torch's attention compares the width of its inputs with the one that it was made for, and
+    # shares that out to its heads: with any narrower weight, another takes its place.
+    narrow_parts = {
+        name
+        for name, part in module.named_modules(remove_duplicate=False)
+        if any(id(parameter) in changed for parameter in part.parameters())
+    }
+    module = with_prunable_attention(without_nested_tensors(module), narrow_parts)
+    narrower: dict[int, nn.Parameter] = {}
     for name, parameter in parameters:
         if id(parameter) not in narrower and name in tensors:
             value = _sliced(parameter.detach(), tensors[name])
@@ -117,6 +129,9 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
             owner, attribute = _owner(module, name)
             value = _sliced(buffer, tensors[name])
             owner.register_buffer(attribute, value, persistent=name in persistent)
+    for part in module.modules():
+        if isinstance(part, PrunedMultiheadAttention):
+            part.count_inputs()
     for name, counts in attributes.items():
         for attribute, count in counts.items():
             setattr(module.get_submodule(name), attribute, count)

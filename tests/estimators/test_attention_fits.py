@@ -48,3 +48,26 @@ def test_at_budget_of_heads(fitted):
     assert type(whole.estimator_.module_.encoder.layers[0].self_attn) is torch.nn.MultiheadAttention
     with pytest.raises(ValueError, match=r"of 4 neurons with layers=\['heads'\]"):
         model.at_budget(4, X, y)
+
+
+class Inner(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.enter, self.leave = torch.nn.Linear(3, 8), torch.nn.Linear(8, 2)
+        self.attention = torch.nn.MultiheadAttention(8, 4, batch_first=True)
+
+    def forward(self, x):
+        x = self.enter(x)
+        return self.leave(self.attention(x, x, x)[0].mean(1))
+
+
+def test_a_layer_before_attention_is_pruned_and_its_heads_stay(fitted):
+    _, X, y = fitted
+    options = {"tolerance": 10.0, "random_state": 0, "fine_tune_epochs": 1}
+    net = net_of(Inner, max_epochs=1)
+    model = MABPrunedClassifier(net, layers="enter", **options).fit(X, y)
+    module = model.estimator_.module_
+    assert module.attention.embed_dim == module.enter.out_features < 8
+    assert (module.attention.num_heads, module.attention.head_dim) == (4, 2)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))

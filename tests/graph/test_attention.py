@@ -168,3 +168,46 @@ def test_the_module_computes_what_torch_does(options, batched):
             assert got is one is None or torch.allclose(got, one, atol=1e-12, equal_nan=True)
     with pytest.raises(RuntimeError, match="is_causal=True"):
         own(query, key, value, is_causal=True)
+
+
+class Between(nn.Module):
+    """An attention between layers of which units can be removed."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 4, batch_first=True, **options)
+        self.query = nn.Linear(3, 8)
+        if options:
+            self.key = nn.Linear(3, options["kdim"])
+            self.value = nn.Linear(3, options["vdim"])
+        self.hidden, self.leave = nn.Linear(8, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        query = key = value = self.query(x)
+        if hasattr(self, "key"):
+            key, value = self.key(x), self.value(x)
+        read = self.attention(query, key, value)[0]
+        return self.leave(torch.relu(self.hidden(read)).mean(1))
+
+
+@pytest.mark.parametrize("options", [{}, {"kdim": 6, "vdim": 5}], ids=str)
+def test_any_one_of_its_widths_may_shrink(options):
+    torch.manual_seed(0)
+    network = recover_network(Between(**options).double(), samples())
+    names = [group.name for group in network.groups]
+    inputs = {"query", "key", "value"} if options else {"query"}
+    assert {"attention", "attention.out_proj", "hidden"} | inputs == set(names)
+    for place, name in enumerate(names):
+        kept = [np.ones(size, bool) for size in network.sizes]
+        kept[place][1::3] = False
+        masked = network.masked(kept)
+        smaller = masked.narrowed()
+        changed = name != "hidden"
+        assert isinstance(smaller.attention, PrunedMultiheadAttention) is changed
+        assert smaller.attention.embed_dim == smaller.query.out_features
+        if options:
+            assert smaller.attention.kdim == smaller.key.out_features
+            assert smaller.attention.vdim == smaller.value.out_features
+        with torch.no_grad():
+            for mode in (True, False):
+                assert torch.allclose(smaller.train(mode)(samples(4)), masked.forward(samples(4)))
