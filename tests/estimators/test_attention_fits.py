@@ -46,7 +46,7 @@ def test_at_budget_of_heads(fitted):
     assert model.at_budget(0.25, X, y).hidden_layer_sizes_ == (3, 12)
     whole = model.at_budget(0)
     assert type(whole.estimator_.module_.encoder.layers[0].self_attn) is torch.nn.MultiheadAttention
-    with pytest.raises(ValueError, match=r"of 4 neurons with layers=\['heads'\]"):
+    with pytest.raises(ValueError, match=r"of 4 units with layers=\['heads'\]"):
         model.at_budget(4, X, y)
 
 
