@@ -71,7 +71,7 @@ def joined(layers: list[nn.Module], named: bool) -> nn.Sequential:
 
 def is_chain(estimator: Any) -> bool:
     """Whether a fitted estimator's network is a chain of layers."""
-    return is_plain(module_of(estimator))
+    return is_plain(_module(estimator))
 
 
 def to_predictions(layers: list[nn.Module], net: Any) -> list[nn.Module]:
@@ -123,12 +123,17 @@ def _linear(weight: Tensor, bias: Tensor, others: list[nn.Module]) -> nn.Linear:
 
 def module_of(estimator: Any) -> nn.Module:
     """A copy of a fitted estimator's module, on the CPU, in evaluation mode."""
+    copied: nn.Module = copy.deepcopy(_module(estimator)).cpu().eval()
+    return copied
+
+
+def _module(estimator: Any) -> Any:
+    """A fitted estimator's own module."""
     reason = "it is not fitted yet. Call fit."
     if hasattr(estimator, "refit"):
         reason = "it is not fitted yet, or was fitted with refit=False. Call fit with refit=True."
     check_is_fitted(estimator, "estimator_", msg=f"This %(name)s has no network: {reason}")
-    copied: nn.Module = copy.deepcopy(uncompiled(estimator.estimator_.module_)).cpu().eval()
-    return copied
+    return uncompiled(estimator.estimator_.module_)
 
 
 def module_layers(estimator: Any) -> list[nn.Module]:

@@ -133,4 +133,4 @@ def _chosen(x: Samples, places: tuple[int, ...]) -> Samples:
         return {name: _chosen(part, places) for name, part in x.items()}
     if isinstance(x, tuple | list):
         return type(x)(_chosen(part, places) for part in x)
-    return x[torch.as_tensor(places, device=x.device) % len(x)]
+    return torch.stack([x[place % len(x)] for place in places])

@@ -88,10 +88,10 @@ def test_chains_of_one_output_in_other_forms(kind, fitted, tmp_path):
     wanted, path = model.predict_proba(X), tmp_path / "model"
     np.testing.assert_allclose(model.to_sklearn().predict_proba(X), wanted, atol=1e-5)
     assert "model_label" in model.to_c()
-    with pytest.warns(UserWarning, match="estimator"):
-        model.save(path)
-    for net in (None, KINDS[kind]):
-        np.testing.assert_array_equal(load(path, estimator=net).predict_proba(X), wanted)
+    model.save(path)
+    module = KINDS[kind].module
+    for given in ({"module": module}, {"estimator": None}, {"estimator": KINDS[kind]}):
+        np.testing.assert_array_equal(load(path, **given).predict_proba(X), wanted)
 
 
 def test_a_trained_net_predicts_as_before_at_budget_0():
