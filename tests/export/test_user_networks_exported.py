@@ -104,7 +104,7 @@ def test_to_c_predicts_what_the_estimator_predicts(fitted, tmp_path):
     model, X = fitted["images"]
     assert "_N_FEATURES 64\n" in sources["images"]
     assert pipeline_to_c(make_pipeline(model), name="images") == sources["images"]
-    with pytest.raises(ValueError, match=r"X has 64 features, but"):
+    with pytest.raises(ValueError, match=r"sample of X has shape \(64,\)"):
         model.to_c(samples=X.reshape(len(X), -1))
 
 

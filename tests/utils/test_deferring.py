@@ -132,7 +132,8 @@ def test_two_in_one_change_of_state():
         with interruptions.caught(), interruptions.raised():
             with Twice():
                 pass
-            time.sleep(10)
+            for _ in range(5000):
+                time.sleep(0.001)
 
     done = []
     with Interruptions() as interruptions, pytest.raises(UserInterrupt):
