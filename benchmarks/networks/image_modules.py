@@ -7,32 +7,50 @@ from torch.nn import functional as F
 
 
 class MnistCNN(nn.Module):
-    """Keras' ``mnist_cnn``: two convolutions, a pool, a hidden layer."""
+    """Keras' ``mnist_cnn``: two convolutions, a pool, a hidden layer.
 
-    def __init__(self, width: int = 32):
+    Parameters
+    ----------
+    width : int, default=32
+    side : int, default=12
+        Of the maps that the hidden layer reads: half of the images' side less 2.
+    """
+
+    def __init__(self, width: int = 32, side: int = 12):
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(1, width, 3), nn.Conv2d(width, 2 * width, 3)
-        self.dense, self.out = nn.Linear(2 * width * 144, 4 * width), nn.Linear(4 * width, 10)
+        self.dense = nn.Linear(2 * width * side**2, 4 * width)
+        self.out = nn.Linear(4 * width, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of images, (n_samples, 1, 28, 28)."""
+        """Logits of images, (n_samples, 1, 28, 28) by default."""
         x = F.max_pool2d(F.relu(self.conv2(F.relu(self.conv1(x)))), 2)
         x = F.dropout(x, 0.25, self.training).flatten(1)
         return self.out(F.dropout(F.relu(self.dense(x)), 0.5, self.training))
 
 
 class Cifar10CNN(nn.Module):
-    """Keras' ``cifar10_cnn``: four convolutions, two pools, a hidden layer."""
+    """Keras' ``cifar10_cnn``: four convolutions, two pools, a hidden layer.
 
-    def __init__(self, width: int = 32):
+    Parameters
+    ----------
+    width : int, default=32
+    side : int, default=6
+        Of the maps that the hidden layer reads.
+    times : int, default=16
+        Units of the hidden layer, as a multiple of `width`.
+    """
+
+    def __init__(self, width: int = 32, side: int = 6, times: int = 16):
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, width, 3)
         self.conv3 = nn.Conv2d(width, 2 * width, 3, padding=1)
         self.conv4 = nn.Conv2d(2 * width, 2 * width, 3)
-        self.dense, self.out = nn.Linear(2 * width * 36, 16 * width), nn.Linear(16 * width, 10)
+        self.dense = nn.Linear(2 * width * side**2, times * width)
+        self.out = nn.Linear(times * width, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of images, (n_samples, 3, 32, 32)."""
+        """Logits of images, (n_samples, 3, 32, 32) by default."""
         x = F.max_pool2d(F.relu(self.conv2(F.relu(self.conv1(x)))), 2)
         x = F.dropout(x, 0.25, self.training)
         x = F.max_pool2d(F.relu(self.conv4(F.relu(self.conv3(x)))), 2)

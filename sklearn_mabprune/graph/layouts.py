@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.named import NamedSamples
-from .program import Samples
+from .program import Samples, tensorwise
 
 #: Samples of the three runs that tell how a value holds them: two, three, and these turned by one.
 _RUNS = (0, 1), (0, 1, 2), (1, 2, 0)
@@ -127,10 +126,4 @@ def _turns(layout: Layout, more: Tensor, turned: Tensor) -> bool:
 
 
 def _chosen(x: Samples, places: tuple[int, ...]) -> Samples:
-    if isinstance(x, NamedSamples):
-        return x.mapped(lambda part: _chosen(part, places))
-    if isinstance(x, Mapping):
-        return {name: _chosen(part, places) for name, part in x.items()}
-    if isinstance(x, tuple | list):
-        return type(x)(_chosen(part, places) for part in x)
-    return torch.stack([x[place % len(x)] for place in places])
+    return tensorwise(x, lambda part: torch.stack([part[place % len(part)] for place in places]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -298,6 +298,17 @@ class Program:
     def __getstate__(self) -> dict[str, Any]:
         """Plans are made again where they are needed."""
         return {**self.__dict__, "_plans": {}}
+
+
+def tensorwise(x: Samples, change: Callable[[Tensor], Tensor]) -> Samples:
+    """Samples of which each tensor is changed."""
+    if isinstance(x, NamedSamples):
+        return x.mapped(change)
+    if isinstance(x, Mapping):
+        return {name: tensorwise(part, change) for name, part in x.items()}
+    if isinstance(x, tuple | list):
+        return type(x)(tensorwise(part, change) for part in x)
+    return change(x)
 
 
 def arguments(x: Samples) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.named import NamedSamples
 from ..data.sparse import outputs_of
 from ..exceptions import UnsupportedModuleError
 from ..utils.compat import uncompiled, without_compiled
@@ -23,7 +22,7 @@ from .exporting import exported_program, of_two_sizes
 from .graph import Graph
 from .members import means_members, with_members
 from .module_network import ModuleNetwork, weights_of
-from .program import Program, Samples, arguments
+from .program import Program, Samples, arguments, tensorwise
 from .refusals import (
     depends_on_number,
     failing,
@@ -193,14 +192,12 @@ def own_copy(module: nn.Module) -> nn.Module:
 
 def _first(x: Samples, n_samples: int) -> Samples:
     """The first samples, repeated where there are fewer."""
-    if isinstance(x, NamedSamples):
-        return x.mapped(lambda part: _first(part, n_samples))
-    if isinstance(x, Mapping):
-        return {name: _first(part, n_samples) for name, part in x.items()}
-    if isinstance(x, tuple | list):
-        return type(x)(_first(part, n_samples) for part in x)
-    x = x[:n_samples]
-    return x.repeat(-(-n_samples // len(x)), *[1] * (x.dim() - 1))[:n_samples]
+
+    def first(part: Tensor) -> Tensor:
+        part = part[:n_samples]
+        return part.repeat(-(-n_samples // len(part)), *[1] * (part.dim() - 1))[:n_samples]
+
+    return tensorwise(x, first)
 
 
 def _tensors(x: Samples) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..data.named import NamedSamples
 from ..data.sparse import as_columns
 from ..utils.randomness import global_generators
 from .module_network import ModuleNetwork
-from .program import Samples, called
+from .program import Samples, called, tensorwise
 from .source_lines import where_raised
 
 Masks = Sequence[NDArray[np.bool_]]
@@ -234,13 +233,7 @@ def _in_float64(network: ModuleNetwork, x: Samples) -> tuple[ModuleNetwork, Samp
 
 
 def _as_float64(x: Samples) -> Samples:
-    if isinstance(x, NamedSamples):
-        return x.mapped(_as_float64)
-    if isinstance(x, Mapping):
-        return {name: _as_float64(part) for name, part in x.items()}
-    if isinstance(x, tuple | list):
-        return type(x)(_as_float64(part) for part in x)
-    return x.double() if x.is_floating_point() else x
+    return tensorwise(x, lambda part: part.double() if part.is_floating_point() else part)
 
 
 def _learning(module: nn.Module, x: Samples) -> list[str]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..image_modules import Cifar10CNN, MnistCNN
 from .questions import N_WORDS as N_STORY_WORDS
 from .samples import N_WORDS
 
@@ -22,38 +23,18 @@ class BagOfWords(nn.Module):
         return self.out(F.dropout(F.relu(self.dense(x)), 0.5, self.training))
 
 
-class TwoConvolutions(nn.Module):
-    """Keras' ``mnist_cnn``: two convolutions, a pool, a hidden layer."""
+class TwoConvolutions(MnistCNN):
+    """Keras' ``mnist_cnn`` for images of 14 x 14."""
 
     def __init__(self, width: int):
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(1, width, 3), nn.Conv2d(width, 2 * width, 3)
-        self.dense, self.out = nn.Linear(2 * width * 25, 4 * width), nn.Linear(4 * width, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of images, (n_samples, 1, 14, 14)."""
-        x = F.max_pool2d(F.relu(self.conv2(F.relu(self.conv1(x)))), 2)
-        x = F.dropout(x, 0.25, self.training).flatten(1)
-        return self.out(F.dropout(F.relu(self.dense(x)), 0.5, self.training))
+        super().__init__(width, side=5)
 
 
-class FourConvolutions(nn.Module):
-    """Keras' ``cifar10_cnn``: four convolutions, two pools, a hidden layer."""
+class FourConvolutions(Cifar10CNN):
+    """Keras' ``cifar10_cnn`` for images of 16 x 16, with half of its hidden units."""
 
     def __init__(self, width: int):
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, width, 3)
-        self.conv3 = nn.Conv2d(width, 2 * width, 3, padding=1)
-        self.conv4 = nn.Conv2d(2 * width, 2 * width, 3)
-        self.dense, self.out = nn.Linear(8 * width, 8 * width), nn.Linear(8 * width, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of images, (n_samples, 3, 16, 16)."""
-        x = F.max_pool2d(F.relu(self.conv2(F.relu(self.conv1(x)))), 2)
-        x = F.dropout(x, 0.25, self.training)
-        x = F.max_pool2d(F.relu(self.conv4(F.relu(self.conv3(x)))), 2)
-        x = F.dropout(x, 0.25, self.training).flatten(1)
-        return self.out(F.dropout(F.relu(self.dense(x)), 0.5, self.training))
+        super().__init__(width, side=2, times=8)
 
 
 class AlexNet(nn.Module):
