@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ _OF_EFFECT, _ROUNDINGS = 1e-5, 1e3
 def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork:
     """The network with only those groups for which smaller modules equal masked networks.
 
-    Random halves of all groups are removed, of networks with weights drawn beside their own (an
+    Random parts of all groups are removed, of networks with weights drawn beside their own (an
     initial weight of zero hides what is wrong).  Groups that fail are in `kept_whole`.
 
     Parameters
@@ -53,8 +54,9 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
         return found is not None
 
     def fault(numbers: list[int]) -> str | None:
-        first = _halves(network, numbers, rng)
-        return trial.fault(first) or trial.fault(_others(first, numbers, rng))
+        first = _parts(network, numbers, rng)
+        several = [first, _others(first, numbers, rng), *_ties_apart(network, numbers, rng)]
+        return next((found for found in map(trial.fault, several) if found), None)
 
     def passing(numbers: list[int]) -> list[int]:
         found = fault(numbers) if numbers else None
@@ -178,17 +180,51 @@ def called_eval(module: nn.Module, x: Samples) -> Any:
         return called(module.eval(), x)
 
 
-def _halves(
-    network: ModuleNetwork, numbers: Sequence[int], rng: np.random.Generator
-) -> list[NDArray[np.bool_]]:
-    """Masks that keep a random half of each of these groups, and all of the others."""
-    masks = [np.ones(group.size, dtype=bool) for group in network.groups]
+def _spans(size: int) -> tuple[int, int]:
+    """How many units may be removed of a group: the least, and how many numbers there are."""
+    least = max(1, size // 3)
+    return least, max(1, min(2 * size // 3, size - 1) - least + 1)
+
+
+def _places(network: ModuleNetwork, numbers: Sequence[int]) -> dict[int, int]:
+    """Of each of these groups, how many groups of the same size come before it."""
+    seen: Counter[int] = Counter()
+    places = {}
     for number in numbers:
         size = network.groups[number].size
-        # Not the same number of each: what depends on one number alone would pass.
-        n_gone = int(rng.integers(max(1, size // 3), max(2, 2 * size // 3 + 1)))
+        places[number] = seen[size]
+        seen[size] += 1
+    return places
+
+
+def _parts(
+    network: ModuleNetwork, numbers: Sequence[int], rng: np.random.Generator
+) -> list[NDArray[np.bool_]]:
+    """Masks that remove a random part of each of these groups, and nothing of the others.
+
+    Groups of one size lose different numbers of units: where a forward takes the width of one for
+    that of another, the same number of both would pass.
+    """
+    masks = [np.ones(group.size, dtype=bool) for group in network.groups]
+    turn = int(rng.integers(1 << 16))
+    for number, place in _places(network, numbers).items():
+        size = network.groups[number].size
+        least, several = _spans(size)
+        n_gone = least + (turn + place) % several
         masks[number][rng.permutation(size)[: min(n_gone, size - 1)]] = False
     return masks
+
+
+def _ties_apart(
+    network: ModuleNetwork, numbers: Sequence[int], rng: np.random.Generator
+) -> Iterator[list[NDArray[np.bool_]]]:
+    """Masks among which any two groups that lose the same number in `_parts` differ once."""
+    ties = {
+        number: place // _spans(network.groups[number].size)[1]
+        for number, place in _places(network, numbers).items()
+    }
+    for bit in range(max(ties.values(), default=0).bit_length()):
+        yield _parts(network, [number for number in numbers if ties[number] >> bit & 1], rng)
 
 
 def _others(

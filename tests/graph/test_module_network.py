@@ -210,3 +210,28 @@ def test_sizes_that_are_read_as_numbers_keep_their_layer_whole(scale):
     network = recover_network(Scaled(), torch.randn(5, 6))
     assert [group.name for group in network.groups] == ["middle"]
     assert "returns other outputs than the masked one" in network.kept_whole["first"]
+
+
+@pytest.mark.parametrize(("width", "n_pairs"), [(2, 1), (2, 3), (4, 1), (9, 2)])
+def test_a_layer_that_is_as_wide_as_another_by_chance_is_kept_whole(width, n_pairs):
+    """The forward gives one layer's values the shape of another's: right if both lose as many."""
+
+    class ShapeOfAnother(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.ones = nn.ModuleList(nn.Linear(2, width) for _ in range(n_pairs))
+            self.others = nn.ModuleList(nn.Linear(2, width) for _ in range(n_pairs))
+            self.free = nn.Linear(2 * n_pairs * width, width)
+            self.last = nn.Linear(width, 3)
+
+        def forward(self, x):
+            found = []
+            for one, other in zip(self.ones, self.others, strict=True):
+                h = one(x)
+                found += [h, other(x.flatten(0, 1)).view(-1, *h.shape[1:])]
+            return self.last(self.free(torch.cat(found, -1).tanh().sum(1)).tanh())
+
+    for seed in range(4):
+        torch.manual_seed(seed)
+        network = recover_network(ShapeOfAnother(), torch.randn(6, 3, 2))
+        assert [group.name for group in network.groups] == ["free"]

@@ -162,6 +162,45 @@ def multihead(draw: random.Random, form: Form) -> tuple[nn.Module, Form]:
     return Step(function, enter=enter, heads=made), form.wide(8)
 
 
+@step(lambda form: len(form.sizes) == 2)
+def folded(draw: random.Random, form: Form) -> tuple[nn.Module, Form]:
+    """Positions beside the samples, or before them, for a few layers."""
+    kind = draw.choice(("beside", "beside", "first"))
+    made = [nn.Linear(form.sizes[-1], 6), nn.Linear(6, form.sizes[-1])]
+    function = draw.choice(ACTIVATIONS)
+
+    def within(s: Any, x: Tensor) -> Tensor:
+        return s.back(function(s.into(x)))
+
+    def step_of(s: Any, x: Tensor) -> Tensor:
+        if kind == "first":
+            return within(s, x.transpose(0, 1)).transpose(0, 1)
+        return within(s, x.flatten(0, 1)).view(-1, *x.shape[1:])
+
+    return Step(step_of, into=made[0], back=made[1]), form
+
+
+@step(is_tokens)
+def recurrent_steps_first(draw: random.Random, form: Form) -> tuple[nn.Module, Form]:
+    made = draw.choice((nn.LSTM, nn.GRU, nn.RNN))(form.width, 4)
+    return Step(lambda s, x: s.layer(x.transpose(0, 1))[0].transpose(0, 1), layer=made), form.wide(
+        4
+    )
+
+
+@step(lambda form: True)
+def sides(draw: random.Random, form: Form) -> tuple[nn.Module, Form]:
+    """Samples and what becomes of them, one after the other, through the same layer."""
+    width, function = draw.choice(WIDTHS), draw.choice(ACTIVATIONS)
+    made, apart = layer_of(draw, form, width), draw.random() < 0.5
+
+    def step_of(s: Any, x: Tensor) -> Tensor:
+        one, other = function(s.layer(torch.cat([x, torch.tanh(x)]))).chunk(2)
+        return (one - other).abs() if apart else one * other
+
+    return Step(step_of, layer=made), form.wide(width)
+
+
 @step(lambda form: not is_vector(form))
 def gathered(draw: random.Random, form: Form) -> tuple[nn.Module, Form]:
     """One vector from all positions."""
