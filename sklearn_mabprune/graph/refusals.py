@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from ..exceptions import UnsupportedModuleError
 from .source_lines import where, where_defined, where_raised
@@ -16,6 +17,9 @@ from .source_lines import where, where_defined, where_raised
 _BRANCHES = re.compile(
     r"data.dependent|Could not guard|unbacked|_local_scalar|\.item\(\)|is_nonzero", re.IGNORECASE
 )
+
+#: Of functions that look up rows of a table, which layers call as well.
+_LOOKUPS = {function.__code__ for function in (F.embedding, F.embedding_bag)}
 
 
 def not_readable(module: nn.Module, error: BaseException) -> UnsupportedModuleError:
@@ -60,6 +64,15 @@ def depends_on_number(module: nn.Module) -> UnsupportedModuleError:
     )
 
 
+def weights_as_numbers(module: nn.Module) -> UnsupportedModuleError:
+    """The error for a module whose outputs do not follow its weights as its operators do."""
+    return UnsupportedModuleError(
+        f"The operators of {where_defined(module)}, run with other weights, return other outputs "
+        "than it does: it reads a weight as a number, by float(), .item() or .tolist(), and that "
+        "number stays when the weight is trained. Compute with the weight itself."
+    )
+
+
 def failing(module: nn.Module, error: BaseException, x: Any = None) -> UnsupportedModuleError:
     """The error for a module that fails on samples of X: its layer and the line.
 
@@ -88,7 +101,7 @@ def failing(module: nn.Module, error: BaseException, x: Any = None) -> Unsupport
 
 @contextmanager
 def indices_named(module: nn.Module) -> Iterator[None]:
-    """Tell an index outside an embedding of a module with the layer, the values and the range.
+    """Tell an index outside the range of a table with the layer, the line, values and range.
 
     Raises
     ------
@@ -98,22 +111,22 @@ def indices_named(module: nn.Module) -> Iterator[None]:
     try:
         yield
     except IndexError as error:
-        if _of_indices(error) is None:
+        if _of_indices(error) is None and "out of bounds" not in str(error):
             raise
         raise ValueError(str(failing(module, error))) from error
 
 
 def _of_indices(error: BaseException) -> str | None:
-    """What is wrong with the indices that an embedding was given; None: it was another layer."""
+    """What is wrong with the indices that an embedding was given; None: it was something else."""
     frame, found = error.__traceback__, None
     while frame is not None:
         known = frame.tb_frame.f_locals
-        if isinstance(known.get("self"), nn.Embedding | nn.EmbeddingBag):
-            found = known["self"], known.get("input")
+        if frame.tb_frame.f_code in _LOOKUPS:
+            found = known["weight"], known["input"]
         frame = frame.tb_next
-    if found is None or not isinstance(found[1], torch.Tensor):
+    if found is None or not all(isinstance(part, torch.Tensor) for part in found):
         return None
-    n, indices = found[0].num_embeddings, found[1]
+    n, indices = len(found[0]), found[1]
     if indices.is_floating_point():
         return "its indices are floats. Pass integers, such as X.astype(numpy.int64)."
     outside = indices[(indices < 0) | (indices >= n)]

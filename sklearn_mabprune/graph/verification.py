@@ -16,6 +16,7 @@ from ..data.sparse import as_columns
 from ..utils.randomness import global_generators
 from .module_network import ModuleNetwork
 from .program import Samples, called, tensorwise
+from .refusals import weights_as_numbers
 from .source_lines import where_raised
 
 Masks = Sequence[NDArray[np.bool_]]
@@ -40,9 +41,16 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
     x : samples
         Real samples.
     seed : int, default=0
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If outputs do not follow the weights, as where a forward reads one as a Python number.
     """
     rng = np.random.default_rng(seed)
     trial = _Trial(network, x)
+    if trial.reads_numbers():
+        raise weights_as_numbers(network.module)
     reasons: dict[int, str] = {}
     structure = network.structure
 
@@ -143,6 +151,15 @@ class _Trial:
             self.network, self.x = wide
         self.learning = _learning(self.network.narrowed(), self.x)
         self.outputs = self.network.forward(self.x)
+
+    def reads_numbers(self) -> bool:
+        """Whether other weights change the module's outputs and not those of its operators."""
+        try:
+            outputs = as_columns(called_eval(self.network.narrowed(), self.x))
+        except Exception:
+            return False  # `fault` tells why
+        tolerance = _TOLERANCES.get(self.network.dtype, _COARSE)
+        return _relative(outputs, self.outputs) > tolerance
 
     def fault(self, masks: Masks) -> str | None:
         """What is wrong with the smaller module; None: nothing."""

@@ -173,7 +173,10 @@ class PruningReport:
 
     def _title(self) -> str:
         old, new = (sum(n.hidden_layer_sizes) for n in (self.before, self.after))
-        return f"{old - new} of {old} hidden neurons removed ({(old - new) / old:.1%})"
+        kinds = sorted({*self.unit_kinds} or {"neuron"})
+        units = f"{kinds[0]}s" if len(kinds) == 1 else "units"
+        units = f"hidden {units}" if "neuron" in kinds else units
+        return f"{old - new} of {old} {units} removed ({(old - new) / old:.1%})"
 
     def _rows(self) -> list[tuple[str, ...]]:
         """Name, before, after, change."""

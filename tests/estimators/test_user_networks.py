@@ -14,7 +14,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from skorch import NeuralNetRegressor
+from skorch import NeuralNetClassifier, NeuralNetRegressor
+from torch.nn import functional as F
 from user_nets import classes_table, unit_values_table
 
 from sklearn_mabprune import (
@@ -252,3 +253,27 @@ def test_indices_outside_an_embedding_and_floats_are_named():
         with pytest.raises(ValueError, match=message):
             model.predict(other)
     np.testing.assert_array_equal(model.predict(X.astype(float)), model.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("lookup", "message"),
+    [
+        (F.embedding, r"its indices are 0 to 19, and it was given 23\."),
+        (lambda X, table: table[X], "IndexError: index 23 is out of bounds"),
+    ],
+)
+def test_indices_outside_an_own_table_are_named(lookup, message):
+    class Rows(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Parameter(torch.randn(20, 4))
+            self.hidden, self.last = torch.nn.Linear(4, 8), torch.nn.Linear(8, 2)
+
+        def forward(self, X):
+            return self.last(self.hidden(lookup(X, self.table).mean(1)).relu())
+
+    X, y = texts()
+    net = NeuralNetClassifier(Rows, criterion=torch.nn.CrossEntropyLoss, max_epochs=1, verbose=0)
+    model = MABPrunedClassifier(net, **QUICK).fit(X, y)
+    with pytest.raises(ValueError, match=r"Rows.forward fails .*\.py:\d+\): " + message):
+        model.predict(X[:2] * 0 + 23)

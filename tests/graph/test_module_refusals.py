@@ -125,7 +125,17 @@ class Walks(Base):
         return self.last(h if all(row.sum() > -1e9 for row in x) else 2 * h)
 
 
+class WeightAsNumber(Base):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return self.last(F.relu(self.first(x)) * float(self.scale))
+
+
 REFUSED = {
+    WeightAsNumber: rf"WeightAsNumber.forward \({HERE}\), run with other weights,.* as a number",
     Remembers: rf"Remembers.forward branches on values in forward \({HERE}\)",
     Walks: rf"branches on values in .* \({HERE}\)",
     Branches: rf"Branches.forward branches on values in forward \({HERE}\): other samples may",

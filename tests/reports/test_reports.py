@@ -115,6 +115,19 @@ def test_notebooks_show_the_same_table():
     assert "144 of 192 hidden neurons removed (75.0%)" in html
 
 
+@pytest.mark.parametrize(
+    ("kinds", "units"),
+    [
+        (("neuron", "neuron"), "hidden neurons"),
+        (("channel", "channel"), "channels"),
+        (("head", "neuron"), "hidden units"),
+        (("channel", "head"), "units"),
+    ],
+)
+def test_the_title_counts_what_was_removed(kinds, units):
+    assert f"144 of 192 {units} removed (75.0%)" in str(some_report(unit_kinds=kinds))
+
+
 def test_what_a_user_named_is_escaped_in_notebooks():
     evil = "<script>alert('x')</script>"
     html = some_report(unused_features=(evil,), remarks=(evil,), score_name=evil)._repr_html_()
