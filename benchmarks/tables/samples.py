@@ -63,14 +63,15 @@ def split(name: str, folder: Path | None, seed: int, most: int = MOST) -> Split:
         chosen, _ = train_test_split(
             np.arange(len(y)), train_size=most, random_state=seed, stratify=y if classify else None
         )
-        X, y = _take(X, chosen), y[chosen]
+        X, y = take(X, chosen), y[chosen]
     train, test = train_test_split(
         np.arange(len(y)), test_size=0.3, random_state=seed, stratify=y if classify else None
     )
-    return Split(data.task, (_take(X, train), y[train]), (_take(X, test), y[test]))
+    return Split(data.task, (take(X, train), y[train]), (take(X, test), y[test]))
 
 
-def _take(X: Any, index: np.ndarray) -> Any:
+def take(X: Any, index: np.ndarray) -> Any:
+    """Samples of an array or a frame, in this order."""
     return X.iloc[index].reset_index(drop=True) if hasattr(X, "iloc") else X[index]
 
 

@@ -276,8 +276,7 @@ def _decided(room: Classroom, found: Comparison, n_synthetic: int) -> tuple[floa
         return room.known.weight, room.known.n_synthetic
     given = room.model.teacher_weight
     weight = found.weight if isinstance(given, str) else float(given)
-    pays = found.synthetic or not isinstance(room.model.n_synthetic, str)
-    return weight, n_synthetic if weight and pays else 0
+    return weight, n_synthetic if weight else 0
 
 
 def _report(teacher: Teacher, lessons: Lessons, found: Comparison, weight: float) -> TeacherReport:
@@ -299,6 +298,7 @@ def _report(teacher: Teacher, lessons: Lessons, found: Comparison, weight: float
         n_synthetic=0 if lessons.synthetic is None else len(lessons.synthetic),
         seconds_teacher=0.0,
         seconds_comparison=0.0,
+        temperature=lessons.temperature,
     )
 
 

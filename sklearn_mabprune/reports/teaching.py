@@ -40,6 +40,9 @@ class TeacherReport:
     saw : str
         What the teacher was fitted on: the "features" of the network, or the "columns" from which
         :func:`make_tabular_pipeline` makes them.
+    temperature : float
+        Temperature of the teacher's probabilities, fitted on samples that it had not seen; 1 for
+        values.
     """
 
     name: str
@@ -57,6 +60,7 @@ class TeacherReport:
     seconds_teacher: float
     seconds_comparison: float
     saw: str = "features"
+    temperature: float = 1.0
 
     @property
     def used(self) -> bool:
@@ -89,6 +93,7 @@ class TeacherReport:
         else:
             found += f"weight {self.weight:g} for {self.n_labelled:,} training samples"
             found += f", {self.n_synthetic:,} synthetic samples"
+            found += f", temperature {self.temperature:.2f}" * (self.temperature != 1)
         lines = [
             f"{found}; seconds: labels {self.seconds_teacher:.2f}, comparison "
             f"{self.seconds_comparison:.2f}"

@@ -48,6 +48,9 @@ class Lessons:
     teacher : Teacher
         The one that labelled: where the given one cannot be fitted on the columns of the table,
         the one for encoded features.
+    temperature : float
+        Temperature of its probabilities, fitted on `out_of_fold`: trees are surer than they are
+        right, which costs log-loss, and a network learns it.  1 where nothing can be fitted.
     """
 
     out_of_fold: Floats
@@ -56,6 +59,7 @@ class Lessons:
     n_folds: int
     fitted: Any
     teacher: Teacher
+    temperature: float = 1.0
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -114,7 +118,7 @@ def out_of_fold(
             return Lessons(total, None, None, 0, teacher.model, teacher)
         labels = _asked(teacher, teacher.model, data, "on the training samples")
         fold = _folds(_FOLDS, data, seed)[0]
-        return Lessons(labels, None, fold, 0, teacher.model, teacher)
+        return _calibrated(Lessons(labels, None, fold, 0, teacher.model, teacher), data)
     total = np.zeros((len(data), teacher.targets.n_outputs))
     times = np.zeros(len(data), dtype=np.intp)
     folds = _folds(cv, data, seed)
@@ -129,7 +133,7 @@ def out_of_fold(
     total[known] /= times[known, None]
     total[~known] = np.nan
     # The last one: of folds in the order of time it has most samples.
-    return Lessons(total, None, folds[-1], len(folds), None, teacher)
+    return _calibrated(Lessons(total, None, folds[-1], len(folds), None, teacher), data)
 
 
 def with_synthetic(
@@ -164,6 +168,7 @@ def with_synthetic(
         return replace(lessons, fitted=fitted)
     found, origin = _exchanged(data, n, seed, encode)
     labels = _asked(teacher, fitted, found, "on synthetic samples")
+    labels = teacher.targets.tempered(labels, lessons.temperature)
     # Of the weights of the samples that they are made from.
     weights = None if data.weights is None else data.weights[origin]
     synthetic = Data(found.x, labels, weights, data.n_outputs)
@@ -203,6 +208,17 @@ def mixed(data: Data, lessons: Lessons, weight: float, targets: Targets) -> Data
         data.n_outputs,
         per_epoch=min(_EPOCH * len(data), len(data) + len(more)),
     )
+
+
+def _calibrated(lessons: Lessons, data: Data) -> Lessons:
+    """Lessons with probabilities at the temperature that suits samples the teacher had not seen."""
+    targets, known = lessons.teacher.targets, lessons.labelled
+    labels, weights = lessons.out_of_fold, data.weights
+    found = targets.temperature(
+        labels[known], data.y[known], None if weights is None else weights[known]
+    )
+    labels = np.where(known[:, None], targets.tempered(labels, found), labels)
+    return replace(lessons, out_of_fold=labels, temperature=found)
 
 
 def _folds(cv: Any, data: Data, seed: int) -> list[Fold]:

@@ -12,6 +12,23 @@ Floats = NDArray[np.float64]
 
 # Probabilities below it count as it in the log-loss.
 _LEAST = 1e-7
+# Temperatures that are tried: their logarithms are evenly spaced.
+_TEMPERATURES = np.geomspace(0.5, 8, 33)
+
+
+def _temperature(
+    targets: ClassTargets | LabelTargets, labels: Floats, y: NDArray[Any], weights: Floats | None
+) -> float:
+    """The temperature at which probabilities have the lowest log-loss; 1 if none is better."""
+    if not len(y):
+        return 1.0
+    losses = [
+        np.average(targets.losses(targets.tempered(labels, t), y), weights=weights)
+        for t in _TEMPERATURES
+    ]
+    best = int(np.argmin(losses))
+    known = np.average(targets.losses(labels, y), weights=weights)
+    return float(_TEMPERATURES[best]) if losses[best] < known else 1.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,17 @@ class ClassTargets:
                 f"{self.classes.tolist()[:10]}. Pass a teacher of the classes of y."
             )
 
+    def tempered(self, labels: Floats, temperature: float) -> Floats:
+        """Probabilities whose logarithms are divided by a temperature; 0 stays 0."""
+        if temperature == 1:
+            return labels
+        powers = labels ** (1 / temperature)
+        return np.asarray(powers / np.maximum(powers.sum(axis=1, keepdims=True), _LEAST))
+
+    def temperature(self, labels: Floats, y: NDArray[Any], weights: Floats | None) -> float:
+        """The temperature at which probabilities have the lowest log-loss; 1 if none is better."""
+        return _temperature(self, labels, y, weights)
+
     def losses(self, labels: Floats, y: NDArray[Any]) -> Floats:
         """Log-loss of each sample, (n_samples,)."""
         return -np.log(np.clip(labels[np.arange(len(y)), y], _LEAST, 1))
@@ -118,6 +146,17 @@ class LabelTargets:
 
     def check_known(self, teacher: Any) -> None:
         """Labels are told apart by their number, which `read` checks."""
+
+    def tempered(self, labels: Floats, temperature: float) -> Floats:
+        """Probabilities whose log-odds are divided by a temperature; 0 and 1 stay."""
+        if temperature == 1:
+            return labels
+        yes, no = (p ** (1 / temperature) for p in (labels, 1 - labels))
+        return np.asarray(yes / (yes + no))
+
+    def temperature(self, labels: Floats, y: NDArray[Any], weights: Floats | None) -> float:
+        """One temperature that calibrates the probabilities of all labels."""
+        return _temperature(self, labels, y, weights)
 
     def losses(self, labels: Floats, y: NDArray[Any]) -> Floats:
         """Log-loss of each sample, the mean over labels, (n_samples,)."""
@@ -181,6 +220,14 @@ class ValueTargets:
 
     def check_known(self, teacher: Any) -> None:
         """Targets are told apart by their number, which `read` checks."""
+
+    def tempered(self, labels: Floats, temperature: float) -> Floats:
+        """Values as they are: there are no probabilities to calibrate."""
+        return labels
+
+    def temperature(self, labels: Floats, y: NDArray[Any], weights: Floats | None) -> float:
+        """Always 1."""
+        return 1.0
 
     def losses(self, labels: Floats, y: NDArray[Any]) -> Floats:
         """Squared error of each sample, the mean over targets, (n_samples,)."""

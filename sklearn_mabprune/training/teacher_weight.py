@@ -11,9 +11,8 @@ from .teacher_targets import Floats, Targets
 
 # Fraction of the teacher's labels in the targets of training samples, where it is worth anything.
 _WEIGHT = 0.5
-# Fractions of the teacher in the best mixture of both below which it is worth nothing, and below
-# which its labels of synthetic samples are not.
-_LEAST, _LEAST_SYNTHETIC = 0.2, 0.5
+# Fraction of the teacher in the best mixture of both below which it is worth nothing.
+_LEAST = 0.2
 # Mixtures that are compared.
 _SHARES = np.linspace(0, 1, 21)
 
@@ -46,11 +45,6 @@ class Comparison:
     def weight(self) -> float:
         """Weight of the teacher in training: 0 if the network is better without it."""
         return 0.0 if self.share < _LEAST else _WEIGHT
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether synthetic samples are worth their labels."""
-        return not self.share < _LEAST_SYNTHETIC
 
 
 #: Where nothing can be compared.

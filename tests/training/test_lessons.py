@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
@@ -221,14 +222,59 @@ def test_how_many_synthetic_samples():
 
 
 @pytest.mark.parametrize(
-    ("teacher", "network", "weight", "synthetic"),
-    [(0.1, 1.0, 0.5, True), (1.0, 0.1, 0.0, False), (0.7, 0.45, 0.5, False)],
+    ("teacher", "network", "weight"), [(0.1, 1.0, 0.5), (1.0, 0.1, 0.0), (0.7, 0.45, 0.5)]
 )
-def test_the_weight_follows_the_better_one(teacher, network, weight, synthetic):
+def test_the_weight_follows_the_better_one(teacher, network, weight):
     rng = np.random.default_rng(0)
     y = rng.normal(size=(400, 1))
     labels = [y + noise * rng.normal(size=(400, 1)) for noise in (teacher, network)]
     found = compare(ValueTargets(1), *labels, y, None)
-    assert (found.weight, found.synthetic) == (weight, synthetic)
+    assert found.weight == weight
     assert found.teacher_loss == pytest.approx(teacher, rel=0.1)
     assert found.network_score == pytest.approx(1 - network**2, abs=0.2)
+
+
+class Oversure(ClassifierMixin, BaseEstimator):
+    """Class probabilities that are right, but for logarithms that are three times too large."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return softmax(3 * X, axis=1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_teacher_that_is_too_sure_is_calibrated(weighted):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 3))
+    right = softmax(X, axis=1)
+    y = (right.cumsum(axis=1) < rng.random((3000, 1))).sum(axis=1)
+    weights = None
+    if weighted:
+        # As if there were the right half of the samples alone.
+        y[1500:], weights = X[1500:].argmin(axis=1), np.repeat([2.0, 1e-9], 1500)
+    data = Data(X, y, weights, 3)
+    lessons = out_of_fold(resolve_teacher(Oversure(), X, WORDS), 3, data, 0)
+    assert lessons.temperature == pytest.approx(3, rel=0.15)
+    np.testing.assert_allclose(lessons.out_of_fold, right, atol=0.04)
+    synthetic = with_synthetic(lessons, 50, data, 0).synthetic
+    np.testing.assert_allclose(synthetic.y, softmax(synthetic.x, axis=1), atol=0.04)
+
+
+def test_labels_of_the_same_order_at_any_temperature():
+    rng = np.random.default_rng(0)
+    labels = rng.dirichlet(np.ones(3), size=50)
+    labels[0] = [0, 0.25, 0.75]
+    for targets in (WORDS, LabelTargets(3)):
+        np.testing.assert_array_equal(targets.tempered(labels, 1.0), labels)
+        found = targets.tempered(labels, 2.0)
+        assert found[0, 0] == 0
+        np.testing.assert_array_equal(found.argsort(axis=1), labels.argsort(axis=1))
+    odds = found[1] / (1 - found[1])
+    np.testing.assert_allclose(odds**2, labels[1] / (1 - labels[1]))
+    # Nothing to calibrate: probabilities that cannot be improved, values, and no samples.
+    assert WORDS.temperature(np.eye(3), np.arange(3), None) == 1
+    assert ValueTargets(1).temperature(labels, labels, None) == 1
+    assert WORDS.temperature(labels[:0], np.arange(0), None) == 1

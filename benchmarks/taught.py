@@ -1,0 +1,121 @@
+"""What a teacher gives on tables: whole fits, three quarters of the units removed.
+
+Only training samples are used: 70 % of a data set with seed 0, of two thirds of which at most so
+many are fitted on, and at most 4,000 of the rest scored.
+
+    python -m benchmarks.taught --data FOLDER --sets phoneme adult california_housing --seeds 2
+
+A variant is compared with the first one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
+
+from benchmarks.first_training import print_table
+from benchmarks.shared.data_sets import DataSet, load
+from benchmarks.tables.models import MODELS
+from benchmarks.tables.samples import Split, take
+from sklearn_mabprune.training.teacher_targets import ClassTargets
+
+#: Samples that are scored, at most.
+_SCORED = 4000
+
+
+@contextmanager
+def _as_they_are() -> Iterator[None]:
+    """Class probabilities of teachers are not calibrated."""
+    own = ClassTargets.temperature
+    ClassTargets.temperature = lambda *args: 1.0  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ClassTargets.temperature = own  # type: ignore[method-assign]
+
+
+def _ours(split: Split, seed: int, **params: Any) -> Any:
+    model = MODELS["ours"].make(split, seed)
+    return model.set_params(**{f"{model.steps[-1][0]}__{k}": v for k, v in params.items()})
+
+
+#: name: how the model is made, and in which surroundings it is fitted.
+VARIANTS: dict[str, tuple[Callable[[Split, int], Any], Any]] = {
+    "no teacher": (lambda split, seed: _ours(split, seed, teacher=None), nullcontext),
+    "teacher": (_ours, nullcontext),
+    "teacher as sure as it is": (_ours, _as_they_are),
+    "no synthetic samples": (lambda split, seed: _ours(split, seed, n_synthetic=0), nullcontext),
+    "trees": (MODELS["hist gradient boosting"].make, nullcontext),
+}
+
+
+def inner_split(data: DataSet, seed: int, most: int) -> Split:
+    """Two parts of the training samples: at most so many to fit on, and those to score."""
+    classify = data.task == "classification"
+
+    def apart(index: np.ndarray, size: float, state: int) -> Any:
+        classes = data.y[index] if classify else None
+        return train_test_split(index, test_size=size, random_state=state, stratify=classes)
+
+    training, _ = apart(np.arange(len(data.y)), 0.3, 0)
+    fitted, scored = apart(training, 1 / 3, seed)
+    # The split was shuffled: the first samples are as good as any.
+    parts = [(take(data.X, part), data.y[part]) for part in (fitted[:most], scored[:_SCORED])]
+    return Split(data.task, *parts)
+
+
+def measured(split: Split, seed: int, variant: str) -> list[float]:
+    """Score x 100, loss (log-loss, or 1 - R2), seconds, and epochs of the first training."""
+    make, around = VARIANTS[variant]
+    (X, y), (X_scored, wanted) = split.train, split.test
+    started = time.process_time()
+    with around():
+        model = make(split, seed).fit(X, y)
+    seconds = time.process_time() - started
+    epochs = float(getattr(model[-1], "n_iter_", 0)) if hasattr(model, "steps") else 0.0
+    if split.classify:
+        found = model.predict_proba(X_scored)
+        index = np.arange(len(wanted)), np.searchsorted(model.classes_, wanted)
+        loss = -np.log(np.maximum(found[index], 1e-15)).mean()
+        right = model.classes_[found.argmax(axis=1)] == wanted
+        return [100 * right.mean(), float(loss), seconds, epochs]
+    loss = np.mean((model.predict(X_scored) - wanted) ** 2) / np.var(wanted)
+    return [100 * (1 - loss), float(loss), seconds, epochs]
+
+
+def main() -> None:
+    """Print a line a set, then the means."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of data sets")
+    parser.add_argument("--sets", nargs="+", default=["digits"])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--samples", type=int, default=4000, help="training samples, at most")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
+    args = parser.parse_args()
+    found: dict[str, dict[tuple[str, int], list[float]]] = {name: {} for name in args.variants}
+    torch.set_num_threads(1)
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in args.sets:
+            data = load(name, args.data)
+            for seed in range(args.seeds):
+                split = inner_split(data, seed, args.samples)
+                for variant in args.variants:
+                    found[variant][name, seed] = measured(split, seed, variant)
+                scores = [f"{found[each][name, seed][0]:.2f}" for each in args.variants]
+                print(f"{name}, split {seed}: {' '.join(scores)}", flush=True)
+    print_table(found, args.sets, args.variants)
+
+
+if __name__ == "__main__":
+    main()
