@@ -12,6 +12,7 @@ from .graph.kinds.embeddings import PiecewiseLinearEmbedding
 from .pipelines.c import pipeline_to_c
 from .pipelines.onnx import pipeline_to_onnx, register_onnx_converters
 from .pipelines.tabular import make_tabular_pipeline
+from .reports.inputs import InputsReport
 from .reports.path_record import PruningPath
 from .reports.report import PruningReport
 from .reports.teaching import TeacherReport
@@ -22,6 +23,7 @@ from .version import __version__
 
 __all__ = [
     "MLP",
+    "InputsReport",
     "MABPrunedClassifier",
     "MABPrunedClassifierCV",
     "MABPrunedRegressor",

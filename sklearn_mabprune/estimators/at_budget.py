@@ -156,6 +156,7 @@ def _with_data(
         n_known += getattr(old.estimator_, "one_output_", False)
         _check_targets(old, new, n_known, task.data.n_outputs)
         net = _net(old, original)
+        task = replace(task, inputs=old.pruning_report_.inputs)
         stages = ["teacher"] * (new.teacher is not None) + ["pruning", "fine-tuning"]
         with Progress(new.verbose, stages) as progress:
             if new.teacher is not None:

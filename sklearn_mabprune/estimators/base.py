@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from ..data.features import read_table, read_validation, stacked
@@ -24,10 +23,10 @@ from ..exceptions import PruningWarning
 from ..export.mixin import Exports
 from ..graph.graph import Graph
 from ..pruning.path import PathOptions
-from ..reports.notes import unfinished
 from ..training.conversion import note_inputs
 from ..training.fine_tuning import FineTuning, check_optimizer
-from ..training.initial import Data, check_fits, check_weights, train
+from ..training.initial import Data, check_fits, check_weights
+from ..training.input_choice import inputs_to_try
 from ..training.mlp import MLP
 from ..training.outside_module import check_batch_statistics
 from ..training.predicting import few_outputs, network_outputs
@@ -44,6 +43,7 @@ from .at_budget import ResizingMixin
 from .epochs import Epochs
 from .fitted_attributes import fitted_attributes, forget, unfitted
 from .fitting import prune, tell_late
+from .initial import TrainsNets
 from .layers import check_budget, check_named, names_of, with_named
 from .parameters import (
     CONSTRAINTS,
@@ -58,11 +58,18 @@ from .pickling import Pickles
 from .plan import Pruned, PruningPlan, Task
 from .seeing import SeesTables
 from .sizes import with_sizes
-from .teaching import Classroom, cached, taught, trained
+from .teaching import Classroom, taught, trained
 
 
 class BaseMABPruned(
-    ResizingMixin, SeesTables, Epochs, Exports, Pickles, MetaEstimatorMixin, BaseEstimator
+    ResizingMixin,
+    SeesTables,
+    TrainsNets,
+    Epochs,
+    Exports,
+    Pickles,
+    MetaEstimatorMixin,
+    BaseEstimator,
 ):
     """Base class of estimators that train a skorch net, prune it with a bandit, and fine-tune it.
 
@@ -138,7 +145,6 @@ class BaseMABPruned(
         sklearn.exceptions.ConvergenceWarning
             If the training of a net with early stopping took all of its `max_epochs`.
         """
-        stages = ["teacher", "comparison"] * (self.teacher is not None)
         forget(self)
         with Interruptions() as interruptions, own_settings():
             # Whatever ends the fit, and wherever: `self` has all fitted attributes or none.
@@ -148,11 +154,18 @@ class BaseMABPruned(
                 net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
                 seeds = draw_seeds(self.random_state, 5)
                 task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
+            other = None if frozen else inputs_to_try(net, task.data)
+            stages = ["inputs"] * (other is not None)
+            stages += ["teacher", "comparison"] * (self.teacher is not None)
             stages += ["training"] * (not frozen) + ["pruning", "fine-tuning"]
             with Progress(self.verbose, stages) as progress:
                 if frozen:
                     progress.clear()  # before a warning
                     net, graph = new._thaw(net, task, X_val is None)
+                if other is not None:
+                    net, task = new._with_inputs(
+                        other, net, task, seeds[1], progress, interruptions
+                    )
                 if self.teacher is not None:
                     room = Classroom(new, net, task, seeds[1], progress, interruptions)
                     task = taught(replace(room, trained=frozen, apart=X_val is not None))
@@ -220,32 +233,6 @@ class BaseMABPruned(
         if table is not None:
             data = replace(data, table=table.at(split.train))
         return self._make_task(data, side(split.validation)), split.share
-
-    def _train(
-        self, net: Any, task: Task, seed: int, progress: Progress, interruptions: Interruptions
-    ) -> tuple[Any, Graph]:
-        """The trained net and its graph, from the cache of `memory` if it has them."""
-        with progress.stage("training", net.max_epochs, "epochs"):
-
-            def on_epoch(trained: Any) -> None:
-                loss = trained.history[-1].get("valid_loss", np.nan)
-                progress.advance(1, f"validation loss {loss:.4f}")
-
-            ignored = ["on_start", "on_epoch", "interruptions"]
-            trained: tuple[Any, Graph] = cached(self.memory, train, ignored)(
-                net,
-                task.data.encoded,
-                task.validation,
-                seed,
-                on_start=lambda untrained, graph: self._check_start(untrained, graph, task),
-                on_epoch=on_epoch if self.verbose else None,
-                interruptions=interruptions,
-                taught=task.taught,
-            )
-        for text in unfinished(trained[0]):
-            progress.clear()
-            warnings.warn(text, ConvergenceWarning, stacklevel=5)
-        return trained
 
     def _check_start(self, net: Any, graph: Graph, task: Task) -> None:
         """Refuse invalid budgets and scorings before the training."""

@@ -214,6 +214,7 @@ def _reported(
         remarks=(*found, *notes.unfinished(fit.net), *notes.first_epoch_best(fit.net)),
         interrupted=interrupted,
         teacher=None if task.teaching is None else task.teaching.report,
+        inputs=task.inputs,
         compensation=dict(walk.remarks),
         **described(fit.graph, fit.budget.limits.pruned),
     )

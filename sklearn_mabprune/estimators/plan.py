@@ -12,6 +12,7 @@ from ..data.samples import Data
 from ..graph.graph import Graph
 from ..policies.base import Policy
 from ..pruning.path import PathOptions
+from ..reports.inputs import InputsReport
 from ..reports.path_record import PruningPath
 from ..reports.report import PruningReport
 from ..reports.teaching import TeacherReport
@@ -63,6 +64,11 @@ class Task:
         The constant answer, beside which networks are measured.
     teaching : Teaching or None
         None without a teacher.
+    inputs : InputsReport or None
+        How the network's inputs were chosen; None where there was nothing to choose.
+    alone : tuple of skorch net and Graph, or None
+        The net trained on all training samples without a teacher, where it is known from that
+        choice.
     """
 
     data: Data
@@ -73,6 +79,8 @@ class Task:
     loss_name: str
     constant: Constant
     teaching: Teaching | None = None
+    inputs: InputsReport | None = None
+    alone: tuple[Any, Graph] | None = None
 
     @property
     def taught(self) -> Data | None:

@@ -10,6 +10,7 @@ from sklearn import get_config
 
 from ..utils.optional import frames
 from .formatting import as_html, as_text
+from .inputs import InputsReport
 from .teaching import TeacherReport
 
 
@@ -92,6 +93,8 @@ class PruningReport:
         Whether Ctrl-C ended pruning or fine-tuning.
     teacher : TeacherReport or None
         How the teacher was used; None without one.
+    inputs : InputsReport or None
+        How the inputs of the network were chosen; None where there was nothing to choose.
     groups, unit_kinds : tuple of str
         For a module that is not a chain: names of the modules whose units can be removed, in the
         order of `hidden_layer_sizes`, and what the units are: "channel", "head" or "neuron".
@@ -128,6 +131,7 @@ class PruningReport:
     remarks: tuple[str, ...] = ()
     interrupted: bool = False
     teacher: TeacherReport | None = None
+    inputs: InputsReport | None = None
     groups: tuple[str, ...] = ()
     unit_kinds: tuple[str, ...] = ()
     kept_whole: dict[str, str] = field(default_factory=dict)
@@ -218,8 +222,8 @@ class PruningReport:
             f"seconds: training {self.seconds_training:.2f}, pruning {self.seconds_pruning:.2f}, "
             f"fine-tuning {self.seconds_fine_tuning:.2f}",
         ]
-        if self.teacher is not None:
-            notes += self.teacher.notes()
+        for part in (self.inputs, self.teacher):
+            notes += [] if part is None else part.notes()
         sizes = self.before.hidden_layer_sizes, self.after.hidden_layer_sizes
         groups = zip(self.groups, self.unit_kinds, *sizes, strict=False)
         notes += [

@@ -19,7 +19,7 @@ from ..utils.progress import is_open
 from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import no_autocast, own_settings
 from ..utils.validation import check_parameters
-from .inputs import DROPOUT, InputStage
+from .inputs import DROPOUT, N_FUNCTIONS, InputStage
 from .optimizers import learning_rate, needs_closure
 from .outside_module import check_batch_statistics, check_batches
 from .packing import snapshot
@@ -79,6 +79,7 @@ class SelfSizing(WeightedLossMixin):
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "inputs": [StrOptions({"auto", "piecewise_linear"}), None],
+        "n_functions": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -96,6 +97,7 @@ class SelfSizing(WeightedLossMixin):
         early_stopping: bool = True,
         patience: int | str = "auto",
         inputs: str | None = "auto",
+        n_functions: int | str = "auto",
         dtype: str = "auto",
         random_state: int | None = None,
         verbose: int = 0,
@@ -115,6 +117,7 @@ class SelfSizing(WeightedLossMixin):
         self.early_stopping = early_stopping
         self.patience = patience
         self.inputs = inputs
+        self.n_functions = n_functions
         self.dtype = dtype
         self.random_state = random_state
 
@@ -130,6 +133,7 @@ class SelfSizing(WeightedLossMixin):
 
     def size_from(self, X: Any, y: Any = None) -> None:
         """Set the number of features and outputs, and the precision, from the data."""
+        check_parameters(self)
         if is_dataset(X):
             raise ValueError("Pass arrays, not a Dataset: the net takes its sizes from X and y.")
         x = X["X"] if isinstance(X, dict) else X
@@ -142,7 +146,8 @@ class SelfSizing(WeightedLossMixin):
         self.input_stage_ = None
         if "inputs" in inspect.signature(self.module).parameters:
             weights = X.get("sample_weight") if isinstance(X, dict) else None
-            self.input_stage_ = InputStage.of(x, weights, self.inputs)
+            n_functions = N_FUNCTIONS if self.n_functions == "auto" else int(self.n_functions)
+            self.input_stage_ = InputStage.of(x, weights, self.inputs, n_functions)
         chosen = "dropout" in self.get_params_for("module")  # type: ignore[attr-defined]
         self.default_dropout_ = self.input_stage_ is not None and not chosen
 

@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 
 #: Bins and functions of each feature.
 N_BINS, N_FUNCTIONS = 15, 3
+#: Functions that a fit tries beside those of "auto", from so many training samples on, and from so
+#: many for each feature that has functions.
+N_TRIED, LEAST_TRIED, LEAST_TRIED_FOR_EACH = 8, 300, 25
 #: "auto" makes functions of features from so many training samples on, and from so many for each
 #: feature that has functions: of fewer samples they would learn the noise.
 LEAST_SAMPLES, LEAST_FOR_EACH = 1000, 50
@@ -40,7 +43,9 @@ class InputStage:
     arrays: dict[str, NDArray[Any]]
 
     @classmethod
-    def of(cls, X: Any, weights: Any, inputs: str | None) -> InputStage | None:
+    def of(
+        cls, X: Any, weights: Any, inputs: str | None, n_functions: int = N_FUNCTIONS
+    ) -> InputStage | None:
         """The stage for these samples; see :func:`embedding_of`.
 
         Parameters
@@ -48,11 +53,13 @@ class InputStage:
         X : array-like or sparse matrix of shape (n_samples, n_features)
         weights : array-like of shape (n_samples,) or None
         inputs : {"auto", "piecewise_linear"} or None
+        n_functions : int, default=3
+            Of each feature.
         """
         auto = inputs == "auto"
         if inputs is None or (auto and (X.shape[0] < LEAST_SAMPLES or X.shape[1] > MOST_FEATURES)):
             return None
-        layer = embedding_of(X, weights)
+        layer = embedding_of(X, weights, n_functions)
         if layer is None or (auto and X.shape[0] < LEAST_FOR_EACH * layer.n_embedded):
             return None
         return cls(describe(layer)[1], {n: v.numpy() for n, v in layer.state_dict().items()})
@@ -64,7 +71,9 @@ class InputStage:
         return layer
 
 
-def embedding_of(X: Any, weights: Any = None) -> PiecewiseLinearEmbedding | None:
+def embedding_of(
+    X: Any, weights: Any = None, n_functions: int = N_FUNCTIONS
+) -> PiecewiseLinearEmbedding | None:
     """The input stage for these samples, its functions not yet initialised.
 
     Features with more than two values are centered at the median, divided by the interquartile
@@ -76,6 +85,8 @@ def embedding_of(X: Any, weights: Any = None) -> PiecewiseLinearEmbedding | None
     X : array-like or sparse matrix of shape (n_samples, n_features)
     weights : array-like of shape (n_samples,), optional
         Of the samples.
+    n_functions : int, default=3
+        Functions of each feature.
 
     Returns
     -------
@@ -97,8 +108,8 @@ def embedding_of(X: Any, weights: Any = None) -> PiecewiseLinearEmbedding | None
         n_passed=X.shape[1],
         n_embedded=len(embedded),
         n_bins=n_bins,
-        n_functions=N_FUNCTIONS,
-        n_chosen=len(embedded) * N_FUNCTIONS,
+        n_functions=n_functions,
+        n_chosen=len(embedded) * n_functions,
     ).double()
     layer.embedded.copy_(torch.tensor(embedded))
     for k, (values, shares) in enumerate(columns):

@@ -40,10 +40,16 @@ _ENTRIES = {
     "inputs": """inputs : {"auto", "piecewise_linear"} or None, default="auto"
     Input stage of :class:`MLP`, part of the network. "piecewise_linear": features are scaled
     by median and interquartile range and bounded smoothly, and beside each of them stand
-    three learned piecewise-linear functions of it; see :class:`PiecewiseLinearEmbedding`.
-    "auto": that, from 1,000 training samples on and from 50 for each feature with more than
-    two values, for at most 256 features. None: the features as they are. Sparse features, and
-    those with two values, are read as they are.""",
+    `n_functions` learned piecewise-linear functions of it; see
+    :class:`PiecewiseLinearEmbedding`. "auto": that, from 1,000 training samples on and from 50
+    for each feature with more than two values, for at most 256 features; with
+    ``n_functions="auto"`` validation samples may decide otherwise. None: the features as they
+    are. Sparse features, and those with two values, are read as they are.""",
+    "n_functions": """n_functions : int or "auto", default="auto"
+    Functions of each feature with more than two values in an input stage (see `inputs`).
+    "auto": 3. In the fit of :class:`MABPrunedClassifier` and :class:`MABPrunedRegressor`, a
+    network with 8 is trained as well, from 300 training samples on and from 25 for each such
+    feature; it is taken if its validation loss is lower by more than half a standard error.""",
     "dtype": """dtype : {"auto", "float32", "float64"}, default="auto"
     Precision. "auto": float64 for float64 input of at most 2,000 samples and 2,000 features
     on a CPU.""",
@@ -78,6 +84,7 @@ class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
     {early_stopping}
     {patience}
     {inputs}
+    {n_functions}
     {dtype}
     {random_state}
     {device}
@@ -209,6 +216,7 @@ class MLPNetRegressor(SelfSizing, NeuralNetRegressor):
     {early_stopping}
     {patience}
     {inputs}
+    {n_functions}
     {dtype}
     {random_state}
     {device}

@@ -20,7 +20,14 @@ logger = logging.getLogger("sklearn_mabprune")
 
 # Typical percentage of the duration of a fit that each stage takes, so that one bar and one
 # estimate of the remaining time can cover all stages.
-_WEIGHTS = {"teacher": 30, "comparison": 30, "training": 60, "pruning": 30, "fine-tuning": 10}
+_WEIGHTS = {
+    "inputs": 30,
+    "teacher": 30,
+    "comparison": 30,
+    "training": 60,
+    "pruning": 30,
+    "fine-tuning": 10,
+}
 _STAGES = ("training", "pruning", "fine-tuning")
 _OTHER_WEIGHT = 50
 
@@ -40,8 +47,8 @@ class Progress:
     verbose : int
         0 for no output, 1 for the bar, 2 or more for log lines.
     stages : sequence of str
-        The stages in order: "teacher", "comparison", "training", "pruning", "fine-tuning", or
-        other names, which count as half of a fit each.
+        The stages in order: "inputs", "teacher", "comparison", "training", "pruning",
+        "fine-tuning", or other names, which count as half of a fit each.
 
     Attributes
     ----------

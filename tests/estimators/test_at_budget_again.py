@@ -10,7 +10,7 @@ from same_fit import assert_same_fit
 from sklearn.base import clone
 from user_nets import classes_table, classifier, same_state, small_classifier, state
 
-import sklearn_mabprune.estimators.base
+import sklearn_mabprune.estimators.initial
 import sklearn_mabprune.pruning.path
 import sklearn_mabprune.pruning.rankers
 from sklearn_mabprune import PruningWarning, load
@@ -28,7 +28,7 @@ def test_nothing_is_trained_and_little_is_pulled(monkeypatch):
     monkeypatch.setattr(
         sklearn_mabprune.pruning.rankers, "RoundPulls", lambda *a: rounds.append(0) or original(*a)
     )
-    monkeypatch.setattr(sklearn_mabprune.estimators.base, "train", None)
+    monkeypatch.setattr(sklearn_mabprune.estimators.initial, "train", None)
     for budget, most in ((0, 0), (2, 2), (17, 3), (29, 3), (30, 3), (33, 4)):
         rounds.clear()
         found = model.at_budget(budget, X, y)

@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.base import clone
 from user_nets import classes_table, classifier, fitted, same_state, small_classifier, state
 
-import sklearn_mabprune.estimators.base
+import sklearn_mabprune.estimators.initial
 import sklearn_mabprune.pruning.path
 import sklearn_mabprune.pruning.rankers
 
@@ -35,7 +35,7 @@ def test_timing_a_kept_network_of_many_features_takes_little_memory():
 def test_kept_networks_at_once(trained, monkeypatch):
     model, X, _ = trained
     path = model.pruning_path_
-    monkeypatch.setattr(sklearn_mabprune.estimators.base, "train", None)
+    monkeypatch.setattr(sklearn_mabprune.estimators.initial, "train", None)
     gone = path.n_neurons[0] - path.n_neurons
     assert len(path.networks) == 7
     for number in path.networks:

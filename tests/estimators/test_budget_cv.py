@@ -21,7 +21,7 @@ from user_nets import (
     state,
 )
 
-import sklearn_mabprune.estimators.base
+import sklearn_mabprune.estimators.initial
 import sklearn_mabprune.pruning.path
 import sklearn_mabprune.pruning.rankers
 
@@ -105,13 +105,13 @@ def test_the_table_is_laid_out_as_in_a_grid_search():
 def trainings(monkeypatch):
     """Rows of each initial training."""
     seen = []
-    original = sklearn_mabprune.estimators.base.train
+    original = sklearn_mabprune.estimators.initial.train
 
     def train(net, data, *args, **kwargs):
         seen.append(len(data))
         return original(net, data, *args, **kwargs)
 
-    monkeypatch.setattr(sklearn_mabprune.estimators.base, "train", train)
+    monkeypatch.setattr(sklearn_mabprune.estimators.initial, "train", train)
     return seen
 
 

@@ -26,7 +26,7 @@ from user_nets import (
     values_table,
 )
 
-import sklearn_mabprune.estimators.base
+import sklearn_mabprune.estimators.initial
 from sklearn_mabprune import MABPrunedClassifier, MABPrunedRegressor, MLPNetClassifier
 from sklearn_mabprune.policies import UCB1, Thompson
 
@@ -148,7 +148,7 @@ def trainings(monkeypatch, tmp_path):
     """A file with a line for every initial training, in whichever process."""
     log = tmp_path / "trainings.txt"
     log.write_text("")
-    original = sklearn_mabprune.estimators.base.train
+    original = sklearn_mabprune.estimators.initial.train
 
     @wraps(original)  # the cache reads its signature
     def train(net, data, *args, **kwargs):
@@ -156,7 +156,7 @@ def trainings(monkeypatch, tmp_path):
             file.write(f"{len(data)}\n")
         return original(net, data, *args, **kwargs)
 
-    monkeypatch.setattr(sklearn_mabprune.estimators.base, "train", train)
+    monkeypatch.setattr(sklearn_mabprune.estimators.initial, "train", train)
     return lambda: [int(line) for line in log.read_text().split()]
 
 

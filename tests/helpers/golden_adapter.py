@@ -81,8 +81,12 @@ class DoubleQuickStart(QuickStart):
 
 
 def mlp(kind: type, hidden: tuple[int, ...] = (12, 8), **params: Any) -> Any:
-    """The package's own net, trained for few epochs."""
-    return kind(module__hidden_layer_sizes=hidden, **{"max_epochs": 12, "lr": 0.01, **params})
+    """The package's own net, trained for few epochs.
+
+    Its inputs are given: on larger tables trainings would choose them.
+    """
+    given = {"max_epochs": 12, "lr": 0.01, "n_functions": 3}
+    return kind(module__hidden_layer_sizes=hidden, **{**given, **params})
 
 
 def own_net(kind: type, module: type, **params: Any) -> Any:

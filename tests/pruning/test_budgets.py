@@ -17,7 +17,7 @@ from user_nets import (
     values_table,
 )
 
-import sklearn_mabprune.estimators.base
+import sklearn_mabprune.estimators.initial
 from sklearn_mabprune import PruningWarning
 
 KINDS = {"classifier": (classifier, classes_table), "regressor": (regressor, values_table)}
@@ -30,13 +30,13 @@ both = pytest.mark.parametrize("kind", KINDS)
 @both
 def test_budget_of_nothing_is_the_trained_network(kind, monkeypatch):
     nets = []
-    original = sklearn_mabprune.estimators.base.train
+    original = sklearn_mabprune.estimators.initial.train
 
     def watched(*args, **kwargs):
         nets.append(original(*args, **kwargs))
         return nets[-1]
 
-    monkeypatch.setattr(sklearn_mabprune.estimators.base, "train", watched)
+    monkeypatch.setattr(sklearn_mabprune.estimators.initial, "train", watched)
     model, X, _ = fitted(kind, pruning_budget=0)
     assert same_state(state(model.estimator_), state(nets[0][0]))
     assert model.hidden_layer_sizes_ == (12, 8)

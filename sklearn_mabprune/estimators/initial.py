@@ -1,0 +1,108 @@
+"""The initial training of a fit, and the choice of the network's inputs before it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from ..graph.graph import Graph
+from ..reports.inputs import InputsReport
+from ..reports.notes import unfinished
+from ..training.initial import train
+from ..training.input_choice import compared_inputs, samples_to_compare
+from ..utils.interruptions import Interruptions
+from ..utils.progress import Progress
+from .plan import Task
+from .teaching import cached
+
+
+class TrainsNets:
+    """Methods of an estimator that trains a net before it prunes it."""
+
+    memory: Any
+    verbose: int
+    _check_start: Callable[..., None]
+
+    def _train(
+        self, net: Any, task: Task, seed: int, progress: Progress, interruptions: Interruptions
+    ) -> tuple[Any, Graph]:
+        """The trained net and its graph; those of the choice of inputs, if they are the same."""
+        with progress.stage("training", net.max_epochs, "epochs"):
+            trained = task.alone if task.taught is None else None
+            if trained is None:
+                trained = self._trained_on(net, task, seed, progress, interruptions)
+        for text in unfinished(trained[0]):
+            progress.clear()
+            warnings.warn(text, ConvergenceWarning, stacklevel=5)
+        return trained
+
+    def _trained_on(
+        self, net: Any, task: Task, seed: int, progress: Progress, interruptions: Interruptions
+    ) -> tuple[Any, Graph]:
+        """As `_train`, from the cache of `memory` if it has them, and without its stage."""
+
+        def on_epoch(trained: Any) -> None:
+            loss = trained.history[-1].get("valid_loss", np.nan)
+            progress.advance(1, f"validation loss {loss:.4f}")
+
+        found: tuple[Any, Graph] = cached(
+            self.memory, train, ["on_start", "on_epoch", "interruptions"]
+        )(
+            net,
+            task.data.encoded,
+            task.validation,
+            seed,
+            on_start=lambda untrained, graph: self._check_start(untrained, graph, task),
+            on_epoch=on_epoch if self.verbose else None,
+            interruptions=interruptions,
+            taught=task.taught,
+        )
+        return found
+
+    def _with_inputs(
+        self,
+        other: dict[str, Any],
+        net: Any,
+        task: Task,
+        seed: int,
+        progress: Progress,
+        interruptions: Interruptions,
+    ) -> tuple[Any, Task]:
+        """The net, with its own or `other` parameters, and the task with what is known of both.
+
+        Both are trained without the teacher; the validation samples decide.
+        """
+        some = replace(task, data=samples_to_compare(task.data.encoded, seed))
+        nets = [net, clone(net).set_params(**other)]
+        started = time.perf_counter()
+        with progress.stage("inputs", 2 * net.max_epochs, "epochs"):
+            both = [self._trained_on(each, some, seed, progress, interruptions) for each in nets]
+        seconds = time.perf_counter() - started
+        losses = compared_inputs(both[0][0], both[1][0], task.validation)
+        chosen = int(losses.pays)
+        sizes = [_n_functions(each) for each, _ in both]
+        report = InputsReport(
+            n_functions=sizes[chosen],
+            n_default=sizes[0],
+            n_tried=sizes[1],
+            loss_default=losses.default,
+            loss_tried=losses.tried,
+            error=losses.error,
+            n_samples=len(some.data),
+            seconds=seconds,
+        )
+        alone = both[chosen] if len(some.data) == len(task.data) else None
+        return nets[chosen], replace(task, inputs=report, alone=alone)
+
+
+def _n_functions(net: Any) -> int:
+    """Functions of each feature of a trained net."""
+    stage = net.input_stage_
+    return 0 if stage is None else int(stage.arguments["n_functions"])

@@ -1,0 +1,110 @@
+"""Which inputs a table wants: those of a net's default, or more functions of each feature."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data.samples import Data
+from ..utils.compat import uncompiled
+from .auto_size import SelfSizing
+from .conversion import samples_of
+from .fine_tuning import validation_losses
+from .inputs import LEAST_TRIED, LEAST_TRIED_FOR_EACH, MOST_FEATURES, N_TRIED, embedding_of
+
+#: Training samples on which inputs are compared, at most.
+MOST_SAMPLES = 6000
+# Standard errors of the difference of validation losses by which the default has to be behind.
+_MARGIN = 0.5
+
+
+@dataclass(frozen=True)
+class InputLosses:
+    """Validation losses of two nets that differ in their inputs.
+
+    Parameters
+    ----------
+    default, tried : float
+        Weighted mean losses.
+    error : float
+        Standard error of their difference, which is paired; NaN for one sample.
+    """
+
+    default: float
+    tried: float
+    error: float
+
+    @property
+    def pays(self) -> bool:
+        """Whether the default is behind by more than half a standard error."""
+        return self.default - self.tried > _MARGIN * self.error
+
+
+def inputs_to_try(net: Any, data: Data) -> dict[str, Any] | None:
+    """Parameters of a net with other inputs than the default, where these are left to the fit.
+
+    Parameters
+    ----------
+    net : skorch net
+        Untrained.
+    data : Data
+        Training samples.
+
+    Returns
+    -------
+    dict or None
+        None for a net that is not one of ours, for inputs that the user gave, and for samples
+        that are sparse, or too few to tell.
+    """
+    if not (isinstance(net, SelfSizing) and isinstance(data.x, np.ndarray)):
+        return None
+    parameters = net.get_params()
+    given = parameters["inputs"] is None or parameters["n_functions"] != "auto"
+    if given or "module__inputs" in parameters or len(data) < LEAST_TRIED:
+        return None
+    if "inputs" not in inspect.signature(parameters["module"]).parameters:
+        return None
+    if data.x.ndim != 2 or (parameters["inputs"] == "auto" and data.x.shape[1] > MOST_FEATURES):
+        return None
+    stage = embedding_of(data.x, data.weights)
+    if stage is None or len(data) < LEAST_TRIED_FOR_EACH * stage.n_embedded:
+        return None
+    return {"inputs": "piecewise_linear", "n_functions": N_TRIED}
+
+
+def samples_to_compare(data: Data, seed: int) -> Data:
+    """The training samples, or some of them where they are many."""
+    if len(data) <= MOST_SAMPLES:
+        return data
+    index = np.random.default_rng(seed).permutation(len(data))[:MOST_SAMPLES]
+    return data.at(np.sort(index))
+
+
+def compared_inputs(default: Any, tried: Any, validation: Data) -> InputLosses:
+    """Losses of two trained nets on validation samples.
+
+    Parameters
+    ----------
+    default, tried : skorch net
+    validation : Data
+
+    Returns
+    -------
+    InputLosses
+    """
+    first, second = (
+        validation_losses(uncompiled(net.module_), samples_of(net, validation))
+        for net in (default, tried)
+    )
+    weights = samples_of(default, validation).weights
+    weights = weights / weights.sum()
+    apart = first - second
+    # The standard error of a weighted mean; with equal weights the usual one.
+    spread = float(weights.square() @ (apart - apart @ weights).square())
+    left = 1 - float(weights.square().sum())
+    error = math.sqrt(spread / left) if len(apart) > 1 else math.nan
+    return InputLosses(float(first @ weights), float(second @ weights), error)

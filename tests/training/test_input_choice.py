@@ -1,0 +1,218 @@
+"""The number of functions in the input stage: given, or chosen on validation samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.tree import DecisionTreeRegressor
+from torch import nn
+from user_nets import plain_regressor, regressor
+
+import sklearn_mabprune.estimators.initial
+from sklearn_mabprune import MLP, MLPNetClassifier, MLPNetRegressor, load
+from sklearn_mabprune.data.samples import Data
+from sklearn_mabprune.training.initial import train
+from sklearn_mabprune.training.input_choice import (
+    MOST_SAMPLES,
+    InputLosses,
+    compared_inputs,
+    inputs_to_try,
+    samples_to_compare,
+)
+from sklearn_mabprune.training.inputs import (
+    LEAST_TRIED,
+    LEAST_TRIED_FOR_EACH,
+    MOST_FEATURES,
+    N_FUNCTIONS,
+    N_TRIED,
+)
+
+
+def table(n_samples=400, seed=0):
+    """Steps of one feature, which a small network finds with functions of it alone."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.integers(12, size=n_samples), rng.normal(size=(n_samples, 2))])
+    return X, 4.0 * (X[:, 0] * 5 % 12 // 3)
+
+
+def smooth(n_samples=400):
+    """A linear target: features are all that it takes."""
+    X = np.random.default_rng(0).normal(size=(n_samples, 3))
+    return X, X @ np.array([1.0, -2.0, 0.5])
+
+
+def net(**params):
+    small = {"module__hidden_layer_sizes": (12, 6), "max_epochs": 40, "lr": 0.01}
+    return MLPNetRegressor(**{**small, **params})
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    X, y = table()
+    return regressor(net(), pruning_budget=0.5, teacher=None).fit(X, y)
+
+
+def test_the_inputs_of_lower_validation_loss_are_those_of_the_network(chosen):
+    X, y = table()
+    new, wanted = table(500, seed=1)
+    given = clone(chosen).set_params(
+        estimator__inputs="piecewise_linear", estimator__n_functions=N_TRIED
+    )
+    given.fit(X, y)
+    np.testing.assert_array_equal(chosen.predict(new), given.predict(new))
+    raw = clone(chosen).set_params(estimator__inputs=None).fit(X, y)
+    assert chosen.score(new, wanted) > raw.score(new, wanted) + 0.3
+    report = chosen.pruning_report_.inputs
+    assert (report.n_functions, report.n_default, report.n_tried) == (N_TRIED, 0, N_TRIED)
+    assert report.loss_tried + report.error < report.loss_default
+    assert report.n_samples == 360
+    assert chosen.get_params()["estimator__n_functions"] == "auto"
+    assert f"inputs: {N_TRIED} functions of each feature" in str(chosen.pruning_report_)
+    for fixed in (given, raw):
+        assert fixed.pruning_report_.inputs is None
+
+
+def test_the_default_stays_where_nothing_is_gained():
+    X, y = smooth()
+    found = regressor(net()).fit(X, y)
+    raw = clone(found).set_params(estimator__inputs=None).fit(X, y)
+    np.testing.assert_array_equal(found.predict(X), raw.predict(X))
+    report = found.pruning_report_.inputs
+    assert report.n_functions == report.n_default == 0
+    assert "inputs: features alone; validation loss" in str(found.pruning_report_)
+
+
+def test_what_was_chosen_is_kept(chosen, tmp_path):
+    X, y = table()
+    chosen.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again.pruning_report_.inputs == chosen.pruning_report_.inputs
+    np.testing.assert_array_equal(again.predict(X), chosen.predict(X))
+    for smaller in (chosen.at_budget(0.7, X, y), chosen.at_budget(0.0)):
+        assert smaller.pruning_report_.inputs == chosen.pruning_report_.inputs
+
+
+@pytest.mark.parametrize("most", [MOST_SAMPLES, 200])
+def test_trainings_of_the_choice_are_not_done_again(most, tmp_path, monkeypatch):
+    """The net of the choice is that of the fit, unless it was trained on some of the samples."""
+    (X, y), trained = table(), []
+
+    def counted(net, data, *args, **kwargs):
+        trained.append(len(data))
+        return train(net, data, *args, **kwargs)
+
+    monkeypatch.setattr("sklearn_mabprune.training.input_choice.MOST_SAMPLES", most)
+    monkeypatch.setattr(sklearn_mabprune.estimators.initial, "train", counted)
+    model = regressor(net(max_epochs=3)).fit(X, y)
+    assert trained == ([360, 360] if most == MOST_SAMPLES else [200, 200, 360])
+    monkeypatch.undo()
+    cached = clone(model).set_params(memory=str(tmp_path))
+    for _ in range(2):
+        assert cached.fit(X, y).pruning_report_.inputs.n_samples == 360
+
+
+def test_a_teacher_teaches_the_network_with_the_chosen_inputs(chosen):
+    X, y = table()
+    tree = DecisionTreeRegressor(max_depth=3)
+    taught = clone(chosen).set_params(teacher=tree, teacher_weight=0.5, n_synthetic=0).fit(X, y)
+    assert taught.pruning_report_.inputs.n_functions == N_TRIED
+    given = clone(taught).set_params(
+        estimator__inputs="piecewise_linear", estimator__n_functions=N_TRIED
+    )
+    np.testing.assert_array_equal(taught.predict(X), given.fit(X, y).predict(X))
+
+
+def tried(X, net):
+    X = X.astype(float)
+    return inputs_to_try(net, Data(X, np.zeros((X.shape[0], 1)), None, 1))
+
+
+def test_where_there_is_nothing_to_choose():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(LEAST_TRIED, LEAST_TRIED // LEAST_TRIED_FOR_EACH))
+    binary = rng.integers(0, 2, (LEAST_TRIED, MOST_FEATURES - X.shape[1]))
+    wide = np.hstack([X, binary])
+    other = {"inputs": "piecewise_linear", "n_functions": N_TRIED}
+    for kind in (MLPNetClassifier, MLPNetRegressor):
+        assert tried(X, kind()) == tried(wide, kind()) == other
+        assert tried(X, kind(inputs="piecewise_linear")) == other
+    mine = MLPNetRegressor(module=Bare)
+    for unchanged in (
+        tried(X, MLPNetRegressor(inputs=None)),
+        tried(X, MLPNetRegressor(n_functions=N_FUNCTIONS)),
+        tried(X, plain_regressor()),
+        tried(X, mine),
+        tried(X[1:], MLPNetRegressor()),
+        tried(np.hstack([X, X[:, :1]]), MLPNetRegressor()),
+        tried(np.hstack([wide, binary[:, :1]]), MLPNetRegressor()),
+        tried(binary, MLPNetRegressor()),
+        tried(sparse.csr_array(X), MLPNetRegressor()),
+    ):
+        assert unchanged is None
+
+
+class Bare(nn.Sequential):
+    """A module that takes no inputs."""
+
+    def __init__(self, n_features=1, n_outputs=1):
+        super().__init__(nn.Linear(n_features, 4), nn.ReLU(), nn.Linear(4, n_outputs))
+
+
+def test_at_most_so_many_samples_are_compared():
+    n = MOST_SAMPLES + 1
+    data = Data(np.arange(n)[:, None], np.arange(n)[:, None], None, 1)
+    some = samples_to_compare(data, 0)
+    assert len(np.unique(some.y)) == MOST_SAMPLES
+    np.testing.assert_array_equal(some.x, samples_to_compare(data, 0).x)
+    assert samples_to_compare(some, 0) is some
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 2.0, 0.5, 0.5])])
+def test_losses_are_compared_in_pairs(weights):
+    y = np.array([[1.0], [2.0], [4.0], [3.0]])
+    nets = [constant(0.0), constant(1.0)]
+    found = compared_inputs(*nets, Data(np.zeros((4, 2), np.float32), y, weights, 1))
+    share = np.full(4, 0.25) if weights is None else weights / weights.sum()
+    default, other = (y[:, 0] ** 2, (y[:, 0] - 1) ** 2)
+    assert found.default == pytest.approx(share @ default)
+    assert found.tried == pytest.approx(share @ other)
+    apart = default - other
+    if weights is None:
+        assert found.error == pytest.approx(apart.std(ddof=1) / 2)
+    assert found.error > 0
+    assert found.pays
+    assert not InputLosses(found.tried, found.default, found.error).pays
+    assert not InputLosses(1.0, 0.9, 0.2).pays
+    assert not InputLosses(1.0, 0.9, float("nan")).pays
+
+
+def constant(value):
+    """A fitted net that predicts one value."""
+    made = MLPNetRegressor(inputs=None, max_epochs=0, train_split=None).fit(
+        np.zeros((4, 2), np.float32), [-1, 1, -1, 1]
+    )
+    with torch.no_grad():
+        made.module_[-1].weight.zero_()
+        made.module_[-1].bias.fill_(value)
+    return made
+
+
+@pytest.mark.parametrize("given", [0, 2.5, "many"])
+def test_numbers_of_functions_that_are_none(given):
+    X, y = table(60)
+    with pytest.raises(ValueError, match=r"'n_functions' parameter of MLPNetRegressor must be"):
+        MLPNetRegressor(n_functions=given).fit(X, y)
+    with pytest.raises(ValueError, match=r"'n_functions' parameter of MLPNetRegressor must be"):
+        regressor(MLPNetRegressor(n_functions=given)).fit(*table())
+
+
+def test_functions_are_as_many_as_asked_for():
+    X, y = table(60)
+    for given, n in ((5, 5), ("auto", N_FUNCTIONS)):
+        fitted = net(inputs="piecewise_linear", n_functions=given, max_epochs=0).fit(X, y)
+        assert isinstance(fitted.module_, MLP)
+        assert tuple(fitted.module_[0].weight.shape[:2]) == (3, n)
+        assert fitted.module_[1].in_features == 3 + 3 * n
