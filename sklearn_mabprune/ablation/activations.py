@@ -137,9 +137,11 @@ class Activations:
         ablation = LeastSquaresAblation(self.hidden(number), normalised, ridge)
         return 1.0 / ablation.inverse.diagonal()
 
-    def statistics(self, name: str, ridge: float, refresh: float) -> AblationStatistics:
+    def statistics(
+        self, name: str, ridge: float, refresh: float, pruned: Sequence[bool] | None = None
+    ) -> AblationStatistics:
         """The ablations of all groups, to be kept up to date over a path from here."""
-        return AblationStatistics(name, ridge, refresh)
+        return AblationStatistics(name, ridge, refresh, pruned)
 
     def block(self, ablations: Sequence[ZeroAblation], chunk: int | None = None) -> Block:
         """All these samples, ready to measure ablations on; see :class:`Block`."""

@@ -134,9 +134,11 @@ class ModuleActivations:
         weights = self.samples.weights
         return float(self.losses() @ weights / weights.sum())
 
-    def statistics(self, name: str, ridge: float, refresh: float) -> ReaderStatistics:
+    def statistics(
+        self, name: str, ridge: float, refresh: float, pruned: Sequence[bool] | None = None
+    ) -> ReaderStatistics:
         """The fits of all readers, to be kept up to date over a path from here."""
-        return ReaderStatistics(name, ridge, refresh)
+        return ReaderStatistics(name, ridge, refresh, pruned)
 
     def block(self, statistics: ReaderStatistics, chunk: int | None = None) -> ModuleBlock:
         """All these samples, ready to measure ablations on."""
@@ -161,14 +163,13 @@ class ModuleActivations:
         statistics : ReaderStatistics
             Brought up to date.
         """
-        smaller = self._of(statistics.removed(self.graph, units))
+        smaller = self.of(statistics.removed(self.graph, units))
         if statistics.is_stale(smaller.graph):
-            statistics.measure(smaller)
-            smaller = self._of(statistics.refitted(smaller.graph))
+            smaller = statistics.measured_again(smaller)
         smaller._statistics = statistics
         return smaller
 
-    def _of(self, network: ModuleNetwork) -> ModuleActivations:
+    def of(self, network: ModuleNetwork) -> ModuleActivations:
         """Of a smaller network, which runs with smaller weights where that pays."""
         plain = {"neuron", "channel"}.issuperset(group.unit_kind for group in network.groups)
         readers = [reader for group in network.groups for reader in group.readers]

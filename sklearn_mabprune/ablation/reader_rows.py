@@ -13,6 +13,7 @@ from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
 from .compensation import gram_of
 from .reader_fits import Rows
+from .streams import Added
 
 #: Rows for each column of a matrix, and rows at least: positions beside each other are alike.
 _ROWS_PER_COLUMN, _LEAST_ROWS = 8, 2**13
@@ -43,7 +44,10 @@ class RowSample:
     n_numbers : int
         Of one sample's rows.
     targets : list of list of Tensor
-        What each reader returned in the unpruned network, in parts of the samples.
+        What each reader returned in the unpruned network, in parts of the samples; where it adds
+        to a stream the sum.
+    added : list of Added or None
+        The streams that readers add to.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class RowSample:
         self.n_numbers = max(min(self.n_each, n) for n in n_positions) * n_columns
         self.n_numbers *= readers[0].blocks
         self.targets: list[list[Tensor]] = [[] for _ in readers]
+        self.added: list[Added | None] = [None] * len(readers)
 
     def drawn(self, n: int, *shape: int) -> Tensor:
         """Integers below n."""
@@ -72,7 +77,16 @@ class RowSample:
     @property
     def wanted(self) -> list[int]:
         """Values that targets are taken from."""
-        return [reader.value for reader in self.readers]
+        return [
+            reader.value if added is None else added.total
+            for reader, added in zip(self.readers, self.added, strict=True)
+        ]
+
+    @property
+    def reads(self) -> set[int]:
+        """Values that inputs and targets follow from, in any network."""
+        streams = {added.stream for added in self.added if added is not None}
+        return {reader.reads for reader in self.readers} | streams
 
     def inputs(
         self, number: int, value: Tensor, part: slice, live: Tensor, there: Tensor
@@ -95,12 +109,34 @@ class RowSample:
 
     def note(self, values: Mapping[int, Tensor], part: slice) -> None:
         """Keep the chosen rows of what the readers return, in the unpruned network."""
-        for number, reader in enumerate(self.readers):
-            rows, chosen = reader.rows(values[reader.value]), self._chosen(number, part)
-            if chosen is not None:
-                places = chosen[:, None, :, None].to(rows.device)
-                rows = rows.gather(2, places.expand(-1, rows.shape[1], -1, rows.shape[3]))
-            self.targets[number].append(rows.contiguous())
+        for number, value in enumerate(self.wanted):
+            self.targets[number].append(self._returned(number, values[value], part).contiguous())
+
+    def target(self, number: int, place: int, values: Mapping[int, Tensor], part: slice) -> Tensor:
+        """What the chosen rows of what one reader returns are to be.
+
+        Parameters
+        ----------
+        number : int
+            Of the reader.
+        place : int
+            Of the part among those that targets were kept in; `part` may have a step.
+        values : mapping of int to Tensor
+            `reads`, of the network as it stands.
+        part : slice
+        """
+        target, added = self.targets[number][place][:: part.step], self.added[number]
+        if added is None:
+            return target
+        return target - self._returned(number, values[added.stream], part)
+
+    def _returned(self, number: int, value: Tensor, part: slice) -> Tensor:
+        """The chosen rows of a value of the form that a reader returns."""
+        rows, chosen = self.readers[number].rows(value), self._chosen(number, part)
+        if chosen is None:
+            return rows
+        places = chosen[:, None, :, None].to(rows.device)
+        return rows.gather(2, places.expand(-1, rows.shape[1], -1, rows.shape[3]))
 
     def _patches(self, number: int, value: Tensor, part: slice) -> Tensor:
         reader, chosen = self.readers[number], self._chosen(number, part)
@@ -236,9 +272,9 @@ def sums_over_rows(
     unpruned : bool
         Whether the network is the unpruned one, whose targets are kept.
     """
-    found = [_Sums() for _ in sampled]
+    found = [SumsOfRows() for _ in sampled]
     weights = (samples.weights / samples.weights.sum()).double()
-    wanted = {r.reads for s, _, _ in sampled for r in s.readers}
+    wanted = {value for sample, _, _ in sampled for value in sample.reads}
     if unpruned and with_gram:
         wanted |= {value for sample, _, _ in sampled for value in sample.wanted}
     for place, part in enumerate(parts):
@@ -249,14 +285,14 @@ def sums_over_rows(
                     sample.note(values, part)
                 for number, reader in enumerate(sample.readers):
                     rows = sample.inputs(number, values[reader.reads], part, live, there)
-                    targets = sample.targets[number][place] if with_gram else None
+                    targets = sample.target(number, place, values, part) if with_gram else None
                     each = weights[part] / (rows.shape[2] * len(sample.readers))
                     found[k].add(rows, targets, each)
     with torch.inference_mode():
         return [sums.total() for sums in found]
 
 
-class _Sums:
+class SumsOfRows:
     """Sums over rows; many are added at a time, since a sum of products is a large matrix."""
 
     def __init__(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +12,17 @@ import torch
 from torch import Tensor
 
 from ..graph.module_network import ModuleNetwork
-from ..graph.program import Weight, leaves
-from ..graph.readers import Reader
 from .channel_fit import ChannelFit
-from .reader_fits import FITS, ZeroFit
+from .head_values import HeadValues, head_values
+from .reader_fits import FITS, LeastSquaresFit, ZeroFit
 from .reader_rows import (
     ChannelSample,
     RowSample,
     parts_of,
     sums_over_rows,
 )
+from .reads import Read, other_uses, reads_of
+from .streams import added_to
 from .suffix import Suffix
 
 if TYPE_CHECKING:
@@ -30,40 +32,6 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 4096
 
 _ABOVE = f"more than {MOST_COLUMNS:,} inputs"
-
-
-@dataclass(frozen=True)
-class Read:
-    """How a group is read through one weight.
-
-    Parameters
-    ----------
-    weight : str
-    readers : tuple of Reader
-        Operations that read it; those of one weight change together.
-    columns : Tensor of int, shape (n_units, n_each)
-        Columns of the matrix that belong to each unit of the unpruned network.
-    """
-
-    weight: str
-    readers: tuple[Reader, ...]
-    columns: Tensor
-
-    @property
-    def recurrent(self) -> bool:
-        """Whether the weight reads what its own operation has returned."""
-        return any(reader.runs != reader.value for reader in self.readers)
-
-    def matrix(self, weight: Tensor) -> Tensor:
-        """A weight as matrices, (n_blocks, n_outputs, n_columns)."""
-        reader = self.readers[0]
-        return torch.stack([reader.matrix(weight, block) for block in range(reader.blocks)])
-
-    def weight_of(self, matrix: Tensor, weight: Tensor) -> Tensor:
-        """The weight that these matrices are; `weight` says its form."""
-        for block, part in enumerate(matrix):
-            weight = self.readers[0].with_matrix(weight, part, block)
-        return weight
 
 
 class ReaderStatistics:
@@ -77,6 +45,8 @@ class ReaderStatistics:
     refresh : float
         Fraction of the units from whose removal on statistics are computed anew in every round,
         and readers fitted to the unpruned network.
+    pruned : sequence of bool, optional
+        Groups whose units may go, the others do not count; all if not given.
 
     Attributes
     ----------
@@ -90,8 +60,14 @@ class ReaderStatistics:
         What takes the place of least squares where modules read units, and why, by their names.
     """
 
-    def __init__(self, name: str, ridge: float, refresh: float = 0.2):
-        self.name, self.ridge, self.refresh = name, ridge, refresh
+    def __init__(
+        self,
+        name: str,
+        ridge: float,
+        refresh: float = 0.2,
+        pruned: Sequence[bool] | None = None,
+    ):
+        self.name, self.ridge, self.refresh, self.pruned = name, ridge, refresh, pruned
         self.reads: list[list[Read] | None] = []
         self.fits: dict[str, ZeroFit] = {}
         self.n_factorisations: list[int] = []
@@ -99,12 +75,13 @@ class ReaderStatistics:
         self._sampled: dict[str, list[RowSample]] = {}
         self._parts: Sequence[slice] = ()
         self._suffixes: dict[int, Suffix] = {}
+        self._values: dict[int, HeadValues | None] = {}
 
     def update(self, activations: ModuleActivations) -> ReaderStatistics:
         """The statistics for the network as it stands: those of the unpruned one at first."""
         if not self.reads:
             network = activations.graph
-            self.reads = [_reads(network, group) for group in network.groups]
+            self.reads = [reads_of(network, group) for group in network.groups]
             self.n_factorisations[:] = [0] * len(self.reads)
             self._start(activations)
             self.measure(activations, unpruned=True)
@@ -129,7 +106,10 @@ class ReaderStatistics:
             if isinstance(fit, ChannelFit):
                 self._sampled[name] = [ChannelSample(read.readers, f, *drawn) for f in families]
             else:
-                self._sampled[name] = [RowSample(read.readers, matrix.shape[-1], *drawn)]
+                sample = RowSample(read.readers, matrix.shape[-1], *drawn)
+                if fit.needs_gram and len(read.readers) == 1 and not read.recurrent:
+                    sample.added = [added_to(network, read.readers[0], samples.x[:2])]
+                self._sampled[name] = [sample]
         sampled = [sample for some in self._sampled.values() for sample in some]
         if sampled:
             numbers = activations.numbers
@@ -144,7 +124,7 @@ class ReaderStatistics:
         """What a weight's readers do about removed columns."""
         live = torch.arange(matrix.shape[-1], device=network.device)
         biased = all(reader.bias for reader in read.readers)
-        kind, why = FITS[self.name], _other_uses(network, read)
+        kind, why = FITS[self.name], other_uses(network, read)
         module = read.readers[0].module or read.weight
         if why is not None:
             if kind.needs_rows:
@@ -170,22 +150,31 @@ class ReaderStatistics:
             return [torch.arange(n_columns, device=read.columns.device).view(taps, -1).T]
         return [torch.cat(columns) for columns in found.values()]
 
-    def measure(self, activations: ModuleActivations, unpruned: bool = False) -> None:
-        """Statistics of the network as it stands; readers are fitted to the unpruned one."""
-        if not self._sampled:
+    def measure(
+        self,
+        activations: ModuleActivations,
+        names: Collection[str] | None = None,
+        unpruned: bool = False,
+    ) -> None:
+        """Statistics of the network as it stands, of all weights or some."""
+        names = self._sampled if names is None else names
+        if not names:
             return
         sampled = [
             (sample, live, self.fits[name].live)
-            for name, samples in self._sampled.items()
-            for sample, live in zip(samples, self.fits[name].sampled, strict=True)
+            for name in names
+            for sample, live in zip(self._sampled[name], self.fits[name].sampled, strict=True)
         ]
-        gram = any(self.fits[name].needs_gram for name in self._sampled)
+        gram = any(self.fits[name].needs_gram for name in names)
         network, samples = activations.graph, activations.fitted_on
+        if self._streams:
+            network = network.whole()  # a stream then is as wide as it was
         rows = iter(sums_over_rows(network, samples, sampled, self._parts, gram, unpruned))
-        for name, some in self._sampled.items():
-            self.fits[name].measure([next(rows) for _ in some], self.ridge)
+        for name in names:
+            self.fits[name].measure([next(rows) for _ in self._sampled[name]], self.ridge)
         for number, reads in enumerate(self.reads):
-            self.n_factorisations[number] += bool(reads)
+            # Groups whose weights are measured one after the other count once.
+            self.n_factorisations[number] += bool(reads and reads[0].weight in names)
 
     # ------------------------------------------------------------------------ removals
 
@@ -217,14 +206,65 @@ class ReaderStatistics:
         # Weights of zero for what is read by something else than a product.
         return network.with_weights(changed).masked(masks)
 
-    def refitted(self, network: ModuleNetwork) -> ModuleNetwork:
-        """The network with all readers fitted to the unpruned one, but for recurrent weights.
+    def measured_again(self, activations: ModuleActivations) -> ModuleActivations:
+        """Statistics of the network as it stands, whose readers are fitted to the unpruned one.
+
+        Where readers add to a residual stream one weight is fitted after the other, as each makes
+        up for what those before it miss; else all at once.
+        """
+        for names in self._stages:
+            activations = activations.of(self._with_values(activations, names))
+            self.measure(activations, names)
+            activations = activations.of(self.refitted(activations.graph, names))
+        return activations
+
+    @cached_property
+    def _streams(self) -> bool:
+        """Whether a reader adds to a residual stream."""
+        return any(any(sample.added) for some in self._sampled.values() for sample in some)
+
+    @cached_property
+    def _stages(self) -> list[list[str]]:
+        """Weights in the order in which they are fitted, those that are fitted at once together."""
+        names = list(self._sampled)
+        if not self._streams:
+            return [names]
+        return [[name] for name in sorted(names, key=lambda name: self._read(name).last)]
+
+    def _with_values(self, activations: ModuleActivations, names: Collection[str]) -> ModuleNetwork:
+        """The network whose heads' values are fitted, where others of their layer are gone."""
+        network = activations.graph
+        for number, (mask, reads) in enumerate(zip(network.kept, self.reads, strict=True)):
+            if mask.all() or not reads or reads[0].weight not in names:
+                continue
+            values = self._values_of(network, number, activations)
+            if values is not None and values.n_columns(network) <= MOST_COLUMNS:
+                (sample,) = self._sampled[values.reader.weight]
+                rows = activations.fitted_on, sample, self._parts
+                network = network.with_weights(values.fitted(network, *rows, self.ridge))
+        return network
+
+    def _values_of(
+        self, network: ModuleNetwork, number: int, activations: ModuleActivations
+    ) -> HeadValues | None:
+        if number not in self._values:
+            reads = self.reads[number] or []
+            fits = [self.fits[read.weight] for read in reads]
+            fitted = len(fits) == 1 and isinstance(fits[0], LeastSquaresFit)
+            some = self._sampled[reads[0].weight] if fitted else []
+            x = activations.fitted_on.x
+            self._values[number] = head_values(network, number, some[0], x) if some else None
+        return self._values[number]
+
+    def refitted(self, network: ModuleNetwork, names: Collection[str]) -> ModuleNetwork:
+        """The network with these readers fitted to the unpruned one, but for recurrent weights.
 
         What a recurrent weight is wrong by returns at each step, and a fit to single steps does
         not see that.
         """
         changed: dict[str, Tensor] = {}
-        for name, fit in self.fits.items():
+        for name in names:
+            fit = self.fits[name]
             if fit.needs_gram and not self._read(name).recurrent:
                 matrix, bias = fit.refitted(self._matrix(network, name))
                 changed |= self._changed(network, name, matrix, bias, grows=False)
@@ -249,13 +289,14 @@ class ReaderStatistics:
         return changed
 
     def is_stale(self, network: ModuleNetwork) -> bool:
-        """Whether a fraction `refresh` of all units is gone; until then statistics are down-dated.
+        """Whether a fraction `refresh` of the units is gone; until then statistics are down-dated.
 
         From then on they are computed anew after every removal.
         """
-        total = sum(group.size for group in network.groups)
+        pruned = self.pruned or [True] * len(network.groups)
+        total = sum(group.size for group in compress(network.groups, pruned))
         # The tiny amount keeps .8 of 20 units from being more than 16.
-        few = sum(network.sizes) <= (1 - self.refresh) * total + 1e-9
+        few = sum(compress(network.sizes, pruned)) <= (1 - self.refresh) * total + 1e-9
         return bool(self._sampled) and few
 
     def suffix(self, network: ModuleNetwork, number: int, x: Any) -> Suffix:
@@ -288,36 +329,3 @@ class ReaderStatistics:
                 flat = bias.reshape(-1)
                 changed[reader.bias] = (flat + old.double() if grows else flat).to(old.dtype)
         return changed
-
-
-def _reads(network: ModuleNetwork, group: Any) -> list[Read] | None:
-    """How a group is read, by weight; None where not by products alone."""
-    found: dict[str, list[Reader]] = {}
-    for reader in group.readers:
-        found.setdefault(reader.weight, []).append(reader)
-    reads = []
-    for weight, readers in found.items():
-        if len({(type(r), r.inputs, r.blocks) for r in readers}) > 1:
-            return None
-        if not all(reader.weighted for reader in readers):
-            return None
-        if any(reader.layout is None for reader in readers):
-            return None  # the same product for all samples: the loss is measured without it
-        columns = torch.as_tensor(readers[0].columns, device=network.device)
-        reads.append(Read(weight, tuple(readers), columns))
-    return reads
-
-
-def _other_uses(network: ModuleNetwork, read: Read) -> str | None:
-    """Why a weight cannot take anything over: it is used for something else as well."""
-    values = {v for reader in read.readers for v in (reader.value, reader.runs)}
-    others = [o for o in network.program.operations if o.value not in values]
-    for operation in others:
-        names = {
-            p.name for p in leaves((operation.args, operation.kwargs)) if isinstance(p, Weight)
-        }
-        # A transposed weight that only these readers read is no other use.
-        used = any(operation.value in other.reads for other in others)
-        if read.weight in names and (used or operation.value == network.output):
-            return f"the weight is used again by {operation.what}"
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,8 @@ class AblationStatistics:
         Fraction of the mean variance of a group's activations.
     refresh : float
         Fraction of the original units in the groups upstream of one.
+    pruned : sequence of bool, optional
+        Groups whose units may go, the others do not count; all if not given.
 
     Attributes
     ----------
@@ -38,8 +41,14 @@ class AblationStatistics:
         Of no layer: all are compensated as `name` says.
     """
 
-    def __init__(self, name: str, ridge: float, refresh: float = 0.2):
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        ridge: float,
+        refresh: float = 0.2,
+        pruned: Sequence[bool] | None = None,
+    ):
+        self.name, self.pruned = name, pruned
         self.ridge = ridge
         self.refresh = refresh
         self.ablations: list[ZeroAblation] = []
@@ -50,10 +59,11 @@ class AblationStatistics:
 
     def update(self, activations: Activations) -> list[ZeroAblation]:
         """Ablations for the network as it stands, computed again where they are stale."""
-        sizes = activations.graph.sizes
-        # The first layer reads the features: no unit upstream of it can go.
-        left = np.cumsum([1, *sizes[:-1]])
-        left[1:] -= 1
+        sizes = np.asarray(activations.graph.sizes)
+        if self.pruned is not None:
+            sizes = sizes * np.asarray(self.pruned)
+        # Where no unit upstream can go, as of the first layer, nothing becomes stale.
+        left = np.maximum(np.cumsum([0, *sizes[:-1]]), 1)
         if not self.ablations:
             # The list stays the same object: others hold it.
             self.n_factorisations[:] = [0] * len(left)

@@ -12,7 +12,8 @@ from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
 from .reader_fits import ZeroFit
 from .reader_rows import all_patches, live_columns
-from .reader_statistics import Read, ReaderStatistics
+from .reader_statistics import ReaderStatistics
+from .reads import Read
 
 
 class UnitMoves:

@@ -148,7 +148,8 @@ def pruning_path(
     table, limits = UnitTable.of(activations.graph.groups), budget.limits
     ranker = make_ranker(chooser, table, len(activations.samples), options, seed)
     least = ranker.round_size(1)
-    statistics = activations.statistics(options.ablation, options.ridge, options.refresh)
+    how = options.ablation, options.ridge, options.refresh
+    statistics = activations.statistics(*how, limits.pruned)
     first = _measure(activations, surroundings)
     if not budget.reached(table.sizes):
         _check(first.loss)
