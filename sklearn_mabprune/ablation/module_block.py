@@ -80,7 +80,7 @@ class ModuleBlock:
     def _values_of(self, number: int) -> list[int]:
         """Values that measuring a group starts from."""
         reads = self.statistics.reads[number]
-        if reads is None:
+        if reads is None or not self._suffix(number).usable:
             return []
         readers = [reader for read in reads for reader in read.readers]
         return [

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .module_block import ModuleBlock
 
 #: Numbers of the values of the samples that go through the network at a time.
-_AT_ONCE = {"cpu": 2**21, "cuda": 2**27}
+_AT_ONCE = {"cpu": 2**22, "cuda": 2**27}
 _LEAST_AT_ONCE = 16
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data.samples import Samples
+from ..graph.layouts import PLAIN
 from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
 from .compensation import gram_of
@@ -105,6 +106,7 @@ class RowSample:
         there : Tensor of int
             Columns that are not removed.
         """
+        value = live_channels(self.readers[number], value, live)
         return live_columns(self._patches(number, value, part), live)
 
     def note(self, values: Mapping[int, Tensor], part: slice) -> None:
@@ -221,6 +223,23 @@ def all_patches(reader: Reader, x: Tensor) -> Tensor:
     if reader.blocks == 1:
         return reader.patches(x)[:, None]
     return torch.stack([reader.patches(x, block) for block in range(reader.blocks)], 1)
+
+
+def live_patches(reader: Reader, x: Tensor, live: Tensor) -> Tensor:
+    """Patches of all blocks without the columns that are gone."""
+    return live_columns(all_patches(reader, live_channels(reader, x, live)), live)
+
+
+def live_channels(reader: Reader, x: Tensor, live: Tensor) -> Tensor:
+    """What a convolution reads, without channels that are gone; other readers read all of it.
+
+    Patches are as many times larger as the kernel has places.
+    """
+    n_live = len(live) // reader.taps
+    if not reader.spatial or reader.blocks > 1 or reader.layout != PLAIN or x.shape[1] == n_live:
+        return x
+    # Units are whole channels, and the columns of the first place come first.
+    return x.index_select(1, live[:n_live])
 
 
 def live_columns(patches: Tensor, live: Tensor) -> Tensor:

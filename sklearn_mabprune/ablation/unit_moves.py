@@ -11,7 +11,7 @@ from torch import Tensor
 from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
 from .reader_fits import ZeroFit
-from .reader_rows import all_patches, live_columns
+from .reader_rows import live_patches
 from .reader_statistics import ReaderStatistics
 from .reads import Read
 
@@ -57,7 +57,7 @@ class UnitMoves:
         -------
         Tensor of shape (n_blocks, n_samples * n_positions, n_units, n_each)
         """
-        return self._of_patches(live_columns(all_patches(reader, x), self.fit.live))
+        return self._of_patches(live_patches(reader, x, self.fit.live))
 
     def _of_patches(self, patches: Tensor) -> Tensor:
         return self._residuals(patches.transpose(0, 1).flatten(1, 2))
@@ -104,7 +104,7 @@ class UnitMoves:
         total = None
         for reader in self.readers:
             near = torch.stack([reader.rows(g) for g in gradients[reader.gradient]], 3)
-            patches = live_columns(all_patches(reader, values[reader.reads]), self.fit.live)
+            patches = live_patches(reader, values[reader.reads], self.fit.live)
             moves = self._first_order(patches, near)
             total = moves if total is None else total + moves
         assert total is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from ..data.named import NamedSamples
 from .means import member_mean
 from .recurrent_layers import recurrent
 from .recurrent_steps import STEPS
+from .whole_layers import WHOLE, lstm_layer, with_whole_layers
 
 #: Samples of X: one tensor, or several by the names or places of ``forward``'s parameters, also as
 #: :class:`NamedSamples`.
@@ -93,7 +94,7 @@ class Operation:
 
 #: The space of the operators that the package adds to those of torch.
 OWN = "sklearn_mabprune"
-OPERATORS = {**STEPS, "recurrent": recurrent, "member_mean": member_mean}
+OPERATORS = {**STEPS, "recurrent": recurrent, "member_mean": member_mean, WHOLE: lstm_layer}
 
 
 @cache
@@ -279,25 +280,37 @@ class Program:
         self, known: frozenset[int], wanted: tuple[int, ...]
     ) -> list[tuple[Operation, list[int]]]:
         """The operations to run, and the values that nothing reads after each of them."""
-        if (known, wanted) not in self._plans:
-            needed, chosen = set(wanted) - known, []
-            for operation in reversed(self.operations):
-                if operation.value in needed:
-                    chosen.append(operation)
-                    needed |= operation.reads - known
-            missing = needed - {operation.value for operation in chosen}
+        key = known, wanted, torch.is_grad_enabled()
+        if key not in self._plans:
+            chosen = _needed(self.operations, known, wanted)
+            missing = {read for operation in chosen for read in operation.reads} | set(wanted)
+            missing -= known | {operation.value for operation in chosen}
             if missing:
                 raise KeyError(f"values {sorted(missing)} are needed and not known")
+            if not torch.is_grad_enabled():
+                chosen = _needed(with_whole_layers(chosen), known, wanted)
             kept, plan = set(wanted), []
-            for operation in chosen:  # from the last to the first: the last reader comes first
+            for operation in reversed(chosen):  # the last reader comes first
                 plan.append((operation, sorted(operation.reads - kept)))
                 kept |= operation.reads
-            self._plans[known, wanted] = plan[::-1]
-        return self._plans[known, wanted]
+            self._plans[key] = plan[::-1]
+        return self._plans[key]
 
     def __getstate__(self) -> dict[str, Any]:
         """Plans are made again where they are needed."""
         return {**self.__dict__, "_plans": {}}
+
+
+def _needed(
+    operations: Sequence[Operation], known: Set[int], wanted: Collection[int]
+) -> list[Operation]:
+    """Those of some operations that values which are wanted depend on."""
+    needed, chosen = set(wanted) - known, list[Operation]()
+    for operation in reversed(operations):
+        if operation.value in needed:
+            chosen.append(operation)
+            needed |= operation.reads - known
+    return chosen[::-1]
 
 
 def tensorwise(x: Samples, change: Callable[[Tensor], Tensor]) -> Samples:

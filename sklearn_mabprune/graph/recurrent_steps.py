@@ -28,7 +28,7 @@ def offsets(gates: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 def hidden_sums(before: Tensor, weight: Tensor, offsets: Tensor) -> Tensor:
     """What the recurrent weight returns at all steps, from the hidden states that it reads."""
-    return before @ weight.T + offsets
+    return torch.nn.functional.linear(before, weight) + offsets
 
 
 def lstm_steps(
@@ -59,12 +59,12 @@ def lstm_steps(
         Hidden states and those read by each step, (n_samples, n_steps, n_units); the last hidden
         state and cell.
     """
-    total, product = gates + offsets, _product(weight)
+    total, product = _by_step(gates + offsets, backwards), _product(weight)
     state = _state(gates, weight) if state is None else state
     cell = _state(gates, weight) if cell is None else cell
     states = [state]
-    for step in _order(gates, backwards):
-        into, forget, new, out = product(total[:, step], state).chunk(4, -1)
+    for added in total:
+        into, forget, new, out = product(added, state).chunk(4, -1)
         cell = torch.addcmul(into.sigmoid() * new.tanh(), forget.sigmoid(), cell)
         state = out.sigmoid() * cell.tanh()
         states.append(state)
@@ -80,15 +80,15 @@ def gru_steps(
 ) -> Steps:
     """The steps of a GRU: reset gate, update gate and new state; as :func:`lstm_steps`."""
     product, n_units = _product(weight), weight.shape[-1]
+    sizes = 2 * n_units, n_units
     state = _state(gates, weight) if state is None else state
     states = [state]
-    for step in _order(gates, backwards):
-        own = product(offsets[:, step], state)
-        both = (gates[:, step, : 2 * n_units] + own[:, : 2 * n_units]).sigmoid()
-        reset, update = both.chunk(2, -1)
+    for given, offset in zip(_by_step(gates, backwards), _by_step(offsets, backwards), strict=True):
+        both, new = given.split(sizes, -1)
+        own, own_new = product(offset, state).split(sizes, -1)
+        reset, update = (both + own).sigmoid().chunk(2, -1)
         # The bias of the recurrent weight is inside the reset gate's product.
-        new = torch.addcmul(gates[:, step, 2 * n_units :], reset, own[:, 2 * n_units :]).tanh()
-        state = torch.lerp(new, state, update)
+        state = torch.lerp(torch.addcmul(new, reset, own_new).tanh(), state, update)
         states.append(state)
     return (*_stacked(states, backwards), state)
 
@@ -123,18 +123,20 @@ def _plain_steps(
     state: Tensor | None,
     backwards: bool,
 ) -> Steps:
-    total, product = gates + offsets, _product(weight)
+    product = _product(weight)
     state = _state(gates, weight) if state is None else state
     states = [state]
-    for step in _order(gates, backwards):
-        state = activation(product(total[:, step], state))
+    for added in _by_step(gates + offsets, backwards):
+        state = activation(product(added, state))
         states.append(state)
     return (*_stacked(states, backwards), state)
 
 
-def _order(gates: Tensor, backwards: bool) -> range:
-    n_steps = gates.shape[1]
-    return range(n_steps - 1, -1, -1) if backwards else range(n_steps)
+def _by_step(gates: Tensor, backwards: bool) -> tuple[Tensor, ...]:
+    """The gates of each step, in the order in which they run."""
+    # Taken apart at once: the gradient of each single step would be as large as that of all.
+    steps = gates.unbind(1)
+    return steps[::-1] if backwards else steps
 
 
 def _state(gates: Tensor, weight: Tensor) -> Tensor:

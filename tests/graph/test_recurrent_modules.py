@@ -10,6 +10,7 @@ from module_net import Net, head, lin
 from test_module_network import close
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
+from torch.overrides import TorchFunctionMode
 
 from sklearn_mabprune.exceptions import UnsupportedModuleError
 from sklearn_mabprune.graph.narrowing import narrow
@@ -101,6 +102,49 @@ def test_layers_that_keep_as_many_units_are_plain_modules_of_torch():
     assert type(network.masked(masks).narrowed().r) is nn.GRU
     masks = [[True, False, True], [True] * 3]
     assert type(network.masked(masks).narrowed().r) is UnevenGRU
+
+
+class _Called(TorchFunctionMode):
+    """Names of the functions of torch that are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.names.append(function.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("params", [{"bidirectional": True}, {"bias": False}])
+def test_layers_without_gradients_are_torchs_own_and_return_what_steps_do(params):
+    def forward(s, x):
+        first = torch.stack([s.a(x[:, 0])] * len(s.r.all_weights))
+        hidden, ends = s.r(x, (first, 2 * first))
+        return s.c(torch.cat([hidden[:, 1], ends[0][-1], ends[1][0]], 1))
+
+    n_directions = 1 + params.get("bidirectional", False)
+    module = Net(forward, a=lin(3, 4), r=nn.LSTM(3, 4, batch_first=True, **params),
+                 c=head(8 + 4 * n_directions))  # fmt: skip
+    x = torch.randn(4, 5, 3)
+    network = recover_network(module, x)
+    operations = network.program.operations
+    every = [o.value for o in operations if not o.packet.endswith("_steps")]
+    known = network.known(x)
+    steps = network.run(known, every)
+    with torch.no_grad(), _Called() as called:
+        whole = network.run(known, every)
+    assert called.names.count("lstm") == n_directions
+    for number in every:
+        torch.testing.assert_close(whole[number], steps[number], rtol=1e-5, atol=1e-6)
+    # Gates that are known are no product with the inputs.
+    gates = {o.args[0].number: 2 * steps[o.args[0].number] for o in operations
+             if o.packet == "offsets"}  # fmt: skip
+    with torch.no_grad(), _Called() as called:
+        moved = network.run({**known, **gates})
+    assert "lstm" not in called.names
+    torch.testing.assert_close(moved, network.run({**known, **gates}))
+    assert not torch.allclose(moved, steps[network.output])
 
 
 def packed(s, x):
