@@ -76,6 +76,7 @@ class ReaderStatistics:
         self._parts: Sequence[slice] = ()
         self._suffixes: dict[int, Suffix] = {}
         self._values: dict[int, HeadValues | None] = {}
+        self._changed_values: set[int] = set()
 
     def update(self, activations: ModuleActivations) -> ReaderStatistics:
         """The statistics for the network as it stands: those of the unpruned one at first."""
@@ -194,6 +195,8 @@ class ReaderStatistics:
             if gone is None:
                 continue
             masks[number][np.flatnonzero(masks[number])[gone.cpu().numpy()]] = False
+            for reader in network.groups[number].readers:
+                self._changed_values |= {reader.value, reader.runs}
             columns_of = self.columns(network, number, gone) or []
             for read, columns in zip(self.reads[number] or [], columns_of, strict=True):
                 together.setdefault(read.weight, []).append(columns.flatten())
@@ -212,7 +215,11 @@ class ReaderStatistics:
         Where readers add to a residual stream one weight is fitted after the other, as each makes
         up for what those before it miss; else all at once.
         """
+        changed, self._changed_values = self._changed_values, set()
+        after = {operation.value for operation in activations.graph.downstream(changed)}
         for names in self._stages:
+            if len(self._stages) > 1 and self._read(names[0]).last not in after | changed:
+                continue  # nothing that it reads is other than when it was fitted
             activations = activations.of(self._with_values(activations, names))
             self.measure(activations, names)
             activations = activations.of(self.refitted(activations.graph, names))

@@ -160,6 +160,10 @@ def test_a_reader_makes_up_for_what_the_stream_lacks():
             stream = stream + back(hidden)
     # One weight after the other, each group counted once.
     assert statistics.n_factorisations == [2, 2]
+    last = smaller.without([None, torch.tensor([0])], statistics).graph
+    assert statistics.n_factorisations == [2, 3]
+    changed = {name for name, w in last.weights.items() if not w.equal(smaller.graph.weights[name])}
+    assert changed == {"back2.weight", "back2.bias"}
 
 
 def test_streams_are_what_a_block_reads_and_adds_to():
