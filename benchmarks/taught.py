@@ -1,4 +1,4 @@
-"""What a teacher gives on tables: whole fits, three quarters of the units removed.
+"""What a teacher and the choice of inputs give on tables: whole fits, 75 % of the units removed.
 
 Only training samples are used: 70 % of a data set with seed 0, of two thirds of which at most so
 many are fitted on, and at most 4,000 of the rest scored.
@@ -27,6 +27,8 @@ from benchmarks.first_training import print_table
 from benchmarks.shared.data_sets import DataSet, load
 from benchmarks.tables.models import MODELS
 from benchmarks.tables.samples import Split, take
+from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
+from sklearn_mabprune.training.inputs import N_FUNCTIONS
 from sklearn_mabprune.training.teacher_targets import ClassTargets
 
 #: Samples that are scored, at most.
@@ -49,14 +51,30 @@ def _ours(split: Split, seed: int, **params: Any) -> Any:
     return model.set_params(**{f"{model.steps[-1][0]}__{k}": v for k, v in params.items()})
 
 
+def _default_inputs(split: Split, seed: int, **params: Any) -> Any:
+    net = MLPNetClassifier if split.classify else MLPNetRegressor
+    return _ours(split, seed, teacher=None, estimator=net(n_functions=N_FUNCTIONS, **params))
+
+
+_SMOOTH = {"criterion__label_smoothing": 0.05}
+_WIDE = {"module__hidden_layer_sizes": (256, 128)}
+
 #: name: how the model is made, and in which surroundings it is fitted.
 VARIANTS: dict[str, tuple[Callable[[Split, int], Any], Any]] = {
+    "no teacher, default inputs": (_default_inputs, nullcontext),
     "no teacher": (lambda split, seed: _ours(split, seed, teacher=None), nullcontext),
     "teacher": (_ours, nullcontext),
     "teacher as sure as it is": (_ours, _as_they_are),
     "no synthetic samples": (lambda split, seed: _ours(split, seed, n_synthetic=0), nullcontext),
+    "smoothed": (lambda split, seed: _default_inputs(split, seed, **_SMOOTH), nullcontext),
+    "smoothed, wide": (
+        lambda split, seed: _default_inputs(split, seed, **_SMOOTH, **_WIDE),
+        nullcontext,
+    ),
     "trees": (MODELS["hist gradient boosting"].make, nullcontext),
 }
+# Those of classes alone are asked for by name.
+_ALL = [name for name in VARIANTS if "smoothed" not in name]
 
 
 def inner_split(data: DataSet, seed: int, most: int) -> Split:
@@ -100,7 +118,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=["digits"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=4000, help="training samples, at most")
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", default=_ALL)
     args = parser.parse_args()
     found: dict[str, dict[tuple[str, int], list[float]]] = {name: {} for name in args.variants}
     torch.set_num_threads(1)
