@@ -55,7 +55,7 @@ def test_a_pull_is_the_loss_of_the_smaller_network(whole, statistics):
         for unit in (0, size - 1):
             going = [None] * 3
             going[number] = torch.tensor([unit])
-            smaller = whole._of(statistics(1e-3).removed(whole.graph, going))
+            smaller = whole.of(statistics(1e-3).removed(whole.graph, going))
             wanted = smaller.mean_loss() - whole.mean_loss()
             assert float(increase[unit]) == pytest.approx(wanted, abs=1e-9)
         moved = block.estimate("linear", torch.Generator(), units=_only(number, units))
