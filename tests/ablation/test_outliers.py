@@ -20,7 +20,7 @@ LEFT_OUT = "1 of the samples that pruning measures on were left out.* counted fr
 
 
 def classes(**params):
-    net = small_classifier(module__hidden_layer_sizes=(16, 8), max_epochs=25)
+    net = small_classifier(module__hidden_layer_sizes=(16, 8), max_epochs=25, inputs=None)
     return MABPrunedClassifier(
         net, **{"pruning_budget": 0.4, "fine_tune_epochs": 0, "random_state": 0, **params}
     )
@@ -48,7 +48,8 @@ def test_one_wrong_cell(cell, ablation):
 def test_one_wrong_cell_among_values():
     table = X.copy()
     table[7, 3] = 1e9
-    net = small_regressor(module__hidden_layer_sizes=(16, 8), max_epochs=40, lr=0.02)
+    sizes = {"module__hidden_layer_sizes": (16, 8)}
+    net = small_regressor(**sizes, max_epochs=40, lr=0.02, inputs=None)
     options = {"fine_tune_epochs": 0, "random_state": 0}
     right = np.arange(len(X)) != 7
     y = X[:, 0] + X[:, 1]
