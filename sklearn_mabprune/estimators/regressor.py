@@ -106,10 +106,10 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
     >>> from sklearn_mabprune import MABPrunedRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = make_pipeline(
-    ...     StandardScaler(), MABPrunedRegressor(pruning_budget=0.75, random_state=0)
+    ...     StandardScaler(), MABPrunedRegressor(pruning_budget=0.5, random_state=0)
     ... ).fit(X, y)
     >>> sum(model[-1].hidden_layer_sizes_)
-    48
+    96
     """
 
     _default_net = MLPNetRegressor
