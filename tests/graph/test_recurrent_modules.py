@@ -164,3 +164,18 @@ def test_packed_sequences_are_refused_by_name():
     given = pack_padded_sequence(torch.ones(4, 2, 3).double(), [4, 2])
     with pytest.raises(TypeError, match="UnevenLSTM takes padded tensors"):
         small(given)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
+def test_macs_are_those_of_all_sequences_of_a_sample(kind, gates):
+    class Rows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.row, self.last = kind(4, 5, batch_first=True), nn.Linear(5, 3)
+
+        def forward(self, x):
+            steps, _ = self.row(x.flatten(0, 1))
+            return self.last(steps[:, -1].view(x.size(0), -1, steps.size(-1)).mean(1))
+
+    network = recover_network(Rows(), torch.randn(7, 3, 11, 4))
+    assert network.cost()[1] == 3 * 11 * gates * 5 * (4 + 5) + 5 * 3

@@ -48,7 +48,9 @@ def steps(step: Step) -> Any:
     first = found.first_units.setdefault(step.operation.module, units)
     if step.operation.module in found.tied and len(first) == n_units:
         step.labels.unite(first, units)
-    found.positions.append((name, float(step.args[0].shape[1])))
+    # More sequences than samples where each sample has several.
+    n_sequences, n_steps = step.args[0].shape[:2]
+    found.positions.append((name, n_steps * n_sequences / found.n_samples))
     found.steps_of[step.number(1)] = step.operation.value
     return [along(units, part.shape, -1) for part in step.result]
 
