@@ -45,10 +45,11 @@ def _extent(study: Study) -> Iterator[str]:
     }
     measured = {name: n for name, n in seeds.items() if n}
     few = min(measured.values(), default=0), max(measured.values(), default=0)
+    extent = f"{few[0]}" if few[0] == few[1] else f"{few[0]} to {few[1]}"
     tuned = len({row["net"] for row in study.rows if int(row["epochs"]) > 0})
     yield (
         f"Measured: {len(study.rows)} rows of {len(measured)} of {len(seeds)} networks, "
-        f"{few[0]} to {few[1]} seeds each (asked for: {study.settings.seeds}); "
+        f"{extent} seeds each (asked for: {study.settings.seeds}); "
         f"with fine-tuning {tuned} networks."
     )
 
