@@ -176,8 +176,13 @@ class PruningReport:
         return as_html(self._title(), self._rows(), self._notes(), self._warnings())
 
     def _title(self) -> str:
-        old, new = (sum(n.hidden_layer_sizes) for n in (self.before, self.after))
-        kinds = sorted({*self.unit_kinds} or {"neuron"})
+        # Of layers that are pruned alone, as the budget counts.
+        every = range(len(self.before.hidden_layer_sizes))
+        pruned = [k for k, name in enumerate(self.groups) if name not in self.kept_whole]
+        chosen = pruned if pruned and len(self.groups) == len(every) else every
+        old, new = (sum(n.hidden_layer_sizes[k] for k in chosen) for n in (self.before, self.after))
+        found = {kind for k, kind in enumerate(self.unit_kinds) if k in chosen}
+        kinds = sorted(found or {"neuron"})
         units = f"{kinds[0]}s" if len(kinds) == 1 else "units"
         units = f"hidden {units}" if "neuron" in kinds else units
         return f"{old - new} of {old} {units} removed ({(old - new) / old:.1%})"

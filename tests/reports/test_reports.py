@@ -128,6 +128,14 @@ def test_the_title_counts_what_was_removed(kinds, units):
     assert f"144 of 192 {units} removed (75.0%)" in str(some_report(unit_kinds=kinds))
 
 
+def test_the_title_counts_layers_that_are_pruned():
+    report = some_report(
+        groups=("attention", "feed"), unit_kinds=("head", "neuron"), kept_whole={"feed": "..."}
+    )
+    before, after = (n.hidden_layer_sizes[0] for n in (report.before, report.after))
+    assert str(report).startswith(f"{before - after} of {before} heads removed")
+
+
 def test_what_a_user_named_is_escaped_in_notebooks():
     evil = "<script>alert('x')</script>"
     html = some_report(unused_features=(evil,), remarks=(evil,), score_name=evil)._repr_html_()
