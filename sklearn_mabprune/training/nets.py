@@ -47,10 +47,10 @@ _ENTRIES = {
     are. Sparse features, and those with two values, are read as they are.""",
     "n_functions": """n_functions : int or "auto", default="auto"
     Functions of each feature with more than two values in an input stage. A number counts where
-    `inputs` makes that stage: of few samples with ``inputs="piecewise_linear"`` alone. "auto": 3.
-    In the fit of :class:`MABPrunedClassifier` and :class:`MABPrunedRegressor`, a network with 8
-    is trained as well, from 300 training samples on and from 25 for each such feature; it is
-    taken if its validation loss is lower by more than half a standard error.""",
+    `inputs` makes that stage: of few samples with ``inputs="piecewise_linear"`` alone.
+    "auto": 3. In the fit of :class:`MABPrunedClassifier` and :class:`MABPrunedRegressor`, a
+    network with 8 is trained as well, from 300 training samples on and from 25 for each such
+    feature; it is taken if its validation loss is lower by more than half a standard error.""",
     "dtype": """dtype : {"auto", "float32", "float64"}, default="auto"
     Precision. "auto": float64 for float64 input of at most 2,000 samples and 2,000 features
     on a CPU.""",
