@@ -85,24 +85,34 @@ def measured(data: DataSet, seed: int, most: int, parameters: dict[str, Any]) ->
     started = time.process_time()
     net, _ = train(net, fitted, held, seed)
     seconds, epochs = time.process_time() - started, len(net.history)
+    found = net.predict_proba(scored.x) if classify else net.predict(scored.x)
+    return [*score_and_loss(found, scored.y, classify), seconds, epochs]
+
+
+def score_and_loss(found: Any, wanted: Any, classify: bool) -> list[float]:
+    """Accuracy and log-loss of probabilities of class indices, or R2 and 1 - R2; scores x 100."""
     if classify:
-        found = net.predict_proba(scored.x)
-        loss = -np.mean(np.log(np.maximum(found[np.arange(len(found)), scored.y], 1e-15)))
-        return [100 * np.mean(found.argmax(axis=1) == scored.y), float(loss), seconds, epochs]
-    loss = np.mean((net.predict(scored.x) - scored.y) ** 2) / np.var(scored.y)
-    return [100 * (1 - loss), float(loss), seconds, epochs]
+        loss = -np.mean(np.log(np.maximum(found[np.arange(len(found)), wanted], 1e-15)))
+        return [100 * np.mean(found.argmax(axis=1) == wanted), float(loss)]
+    loss = np.mean((found - wanted) ** 2) / np.var(wanted)
+    return [100 * (1 - loss), float(loss)]
 
 
-def main() -> None:
-    """Print a line a set and variant, then the means."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def options(description: str, variants: list[str]) -> argparse.Namespace:
+    """Options of trials on training samples, of which the first line of a docstring is shown."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of data sets")
     parser.add_argument("--sets", nargs="+", default=["digits"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=4000, help="training samples, at most")
-    parser.add_argument("--variants", nargs="+")
-    args = parser.parse_args()
-    variants = args.variants or [*VARIANTS, _SMOOTHED]
+    parser.add_argument("--variants", nargs="+", default=variants)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print a line a set and variant, then the means."""
+    args = options(__doc__, [*VARIANTS, _SMOOTHED])
+    variants = args.variants
     found: dict[str, dict[tuple[str, int], list[float]]] = {name: {} for name in variants}
     with threadpool_limits(1):
         torch.set_num_threads(1)

@@ -10,12 +10,10 @@ A variant is compared with the first one.
 
 from __future__ import annotations
 
-import argparse
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ import torch
 from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
-from benchmarks.first_training import print_table
+from benchmarks.first_training import options, print_table, score_and_loss
 from benchmarks.shared.data_sets import DataSet, load
 from benchmarks.tables.models import MODELS
 from benchmarks.tables.samples import Split, take
@@ -102,24 +100,15 @@ def measured(split: Split, seed: int, variant: str) -> list[float]:
     seconds = time.process_time() - started
     epochs = float(getattr(model[-1], "n_iter_", 0)) if hasattr(model, "steps") else 0.0
     if split.classify:
-        found = model.predict_proba(X_scored)
-        index = np.arange(len(wanted)), np.searchsorted(model.classes_, wanted)
-        loss = -np.log(np.maximum(found[index], 1e-15)).mean()
-        right = model.classes_[found.argmax(axis=1)] == wanted
-        return [100 * right.mean(), float(loss), seconds, epochs]
-    loss = np.mean((model.predict(X_scored) - wanted) ** 2) / np.var(wanted)
-    return [100 * (1 - loss), float(loss), seconds, epochs]
+        found, wanted = model.predict_proba(X_scored), np.searchsorted(model.classes_, wanted)
+    else:
+        found = model.predict(X_scored)
+    return [*score_and_loss(found, wanted, split.classify), seconds, epochs]
 
 
 def main() -> None:
     """Print a line a set, then the means."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of data sets")
-    parser.add_argument("--sets", nargs="+", default=["digits"])
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--samples", type=int, default=4000, help="training samples, at most")
-    parser.add_argument("--variants", nargs="+", default=_ALL)
-    args = parser.parse_args()
+    args = options(__doc__, _ALL)
     found: dict[str, dict[tuple[str, int], list[float]]] = {name: {} for name in args.variants}
     torch.set_num_threads(1)
     with threadpool_limits(1), warnings.catch_warnings():

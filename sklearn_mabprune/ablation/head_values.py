@@ -7,8 +7,8 @@ directions of u that it was trained to read; as many others may be of more use o
 
 So V_h of one kept head after the other is fitted to what the reader returned in the unpruned
 network, less what the other heads add, and the reader is fitted after that.  Either is least
-squares, and with the rest held no step makes the error larger.  A sweep over the heads after each
-removal goes on from the last one.
+squares, and with the rest held no step makes the error larger.  Sweeps over the heads after each
+removal go on from the last ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor
 from ..data.samples import Samples
 from ..graph.module_network import ModuleNetwork
 from ..graph.operators.step import Source
-from ..graph.program import Operation, Weight, leaves
+from ..graph.program import needed
 from ..graph.readers import Reader
 from .reader_fits import inverse_of, strengths
 from .reader_rows import Rows, RowSample, SumsOfRows
@@ -73,7 +73,7 @@ class HeadValues:
         parts: Iterable[slice],
         ridge: float,
     ) -> dict[str, Tensor]:
-        """The weights after one sweep over the heads that stay, and their biases, by name.
+        """The weights after sweeps over the heads that stay, and their biases, by name.
 
         Parameters
         ----------
@@ -120,9 +120,9 @@ class HeadValues:
                     # (n_samples, 1, n_rows, n_stay, n_each)
                     read.append(rows.unflatten(3, (len(stay), -1)))
                 # The last run is that of the bias, the same in all places of a head.
-                n_biases = 1 if self.source.bias else 0
-                inputs = torch.cat(read[: len(read) - n_biases], 4)[..., : self._n_inputs(network)]
-                inputs = torch.cat([inputs, *(r[..., :1] for r in read[len(read) - n_biases :])], 4)
+                bias = [read.pop()[..., :1]] if self.source.bias else []
+                inputs = torch.cat(read, 4)[..., : self._n_inputs(network)]
+                inputs = torch.cat([inputs, *bias], 4)
                 each = weights[part] / inputs.shape[2]
                 sums.add(inputs.flatten(3), sample.target(0, place, known, part), each)
             return sums.total()
@@ -253,13 +253,9 @@ def _after(network: ModuleNetwork, source: Source) -> set[int]:
     first = {
         operation.value
         for operation in network.program.operations
-        if any(isinstance(p, Weight) and p.name in names for p in leaves(_arguments(operation)))
+        if not names.isdisjoint(operation.weights)
     }
     return first | {operation.value for operation in network.downstream(first)}
-
-
-def _arguments(operation: Operation) -> Any:
-    return operation.args, operation.kwargs
 
 
 def _used_once(network: ModuleNetwork, source: Source, members: Any) -> bool:
@@ -268,12 +264,7 @@ def _used_once(network: ModuleNetwork, source: Source, members: Any) -> bool:
         return False
     if source.bias and (source.bias, 0) not in members:
         return False
-    names = [
-        part.name
-        for operation in network.program.operations
-        for part in leaves(_arguments(operation))
-        if isinstance(part, Weight)
-    ]
+    names = [name for operation in network.program.operations for name in operation.weights]
     return all(names.count(name) <= 1 for name in (source.weight, source.bias) if name)
 
 
@@ -324,13 +315,10 @@ def _before(
 ) -> dict[int, Any]:
     """Values from which what a reader reads follows, with other weights of a source, and more."""
     after = _after(network, source)
-    needed, reads = {reader.reads}, set[int]()
-    for operation in reversed(network.program.operations):
-        if operation.value in needed & after:
-            needed |= operation.reads
-            reads |= operation.reads
+    changing = [operation for operation in network.program.operations if operation.value in after]
+    first = needed(changing, set(), [reader.reads])
     known = network.known(x)
-    wanted = sorted((reads | set(more)) - after)
+    wanted = sorted(set(more).union(*(operation.reads for operation in first)) - after)
     return {**known, **network.run(known, wanted)}
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ..graph.module_network import ModuleNetwork
-from ..graph.program import Weight, leaves
 from ..graph.readers import Reader
 
 
@@ -75,11 +74,8 @@ def other_uses(network: ModuleNetwork, read: Read) -> str | None:
     values = {v for reader in read.readers for v in (reader.value, reader.runs)}
     others = [o for o in network.program.operations if o.value not in values]
     for operation in others:
-        names = {
-            p.name for p in leaves((operation.args, operation.kwargs)) if isinstance(p, Weight)
-        }
         # A transposed weight that only these readers read is no other use.
         used = any(operation.value in other.reads for other in others)
-        if read.weight in names and (used or operation.value == network.output):
+        if read.weight in operation.weights and (used or operation.value == network.output):
             return f"the weight is used again by {operation.what}"
     return None

@@ -26,6 +26,7 @@ from .program import (
     Weight,
     arguments,
     leaves,
+    needed,
 )  # fmt: skip
 from .recurrent_layers import as_one_operator
 from .recurrent_program import with_steps
@@ -193,17 +194,8 @@ def _read(exported: Any, module: nn.Module) -> Program:
             operations.append(_operation(number, node, references))
             if changes_in_place(node):
                 references[node.args[0]] = Value(number)
-    return Program(_needed(operations, output), inputs, output, constants)
-
-
-def _needed(operations: list[Operation], output: int) -> list[Operation]:
-    """The operations that the output follows from, such as no weights that attention returns."""
-    needed, found = {output}, []
-    for operation in reversed(operations):
-        if operation.value in needed:
-            needed |= operation.reads
-            found.append(operation)
-    return found[::-1]
+    # Without operations that nothing follows from, such as weights that attention returns.
+    return Program(needed(operations, frozenset(), [output]), inputs, output, constants)
 
 
 def _operation(number: int, node: Any, references: Mapping[Any, Any]) -> Operation:

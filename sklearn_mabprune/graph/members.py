@@ -17,7 +17,7 @@ from torch import nn
 from .layouts import layouts
 from .module_network import ModuleNetwork
 from .operators.step import Source
-from .program import OWN, Operation, Program, Samples, Value, Weight, leaves
+from .program import OWN, Operation, Program, Samples, Value, Weight, needed
 from .readers import MeanReader
 from .structure import Structure, Width
 from .unit_groups import UnitGroup, shared_path
@@ -91,13 +91,13 @@ def _ensembles(network: ModuleNetwork, x: Samples) -> Iterator[_Ensemble]:
         assert dim is not None
         value, layout = values[number], held[number]
         dim %= value.dim()
-        before = _upstream(program, mean)
+        before = needed(program.operations, frozenset(), mean.reads)
         size = value.shape[dim]
         own = [
             (operation, name)
             for operation in before
             if operation.packet not in _LAYERS
-            for name in _weights(operation)
+            for name in operation.weights
             if name in network.weights
             and network.weights[name].dim() > 1
             and len(network.weights[name]) == size
@@ -122,26 +122,11 @@ def _dim(operation: Operation) -> int | None:
     return dims[0] if isinstance(dims, list | tuple) and len(dims) == 1 else None
 
 
-def _upstream(program: Program, last: Operation) -> list[Operation]:
-    needed = set(last.reads)
-    found = []
-    for operation in reversed(program.operations):
-        if operation.value in needed:
-            needed |= operation.reads
-            found.append(operation)
-    return found[::-1]
-
-
-def _weights(operation: Operation) -> list[str]:
-    parts = leaves((operation.args, operation.kwargs))
-    return [part.name for part in parts if isinstance(part, Weight)]
-
-
 def _inside(before: list[Operation], after: set[int]) -> set[str]:
     """Weights of operations with these numbers, also where they are transposed first."""
     found, turned = set[str](), dict[int, set[str]]()
     for operation in before:
-        names = set(_weights(operation)).union(*(turned.get(v, ()) for v in operation.reads))
+        names = set(operation.weights).union(*(turned.get(v, ()) for v in operation.reads))
         if operation.value in after:
             found |= names
         elif operation.reads <= turned.keys():

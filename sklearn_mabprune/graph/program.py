@@ -91,6 +91,13 @@ class Operation:
             part.number for part in leaves((self.args, self.kwargs)) if isinstance(part, Value)
         )
 
+    @cached_property
+    def weights(self) -> tuple[str, ...]:
+        """Names of the weights among its arguments, each as often as it is one."""
+        return tuple(
+            part.name for part in leaves((self.args, self.kwargs)) if isinstance(part, Weight)
+        )
+
 
 #: The space of the operators that the package adds to those of torch.
 OWN = "sklearn_mabprune"
@@ -280,15 +287,16 @@ class Program:
         self, known: frozenset[int], wanted: tuple[int, ...]
     ) -> list[tuple[Operation, list[int]]]:
         """The operations to run, and the values that nothing reads after each of them."""
-        key = known, wanted, torch.is_grad_enabled()
+        with_gradients = torch.is_grad_enabled()
+        key = known, wanted, with_gradients
         if key not in self._plans:
-            chosen = _needed(self.operations, known, wanted)
+            chosen = needed(self.operations, known, wanted)
             missing = {read for operation in chosen for read in operation.reads} | set(wanted)
             missing -= known | {operation.value for operation in chosen}
             if missing:
                 raise KeyError(f"values {sorted(missing)} are needed and not known")
-            if not torch.is_grad_enabled():
-                chosen = _needed(with_whole_layers(chosen), known, wanted)
+            if not with_gradients:
+                chosen = needed(with_whole_layers(chosen), known, wanted)
             kept, plan = set(wanted), []
             for operation in reversed(chosen):  # the last reader comes first
                 plan.append((operation, sorted(operation.reads - kept)))
@@ -301,15 +309,15 @@ class Program:
         return {**self.__dict__, "_plans": {}}
 
 
-def _needed(
+def needed(
     operations: Sequence[Operation], known: Set[int], wanted: Collection[int]
 ) -> list[Operation]:
     """Those of some operations that values which are wanted depend on."""
-    needed, chosen = set(wanted) - known, list[Operation]()
+    missing, chosen = set(wanted) - known, list[Operation]()
     for operation in reversed(operations):
-        if operation.value in needed:
+        if operation.value in missing:
             chosen.append(operation)
-            needed |= operation.reads - known
+            missing |= operation.reads - known
     return chosen[::-1]
 
 
