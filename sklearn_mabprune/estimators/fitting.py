@@ -28,6 +28,7 @@ from ..reports.path_record import PruningPath
 from ..reports.report import Measured, PruningReport, slower
 from ..reports.timing import milliseconds
 from ..training.conversion import samples_of
+from ..training.inputs import stage_missing
 from ..utils.interruptions import Interruptions
 from .plan import Pruned, PruningPlan, Task
 from .tuner import Tuner, told
@@ -191,6 +192,7 @@ def _reported(
     found += notes.unscored(walk.steps[0].score, task.score_name)
     found += notes.rounded_away(plan.budget, fit.budget)
     found += [] if task.teaching is None else list(task.teaching.notes)
+    found += stage_missing(fit.net)
     plan.progress.clear()
     for text in (*found, *slower(before, after, batch_size)):
         warnings.warn(text, PruningWarning, stacklevel=5)

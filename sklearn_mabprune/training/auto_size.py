@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,12 +15,13 @@ from torch import Tensor
 
 from ..data.batches import TensorBatches
 from ..data.sparse import SparseRows, outputs_of
+from ..exceptions import PruningWarning
 from ..utils.compat import Interval, Options, StrOptions, set_training
 from ..utils.progress import is_open
 from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import no_autocast, own_settings
 from ..utils.validation import check_parameters
-from .inputs import DROPOUT, N_FUNCTIONS, InputStage
+from .inputs import DROPOUT, InputStage, stage_missing
 from .optimizers import learning_rate, needs_closure
 from .outside_module import check_batch_statistics, check_batches
 from .packing import snapshot
@@ -146,8 +148,7 @@ class SelfSizing(WeightedLossMixin):
         self.input_stage_ = None
         if "inputs" in inspect.signature(self.module).parameters:
             weights = X.get("sample_weight") if isinstance(X, dict) else None
-            n_functions = N_FUNCTIONS if self.n_functions == "auto" else int(self.n_functions)
-            self.input_stage_ = InputStage.of(x, weights, self.inputs, n_functions)
+            self.input_stage_ = InputStage.of(x, weights, self.inputs, self.n_functions)
         chosen = "dropout" in self.get_params_for("module")  # type: ignore[attr-defined]
         self.default_dropout_ = self.input_stage_ is not None and not chosen
 
@@ -180,6 +181,7 @@ class SelfSizing(WeightedLossMixin):
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Any:
         """Fit from scratch; as in skorch, sized from the data."""
         self.size_from(X, y)
+        self._warn()
         with own_settings():
             return super().fit(X, self._targets(y), **fit_params)  # type: ignore[misc]
 
@@ -187,8 +189,14 @@ class SelfSizing(WeightedLossMixin):
         """Go on training; as in skorch, sized from the data the first time."""
         if not self.initialized_:
             self.size_from(X, y)
+            self._warn()
         with own_settings():
             return super().partial_fit(X, self._targets(y), classes, **fit_params)  # type: ignore[misc]
+
+    def _warn(self) -> None:
+        """Warn of parameters that the data left without effect."""
+        for text in stage_missing(self):
+            warnings.warn(text, PruningWarning, stacklevel=3)
 
     def initialize_module(self) -> Any:
         """Build the module with the sizes of the data; parameters of the user take precedence."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ class InputStage:
 
     @classmethod
     def of(
-        cls, X: Any, weights: Any, inputs: str | None, n_functions: int = N_FUNCTIONS
+        cls, X: Any, weights: Any, inputs: str | None, n_functions: int | str = "auto"
     ) -> InputStage | None:
         """The stage for these samples; see :func:`embedding_of`.
 
@@ -53,13 +54,15 @@ class InputStage:
         X : array-like or sparse matrix of shape (n_samples, n_features)
         weights : array-like of shape (n_samples,) or None
         inputs : {"auto", "piecewise_linear"} or None
-        n_functions : int, default=3
-            Of each feature.
+        n_functions : int or "auto", default="auto"
+            Of each feature.  A number says that the stage is wanted, whatever the limits of
+            ``inputs="auto"``.
         """
-        auto = inputs == "auto"
+        auto = inputs == "auto" and n_functions == "auto"
         if inputs is None or (auto and (X.shape[0] < LEAST_SAMPLES or X.shape[1] > MOST_FEATURES)):
             return None
-        layer = embedding_of(X, weights, n_functions)
+        number = N_FUNCTIONS if n_functions == "auto" else int(n_functions)
+        layer = embedding_of(X, weights, number)
         if layer is None or (auto and X.shape[0] < LEAST_FOR_EACH * layer.n_embedded):
             return None
         return cls(describe(layer)[1], {n: v.numpy() for n, v in layer.state_dict().items()})
@@ -69,6 +72,29 @@ class InputStage:
         layer = PiecewiseLinearEmbedding(**self.arguments).double()
         layer.load_state_dict({name: torch.tensor(v) for name, v in self.arrays.items()})
         return layer
+
+
+def stage_missing(net: Any) -> list[str]:
+    """A warning if a fitted net of ours has no input stage, and its parameters ask for one.
+
+    Parameters
+    ----------
+    net : skorch net
+    """
+    inputs, n_functions = getattr(net, "inputs", None), getattr(net, "n_functions", "auto")
+    asked = ["inputs='piecewise_linear'"] if inputs == "piecewise_linear" else []
+    asked += [] if n_functions == "auto" else [f"n_functions={n_functions}"]
+    if not asked or getattr(net, "input_stage_", True) is not None:
+        return []
+    module = net.module
+    if inputs is None:
+        why = "inputs=None leaves features as they are"
+    elif "inputs" not in inspect.signature(module).parameters:
+        name = getattr(module, "__name__", type(module).__name__)
+        why = f"module={name} takes no `inputs`"
+    else:
+        why = "X is sparse, or none of its features has more than two values"
+    return [f"{' and '.join(asked)} of {type(net).__name__} made no input stage: {why}."]
 
 
 def embedding_of(

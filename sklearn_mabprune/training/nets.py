@@ -42,15 +42,15 @@ _ENTRIES = {
     by median and interquartile range and bounded smoothly, and beside each of them stand
     `n_functions` learned piecewise-linear functions of it; see
     :class:`PiecewiseLinearEmbedding`. "auto": that, from 1,000 training samples on and from 50
-    for each feature with more than two values, for at most 256 features; with
-    ``n_functions="auto"`` validation samples may decide otherwise. None: the features as they
-    are. Sparse features, and those with two values, are read as they are.""",
+    for each feature with more than two values, for at most 256 features, or where `n_functions`
+    is a number; with ``n_functions="auto"`` validation samples may decide otherwise. None: the
+    features as they are. Sparse features, and those with two values, are read as they are.""",
     "n_functions": """n_functions : int or "auto", default="auto"
-    Functions of each feature with more than two values in an input stage. A number counts where
-    `inputs` makes that stage: of few samples with ``inputs="piecewise_linear"`` alone.
-    "auto": 3. In the fit of :class:`MABPrunedClassifier` and :class:`MABPrunedRegressor`, a
-    network with 8 is trained as well, from 300 training samples on and from 25 for each such
-    feature; it is taken if its validation loss is lower by more than half a standard error.""",
+    Functions of each feature with more than two values in an input stage. A number asks for
+    that stage, of any number of samples; a warning says so where there is none. "auto": 3. In
+    the fit of :class:`MABPrunedClassifier` and :class:`MABPrunedRegressor`, a network with 8 is
+    trained as well, from 300 training samples on and from 25 for each such feature; it is taken
+    if its validation loss is lower by more than half a standard error.""",
     "dtype": """dtype : {"auto", "float32", "float64"}, default="auto"
     Precision. "auto": float64 for float64 input of at most 2,000 samples and 2,000 features
     on a CPU.""",
@@ -157,6 +157,7 @@ class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
         if classes is None or self.initialized_ or self.classes is not None:
             return super().partial_fit(X, y, classes, **fit_params)
         self.size_from(X, y)
+        self._warn()
         self.n_outputs_ = max(self.n_outputs_, len(classes))
         self.initialize()
         return super().partial_fit(X, y, classes, **fit_params)

@@ -85,7 +85,7 @@ def mlp(kind: type, hidden: tuple[int, ...] = (12, 8), **params: Any) -> Any:
 
     Its inputs are given: on larger tables trainings would choose them.
     """
-    given = {"max_epochs": 12, "lr": 0.01, "n_functions": 3}
+    given = {"max_epochs": 12, "lr": 0.01, "inputs": None}
     return kind(module__hidden_layer_sizes=hidden, **{**given, **params})
 
 
@@ -216,6 +216,7 @@ def _validated(X: Any, y: Any, model: Any) -> dict[str, Any]:
 _three = partial(mlp, MLPNetClassifier, (10, 8, 6))
 _four = partial(mlp, MLPNetRegressor, (9, 8, 7, 6))
 _fast = {"max_epochs": 4}
+_staged = {"inputs": "piecewise_linear", "n_functions": 3}
 
 #: Every case by name.  Samples are float64 unless the name says float32.
 CASES: dict[str, Case] = {
@@ -307,9 +308,13 @@ CASES: dict[str, Case] = {
     "classes_float32": lambda: fit(
         classifier(_three(), step="auto", pruning_budget=0.7), _single(*classes_table())
     ),
-    "large_boundary_float32": lambda: fit(classifier(mlp(MLPNetClassifier, **_fast)), _large()),
+    "large_boundary_float32": lambda: fit(
+        classifier(mlp(MLPNetClassifier, **_fast, **_staged)), _large()
+    ),
     "large_thompson_float32": lambda: fit(
-        classifier(mlp(MLPNetClassifier, **_fast), policy="thompson", fine_tune_epochs=2),
+        classifier(
+            mlp(MLPNetClassifier, **_fast, **_staged), policy="thompson", fine_tune_epochs=2
+        ),
         _large(2),
     ),
     "labels_float32": lambda: fit(classifier(policy="ucb1"), _single(*labels_table())),

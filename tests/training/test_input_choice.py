@@ -12,7 +12,14 @@ from torch import nn
 from user_nets import plain_regressor, regressor
 
 import sklearn_mabprune.estimators.initial
-from sklearn_mabprune import MLP, MLPNetClassifier, MLPNetRegressor, load
+from sklearn_mabprune import (
+    MLP,
+    MLPNetClassifier,
+    MLPNetRegressor,
+    PiecewiseLinearEmbedding,
+    PruningWarning,
+    load,
+)
 from sklearn_mabprune.data.samples import Data
 from sklearn_mabprune.training.initial import train
 from sklearn_mabprune.training.input_choice import (
@@ -216,3 +223,51 @@ def test_functions_are_as_many_as_asked_for():
         assert isinstance(fitted.module_, MLP)
         assert tuple(fitted.module_[0].weight.shape[:2]) == (3, n)
         assert fitted.module_[1].in_features == 3 + 3 * n
+
+
+@pytest.mark.parametrize("inputs", ["auto", "piecewise_linear"])
+def test_a_number_of_functions_asks_for_them_where_auto_makes_none(inputs):
+    """Of few samples, of many features, of many features with more than two values."""
+    rng = np.random.default_rng(0)
+    for X in (table(60)[0], rng.normal(size=(40, MOST_FEATURES + 1))):
+        fitted = net(inputs=inputs, n_functions=2, max_epochs=0).fit(X, np.arange(len(X)))
+        assert fitted.module_[1].in_features == 3 * X.shape[1]
+    X, y = table()
+    model = regressor(net(inputs=inputs, n_functions=2, max_epochs=3)).fit(X, y)
+    assert model.pruning_report_.inputs is None
+    assert isinstance(model.estimator_.module_[0], PiecewiseLinearEmbedding)
+    assert model.estimator_.module_[0].n_functions == 2
+
+
+NO_STAGE = {
+    "sparse": ({"n_functions": 4}, sparse.csr_array(table(60)[0]), "X is sparse, or none of its"),
+    "two values": (
+        {"inputs": "piecewise_linear"},
+        np.eye(60)[:, :4],
+        r"^inputs='piecewise_linear' of MLPNetRegressor made no input stage: X is sparse, or none",
+    ),
+    "none": ({"inputs": None, "n_functions": 4}, table(60)[0], "inputs=None leaves features as"),
+    "own module": (
+        {"module": Bare, "inputs": "piecewise_linear", "n_functions": 4},
+        table(60)[0],
+        "^inputs='piecewise_linear' and n_functions=4 of MLPNetRegressor .*module=Bare takes no",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NO_STAGE)
+def test_a_stage_that_was_asked_for_and_cannot_be_is_told_once(case):
+    params, X, message = NO_STAGE[case]
+    y = np.arange(60) % 7 / 3
+    made = MLPNetRegressor(**{"max_epochs": 2, "lr": 0.01, "early_stopping": False, **params})
+    for fit in (clone(made).fit, clone(made).partial_fit):
+        with pytest.warns(PruningWarning, match=message) as caught:
+            fit(X, y)
+        assert [(len(caught), each.filename) for each in caught] == [(1, __file__)]
+    tree = DecisionTreeRegressor(max_depth=2)
+    model = regressor(made, teacher=tree, teacher_weight=0.5, n_synthetic=0, tolerance=9)
+    with pytest.warns(PruningWarning) as caught:
+        model.fit(X, y)
+    told = [str(each.message) for each in caught if "input stage" in str(each.message)]
+    assert len(told) == 1
+    assert told[0] in model.pruning_report_.remarks
