@@ -80,6 +80,8 @@ def timed(model: Any, X: Any, y: Any, n_test: int) -> Timed:
             "pruning": report.seconds_pruning,
             "fine-tuning": report.seconds_fine_tuning,
         }
+        if report.inputs is not None:
+            stages["inputs"] = report.inputs.seconds
         if report.teacher is not None:
             stages["teacher"] = report.teacher.seconds_teacher
             stages["comparison"] = report.teacher.seconds_comparison

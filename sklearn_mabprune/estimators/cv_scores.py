@@ -316,10 +316,7 @@ def _by_name(folds: list[list[Scores]], n_budgets: int) -> dict[str, NDArray[np.
 
 def _times(folds: list[FoldScores]) -> dict[str, NDArray[np.float64]]:
     """Mean and standard deviation of the seconds of a fit to each budget, and of its scoring."""
-    fit = [
-        [r.seconds_training + r.seconds_pruning + r.seconds_fine_tuning for r in fold.reports]
-        for fold in folds
-    ]
+    fit = [[_seconds(report) for report in fold.reports] for fold in folds]
     score = [fold.seconds for fold in folds]
     return {
         "mean_fit_time": np.mean(fit, axis=0),
@@ -327,6 +324,16 @@ def _times(folds: list[FoldScores]) -> dict[str, NDArray[np.float64]]:
         "mean_score_time": np.mean(score, axis=0),
         "std_score_time": np.std(score, axis=0),
     }
+
+
+def _seconds(report: Any) -> float:
+    """Time for all stages of a fit."""
+    found = report.seconds_training + report.seconds_pruning + report.seconds_fine_tuning
+    if report.inputs is not None:
+        found += report.inputs.seconds
+    if report.teacher is not None:
+        found += report.teacher.seconds_teacher + report.teacher.seconds_comparison
+    return float(found)
 
 
 def choose(results: dict[str, Any], rule: str, unit: str, decides: str = SCORE) -> int:

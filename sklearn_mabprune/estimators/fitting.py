@@ -105,6 +105,11 @@ def _prepared(net: Any, graph: Any, task: Task, plan: PruningPlan, seconds_train
     limits = plan.options.limits(graph.groups)
     budget = Budget.of(plan.budget, plan.budget_unit, graph.sizes, graph.cost, limits)
     seconds = {"training": seconds_training}
+    if task.alone is not None and net is task.alone.net and task.inputs is not None:
+        # The training took place in the choice of inputs, and is told where trainings are.
+        seconds["training"] += task.alone.seconds
+        left = replace(task.inputs, seconds=task.inputs.seconds - task.alone.seconds)
+        task = replace(task, inputs=left)
     return _Fit(net, graph, task, plan, samples_of(net, task.data), budget, seconds)
 
 

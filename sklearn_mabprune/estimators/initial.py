@@ -19,7 +19,7 @@ from ..training.initial import train
 from ..training.input_choice import compared_inputs, samples_to_compare
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
-from .plan import Task
+from .plan import Alone, Task
 from .teaching import cached
 
 
@@ -35,8 +35,9 @@ class TrainsNets:
     ) -> tuple[Any, Graph]:
         """The trained net and its graph; those of the choice of inputs, if they are the same."""
         with progress.stage("training", net.max_epochs, "epochs"):
-            trained = task.alone if task.taught is None else None
-            if trained is None:
+            if task.taught is None and task.alone is not None:
+                trained = task.alone.net, task.alone.graph
+            else:
                 trained = self._trained_on(net, task, seed, progress, interruptions)
         for text in unfinished(trained[0]):
             progress.clear()
@@ -81,10 +82,12 @@ class TrainsNets:
         """
         some = replace(task, data=samples_to_compare(task.data.encoded, seed))
         nets = [net, clone(net).set_params(**other)]
-        started = time.perf_counter()
+        both, times = [], [time.perf_counter()]
         with progress.stage("inputs", 2 * net.max_epochs, "epochs"):
-            both = [self._trained_on(each, some, seed, progress, interruptions) for each in nets]
-        seconds = time.perf_counter() - started
+            for each in nets:
+                both.append(self._trained_on(each, some, seed, progress, interruptions))
+                times.append(time.perf_counter())
+        seconds = np.diff(times)
         losses = compared_inputs(both[0][0], both[1][0], task.validation)
         chosen = int(losses.pays)
         sizes = [_n_functions(each) for each, _ in both]
@@ -96,9 +99,11 @@ class TrainsNets:
             loss_tried=losses.tried,
             error=losses.error,
             n_samples=len(some.data),
-            seconds=seconds,
+            seconds=float(seconds.sum()),
         )
-        alone = both[chosen] if len(some.data) == len(task.data) else None
+        alone = None
+        if len(some.data) == len(task.data):
+            alone = Alone(*both[chosen], float(seconds[chosen]))
         return nets[chosen], replace(task, inputs=report, alone=alone)
 
 

@@ -48,6 +48,15 @@ class Teaching:
 
 
 @dataclass(frozen=True)
+class Alone:
+    """A net trained on all training samples without a teacher, its graph, and how long it took."""
+
+    net: Any
+    graph: Graph
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Task:
     """Data and scores of a fit, whatever the estimator.
 
@@ -66,9 +75,8 @@ class Task:
         None without a teacher.
     inputs : InputsReport or None
         How the network's inputs were chosen; None where there was nothing to choose.
-    alone : tuple of skorch net and Graph, or None
-        The net trained on all training samples without a teacher, where it is known from that
-        choice.
+    alone : Alone or None
+        The net without a teacher, where it is known from that choice.
     """
 
     data: Data
@@ -80,7 +88,7 @@ class Task:
     constant: Constant
     teaching: Teaching | None = None
     inputs: InputsReport | None = None
-    alone: tuple[Any, Graph] | None = None
+    alone: Alone | None = None
 
     @property
     def taught(self) -> Data | None:

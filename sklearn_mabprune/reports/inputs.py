@@ -22,8 +22,8 @@ class InputsReport:
     n_samples : int
         Training samples of the comparison.
     seconds : float
-        Time for both trainings.  Without a teacher, one of them is the initial training where it
-        had all training samples, which is then not done again.
+        Time for both trainings, or for the one that was in vain: without a teacher, the other
+        one is the initial training if it had all training samples, and counts as such.
     """
 
     n_functions: int

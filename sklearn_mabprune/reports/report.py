@@ -220,11 +220,12 @@ class PruningReport:
 
     def _notes(self) -> list[str]:
         """Rounds, pulls, seconds, and unused features."""
+        training = f"{self.seconds_training:.2f}" if self.seconds_training else "done before"
         notes = [
             f"{self.n_rounds} rounds, {self.n_pulls:,} pulls ({self.n_evaluations:,} "
             f"neuron-sample evaluations), {self.n_fine_tune_epochs} epochs of fine-tuning, "
             f"{self.n_validation:,} validation samples",
-            f"seconds: training {self.seconds_training:.2f}, pruning {self.seconds_pruning:.2f}, "
+            f"seconds: training {training}, pruning {self.seconds_pruning:.2f}, "
             f"fine-tuning {self.seconds_fine_tuning:.2f}",
         ]
         for part in (self.inputs, self.teacher):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from user_nets import plain_regressor, regressor
 import sklearn_mabprune.estimators.initial
 from sklearn_mabprune import (
     MLP,
+    MABPrunedRegressorCV,
     MLPNetClassifier,
     MLPNetRegressor,
     PiecewiseLinearEmbedding,
@@ -80,6 +83,32 @@ def test_the_inputs_of_lower_validation_loss_are_those_of_the_network(chosen):
     assert f"inputs: {N_TRIED} functions of each feature" in str(chosen.pruning_report_)
     for fixed in (given, raw):
         assert fixed.pruning_report_.inputs is None
+
+
+@pytest.mark.parametrize("most", [MOST_SAMPLES, 200])
+def test_seconds_of_the_choice_count_once_and_where_they_belong(most, chosen, monkeypatch):
+    """The training of the network is one of the choice, unless that had some of the samples.
+
+    What is loaded by the first fit was loaded for the network that is given.
+    """
+    monkeypatch.setattr("sklearn_mabprune.training.input_choice.MOST_SAMPLES", most)
+    started = time.perf_counter()
+    report = clone(chosen).set_params(estimator__patience=40).fit(*table()).pruning_report_
+    spent = time.perf_counter() - started
+    assert report.seconds_training + report.inputs.seconds + report.seconds_pruning < spent
+    # As many epochs in each training.
+    ratio = report.inputs.seconds / report.seconds_training
+    assert 0.2 < ratio < 3 if most == MOST_SAMPLES else ratio > 0.7
+    assert f"seconds: training {report.seconds_training:.2f}" in str(report)
+
+
+def test_seconds_of_a_fold_are_those_of_all_its_stages(chosen):
+    tree = DecisionTreeRegressor(max_depth=3)
+    model = clone(chosen).set_params(teacher=tree, fine_tune_epochs=0)
+    started = time.perf_counter()
+    found = MABPrunedRegressorCV(model, budgets=(0.5,), cv=2).fit(*table(800))
+    spent = time.perf_counter() - started
+    assert 0.8 * spent < found.refit_time_ + 2 * found.cv_results_["mean_fit_time"][0] < spent
 
 
 def test_the_default_stays_where_nothing_is_gained():
