@@ -222,6 +222,27 @@ def units_of(hashes: NDArray[np.uint64], y: NDArray[Any] | None) -> Units:
     return Units(keys[first], label, where_unit, single)
 
 
+def are_so_many(X: Any, y: Any, n_samples: int) -> bool:
+    """Whether a table has so many samples, of which few copies count as one.
+
+    Parameters
+    ----------
+    X, y : array-like
+        As :func:`content_split` takes them; targets of any kind.
+    n_samples : int
+    """
+    n_rows = X.shape[0]
+    if n_rows < n_samples or n_rows >= (_MANY - 1) * n_samples:
+        return n_rows >= n_samples
+    return int(units_of_samples(X, y).max()) + 1 >= n_samples
+
+
+def units_of_samples(X: Any, y: Any) -> NDArray[np.intp]:
+    """The unit of each sample, (n_samples,), counted from 0; see :class:`Units`."""
+    targets = None if y is None else np.reshape(np.asarray(y), (X.shape[0], -1))
+    return units_of(hash_samples(X, 0), targets).where
+
+
 def _order(
     hashes: NDArray[np.uint64],
     where: NDArray[np.intp],

@@ -16,7 +16,7 @@ from ..graph.graph import Graph
 from ..reports.inputs import InputsReport
 from ..reports.notes import unfinished
 from ..training.initial import train
-from ..training.input_choice import compared_inputs, samples_to_compare
+from ..training.input_choice import compared_inputs, of_all_samples, samples_to_compare
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from .plan import Alone, Task
@@ -82,9 +82,11 @@ class TrainsNets:
         """
         some = replace(task, data=samples_to_compare(task.data.encoded, seed))
         nets = [net, clone(net).set_params(**other)]
-        both, times = [], [time.perf_counter()]
+        both, times, compared = [], [time.perf_counter()], nets
+        if len(some.data) < len(task.data):
+            compared = [clone(net).set_params(**of_all_samples(net, task.data)), nets[1]]
         with progress.stage("inputs", 2 * net.max_epochs, "epochs"):
-            for each in nets:
+            for each in compared:
                 both.append(self._trained_on(each, some, seed, progress, interruptions))
                 times.append(time.perf_counter())
         seconds = np.diff(times)

@@ -148,7 +148,7 @@ class SelfSizing(WeightedLossMixin):
         self.input_stage_ = None
         if "inputs" in inspect.signature(self.module).parameters:
             weights = X.get("sample_weight") if isinstance(X, dict) else None
-            self.input_stage_ = InputStage.of(x, weights, self.inputs, self.n_functions)
+            self.input_stage_ = InputStage.of(x, y, weights, self.inputs, self.n_functions)
         chosen = "dropout" in self.get_params_for("module")  # type: ignore[attr-defined]
         self.default_dropout_ = self.input_stage_ is not None and not chosen
 

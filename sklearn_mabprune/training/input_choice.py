@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..data.samples import Data
+from ..data.splitting import are_so_many, units_of_samples
 from ..utils.compat import uncompiled
 from .auto_size import SelfSizing
 from .conversion import samples_of
 from .fine_tuning import validation_losses
-from .inputs import LEAST_TRIED, LEAST_TRIED_FOR_EACH, MOST_FEATURES, N_TRIED, embedding_of
+from .inputs import (
+    LEAST_TRIED,
+    LEAST_TRIED_FOR_EACH,
+    MOST_FEATURES,
+    N_TRIED,
+    InputStage,
+    embedding_of,
+)
 
 #: Training samples on which inputs are compared, at most.
 MOST_SAMPLES = 6000
@@ -31,7 +40,8 @@ class InputLosses:
     default, tried : float
         Weighted mean losses.
     error : float
-        Standard error of their difference, which is paired; NaN for one sample.
+        Standard error of their difference, which is paired; NaN for one sample.  Copies of a
+        sample are one.
     """
 
     default: float
@@ -64,16 +74,27 @@ def inputs_to_try(net: Any, data: Data) -> dict[str, Any] | None:
         return None
     parameters = net.get_params()
     given = parameters["inputs"] is None or parameters["n_functions"] != "auto"
-    if given or "module__inputs" in parameters or len(data) < LEAST_TRIED:
+    if given or "module__inputs" in parameters or not are_so_many(data.x, data.y, LEAST_TRIED):
         return None
     if "inputs" not in inspect.signature(parameters["module"]).parameters:
         return None
     if data.x.ndim != 2 or (parameters["inputs"] == "auto" and data.x.shape[1] > MOST_FEATURES):
         return None
     stage = embedding_of(data.x, data.weights)
-    if stage is None or len(data) < LEAST_TRIED_FOR_EACH * stage.n_embedded:
+    if stage is None:
+        return None
+    if not are_so_many(data.x, data.y, LEAST_TRIED_FOR_EACH * stage.n_embedded):
         return None
     return {"inputs": "piecewise_linear", "n_functions": N_TRIED}
+
+
+def of_all_samples(net: Any, data: Data) -> dict[str, Any]:
+    """Parameters of a net with the default inputs for all samples, to be trained on some of them.
+
+    Of some "auto" may make no functions where it makes them of all.
+    """
+    stage = InputStage.of(data.x, data.y, data.weights, net.inputs)
+    return {"inputs": None if stage is None else "piecewise_linear"}
 
 
 def samples_to_compare(data: Data, seed: int) -> Data:
@@ -102,9 +123,15 @@ def compared_inputs(default: Any, tried: Any, validation: Data) -> InputLosses:
     )
     weights = samples_of(default, validation).weights
     weights = weights / weights.sum()
-    apart = first - second
+    apart, whole = first - second, weights
+    units = torch.as_tensor(units_of_samples(validation.x, validation.y), device=apart.device)
+    if int(units.max()) + 1 < len(units):
+        apart, weights = (
+            torch.zeros_like(apart).index_add_(0, units, each) for each in (weights * apart, whole)
+        )
+        apart, weights = (each[weights > 0] for each in (apart / weights, weights))
     # The standard error of a weighted mean; with equal weights the usual one.
     spread = float(weights.square() @ (apart - apart @ weights).square())
     left = 1 - float(weights.square().sum())
     error = math.sqrt(spread / left) if len(apart) > 1 else math.nan
-    return InputLosses(float(first @ weights), float(second @ weights), error)
+    return InputLosses(float(first @ whole), float(second @ whole), error)

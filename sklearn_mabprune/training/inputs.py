@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from ..data.splitting import are_so_many
 from ..graph.kinds.embeddings import PiecewiseLinearEmbedding
 from ..graph.kinds.registry import describe
 
@@ -45,13 +46,15 @@ class InputStage:
 
     @classmethod
     def of(
-        cls, X: Any, weights: Any, inputs: str | None, n_functions: int | str = "auto"
+        cls, X: Any, y: Any, weights: Any, inputs: str | None, n_functions: int | str = "auto"
     ) -> InputStage | None:
         """The stage for these samples; see :func:`embedding_of`.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None
+            Samples of the same features and targets are copies, and count as one.
         weights : array-like of shape (n_samples,) or None
         inputs : {"auto", "piecewise_linear"} or None
         n_functions : int or "auto", default="auto"
@@ -59,11 +62,13 @@ class InputStage:
             ``inputs="auto"``.
         """
         auto = inputs == "auto" and n_functions == "auto"
-        if inputs is None or (auto and (X.shape[0] < LEAST_SAMPLES or X.shape[1] > MOST_FEATURES)):
+        if inputs is None or issparse(X) or (auto and X.shape[1] > MOST_FEATURES):
+            return None
+        if auto and not are_so_many(X, y, LEAST_SAMPLES):
             return None
         number = N_FUNCTIONS if n_functions == "auto" else int(n_functions)
         layer = embedding_of(X, weights, number)
-        if layer is None or (auto and X.shape[0] < LEAST_FOR_EACH * layer.n_embedded):
+        if layer is None or (auto and not are_so_many(X, y, LEAST_FOR_EACH * layer.n_embedded)):
             return None
         return cls(describe(layer)[1], {n: v.numpy() for n, v in layer.state_dict().items()})
 

@@ -106,7 +106,7 @@ def test_seconds_of_a_fold_are_those_of_all_its_stages(chosen):
     tree = DecisionTreeRegressor(max_depth=3)
     model = clone(chosen).set_params(teacher=tree, fine_tune_epochs=0)
     started = time.perf_counter()
-    found = MABPrunedRegressorCV(model, budgets=(0.5,), cv=2).fit(*table(800))
+    found = MABPrunedRegressorCV(model, budgets=(0.5,), cv=2).fit(*table())
     spent = time.perf_counter() - started
     assert 0.8 * spent < found.refit_time_ + 2 * found.cv_results_["mean_fit_time"][0] < spent
 
@@ -129,6 +129,39 @@ def test_what_was_chosen_is_kept(chosen, tmp_path):
     np.testing.assert_array_equal(again.predict(X), chosen.predict(X))
     for smaller in (chosen.at_budget(0.7, X, y), chosen.at_budget(0.0)):
         assert smaller.pruning_report_.inputs == chosen.pruning_report_.inputs
+
+
+def test_some_samples_are_compared_with_the_inputs_of_all(monkeypatch):
+    """Of 200 samples "auto" makes no functions, of all it does."""
+    X, y = table(1300)
+    monkeypatch.setattr("sklearn_mabprune.training.input_choice.MOST_SAMPLES", 200)
+    model = regressor(net(max_epochs=2)).fit(X, y)
+    report = model.pruning_report_.inputs
+    assert (report.n_samples, report.n_default, report.n_tried) == (200, N_FUNCTIONS, N_TRIED)
+    assert model.estimator_.module_[0].n_functions == report.n_functions
+
+
+@pytest.mark.parametrize("kind", [MLPNetRegressor, MLPNetClassifier])
+def test_copies_of_samples_are_no_samples(kind):
+    """Five copies of a table have the inputs that it has, whatever the targets are."""
+    rng = np.random.default_rng(0)
+    X = np.hstack([table(LEAST_TRIED - 1)[0], rng.normal(size=(LEAST_TRIED - 1, 1))])
+    values = X if kind is MLPNetRegressor else (X > 0).astype(int)
+    order = rng.permutation(5 * len(X)) % len(X)
+    for y in (values[:, 0], values):
+        copies = Data(X[order], y[order], None, 1)
+        assert inputs_to_try(kind(), copies) is None
+        fitted = kind(max_epochs=0).fit(copies.x, copies.y)
+        assert not isinstance(fitted.module_[0], PiecewiseLinearEmbedding)
+    more = np.tile(rng.normal(size=(LEAST_TRIED, 1)), (5, 1))
+    assert inputs_to_try(kind(), Data(more, more, None, 1)) is not None
+
+
+def test_samples_of_the_same_features_and_other_targets_are_no_copies():
+    level = np.repeat(np.arange(260.0), 4)[:, None]
+    y = np.random.default_rng(0).normal(size=1040)
+    fitted = MLPNetRegressor(max_epochs=0).fit(level, y)
+    assert isinstance(fitted.module_[0], PiecewiseLinearEmbedding)
 
 
 @pytest.mark.parametrize("most", [MOST_SAMPLES, 200])
@@ -223,6 +256,20 @@ def test_losses_are_compared_in_pairs(weights):
     assert not InputLosses(found.tried, found.default, found.error).pays
     assert not InputLosses(1.0, 0.9, 0.2).pays
     assert not InputLosses(1.0, 0.9, float("nan")).pays
+
+
+def test_copies_in_validation_do_not_make_the_difference_surer():
+    y, x = np.array([[1.0], [2.0], [4.0], [3.0]]), np.arange(8.0, dtype=np.float32).reshape(4, 2)
+    nets = [constant(0.0), constant(1.0)]
+    once = compared_inputs(*nets, Data(x, y, None, 1))
+    for weights in (None, np.full(20, 0.3)):
+        found = compared_inputs(*nets, Data(np.tile(x, (5, 1)), np.tile(y, (5, 1)), weights, 1))
+        assert found.default == pytest.approx(once.default)
+        assert found.error == pytest.approx(once.error)
+    # As one sample of twice the weight.
+    index, weights = [0, 1, 1, 2, 3], np.array([1.0, 2, 1, 1])
+    twice = compared_inputs(*nets, Data(x[index], y[index], None, 1))
+    assert twice.error == pytest.approx(compared_inputs(*nets, Data(x, y, weights, 1)).error)
 
 
 def constant(value):
