@@ -72,7 +72,8 @@ def _pruned(split: Split, seed: int, **params: Any) -> Any:
 
 def _before(split: Split, seed: int) -> Any:
     """The default of the package before teachers, encodings of features and schedules."""
-    net = MLPNetClassifier(inputs=None) if split.classify else MLPNetRegressor(inputs=None)
+    made = MLPNetClassifier if split.classify else MLPNetRegressor
+    net = made(inputs=None, module__hidden_layer_sizes=(128, 64))
     return _pruned(split, seed, estimator=net)
 
 

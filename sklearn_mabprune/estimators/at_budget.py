@@ -161,8 +161,10 @@ def _with_data(
         with Progress(new.verbose, stages) as progress:
             if new.teacher is not None:
                 room = Classroom(new, net, task, seeds[1], progress, interruptions)
-                known = old.pruning_report_.teacher
-                task = taught(replace(room, trained=True, apart=X_val is not None, known=known))
+                arrays, device = resume.peers if resume else [], old.estimator_.device
+                peers = tuple(network_from(each, device) for each in arrays)
+                room = replace(room, known=old.pruning_report_.teacher, networks=peers)
+                task = taught(replace(room, trained=True, apart=X_val is not None))
             plan = new._plan(chooser, net, seeds, progress, interruptions)
             walked = _known(path) if resume and resume.fits(plan.options, chooser) else None
             pruned = prune(net, original, task, plan, old.pruning_report_.seconds_training, walked)

@@ -156,9 +156,10 @@ _PARAMETERS = {
     "teacher_weight": """
         teacher_weight : float in [0, 1] or "auto", default="auto"
             Fraction of the teacher's labels in the targets of training samples.  "auto"
-            trains a network without the teacher on one fold and compares both on samples
+            trains networks without the teacher on its folds and compares both on samples
             that neither has seen: 0 (the teacher is not used) if the best mixture of their
-            predictions is the network's alone, or almost; otherwise 0.5.
+            predictions is that of the networks alone, or almost; otherwise 0.5, and the
+            teacher's labels are averaged with the predictions of these networks.
         """,
     "n_synthetic": """
         n_synthetic : int, float or "auto", default="auto"

@@ -19,7 +19,7 @@ from ..ablation.outliers import without_outliers
 from ..data.samples import Samples
 from ..exceptions import PruningWarning
 from ..graph.array_chain import few_forward
-from ..graph.compact import compact, described
+from ..graph.compact import compact, described, to_arrays
 from ..pruning.budget import Budget
 from ..pruning.path import Surroundings, Walk, pruning_path
 from ..pruning.replay import Known, Resume
@@ -163,6 +163,7 @@ def _recorded(fit: _Fit, walk: Walk, tuner: Tuner) -> tuple[PruningPath, NDArray
     path = PruningPath.of(walk.steps, fine_tuned, fit.plan.keep_path)
     spread = notes.spread_of(fit.samples.x)
     if fit.plan.keep_path:
+        teaching = fit.task.teaching
         path.resume = Resume(
             seeds=fit.plan.seeds,
             options=fit.plan.options,
@@ -170,6 +171,7 @@ def _recorded(fit: _Fit, walk: Walk, tuner: Tuner) -> tuple[PruningPath, NDArray
             n_epochs=len(fit.net.history or []),
             states={k: step.state for k, step in enumerate(walk.steps) if step.state is not None},
             spread=spread,
+            peers=[] if teaching is None else [to_arrays(each) for each in teaching.networks],
         )
     return path, spread
 

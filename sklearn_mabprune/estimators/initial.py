@@ -16,11 +16,12 @@ from ..graph.graph import Graph
 from ..reports.inputs import InputsReport
 from ..reports.notes import unfinished
 from ..training.initial import train
-from ..training.input_choice import compared_inputs, of_all_samples, samples_to_compare
+from ..training.input_choice import of_all_samples, samples_to_compare
+from ..training.paired_losses import paired_losses
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
+from .caching import cached
 from .plan import Alone, Task
-from .teaching import cached
 
 
 class TrainsNets:
@@ -90,7 +91,7 @@ class TrainsNets:
                 both.append(self._trained_on(each, some, seed, progress, interruptions))
                 times.append(time.perf_counter())
         seconds = np.diff(times)
-        losses = compared_inputs(both[0][0], both[1][0], task.validation)
+        losses = paired_losses(both[0][0], both[1][0], task.validation)
         chosen = int(losses.pays)
         sizes = [_n_functions(each) for each, _ in both]
         report = InputsReport(

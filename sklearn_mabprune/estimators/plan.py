@@ -36,8 +36,10 @@ class Teaching:
     notes : tuple of str
         What the user is warned of.
     loss_alone : float
-        Validation loss of the network with which the teacher was compared; infinity if there was
-        none.
+        Mean validation loss of the networks with which the teacher was compared; infinity if there
+        were none.
+    networks : tuple of Graph or ModuleNetwork
+        Those networks, where their predictions are part of the labels.
     """
 
     taught: Data | None
@@ -45,6 +47,7 @@ class Teaching:
     teacher: Any
     notes: tuple[str, ...]
     loss_alone: float = math.inf
+    networks: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)

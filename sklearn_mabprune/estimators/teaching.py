@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -13,10 +11,8 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_memory
 
 from ..data.losses import check_soft_labels
-from ..data.samples import Data
 from ..graph.graph import Graph
 from ..reports.teaching import TeacherReport
 from ..training.conversion import dtype_of, samples_of
@@ -30,6 +26,7 @@ from ..training.lessons import (
     synthetic_count,
     with_synthetic,
 )
+from ..training.paired_losses import paired_losses
 from ..training.predicting import network_outputs
 from ..training.teacher import Teacher, resolve_teacher
 from ..training.teacher_targets import Targets
@@ -38,6 +35,8 @@ from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
+from .caching import cached
+from .peers import Peers, folds_of_peers, trained_alone, trained_peers
 from .plan import Task, Teaching
 
 
@@ -61,6 +60,8 @@ class Classroom:
         Whether the validation samples are the user's, which a frozen teacher has not seen.
     known : TeacherReport, optional
         What an earlier fit on the same samples decided.
+    networks : tuple of Graph or ModuleNetwork
+        Those that the earlier fit trained without the teacher.
     """
 
     model: Any
@@ -72,6 +73,7 @@ class Classroom:
     trained: bool = False
     apart: bool = False
     known: TeacherReport | None = None
+    networks: tuple[Any, ...] = ()
 
     @property
     def targets(self) -> Targets:
@@ -83,13 +85,6 @@ class Classroom:
     def teacher_seed(self) -> int:
         """Seed of the teacher and of what it labels."""
         return draw_seeds(self.seed, 4)[3]
-
-
-def cached(memory: Any, function: Callable[..., Any], ignore: list[str]) -> Callable[..., Any]:
-    """A function whose results an estimator's `memory` keeps."""
-    where = os.fspath(memory) if isinstance(memory, os.PathLike) else memory
-    found: Callable[..., Any] = check_memory(where).cache(function, ignore=ignore)
-    return found
 
 
 #: Training samples below which the network is trained without the teacher, too.
@@ -127,7 +122,8 @@ def taught(room: Classroom) -> Task:
     lessons, seconds = _labelled(room, teacher)
     teacher = lessons.teacher
     started = time.perf_counter()
-    found, loss_alone = _compared(room, lessons)
+    peers = _peers(room, lessons)
+    found, loss_alone = _compared(room, lessons, peers)
     seconds_comparison = time.perf_counter() - started
     weight, n_synthetic = _decided(room, found, n_synthetic)
     started = time.perf_counter()
@@ -138,10 +134,16 @@ def taught(room: Classroom) -> Task:
             lessons = more(lessons, n_synthetic, data.bare, seed, encode)
     seconds += time.perf_counter() - started
     report = room.known or _report(teacher, lessons, found, weight)
+    if peers is not None and report.used:
+        share = found.part if room.known is None else report.share
+        lessons = peers.averaged(lessons, data, share)
+        report = replace(report, share=share, n_networks=len(peers.networks))
     report = replace(report, seconds_teacher=seconds, seconds_comparison=seconds_comparison)
     samples = mixed(data, lessons, weight, teacher.targets) if report.used else None
     kept = lessons.fitted if model.keep_teacher else None
-    return replace(room.task, teaching=Teaching(samples, report, kept, notes, loss_alone))
+    networks = peers.networks if peers is not None and report.used else ()
+    teaching = Teaching(samples, report, kept, notes, loss_alone, networks)
+    return replace(room.task, teaching=teaching)
 
 
 def _labelled(room: Classroom, teacher: Teacher) -> tuple[Lessons, float]:
@@ -193,41 +195,45 @@ def _check_net(room: Classroom) -> None:
         train(room.net, data.encoded, room.task.validation, room.seed, on_start)
 
 
-def _compared(room: Classroom, lessons: Lessons) -> tuple[Comparison, float]:
-    """The teacher beside a network that is trained without it, where both have not seen samples.
+def _peers(room: Classroom, lessons: Lessons) -> Peers | None:
+    """Networks that are trained without the teacher, or those of an earlier fit.
 
-    Also the network's loss on the validation samples, infinity if there is no such network.
+    None where the user decided how much the teacher counts, and where there are no folds.
     """
-    data, validation, given = room.task.data, room.task.validation, room.model.teacher_weight
-    teacher = lessons.teacher
-    if lessons.fold is not None:
-        fitted, unseen = (data.at(index) for index in lessons.fold)
-        labels = lessons.out_of_fold[lessons.fold[1]]
+    folds, given = folds_of_peers(lessons), room.model.teacher_weight
+    if room.known is not None:
+        if not room.networks:
+            return None
+        return Peers(room.net, room.networks, folds)
+    if not (folds and isinstance(given, str)) or room.trained:
+        return None
+    return trained_peers(room, folds)
+
+
+def _compared(room: Classroom, lessons: Lessons, peers: Peers | None) -> tuple[Comparison, float]:
+    """The teacher beside networks that were trained without it, where both have not seen samples.
+
+    Also the mean loss of these networks on the validation samples, infinity if there are none.
+    """
+    data, teacher, loss = room.task.data, lessons.teacher, math.inf
+    outputs = None
+    if lessons.folds:
+        known, labels = lessons.labelled, lessons.out_of_fold
+        if peers is not None:
+            outputs, loss = peers.out_of_fold(data, labels.shape[1]), peers.loss
+            known = known & np.isfinite(outputs).all(axis=1)
+            outputs = outputs[known]
+        unseen, labels = data.at(np.flatnonzero(known)), labels[known]
     elif room.apart and not teacher.sees_table:
-        fitted, unseen = data, validation
-        labels = teacher.labels(teacher.model, validation.x)
+        unseen, labels = room.task.validation, teacher.labels(teacher.model, room.task.validation.x)
+        if isinstance(room.model.teacher_weight, str) and not room.trained:
+            with room.progress.stage("comparison", room.net.max_epochs, "epochs"):
+                net, network = trained_alone(room, data)
+            outputs = network_outputs(net, network.forward, unseen.x).astype(np.float64)
+            loss = _loss_of(net, room.task)
     else:
         return UNKNOWN, math.inf
-    asked = isinstance(given, str) and not room.trained and room.known is None
-    outputs, loss = _alone(room, fitted, unseen.x) if asked else (None, math.inf)
     return compare(teacher.targets, labels, outputs, unseen.y, unseen.weights), loss
-
-
-def _alone(room: Classroom, fitted: Data, x: Any) -> tuple[Any, float]:
-    """Predictions and validation loss of a network that is trained without the teacher."""
-    ignored = ["on_start", "on_epoch", "interruptions"]
-    with room.progress.stage("comparison", room.net.max_epochs, "epochs"):
-        # Sizes and input stage are those of the network that is to be taught.
-        net, graph = cached(room.model.memory, train, ignored)(
-            room.net,
-            room.task.data.encoded,
-            room.task.validation,
-            room.seed,
-            on_epoch=lambda net: room.progress.advance(),
-            interruptions=room.interruptions,
-            taught=replace(fitted.encoded, y=room.targets.soft(fitted.y)),
-        )
-    return network_outputs(net, graph.forward, x).astype(np.float64), _loss_of(net, room.task)
 
 
 def trained(
@@ -240,7 +246,7 @@ def trained(
 ) -> tuple[Any, Graph, Task]:
     """The trained net, its graph, and the task: without the teacher if that was better.
 
-    A network that was taught and yet is worse than the one that the teacher was compared with,
+    A network that was taught and yet is worse than those that the teacher was compared with,
     which had fewer samples, is trained again without the teacher.  Where samples are few, the
     comparison rests on few of them and says little: both networks are trained then.
     """
@@ -251,7 +257,7 @@ def trained(
     if loss > compared or (len(task.data) < _FEW and math.isfinite(compared)):
         alone = _without_teacher(task, task.teaching)
         other, its_graph = model._train(net, alone, seed, progress, interruptions)
-        if _loss_of(other, alone) < loss:
+        if paired_losses(found, other, task.validation).pays:
             return other, its_graph, alone
     return found, graph, task
 
@@ -310,6 +316,11 @@ def _notes(room: Classroom, teacher: Teacher) -> tuple[str, ...]:
         notes.append(
             "The teacher of fit saw the columns of the table, and here it sees encoded features: "
             "the network is not that of a fit with this budget. Call at_budget of the pipeline."
+        )
+    if known is not None and known.used and known.n_networks and not room.networks:
+        notes.append(
+            "The networks with which the teacher's labels were averaged were not saved: the "
+            "network is not that of a fit with this budget. Call at_budget of the fitted estimator."
         )
     if issparse(data.x) and not isinstance(model.n_synthetic, str) and model.n_synthetic:
         notes.append(

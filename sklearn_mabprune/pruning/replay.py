@@ -9,7 +9,7 @@ continues as if it had never stopped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ class Resume:
         States of the ranker after some of the steps.
     spread : ndarray of shape (n_features,)
         Standard deviation of each feature over the training samples.
+    peers : list of dict
+        Networks whose predictions are part of a teacher's labels, as arrays.
     """
 
     seeds: tuple[int, ...]
@@ -45,6 +47,7 @@ class Resume:
     n_epochs: int
     states: dict[int, dict[str, Any]]
     spread: NDArray[np.float64]
+    peers: list[dict[str, Any]] = field(default_factory=list)
 
     def fits(self, options: Any, chooser: Any) -> bool:
         """Whether a walk with these options and this chooser has the same beginning."""

@@ -43,6 +43,11 @@ class TeacherReport:
     temperature : float
         Temperature of the teacher's probabilities, fitted on samples that it had not seen; 1 for
         values.
+    share : float
+        Fraction of the teacher in its labels, which are averaged with the predictions of networks
+        that were trained without it; 1 if there were none.
+    n_networks : int
+        Number of these networks.
     """
 
     name: str
@@ -61,6 +66,8 @@ class TeacherReport:
     seconds_comparison: float
     saw: str = "features"
     temperature: float = 1.0
+    share: float = 1.0
+    n_networks: int = 0
 
     @property
     def used(self) -> bool:
@@ -94,6 +101,8 @@ class TeacherReport:
             found += f"weight {self.weight:g} for {self.n_labelled:,} training samples"
             found += f", {self.n_synthetic:,} synthetic samples"
             found += f", temperature {self.temperature:.2f}" * (self.temperature != 1)
+            if self.n_networks:
+                found += f", its share in labels of {self.n_networks} networks {self.share:.2f}"
         lines = [
             f"{found}; seconds: labels {self.seconds_teacher:.2f}, comparison "
             f"{self.seconds_comparison:.2f}"

@@ -22,6 +22,7 @@ from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import no_autocast, own_settings
 from ..utils.validation import check_parameters
 from .inputs import DROPOUT, InputStage, stage_missing
+from .mlp import MANY_OUTPUTS, MLP, SIZES_OF_MANY_OUTPUTS
 from .optimizers import learning_rate, needs_closure
 from .outside_module import check_batch_statistics, check_batches
 from .packing import snapshot
@@ -79,7 +80,7 @@ class SelfSizing(WeightedLossMixin):
         # -1: all samples at once.
         "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
         "early_stopping": ["boolean"],
-        "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "patience": [Interval(Integral, 1, None, closed="left")],
         "inputs": [StrOptions({"auto", "piecewise_linear"}), None],
         "n_functions": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "dtype": [StrOptions({"auto", "float32", "float64"})],
@@ -97,7 +98,7 @@ class SelfSizing(WeightedLossMixin):
         iterator_train: Any = TensorBatches,
         iterator_valid: Any = TensorBatches,
         early_stopping: bool = True,
-        patience: int | str = "auto",
+        patience: int = 20,
         inputs: str | None = "auto",
         n_functions: int | str = "auto",
         dtype: str = "auto",
@@ -215,6 +216,8 @@ class SelfSizing(WeightedLossMixin):
             "random_state": draw_seeds(self.random_state, 1)[0],
             "inputs": None if stage is None else stage.layer(),
         }
+        if self.module is MLP and getattr(self, "n_outputs_", 0) >= MANY_OUTPUTS:
+            found["hidden_layer_sizes"] = SIZES_OF_MANY_OUTPUTS
         accepted = inspect.signature(self.module).parameters
         for name, value in found.items():
             if value is not None and name in accepted:
@@ -248,10 +251,7 @@ class SelfSizing(WeightedLossMixin):
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         callbacks: list[tuple[str, Any]] = [("epoch_timer", EpochTimer())]
         if self.early_stopping:
-            patience = self.patience
-            if isinstance(patience, str):
-                patience = 20 if getattr(self, "input_stage_", None) is None else 10
-            callbacks.append(("stop_early", StopEarly(patience=patience, load_best=True)))
+            callbacks.append(("stop_early", StopEarly(patience=self.patience, load_best=True)))
         return [*callbacks, ("print_log", PrintedLog())]
 
     def infer(self, x: Any, **fit_params: Any) -> Tensor:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..data.samples import Data
-from ..data.splitting import are_so_many, units_of_samples
-from ..utils.compat import uncompiled
+from ..data.splitting import are_so_many
 from .auto_size import SelfSizing
-from .conversion import samples_of
-from .fine_tuning import validation_losses
 from .inputs import (
     LEAST_TRIED,
     LEAST_TRIED_FOR_EACH,
@@ -27,31 +21,6 @@ from .inputs import (
 
 #: Training samples on which inputs are compared, at most.
 MOST_SAMPLES = 6000
-# Standard errors of the difference of validation losses by which the default has to be behind.
-_MARGIN = 0.5
-
-
-@dataclass(frozen=True)
-class InputLosses:
-    """Validation losses of two nets that differ in their inputs.
-
-    Parameters
-    ----------
-    default, tried : float
-        Weighted mean losses.
-    error : float
-        Standard error of their difference, which is paired; NaN for one sample.  Copies of a
-        sample are one.
-    """
-
-    default: float
-    tried: float
-    error: float
-
-    @property
-    def pays(self) -> bool:
-        """Whether the default is behind by more than half a standard error."""
-        return self.default - self.tried > _MARGIN * self.error
 
 
 def inputs_to_try(net: Any, data: Data) -> dict[str, Any] | None:
@@ -103,35 +72,3 @@ def samples_to_compare(data: Data, seed: int) -> Data:
         return data
     index = np.random.default_rng(seed).permutation(len(data))[:MOST_SAMPLES]
     return data.at(np.sort(index))
-
-
-def compared_inputs(default: Any, tried: Any, validation: Data) -> InputLosses:
-    """Losses of two trained nets on validation samples.
-
-    Parameters
-    ----------
-    default, tried : skorch net
-    validation : Data
-
-    Returns
-    -------
-    InputLosses
-    """
-    first, second = (
-        validation_losses(uncompiled(net.module_), samples_of(net, validation))
-        for net in (default, tried)
-    )
-    weights = samples_of(default, validation).weights
-    weights = weights / weights.sum()
-    apart, whole = first - second, weights
-    units = torch.as_tensor(units_of_samples(validation.x, validation.y), device=apart.device)
-    if int(units.max()) + 1 < len(units):
-        apart, weights = (
-            torch.zeros_like(apart).index_add_(0, units, each) for each in (weights * apart, whole)
-        )
-        apart, weights = (each[weights > 0] for each in (apart / weights, weights))
-    # The standard error of a weighted mean; with equal weights the usual one.
-    spread = float(weights.square() @ (apart - apart @ weights).square())
-    left = 1 - float(weights.square().sum())
-    error = math.sqrt(spread / left) if len(apart) > 1 else math.nan
-    return InputLosses(float(first @ whole), float(second @ whole), error)

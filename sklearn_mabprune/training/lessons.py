@@ -19,7 +19,7 @@ from ..data.synthetic import synthetic_samples
 from .teacher import Teacher
 from .teacher_targets import Floats, Targets
 
-# Folds of a teacher that needs none: the network is compared with it on one of them.
+# Folds of a teacher that needs none: networks are compared with it on them.
 _FOLDS = 5
 #: `teacher_cv` of a frozen teacher that was fitted on other samples than X.
 UNSEEN = "unseen"
@@ -39,8 +39,8 @@ class Lessons:
         Labels of the training samples by a teacher that has not seen them; NaN where there is none.
     synthetic : Data or None
         Synthetic samples with soft labels.
-    fold : tuple of ndarray of int, or None
-        Training and test samples of one fold, on which a network can be compared.
+    folds : tuple of (ndarray of int, ndarray of int)
+        Training and test samples of each fold, on which networks can be compared.
     n_folds : int
         Number of fits besides that on all samples.
     fitted : estimator
@@ -55,7 +55,7 @@ class Lessons:
 
     out_of_fold: Floats
     synthetic: Data | None
-    fold: Fold | None
+    folds: tuple[Fold, ...]
     n_folds: int
     fitted: Any
     teacher: Teacher
@@ -115,10 +115,10 @@ def out_of_fold(
     if teacher.frozen:
         total = np.full((len(data), teacher.targets.n_outputs), np.nan)
         if cv != UNSEEN:
-            return Lessons(total, None, None, 0, teacher.model, teacher)
+            return Lessons(total, None, (), 0, teacher.model, teacher)
         labels = _asked(teacher, teacher.model, data, "on the training samples")
-        fold = _folds(_FOLDS, data, seed)[0]
-        return _calibrated(Lessons(labels, None, fold, 0, teacher.model, teacher), data)
+        unseen = tuple(_folds(_FOLDS, data, seed))
+        return _calibrated(Lessons(labels, None, unseen, 0, teacher.model, teacher), data)
     total = np.zeros((len(data), teacher.targets.n_outputs))
     times = np.zeros(len(data), dtype=np.intp)
     folds = _folds(cv, data, seed)
@@ -132,8 +132,7 @@ def out_of_fold(
     known = times > 0
     total[known] /= times[known, None]
     total[~known] = np.nan
-    # The last one: of folds in the order of time it has most samples.
-    return _calibrated(Lessons(total, None, folds[-1], len(folds), None, teacher), data)
+    return _calibrated(Lessons(total, None, tuple(folds), len(folds), None, teacher), data)
 
 
 def with_synthetic(
@@ -173,6 +172,32 @@ def with_synthetic(
     weights = None if data.weights is None else data.weights[origin]
     synthetic = Data(found.x, labels, weights, data.n_outputs)
     return replace(lessons, synthetic=synthetic, fitted=fitted)
+
+
+def blended(lessons: Lessons, own: Floats, own_synthetic: Floats | None, share: float) -> Lessons:
+    """Lessons whose labels are averaged with those of networks, which err in other places.
+
+    Parameters
+    ----------
+    lessons : Lessons
+    own : ndarray of shape (n_samples, n_outputs)
+        Predictions of networks for training samples that they have not seen; NaN where there is
+        none.
+    own_synthetic : ndarray of shape (n_synthetic, n_outputs) or None
+        Their predictions for the synthetic samples.
+    share : float in [0, 1]
+        Fraction of the teacher.
+
+    Returns
+    -------
+    Lessons
+    """
+    both = share * lessons.out_of_fold + (1 - share) * own
+    labels = np.where(np.isfinite(own), both, lessons.out_of_fold)
+    synthetic = lessons.synthetic
+    if synthetic is not None and own_synthetic is not None:
+        synthetic = replace(synthetic, y=share * synthetic.y + (1 - share) * own_synthetic)
+    return replace(lessons, out_of_fold=labels, synthetic=synthetic)
 
 
 def mixed(data: Data, lessons: Lessons, weight: float, targets: Targets) -> Data:

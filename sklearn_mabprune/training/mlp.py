@@ -28,6 +28,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "identity": nn.Identity,
 }
 
+#: From so many outputs on nets are wider by default: of (128, 64) too few units would be left.
+MANY_OUTPUTS, SIZES_OF_MANY_OUTPUTS = 11, (256, 128)
+
 
 class MLP(nn.Sequential):
     """Linear, BatchNorm, activation and Dropout for each hidden layer, then a Linear.

@@ -20,9 +20,9 @@ from .mlp import MLP
 
 _ENTRIES = {
     "module": """module : class, default=MLP
-    Built from ``module__hidden_layer_sizes=(128, 64)``, ``module__activation="relu"``,
-    ``module__dropout=0.0`` (0.1 behind an input stage, see `inputs`),
-    ``module__batch_norm=False``; see :class:`MLP`.""",
+    Built from ``module__hidden_layer_sizes=(128, 64)``, (256, 128) for more than ten outputs,
+    ``module__activation="relu"``, ``module__dropout=0.0`` (0.1 behind an input stage, see
+    `inputs`), ``module__batch_norm=False``; see :class:`MLP`.""",
     "optimizer": """optimizer : class, default=torch.optim.Adam
     Optimizer of torch; parameters of it are passed as ``optimizer__...``.""",
     "lr": """lr : float or "auto", default="auto"
@@ -34,9 +34,8 @@ _ENTRIES = {
     "early_stopping": """early_stopping : bool, default=True
     Stop after `patience` epochs without a lower validation loss, and keep the best
     weights.""",
-    "patience": """patience : int or "auto", default="auto"
-    Epochs without a lower validation loss that end the training. "auto": 10 with an input stage
-    (see `inputs`), 20 without.""",
+    "patience": """patience : int, default=20
+    Epochs without a lower validation loss that end the training.""",
     "inputs": """inputs : {"auto", "piecewise_linear"} or None, default="auto"
     Input stage of :class:`MLP`, part of the network. "piecewise_linear": features are scaled
     by median and interquartile range and bounded smoothly, and beside each of them stand

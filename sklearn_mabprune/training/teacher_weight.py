@@ -13,6 +13,8 @@ from .teacher_targets import Floats, Targets
 _WEIGHT = 0.5
 # Fraction of the teacher in the best mixture of both below which it is worth nothing.
 _LEAST = 0.2
+# Fraction of the teacher in labels that are averaged with those of networks, at least.
+_LEAST_SHARE = 0.5
 # Mixtures that are compared.
 _SHARES = np.linspace(0, 1, 21)
 
@@ -45,6 +47,11 @@ class Comparison:
     def weight(self) -> float:
         """Weight of the teacher in training: 0 if the network is better without it."""
         return 0.0 if self.share < _LEAST else _WEIGHT
+
+    @property
+    def part(self) -> float:
+        """Fraction of the teacher in labels that are averaged with those of networks."""
+        return max(self.share, _LEAST_SHARE)
 
 
 #: Where nothing can be compared.

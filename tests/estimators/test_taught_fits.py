@@ -267,7 +267,7 @@ def test_the_stages_are_shown(caplog):
         classifier(teacher=TREE, teacher_cv=3, verbose=2).fit(X, y)
     text = "\n".join(record.message for record in caplog.records)
     assert "teacher: 3 of 3 fits" in text
-    assert text.index("teacher: 3 fits") < text.index("comparison: 12 epochs")
+    assert text.index("teacher: 3 fits") < text.index("comparison: 36 epochs")
 
 
 def test_frozen_teachers_and_user_validation_samples():

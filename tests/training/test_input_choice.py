@@ -27,8 +27,6 @@ from sklearn_mabprune.data.samples import Data
 from sklearn_mabprune.training.initial import train
 from sklearn_mabprune.training.input_choice import (
     MOST_SAMPLES,
-    InputLosses,
-    compared_inputs,
     inputs_to_try,
     samples_to_compare,
 )
@@ -39,6 +37,7 @@ from sklearn_mabprune.training.inputs import (
     N_FUNCTIONS,
     N_TRIED,
 )
+from sklearn_mabprune.training.paired_losses import PairedLosses, paired_losses
 
 
 def table(n_samples=400, seed=0):
@@ -243,7 +242,7 @@ def test_at_most_so_many_samples_are_compared():
 def test_losses_are_compared_in_pairs(weights):
     y = np.array([[1.0], [2.0], [4.0], [3.0]])
     nets = [constant(0.0), constant(1.0)]
-    found = compared_inputs(*nets, Data(np.zeros((4, 2), np.float32), y, weights, 1))
+    found = paired_losses(*nets, Data(np.zeros((4, 2), np.float32), y, weights, 1))
     share = np.full(4, 0.25) if weights is None else weights / weights.sum()
     default, other = (y[:, 0] ** 2, (y[:, 0] - 1) ** 2)
     assert found.default == pytest.approx(share @ default)
@@ -253,23 +252,23 @@ def test_losses_are_compared_in_pairs(weights):
         assert found.error == pytest.approx(apart.std(ddof=1) / 2)
     assert found.error > 0
     assert found.pays
-    assert not InputLosses(found.tried, found.default, found.error).pays
-    assert not InputLosses(1.0, 0.9, 0.2).pays
-    assert not InputLosses(1.0, 0.9, float("nan")).pays
+    assert not PairedLosses(found.tried, found.default, found.error).pays
+    assert not PairedLosses(1.0, 0.9, 0.2).pays
+    assert not PairedLosses(1.0, 0.9, float("nan")).pays
 
 
 def test_copies_in_validation_do_not_make_the_difference_surer():
     y, x = np.array([[1.0], [2.0], [4.0], [3.0]]), np.arange(8.0, dtype=np.float32).reshape(4, 2)
     nets = [constant(0.0), constant(1.0)]
-    once = compared_inputs(*nets, Data(x, y, None, 1))
+    once = paired_losses(*nets, Data(x, y, None, 1))
     for weights in (None, np.full(20, 0.3)):
-        found = compared_inputs(*nets, Data(np.tile(x, (5, 1)), np.tile(y, (5, 1)), weights, 1))
+        found = paired_losses(*nets, Data(np.tile(x, (5, 1)), np.tile(y, (5, 1)), weights, 1))
         assert found.default == pytest.approx(once.default)
         assert found.error == pytest.approx(once.error)
     # As one sample of twice the weight.
     index, weights = [0, 1, 1, 2, 3], np.array([1.0, 2, 1, 1])
-    twice = compared_inputs(*nets, Data(x[index], y[index], None, 1))
-    assert twice.error == pytest.approx(compared_inputs(*nets, Data(x, y, weights, 1)).error)
+    twice = paired_losses(*nets, Data(x[index], y[index], None, 1))
+    assert twice.error == pytest.approx(paired_losses(*nets, Data(x, y, weights, 1)).error)
 
 
 def constant(value):

@@ -158,7 +158,7 @@ def test_a_frozen_teacher_labels_no_samples_that_it_may_have_seen():
     teacher = resolve_teacher(FrozenEstimator(fitted), data.x, WORDS)
     lessons = out_of_fold(teacher, 5, data, 0)
     assert not lessons.labelled.any()
-    assert lessons.fold is None
+    assert lessons.folds == ()
     lessons = with_synthetic(lessons, 50, data, 0)
     np.testing.assert_array_equal(lessons.synthetic.y, fitted.predict_proba(lessons.synthetic.x))
     seen = out_of_fold(teacher, "unseen", data, 0)

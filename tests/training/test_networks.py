@@ -137,7 +137,7 @@ def test_bad_module_parameters(params, message):
         ({"max_epochs": True}, r"'max_epochs' .* an int in the range .* Got True instead"),
         (
             {"patience": 0},
-            r"'patience' .* an int in the range \[1, inf\) or a str among {'auto'}. Got 0 instead",
+            r"'patience' .* an int in the range \[1, inf\). Got 0 instead",
         ),
         ({"batch_size": 0}, r"'batch_size' .* int in the range \[1, inf\) or a int among {-1}"),
         ({"batch_size": 2.5}, "'batch_size' parameter of MLPNet.* must be an int .* Got 2.5"),
@@ -333,7 +333,17 @@ def test_documented_defaults():
     net = MLPNetRegressor()
     found = {k: getattr(net, k) for k in ("lr", "max_epochs", "batch_size", "patience", "dtype")}
     assert found == {
-        "lr": "auto", "max_epochs": 200, "batch_size": 200, "patience": "auto", "dtype": "auto",
+        "lr": "auto", "max_epochs": 200, "batch_size": 200, "patience": 20, "dtype": "auto",
     }  # fmt: skip
     assert net.early_stopping is True
     assert net.module is MLP
+
+
+@pytest.mark.parametrize(("n_classes", "sizes"), [(10, (128, 64)), (11, (256, 128))])
+def test_many_classes_have_wider_layers(n_classes, sizes):
+    X, y = np.random.default_rng(0).normal(size=(220, 3)), np.arange(220) % n_classes
+    net = MLPNetClassifier(max_epochs=1).fit(X, y)
+    found = [layer.out_features for layer in net.module_ if isinstance(layer, nn.Linear)]
+    assert found == [*sizes, n_classes]
+    given = clone(net).set_params(module__hidden_layer_sizes=(5,)).fit(X, y)
+    assert given.module_[0].out_features == 5
