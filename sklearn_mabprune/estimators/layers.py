@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ..graph.members import MEMBERS
@@ -12,6 +13,8 @@ from ..pruning.budget import Budget
 from ..pruning.selection import limits_of, matches, selected
 from ..training.conversion import few_samples
 from ..utils.compat import uncompiled
+
+_KINDS = ("heads", "channels", "neurons")
 
 
 def names_of(layers: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -68,7 +71,11 @@ def with_named(model: Any, net: Any, network: Any, data: Any) -> Any:
             raise ValueError(f"layers names 'streams', which are kept whole: {why}.")
         # For the list of groups in the message.
         listed = network if alone else with_named_groups(network, module, x, [*names, MEMBERS])
-        selected(listed.groups, names)
+        try:
+            selected(listed.groups, names)
+        except ValueError as error:
+            kept = _kept(name, network.kept_whole, wider.groups)
+            raise ValueError(f"{error}{kept}") from None
     return network
 
 
@@ -76,6 +83,17 @@ def check_named(model: Any, network: Any) -> None:
     """Refuse a network whose groups all have to be named, where `layers` is None."""
     if model.layers is None and all(group.named_only for group in network.groups):
         raise nothing_to_remove(network, {**_to_be_named(network), **network.kept_whole})
+
+
+def _kept(name: str, kept_whole: dict[str, str], groups: Sequence[Any]) -> str:
+    """The end of an error on a kind or pattern: why units that it may mean are kept whole."""
+    names = [group.name for group in groups]
+    listed = [
+        f"{key!r}: {why}"
+        for key, why in kept_whole.items()
+        if key not in names and (name in _KINDS or fnmatchcase(key, name))
+    ]
+    return f" Kept whole are {'; '.join(listed[:8])}." if listed else ""
 
 
 def _missing(network: Any, names: Sequence[str]) -> list[str]:

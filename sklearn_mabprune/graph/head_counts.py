@@ -87,7 +87,10 @@ def _ways(
     counts = chosen(heads, is_count)
     inner = chosen(widths, _HEADS.search), chosen(widths, bool)
     others = chosen(heads, lambda attribute: not _SIZES.search(attribute))
-    ways = [counts, *(counts + more for more in inner), others, others + inner[1], ()]
+    # Where heads are as wide as they are many, the width may have the same value.
+    singles = [(one,) for one in others] if len(others) > 1 else []
+    ways = [counts, *(counts + more for more in inner), others, others + inner[1]]
+    ways += [way + more for way in singles for more in ((), inner[1])] + [()]
     return tuple(_distinct(ways))
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 _TORCH = str(Path(torch.__file__).parent)
 _PACKAGE = str(Path(__file__).parents[1])
+_OTHERS = ("torch.", f"{__name__.partition('.')[0]}.")
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
 
@@ -35,11 +36,16 @@ def where(stack_trace: str | None, modules: Sequence[tuple[str, Any]] = ()) -> s
     if not frames:
         return ""
     last = frames[-1]
-    # The classes of torch's own modules are not the ones whose lines are shown.
-    classes = [str(getattr(own, "__qualname__", own)) for _, own in modules]
-    own = [name for name in classes if not name.startswith("torch.")]
+    # The classes of torch's modules, and of ours in their places, are not those of the lines.
+    classes = [_full_name(own) for _, own in modules]
+    own = [name for name in classes if not name.startswith(_OTHERS)]
     owner = f"{own[-1].split('.')[-1]}." if own and last["function"] == "forward" else ""
     return f"in {owner}{last['function']} ({Path(last['file']).name}:{last['line']})"
+
+
+def _full_name(own: Any) -> str:
+    """A class with its module, or what names it."""
+    return f"{own.__module__}.{own.__qualname__}" if isinstance(own, type) else str(own)
 
 
 def where_defined(module: nn.Module) -> str:

@@ -14,6 +14,13 @@ from .labels import Axis
 from .operators.step import Found
 from .unit_groups import UnitGroup
 
+# Why units behind an operator are kept whole, and heads.
+_FIXED = (
+    " has fixed sizes",
+    " has fixed sizes, or sizes that follow from others: read the number of heads and the width of "
+    "each from two attributes, such as n_heads and head_dim",
+)
+
 
 @dataclass(frozen=True)
 class Width:
@@ -114,7 +121,7 @@ class Structure:
             for name in parameters
         }
         fixed = {
-            unit_of[number]: f"{what} has fixed sizes"
+            unit_of[number]: what + _FIXED[groups[unit_of[number]].unit_kind == "head"]
             for ids, what, _ in reversed(found.fixed)
             for number in classes[ids].tolist()
             if number in unit_of

@@ -131,6 +131,8 @@ class _Walk:
         readers = [source for source in readers if source.runs < 0]
         if not readers and not self.pinned_reasons(numbers):
             return ["nothing reads them"]
+        if len(numbers) < 2 and self.are_heads(numbers):
+            return ["is one head"]
         if len(numbers) < 2:
             merged = [reason for number in numbers for reason in self.merged.get(number, [])]
             return merged or ["is one unit"]
@@ -161,10 +163,13 @@ class _Walk:
 
     def kind(self, numbers: list[int], source: Source) -> str:
         """What units with these classes, which a source produces, are called."""
-        heads = [np.isin(self.classes[ids], numbers).any() for ids, _, _ in self.found.heads]
-        if any(heads):
+        if self.are_heads(numbers):
             return "head"
         return "channel" if "conv" in self._operation(source).packet else "neuron"
+
+    def are_heads(self, numbers: list[int]) -> bool:
+        """Whether units with these classes are heads."""
+        return any(np.isin(self.classes[ids], numbers).any() for ids, _, _ in self.found.heads)
 
     def _operation(self, source: Source) -> Operation:
         return next(o for o in self.program.operations if o.value == source.value)

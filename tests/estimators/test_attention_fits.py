@@ -12,6 +12,7 @@ from image_nets import net_of
 
 from sklearn_mabprune import MABPrunedClassifier
 from sklearn_mabprune.graph.attention import PrunedMultiheadAttention
+from sklearn_mabprune.graph.recovery import network_of
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +52,10 @@ def test_at_budget_of_heads(fitted):
 
 
 class Inner(torch.nn.Module):
-    def __init__(self):
+    def __init__(self, n_heads=4):
         super().__init__()
         self.enter, self.leave = torch.nn.Linear(3, 8), torch.nn.Linear(8, 2)
-        self.attention = torch.nn.MultiheadAttention(8, 4, batch_first=True)
+        self.attention = torch.nn.MultiheadAttention(8, n_heads, batch_first=True)
 
     def forward(self, x):
         x = self.enter(x)
@@ -71,3 +72,39 @@ def test_a_layer_before_attention_is_pruned_and_its_heads_stay(fitted):
     assert (module.attention.num_heads, module.attention.head_dim) == (4, 2)
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+class WeightsToo(Inner):
+    """What each head looks at is returned as well."""
+
+    def __init__(self):
+        super().__init__(2)
+        self.hidden = torch.nn.Linear(8, 8)
+
+    def forward(self, x):
+        x = self.enter(x)
+        x, weights = self.attention(x, x, x, average_attn_weights=False)
+        return self.leave(self.hidden(x).relu().mean(1)) + weights.mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ("heads", "Kept whole are .*'attention': .*the network's output"),
+        ("att*[n]", "the pattern .* neurons[)][.] Kept whole are 'attention': .*network's output"),
+        ("attention", "layers names 'attention', which is kept whole: .*is the network's output"),
+    ],
+)
+def test_why_heads_are_kept_whole_is_told_where_they_are_asked_for(fitted, layers, message):
+    _, X, y = fitted
+    net = net_of(WeightsToo, max_epochs=10**6)
+    with pytest.raises(ValueError, match=message):
+        MABPrunedClassifier(net, layers=layers).fit(X, y)
+
+
+def test_reasons_have_the_names_of_the_users_classes():
+    network = network_of(Inner(1), torch.randn(9, 5, 3))
+    assert network.kept_whole["attention"] == "is one head"
+    told = {operation.what for operation in network.program.operations}
+    assert any("softmax of 'attention' in Inner.forward" in what for what in told)
+    assert not any("PrunedMultiheadAttention" in what for what in told)

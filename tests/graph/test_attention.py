@@ -83,6 +83,12 @@ def test_heads_are_removed_in_all_places(networks, kind):
     ("kind", "reason"),
     [
         ("width by division", "'attention': view of 'attention' in WidthByDivision.forward"),
+        (
+            "one number",
+            "view .* in OneNumber.forward .* has fixed sizes, or sizes that follow from others: "
+            "read the number of heads and the width of each from two attributes",
+        ),
+        ("one head", "'attention.0.qkv': is one head"),
         ("mean of heads", "'attention.qkv': matmul of 'attention' in MeanOfHeads.forward"),
     ],
 )

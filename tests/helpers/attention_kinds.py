@@ -115,6 +115,28 @@ class WidthByDivision(nn.Module):
         return self.out(y)
 
 
+class AsWideAsMany(nn.Module):
+    """Heads and the width of each are the same number, of two attributes whose names say little."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.out, self.h, self.d = nn.Linear(8, 9), nn.Linear(9, 8), 3, 3
+
+    def sizes(self):
+        return self.h, self.d
+
+    def forward(self, x):
+        q = self.q(x).view(x.size(0), x.size(1), *self.sizes()).transpose(1, 2)
+        return self.out(F.scaled_dot_product_attention(q, q, q).transpose(1, 2).flatten(2))
+
+
+class OneNumber(AsWideAsMany):
+    """Heads and the width of each are one attribute."""
+
+    def sizes(self):
+        return self.h, self.h
+
+
 class MeanOfHeads(Fused):
     """What heads look at is averaged: another number of heads is another mean."""
 
@@ -179,6 +201,9 @@ ATTENTION = {
     "grouped": (lambda: Block(Grouped()), {"attention": 3}),
     "folded": (lambda: Block(Folded()), {"attention": 4}),
     "width by division": (lambda: Block(WidthByDivision()), {}),
+    "as wide as many": (lambda: Block(AsWideAsMany()), {"attention": 3}),
+    "one number": (lambda: Block(OneNumber()), {}),
+    "one head": (lambda: Block(nn.Sequential(Fused(1, 8))), {}),
     "mean of heads": (lambda: Block(MeanOfHeads()), {}),
     "pooled": (
         lambda: Block(Pooled(add_bias_kv=True, add_zero_attn=True)),
