@@ -33,7 +33,7 @@ from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import own_settings
 from .fitted_attributes import fitted_attributes
-from .fitting import prune, tell_late
+from .fitting import naming_large_features, prune, tell_late
 from .layers import names_of
 from .parameters import resolve_policy
 from .plan import Pruned
@@ -158,7 +158,7 @@ def _with_data(
         net = _net(old, original)
         task = replace(task, inputs=old.pruning_report_.inputs)
         stages = ["teacher"] * (new.teacher is not None) + ["pruning", "fine-tuning"]
-        with Progress(new.verbose, stages) as progress:
+        with naming_large_features(task), Progress(new.verbose, stages) as progress:
             if new.teacher is not None:
                 room = Classroom(new, net, task, seeds[1], progress, interruptions)
                 arrays, device = resume.peers if resume else [], old.estimator_.device

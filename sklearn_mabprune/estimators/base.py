@@ -42,7 +42,7 @@ from ..utils.validation import check_parameters
 from .at_budget import ResizingMixin
 from .epochs import Epochs
 from .fitted_attributes import fitted_attributes, forget, unfitted
-from .fitting import prune, tell_late
+from .fitting import naming_large_features, prune, tell_late
 from .initial import TrainsNets
 from .layers import check_budget, check_named, names_of, with_named
 from .parameters import (
@@ -158,7 +158,7 @@ class BaseMABPruned(
             stages = ["inputs"] * (other is not None)
             stages += ["teacher", "comparison"] * (self.teacher is not None)
             stages += ["training"] * (not frozen) + ["pruning", "fine-tuning"]
-            with Progress(self.verbose, stages) as progress:
+            with naming_large_features(task), Progress(self.verbose, stages) as progress:
                 if frozen:
                     progress.clear()  # before a warning
                     net, graph = new._thaw(net, task, X_val is None)
@@ -232,7 +232,8 @@ class BaseMABPruned(
         data = side(split.train)
         if table is not None:
             data = replace(data, table=table.at(split.train))
-        return self._make_task(data, side(split.validation)), split.share
+        task = self._make_task(data, side(split.validation))
+        return replace(task, names=getattr(self, "feature_names_in_", None)), split.share
 
     def _check_start(self, net: Any, graph: Graph, task: Task) -> None:
         """Refuse invalid budgets and scorings before the training."""

@@ -37,6 +37,37 @@ from .tuner import Tuner, told
 _BATCH_SIZE = 1000
 
 
+@contextmanager
+def naming_large_features(task: Task) -> Iterator[None]:
+    """Have errors on numbers that are too large name the features that may be.
+
+    Parameters
+    ----------
+    task : Task
+    """
+    try:
+        yield
+    except torch.linalg.LinAlgError as error:
+        raise ValueError(
+            f"Least squares of hidden activations failed ({error}): they are too large, or not "
+            "finite. Scale the features (StandardScaler), lower the net's lr, or take "
+            f"ablation='mean'.{_large_features(task)}"
+        ) from error
+    except ValueError as error:
+        large = _large_features(task) if "cale the features" in str(error) else ""
+        if not large:
+            raise
+        raise type(error)(f"{error}{large}") from error
+
+
+def _large_features(task: Task) -> str:
+    """The end of an error: features that may be too large."""
+    x = task.data.x
+    if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype.kind != "f":
+        return ""
+    return notes.large_features(notes.spread_of(torch.as_tensor(x)), task.names)
+
+
 @dataclass
 class _Fit:
     """A fit while it goes on: the trained net, its graph and samples, seconds by stage.
@@ -190,7 +221,7 @@ def _reported(
     found += notes.outliers(fit.n_outliers if len(walk.steps) > 1 else 0)
     found += notes.behind_constant(task.constant.answer, *losses, task.validation.weights)
     if found and not interrupted:
-        found[-1] += notes.large_features(spread)
+        found[-1] += notes.large_features(spread, task.names)
     elif plan.budget == "auto":
         scores = walk.steps[0].score, constant_score
         found += notes.auto_beside_constant(

@@ -78,6 +78,8 @@ class Task:
         None without a teacher.
     inputs : InputsReport or None
         How the network's inputs were chosen; None where there was nothing to choose.
+    names : sequence of str or None
+        Of the features.
     alone : Alone or None
         The net without a teacher, where it is known from that choice.
     """
@@ -91,6 +93,7 @@ class Task:
     constant: Constant
     teaching: Teaching | None = None
     inputs: InputsReport | None = None
+    names: Any = None
     alone: Alone | None = None
 
     @property

@@ -15,6 +15,8 @@ from ..pruning.budget import Budget
 
 # Samples that are copied in float64 at a time: a copy of all would be the largest array in memory.
 _PART = 2**13
+# Larger values have squares whose sum may be infinite.
+_SQUARED = 1e140
 
 
 def pruning_interrupted(n_gone: int, n_neurons: int) -> str:
@@ -106,18 +108,18 @@ def auto_beside_constant(
     ]
 
 
-def large_features(spread: NDArray[np.float64]) -> str:
-    """The end of a warning: which features are so large that they may be the cause."""
+def large_features(spread: NDArray[np.float64], names: Any = None) -> str:
+    """The end of a message: which features, by name if they have one, may be too large."""
     large = np.flatnonzero(spread >= 1e3)
     if not len(large):
         return ""
     largest = large[np.argsort(-spread[large])]
-    names = ", ".join(str(k) for k in largest[:5]) + f" and {len(large) - 5} more" * (
-        len(large) > 5
-    )
+    called = [str(k) if names is None else repr(str(names[k])) for k in largest[:5]]
+    listed = ", ".join(called) + f" and {len(large) - 5} more" * (len(large) > 5)
+    counted = ", counted from 0" * (names is None)
     return (
-        f" Features with a large standard deviation (up to {spread.max():.3g}), counted from 0: "
-        f"{names}. Look for wrong values in them, and scale the features."
+        f" Features with a large standard deviation (up to {spread.max():.3g}){counted}: "
+        f"{listed}. Look for wrong values in them, and scale the features."
     )
 
 
@@ -192,6 +194,10 @@ def spread_of(x: torch.Tensor | SparseRows | NamedSamples) -> NDArray[np.float64
     if isinstance(x, SparseRows):
         return x.spread()
     parts = x.flatten(1).split(_PART)
+    largest = torch.stack([part.abs().amax(dim=0) for part in parts]).amax(dim=0).double()
+    if bool((largest > _SQUARED).any()):
+        scaled = spread_of(x.flatten(1).double() / largest.clamp_min(1.0))
+        return np.minimum(scaled * largest.clamp_min(1.0).cpu().numpy(), np.finfo(np.float64).max)
     mean = sum(part.double().sum(dim=0) for part in parts) / len(x)
     squares = sum((part.double() - mean).square().sum(dim=0) for part in parts)
     spread: NDArray[np.float64] = torch.as_tensor(squares / len(x)).sqrt().cpu().numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from refusals import refused
@@ -55,6 +56,42 @@ def test_features_too_large_for_least_squares():
     X, y = classes_table()
     message = "up to .*e\\+.*, are too large for ablation='least_squares'. Scale the features"
     refused(classifier(), message, 1e300 * X, y)
+
+
+def amounts(size, rows=slice(None)):
+    """A table in which an amount is wrong, in some of the rows."""
+    X, y = values_table()
+    X[rows, 2] *= size
+    return pd.DataFrame(X, columns=["age", "income", "amount", *"def"[: X.shape[1] - 3]]), y
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "model", "message"),
+    [
+        (5e154, slice(None), "classes", "Least squares of hidden activations failed"),
+        (1e160, slice(None), "classes", "are too large for ablation='least_squares'"),
+        (4e154, slice(None), "values", "The loss of the trained network is inf"),
+        (1e200, [3], "values", "The training loss became inf in epoch 1: .* scale the features"),
+    ],
+)
+def test_errors_name_features_that_are_too_large(size, rows, model, message):
+    """In float64, which holds them, and not their squares."""
+    X, y = amounts(size, rows)
+    options = {"dtype": "float64", "inputs": None, "early_stopping": False}
+    options["max_epochs"] = 1 if size == 1e200 else 0
+    if model == "values":
+        model = regressor(small_regressor(**options))
+    else:
+        model, y = classifier(small_classifier(**options)), (y > np.median(y)).astype(int)
+    message += r".*\(up to \d(\.\d+)?e\+\d+\): 'amount'\. Look for wrong values in them"
+    refused(model, message, X, y)
+    refused(model, message.replace("): 'amount'", "), counted from 0: 2"), X.to_numpy(), y)
+
+
+def test_warnings_name_features_that_are_too_large():
+    X, y = amounts(1e200, [3])
+    with pytest.warns(PruningWarning, match=r"\(up to \d.*e\+\d+\): 'amount'\. Look for wrong"):
+        classifier(small_classifier(dtype="float64")).fit(X, (y > np.median(y)).astype(int))
 
 
 HUGE = {

@@ -174,6 +174,8 @@ def test_large_features_by_hand():
     assert "(up to 5e+06), counted from 0: 2, 0. Look" in notes.large_features(
         np.array([2e3, 1.0, 5e6])
     )
+    named = notes.large_features(np.array([1e3, 1.0, 5e6]), ["a", "b", "c"])
+    assert "(up to 5e+06): 'c', 'a'. Look" in named
     assert "counted from 0: 6, 5, 4, 3, 2 and 2 more. " in notes.large_features(
         np.arange(7) + 1000.0
     )
