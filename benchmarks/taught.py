@@ -1,4 +1,4 @@
-"""What a teacher and the choice of inputs give on tables: whole fits, 75 % of the units removed.
+"""What teachers, inputs and patience give on tables: whole fits, 75 % of the units removed.
 
 Only training samples are used: 70 % of a data set with seed 0, of two thirds of which at most so
 many are fitted on, and at most 4,000 of the rest scored.
@@ -54,25 +54,33 @@ def _default_inputs(split: Split, seed: int, **params: Any) -> Any:
     return _ours(split, seed, teacher=None, estimator=net(n_functions=N_FUNCTIONS, **params))
 
 
+def _impatient(split: Split, seed: int) -> Any:
+    net = MLPNetClassifier if split.classify else MLPNetRegressor
+    return _ours(split, seed, teacher=None, estimator=net(patience=10))
+
+
 _SMOOTH = {"criterion__label_smoothing": 0.05}
-_WIDE = {"module__hidden_layer_sizes": (256, 128)}
+_NARROW = {"module__hidden_layer_sizes": (128, 64)}
 
 #: name: how the model is made, and in which surroundings it is fitted.
 VARIANTS: dict[str, tuple[Callable[[Split, int], Any], Any]] = {
+    "no teacher, patience 10": (_impatient, nullcontext),
     "no teacher, default inputs": (_default_inputs, nullcontext),
     "no teacher": (lambda split, seed: _ours(split, seed, teacher=None), nullcontext),
     "teacher": (_ours, nullcontext),
-    "teacher as sure as it is": (_ours, _as_they_are),
-    "no synthetic samples": (lambda split, seed: _ours(split, seed, n_synthetic=0), nullcontext),
-    "smoothed": (lambda split, seed: _default_inputs(split, seed, **_SMOOTH), nullcontext),
-    "smoothed, wide": (
-        lambda split, seed: _default_inputs(split, seed, **_SMOOTH, **_WIDE),
+    # A weight that is given needs no networks to compare with, and they do not label.
+    "teacher without networks": (
+        lambda split, seed: _ours(split, seed, teacher_weight=0.5),
         nullcontext,
     ),
+    "teacher as sure as it is": (_ours, _as_they_are),
+    "no synthetic samples": (lambda split, seed: _ours(split, seed, n_synthetic=0), nullcontext),
+    "narrow": (lambda split, seed: _default_inputs(split, seed, **_NARROW), nullcontext),
+    "smoothed": (lambda split, seed: _default_inputs(split, seed, **_SMOOTH), nullcontext),
     "trees": (MODELS["hist gradient boosting"].make, nullcontext),
 }
 # Those of classes alone are asked for by name.
-_ALL = [name for name in VARIANTS if "smoothed" not in name]
+_ALL = [name for name in VARIANTS if name not in ("narrow", "smoothed")]
 
 
 def inner_split(data: DataSet, seed: int, most: int) -> Split:
