@@ -84,6 +84,11 @@ class RowSample:
         ]
 
     @property
+    def totals(self) -> set[int]:
+        """Sums that the readers' results are part of."""
+        return {added.total for added in self.added if added is not None}
+
+    @property
     def reads(self) -> set[int]:
         """Values that inputs and targets follow from, in any network."""
         streams = {added.stream for added in self.added if added is not None}
@@ -130,7 +135,7 @@ class RowSample:
         target, added = self.targets[number][place][:: part.step], self.added[number]
         if added is None:
             return target
-        return target - self._returned(number, values[added.stream], part)
+        return added.before(target - self._returned(number, values[added.stream], part))
 
     def _returned(self, number: int, value: Tensor, part: slice) -> Tensor:
         """The chosen rows of a value of the form that a reader returns."""

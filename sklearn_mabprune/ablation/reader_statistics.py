@@ -22,7 +22,7 @@ from .reader_rows import (
     sums_over_rows,
 )
 from .reads import Read, other_uses, reads_of
-from .streams import added_to
+from .streams import Shifts, added_to, shifts_of
 from .suffix import Suffix
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class ReaderStatistics:
         self.n_factorisations: list[int] = []
         self.remarks: dict[str, str] = {}
         self._sampled: dict[str, list[RowSample]] = {}
+        self._shifts: dict[str, list[Shifts]] = {}
         self._parts: Sequence[slice] = ()
         self._suffixes: dict[int, Suffix] = {}
         self._values: dict[int, HeadValues | None] = {}
@@ -98,6 +99,7 @@ class ReaderStatistics:
         for number, (name, read) in enumerate(weights.items()):
             matrix = read.matrix(network.weights[name])
             families = self._families(read, matrix.shape[-1])
+            self._shifts[name] = shifts_of(network, read, samples.x[:2])
             fit = self._fit(network, read, matrix, families)
             self.fits[name] = fit
             if not fit.needs_rows:
@@ -124,7 +126,7 @@ class ReaderStatistics:
     ) -> ZeroFit:
         """What a weight's readers do about removed columns."""
         live = torch.arange(matrix.shape[-1], device=network.device)
-        biased = all(reader.bias for reader in read.readers)
+        biased = bool(self._shifts[read.weight])
         kind, why = FITS[self.name], other_uses(network, read)
         module = read.readers[0].module or read.weight
         if why is not None:
@@ -218,12 +220,17 @@ class ReaderStatistics:
         changed, self._changed_values = self._changed_values, set()
         after = {operation.value for operation in activations.graph.downstream(changed)}
         for names in self._stages:
-            if len(self._stages) > 1 and self._read(names[0]).last not in after | changed:
+            if len(self._stages) > 1 and (after | changed).isdisjoint(self._notices(names[0])):
                 continue  # nothing that it reads is other than when it was fitted
             activations = activations.of(self._with_values(activations, names))
             self.measure(activations, names)
             activations = activations.of(self.refitted(activations.graph, names))
         return activations
+
+    def _notices(self, name: str) -> set[int]:
+        """Values that what a weight is fitted to and the fit itself follow from."""
+        totals = {v for sample in self._sampled[name] for v in sample.totals}
+        return {self._read(name).last} | totals
 
     @cached_property
     def _streams(self) -> bool:
@@ -330,9 +337,7 @@ class ReaderStatistics:
         """A weight and the biases that go with it, by name."""
         read = self._read(name)
         changed = {name: read.weight_of(matrix, network.weights[name])}
-        for reader in read.readers:
-            if bias is not None:
-                old = network.weights[reader.bias]
-                flat = bias.reshape(-1)
-                changed[reader.bias] = (flat + old.double() if grows else flat).to(old.dtype)
+        for shifts in self._shifts[name] if bias is not None else []:
+            old = network.weights[shifts.name]
+            changed[shifts.name] = shifts.of(bias.reshape(-1), old if grows else None).to(old.dtype)
         return changed

@@ -1,4 +1,4 @@
-"""What the heads that stay, and layers behind them on a residual stream, take over."""
+"""What the heads that stay take over."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import nn
 
 from sklearn_mabprune.ablation import head_values
 from sklearn_mabprune.ablation.module_activations import ModuleActivations
-from sklearn_mabprune.ablation.streams import Added, added_to
 from sklearn_mabprune.data.losses import SampleLoss
 from sklearn_mabprune.data.samples import Samples
 from sklearn_mabprune.graph.recovery import recover_network
@@ -114,68 +113,6 @@ def test_values_that_are_read_in_another_way_stay(kind):
     for source in network.groups[0].producers:
         assert source.weight not in readers
         assert torch.equal(smaller.weights[source.weight], network.weights[source.weight])
-
-
-class Stream(nn.Module):
-    """Two blocks that add to a stream; the second is dropped out, which is nothing here."""
-
-    def __init__(self):
-        super().__init__()
-        self.wide1, self.back1, self.wide2 = nn.Linear(3, 6), nn.Linear(6, 3), nn.Linear(3, 5)
-        self.back2, self.leave = nn.Linear(5, 3), nn.Linear(3, 2)
-
-    def forward(self, x):
-        x = x + self.back1(torch.tanh(self.wide1(x)))
-        return self.leave(x + nn.functional.dropout(self.back2(self.wide2(x).relu()), 0.2, False))
-
-
-class Branches(Stream):
-    """Nothing here is read by what is added to it, or it is used once more."""
-
-    def forward(self, x):
-        one, other = self.back1(torch.tanh(self.wide1(x))), self.back2(self.wide2(x).relu())
-        return self.leave(one + other + x * other)
-
-
-def test_a_reader_makes_up_for_what_the_stream_lacks():
-    torch.manual_seed(0)
-    start = activations_of(Stream(), shape=(3,))
-    network, samples = start.graph, start.samples
-    statistics = start.statistics("least_squares", 1e-10, 0.1).update(start)
-    units = [torch.tensor([0, 1, 2]), torch.tensor([4])]
-    smaller = start.without(units, statistics)
-    narrow, dense, x = smaller.graph.narrowed(), network.module, samples.x
-    roots = samples.weights.sqrt()[:, None]
-    with torch.no_grad():
-        stream = dense_stream = x
-        for k, act in ((1, torch.tanh), (2, torch.relu)):
-            wide, back = (getattr(narrow, f"{name}{k}") for name in ("wide", "back"))
-            layers = getattr(dense, f"wide{k}"), getattr(dense, f"back{k}")
-            dense_stream = dense_stream + layers[1](act(layers[0](dense_stream)))
-            hidden = act(wide(stream))
-            known = torch.cat([hidden, torch.ones(len(x), 1, dtype=torch.float64)], 1) * roots
-            best = torch.linalg.lstsq(known, (dense_stream - stream) * roots).solution
-            torch.testing.assert_close(back.weight, best[:-1].T, rtol=1e-4, atol=1e-5)
-            torch.testing.assert_close(back.bias, best[-1], rtol=1e-4, atol=1e-5)
-            stream = stream + back(hidden)
-    # One weight after the other, each group counted once.
-    assert statistics.n_factorisations == [2, 2]
-    last = smaller.without([None, torch.tensor([0])], statistics).graph
-    assert statistics.n_factorisations == [2, 3]
-    changed = {name for name, w in last.weights.items() if not w.equal(smaller.graph.weights[name])}
-    assert changed == {"back2.weight", "back2.bias"}
-
-
-def test_streams_are_what_a_block_reads_and_adds_to():
-    for module, found in ((Stream(), True), (Branches(), False)):
-        start = activations_of(module, shape=(3,))
-        network, x = start.graph, start.samples.x[:2]
-        streams = [added_to(network, group.readers[0], x) for group in network.groups]
-        assert [stream is not None for stream in streams] == [found, found]
-        for stream, group in zip(streams if found else [], network.groups, strict=False):
-            assert isinstance(stream, Added)
-            difference = returned(network, x, stream.total) - returned(network, x, stream.stream)
-            assert torch.allclose(difference, returned(network, x, group.readers[0].value))
 
 
 def test_only_groups_that_are_pruned_count_before_readers_are_fitted_again():
