@@ -124,7 +124,7 @@ class HeadValues:
                 inputs = torch.cat(read, 4)[..., : self._n_inputs(network)]
                 inputs = torch.cat([inputs, *bias], 4)
                 each = weights[part] / inputs.shape[2]
-                sums.add(inputs.flatten(3), sample.target(0, place, known, part), each)
+                sums.add(inputs.flatten(3), sample.target(network, 0, place, known, part), each)
             return sums.total()
 
     def _n_inputs(self, network: ModuleNetwork) -> int:

@@ -7,8 +7,8 @@ returns by -W_S r, with r the ablated part of these columns:
 - ``"zero"``: the columns themselves;
 - ``"mean"``: the columns minus their means over all rows, padding included;
 - ``"least_squares"``: (x - m) T' with T = P_SS^-1 P_S: and P = (G + ridge I)^-1, where G is the
-  Gram matrix of the rows: centred, with the means m, where the reader has a bias, and not centred
-  without m where it has none.
+  Gram matrix of the rows: centred, with the means m, where the reader has a bias or a batch norm
+  behind it has one, and not centred without m where there is none.
 
 The change of the weights is therefore -W_S T, and that of the bias +W_S T m: a pull and the
 surgery use the same numbers.
@@ -60,7 +60,7 @@ class ZeroFit:
     live : Tensor of int, shape (n_live,)
         Columns of the matrix that are there.
     biased : bool
-        Whether the reader has a bias that may change.
+        Whether there is a bias that may change, the reader's own or a batch norm's.
     """
 
     needs_rows = False
@@ -138,7 +138,7 @@ class ZeroFit:
 
 
 class MeanFit(ZeroFit):
-    """Removed columns count as their means, where the reader has a bias that takes them."""
+    """Removed columns count as their means, where there is a bias that takes them."""
 
     needs_rows = True
 

@@ -84,11 +84,6 @@ class RowSample:
         ]
 
     @property
-    def totals(self) -> set[int]:
-        """Sums that the readers' results are part of."""
-        return {added.total for added in self.added if added is not None}
-
-    @property
     def reads(self) -> set[int]:
         """Values that inputs and targets follow from, in any network."""
         streams = {added.stream for added in self.added if added is not None}
@@ -119,23 +114,40 @@ class RowSample:
         for number, value in enumerate(self.wanted):
             self.targets[number].append(self._returned(number, values[value], part).contiguous())
 
-    def target(self, number: int, place: int, values: Mapping[int, Tensor], part: slice) -> Tensor:
+    def target(
+        self,
+        network: ModuleNetwork,
+        number: int,
+        place: int,
+        values: Mapping[int, Tensor],
+        part: slice,
+    ) -> Tensor:
         """What the chosen rows of what one reader returns are to be.
+
+        Of outputs that values no longer have it says nothing.
 
         Parameters
         ----------
+        network : ModuleNetwork
+            As it stands.
         number : int
             Of the reader.
         place : int
             Of the part among those that targets were kept in; `part` may have a step.
         values : mapping of int to Tensor
-            `reads`, of the network as it stands.
+            `reads`, of that network.
         part : slice
         """
         target, added = self.targets[number][place][:: part.step], self.added[number]
         if added is None:
             return target
-        return added.before(target - self._returned(number, values[added.stream], part))
+        stream = self._returned(number, values[added.stream], part)
+        if stream.shape != target.shape:
+            reader = self.readers[number]
+            left = network.outputs_left(reader.weight, reader.outputs_axis)
+            at = torch.as_tensor(left, device=stream.device)
+            stream = torch.zeros_like(target).index_copy(-1, at, stream)
+        return added.before(target - stream)
 
     def _returned(self, number: int, value: Tensor, part: slice) -> Tensor:
         """The chosen rows of a value of the form that a reader returns."""
@@ -309,7 +321,9 @@ def sums_over_rows(
                     sample.note(values, part)
                 for number, reader in enumerate(sample.readers):
                     rows = sample.inputs(number, values[reader.reads], part, live, there)
-                    targets = sample.target(number, place, values, part) if with_gram else None
+                    targets = None
+                    if with_gram:
+                        targets = sample.target(network, number, place, values, part)
                     each = weights[part] / (rows.shape[2] * len(sample.readers))
                     found[k].add(rows, targets, each)
     with torch.inference_mode():

@@ -170,8 +170,6 @@ class ReaderStatistics:
         ]
         gram = any(self.fits[name].needs_gram for name in names)
         network, samples = activations.graph, activations.fitted_on
-        if self._streams:
-            network = network.whole()  # a stream then is as wide as it was
         rows = iter(sums_over_rows(network, samples, sampled, self._parts, gram, unpruned))
         for name in names:
             self.fits[name].measure([next(rows) for _ in self._sampled[name]], self.ridge)
@@ -220,17 +218,12 @@ class ReaderStatistics:
         changed, self._changed_values = self._changed_values, set()
         after = {operation.value for operation in activations.graph.downstream(changed)}
         for names in self._stages:
-            if len(self._stages) > 1 and (after | changed).isdisjoint(self._notices(names[0])):
+            if len(self._stages) > 1 and self._read(names[0]).last not in after | changed:
                 continue  # nothing that it reads is other than when it was fitted
             activations = activations.of(self._with_values(activations, names))
             self.measure(activations, names)
             activations = activations.of(self.refitted(activations.graph, names))
         return activations
-
-    def _notices(self, name: str) -> set[int]:
-        """Values that what a weight is fitted to and the fit itself follow from."""
-        totals = {v for sample in self._sampled[name] for v in sample.totals}
-        return {self._read(name).last} | totals
 
     @cached_property
     def _streams(self) -> bool:
@@ -337,7 +330,9 @@ class ReaderStatistics:
         """A weight and the biases that go with it, by name."""
         read = self._read(name)
         changed = {name: read.weight_of(matrix, network.weights[name])}
-        for shifts in self._shifts[name] if bias is not None else []:
-            old = network.weights[shifts.name]
-            changed[shifts.name] = shifts.of(bias.reshape(-1), old if grows else None).to(old.dtype)
+        for shifts in self._shifts[name]:
+            if bias is not None:
+                old = network.weights[shifts.name]
+                flat = shifts.of(bias.reshape(-1), old if grows else None)
+                changed[shifts.name] = flat.to(old.dtype)
         return changed
