@@ -218,12 +218,17 @@ class ReaderStatistics:
         changed, self._changed_values = self._changed_values, set()
         after = {operation.value for operation in activations.graph.downstream(changed)}
         for names in self._stages:
-            if len(self._stages) > 1 and self._read(names[0]).last not in after | changed:
-                continue  # nothing that it reads is other than when it was fitted
+            if len(self._stages) > 1 and (after | changed).isdisjoint(self._noticed(names[0])):
+                continue  # nothing that it follows from is other than when it was fitted
             activations = activations.of(self._with_values(activations, names))
             self.measure(activations, names)
             activations = activations.of(self.refitted(activations.graph, names))
         return activations
+
+    def _noticed(self, name: str) -> set[int]:
+        """Values that change where a weight's readers read, or are to return, something else."""
+        added = [found for sample in self._sampled[name] for found in sample.added]
+        return {self._read(name).last} | {found.total for found in added if found is not None}
 
     @cached_property
     def _streams(self) -> bool:

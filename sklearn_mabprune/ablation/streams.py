@@ -19,7 +19,7 @@ _LEAST_FACTOR = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Added:
-    """What a reader's result is added to: a value that its block reads.
+    """What a reader's result is added to: the stream that its block reads, or another branch.
 
     Fitted to the sum in the unpruned network, less the stream as it is, the reader also makes up
     for what the layers before it miss (Kwon et al., 2022).  A batch norm between the reader and
@@ -112,7 +112,7 @@ def added_to(network: ModuleNetwork, reader: Reader, x: Any) -> Added | None:
         return None
     others = [part for part in operation.args if part != Value(value)]
     streams = [part.number for part in others if isinstance(part, Value)]
-    if len(operation.args) != 2 or len(streams) != 1 or not _reads(network, reader, streams[0]):
+    if len(operation.args) != 2 or len(streams) != 1:
         return None
     with torch.inference_mode():
         wanted = [reader.value, streams[0], operation.value]
@@ -134,11 +134,6 @@ def _n_uses(network: ModuleNetwork, name: str) -> int:
 def _scales(operation: Operation) -> bool:
     """Whether an operation returns what it reads in evaluation mode, or that scaled by outputs."""
     return operation.packet in ("dropout", "clone", "alias", "detach", "contiguous", "batch_norm")
-
-
-def _reads(network: ModuleNetwork, reader: Reader, stream: int) -> bool:
-    """Whether what a reader returns follows from this value."""
-    return any(operation.value == reader.value for operation in network.downstream([stream]))
 
 
 def _scaled(

@@ -43,7 +43,7 @@ class Stream(nn.Module):
 
 
 class Branches(Stream):
-    """Nothing here is read by what is added to it, or it is used once more."""
+    """A branch that is added to another, which is used once more."""
 
     def forward(self, x):
         one, other = self.back1(torch.tanh(self.wide1(x))), self.back2(self.wide2(x).relu())
@@ -164,13 +164,44 @@ def test_a_pruned_stream_is_made_up_for_where_it_is_left(monkeypatch):
     torch.testing.assert_close(*outputs)
 
 
-def test_streams_are_what_a_block_reads_and_adds_to():
-    for module, found in ((Stream(), True), (Branches(), False)):
+class Projecting(nn.Module):
+    """A block whose two branches read units."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.wide, self.back = nn.Linear(3, 6), nn.Linear(6, 7), nn.Linear(7, 4)
+        self.skip, self.norm, self.leave = nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.enter(x).relu()
+        return self.leave((self.norm(self.back(self.wide(x).relu())) + self.skip(x)).relu())
+
+
+def test_a_branch_makes_up_for_the_one_that_it_is_added_to():
+    torch.manual_seed(0)
+    start = activations_of(Projecting(), (3,))
+    network, x = start.graph, start.samples.x
+    statistics = start.statistics("least_squares", 1e-10, 0.1).update(start)
+    reader = next(r for g in network.groups for r in g.readers if r.weight == "skip.weight")
+    added = added_to(network, reader, x[:2])
+    # The branch that loses nothing is fitted to the sum without what is left of the other one.
+    units = [torch.arange(5) if group.name == "wide" else None for group in network.groups]
+    smaller = start.without(units, statistics).graph
+    roots = start.samples.weights.sqrt()[:, None]
+    missing = returned(network, x, added.total) - returned(smaller, x, added.stream)
+    ones = torch.ones(len(x), 1, dtype=torch.float64)
+    known = torch.cat([returned(smaller, x, reader.reads), ones], 1)
+    best = known @ torch.linalg.lstsq(known * roots, missing * roots).solution
+    torch.testing.assert_close(returned(smaller, x, reader.value), best, rtol=1e-4, atol=1e-5)
+
+
+def test_streams_are_what_results_alone_are_added_to():
+    for module, found in ((Stream(), [True, True]), (Branches(), [True, False])):
         start = activations_of(module, (3,))
         network, x = start.graph, start.samples.x
         readers = [group.readers[0] for group in network.groups]
         streams = [added_to(network, reader, x[:2]) for reader in readers]
-        assert [stream is not None for stream in streams] == [found, found]
+        assert [stream is not None for stream in streams] == found
         for stream, reader in zip(streams, readers, strict=True):
             if stream is not None:
                 difference = returned(network, x, stream.total) - returned(
