@@ -18,13 +18,14 @@ from ..training.predicting import run_in_parts
 from ..training.rebuilding import net_around
 from ..utils.compat import uncompiled
 from ..utils.randomness import global_generators
+from ..utils.words import counted
 from .plan import PruningPlan, Task
 
 
 def told(step: Step, score: float | None = None) -> tuple[str, str]:
     """What the progress display says about a step."""
     return (
-        f"{sum(step.sizes)} neurons left",
+        f"{counted(sum(step.sizes), 'neuron')} left",
         f"score {step.score if score is None else score:.4f}",
     )
 

@@ -38,6 +38,8 @@ from .verification import called_eval, uneven_modules, verified
 #: Samples that a module is run on, and those that tell what in its program is their number.
 _N_SAMPLES = 9
 _TWO_SIZES = (5, 7)
+# Operators that put minus infinity where a user wants it.
+_FILLS = {"masked_fill", "where", "full", "full_like", "triu", "tril"}
 
 
 def network_of(module: nn.Module, x: Samples) -> Graph | ModuleNetwork:
@@ -300,16 +302,25 @@ def _check_finite(module: nn.Module, program: Program, x: Samples, outputs: Tens
     """Refuse infinity and NaN, by the first operation that returns them."""
     if bool(torch.isfinite(outputs).all()):
         return
-    first = "its output"
+    first, masks = "its output", set[int]()
     values = dict(program.known(x))
     for operation in program.operations:
-        with torch.no_grad():
-            values |= program.run(values, [operation.value], weights=weights_of(module))
+        try:
+            with torch.no_grad():
+                values |= program.run(values, [operation.value], weights=weights_of(module))
+        except RuntimeError:
+            break  # it was read from another number of samples
         value = values[operation.value]
         floating = isinstance(value, Tensor) and value.is_floating_point()
-        if floating and not bool(torch.isfinite(value).all()):
-            first = operation.what
-            break
+        if not floating or bool(torch.isfinite(value).all()):
+            continue
+        filled = operation.packet in _FILLS or operation.reads & masks
+        if filled and not bool((value.isnan() | value.isposinf()).any()):
+            # Minus infinity before a softmax is a mask.
+            masks.add(operation.value)
+            continue
+        first = operation.what
+        break
     raise not_finite(module, first)
 
 

@@ -22,6 +22,13 @@ _BRANCHES = re.compile(
 _LOOKUPS = {function.__code__ for function in (F.embedding, F.embedding_bag)}
 
 
+#: What to do about samples that are masked as a whole.
+PADDING_ALONE = (
+    "Where all positions of a sample are masked, as in one that is nothing but padding, softmax is "
+    "NaN: leave such samples out, or leave one of their positions unmasked."
+)
+
+
 def not_readable(module: nn.Module, error: BaseException) -> UnsupportedModuleError:
     """The error for a module that ``torch.export`` does not read."""
     text, own = str(error), type(module).__name__
@@ -149,9 +156,12 @@ def _channels_last(layer: nn.Module, x: Any) -> str:
 
 def not_finite(module: nn.Module, what: str) -> UnsupportedModuleError:
     """The error for outputs that are infinite or NaN."""
+    todo = "Scale the features (StandardScaler), and look at that line."
+    if "softmax" in what or "attention" in what.split(" ")[0]:
+        todo = PADDING_ALONE
     return UnsupportedModuleError(
         f"{type(module).__name__} returns infinity or NaN for samples of X in evaluation mode, "
-        f"first from {what}. Scale the features (StandardScaler), and look at that line."
+        f"first from {what}. {todo}"
     )
 
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ..utils.words import counted
 from .budget import Limits
 
 _WILD = "*?["
@@ -75,6 +76,15 @@ def kind_of(group: Any) -> str:
     return group.named_only or f"{group.unit_kind}s"
 
 
+def _sized(group: Any) -> str:
+    """How many units of which kind."""
+    return (
+        f"{group.size} {group.named_only}"
+        if group.named_only
+        else counted(group.size, group.unit_kind)
+    )
+
+
 def _check_known(groups: Sequence[Any], parameter: str, keys: Iterable[str]) -> None:
     for key in keys:
         if any(matches(group, key) for group in groups):
@@ -83,7 +93,7 @@ def _check_known(groups: Sequence[Any], parameter: str, keys: Iterable[str]) -> 
         inside = any(matches(group, f"{key}.*") for group in groups)
         close = [f"{key}.*"] if inside else get_close_matches(key, names, 1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        listed = ", ".join(f"{group.name!r} ({group.size} {kind_of(group)})" for group in groups)
+        listed = ", ".join(f"{group.name!r} ({_sized(group)})" for group in groups)
         what = "pattern" if any(each in key for each in _WILD) else "name or kind"
         raise ValueError(
             f"{parameter} has the {what} {key!r}, which is none of this network's groups of units."

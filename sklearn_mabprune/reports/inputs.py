@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -37,11 +38,12 @@ class InputsReport:
 
     def notes(self) -> list[str]:
         """A line of the report of a fit."""
+        # Of one sample the difference has no error.
+        error = f" (error of the difference {self.error:.2g})" * math.isfinite(self.error)
         return [
             f"inputs: {_named(self.n_functions)}; validation loss with "
             f"{_named(self.n_default)} {self.loss_default:.4g}, with {_named(self.n_tried)} "
-            f"{self.loss_tried:.4g} (error of the difference {self.error:.2g}), "
-            f"{self.seconds:.2f} seconds"
+            f"{self.loss_tried:.4g}{error}, {self.seconds:.2f} seconds"
         ]
 
 

@@ -12,6 +12,7 @@ from ..data.named import NamedSamples
 from ..data.sparse import SparseRows
 from ..graph.graph import Graph
 from ..pruning.budget import Budget
+from ..utils.words import counted
 
 # Samples that are copied in float64 at a time: a copy of all would be the largest array in memory.
 _PART = 2**13
@@ -35,7 +36,7 @@ def fine_tuning_interrupted(n_epochs: int, budget: float | int | str, finished: 
         kept = "the network was finished, and is kept."
     else:
         kept = "the pruned network is kept as it was before."
-    return f"Fine-tuning was interrupted after {n_epochs} epochs: {kept}"
+    return f"Fine-tuning was interrupted after {counted(n_epochs, 'epoch')}: {kept}"
 
 
 def beyond_tolerance(
@@ -51,9 +52,9 @@ def beyond_tolerance(
         return []
     return [
         f"pruning_budget={budget!r} costs more than tolerance={tolerance}: the score on "
-        f"{n_validation:,} validation samples fell from {unpruned:.4f} to {score:.4f}. Lower "
-        "pruning_budget, raise fine_tune_epochs, or let pruning_budget='auto' find the smallest "
-        "network within tolerance."
+        f"{counted(n_validation, 'validation sample')} fell from {unpruned:.4f} to {score:.4f}. "
+        "Lower pruning_budget, raise fine_tune_epochs, or let pruning_budget='auto' find the "
+        "smallest network within tolerance."
     ]
 
 
@@ -85,9 +86,9 @@ def behind_constant(
     if not (mean > 3 * error and np.average(own, weights=weights) > 1.2 * constant.mean()):
         return []
     return [
-        f"The trained network is worse than {answer} for all of the {len(own):,} validation "
-        "samples. Are the features scaled (StandardScaler)? If they are, lower the net's lr, or "
-        "raise max_epochs."
+        f"The trained network is worse than {answer} for all of the "
+        f"{counted(len(own), 'validation sample')}. Are the features scaled (StandardScaler)? If "
+        "they are, lower the net's lr, or raise max_epochs."
     ]
 
 
@@ -160,9 +161,10 @@ def unfinished(net: Any) -> list[str]:
     """A warning if early stopping did not end the training before its last epoch."""
     if not getattr(net, "early_stopping", False) or len(net.history or []) < net.max_epochs:
         return []
+    epochs = "epoch" if net.max_epochs == 1 else "epochs"
     return [
-        f"The training took all of its max_epochs={net.max_epochs} epochs: a larger max_epochs "
-        "may give a better network. Are the features scaled?"
+        f"The training took all of its max_epochs={net.max_epochs} {epochs}: a larger "
+        "max_epochs may give a better network. Are the features scaled?"
     ]
 
 

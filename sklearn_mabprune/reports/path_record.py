@@ -13,6 +13,7 @@ from ..graph.compact import to_arrays
 from ..pruning.path import Step
 from ..pruning.replay import Resume
 from ..utils.optional import frames
+from ..utils.words import counted
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -140,7 +141,7 @@ class PruningPath:
 
     def __repr__(self) -> str:
         n = self.n_neurons
-        return f"<{type(self).__name__} of {len(self)} steps, {n[0]} to {n[-1]} neurons>"
+        return f"<{type(self).__name__} of {counted(len(self), 'step')}, {n[0]} to {n[-1]} neurons>"
 
     def __getattr__(self, name: str) -> Any:
         if name in self.__dataclass_fields__ and "n_neurons" in vars(self):

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn import get_config
 
 from ..utils.optional import frames
+from ..utils.words import counted
 from .formatting import as_html, as_text
 from .inputs import InputsReport
 from .teaching import TeacherReport
@@ -183,9 +184,9 @@ class PruningReport:
         old, new = (sum(n.hidden_layer_sizes[k] for k in chosen) for n in (self.before, self.after))
         found = {kind for k, kind in enumerate(self.unit_kinds) if k in chosen}
         kinds = sorted(found or {"neuron"})
-        units = f"{kinds[0]}s" if len(kinds) == 1 else "units"
-        units = f"hidden {units}" if "neuron" in kinds else units
-        return f"{old - new} of {old} {units} removed ({(old - new) / old:.1%})"
+        unit = kinds[0] if len(kinds) == 1 else "unit"
+        unit = f"hidden {unit}" if "neuron" in kinds else unit
+        return f"{old - new} of {counted(old, unit)} removed ({(old - new) / old:.1%})"
 
     def _rows(self) -> list[tuple[str, ...]]:
         """Name, before, after, change."""
@@ -206,7 +207,11 @@ class PruningReport:
                 (name, _microseconds(a), _microseconds(b), _faster(a, b))
                 for name, a, b in (
                     ("µs for one sample", before.ms_sample, after.ms_sample),
-                    (f"µs for {self.batch_size:,} samples", before.ms_batch, after.ms_batch),
+                    (
+                        f"µs for {counted(self.batch_size, 'sample')}",
+                        before.ms_batch,
+                        after.ms_batch,
+                    ),
                 )
             ),
             *(
@@ -222,9 +227,10 @@ class PruningReport:
         """Rounds, pulls, seconds, and unused features."""
         training = f"{self.seconds_training:.2f}" if self.seconds_training else "done before"
         notes = [
-            f"{self.n_rounds} rounds, {self.n_pulls:,} pulls ({self.n_evaluations:,} "
-            f"neuron-sample evaluations), {self.n_fine_tune_epochs} epochs of fine-tuning, "
-            f"{self.n_validation:,} validation samples",
+            f"{counted(self.n_rounds, 'round')}, {counted(self.n_pulls, 'pull')} "
+            f"({counted(self.n_evaluations, 'neuron-sample evaluation')}), "
+            f"{counted(self.n_fine_tune_epochs, 'epoch')} of fine-tuning, "
+            f"{counted(self.n_validation, 'validation sample')}",
             f"seconds: training {training}, pruning {self.seconds_pruning:.2f}, "
             f"fine-tuning {self.seconds_fine_tuning:.2f}",
         ]
@@ -233,14 +239,14 @@ class PruningReport:
         sizes = self.before.hidden_layer_sizes, self.after.hidden_layer_sizes
         groups = zip(self.groups, self.unit_kinds, *sizes, strict=False)
         notes += [
-            f"{name}: {old} -> {new} {kind}s"
+            f"{name}: {old} -> {counted(new, kind)}"
             for name, kind, old, new in groups
             if name not in self.kept_whole
         ]
         notes += [f"{name}: kept whole, {why}" for name, why in self.kept_whole.items()]
         notes += [f"compensation in {name}: {what}" for name, what in self.compensation.items()]
         if self.n_backward:
-            notes.append(f"estimates: backward passes of {self.n_backward:,} samples")
+            notes.append(f"estimates: backward passes of {counted(self.n_backward, 'sample')}")
         notes += self._bytes_elsewhere()
         if np.isfinite(self.confidence):
             notes.append(f"expected fraction of correct removals: {self.confidence:.1%}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..utils.optional import frames
+from ..utils.words import counted
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ class TeacherReport:
         if not self.used:
             found += "not used"
         else:
-            found += f"weight {self.weight:g} for {self.n_labelled:,} training samples"
-            found += f", {self.n_synthetic:,} synthetic samples"
+            found += f"weight {self.weight:g} for {counted(self.n_labelled, 'training sample')}"
+            found += f", {counted(self.n_synthetic, 'synthetic sample')}"
             found += f", temperature {self.temperature:.2f}" * (self.temperature != 1)
             if self.n_networks:
                 found += f", its share in labels of {self.n_networks} networks {self.share:.2f}"
@@ -113,7 +114,7 @@ class TeacherReport:
                 compared += (
                     f"; network alone {self._measured(self.network_score, self.network_loss)}"
                 )
-            lines.append(f"on {self.n_compared:,} unseen samples: {compared}")
+            lines.append(f"on {counted(self.n_compared, 'unseen sample')}: {compared}")
         return lines
 
     def _measured(self, score: float, loss: float) -> str:

@@ -31,7 +31,7 @@ from ..data.samples import Data
 from ..graph.compact import with_trained
 from ..graph.kinds.registry import layers_of
 from ..graph.recovery import network_of, returns_what
-from ..graph.refusals import indices_named
+from ..graph.refusals import PADDING_ALONE, indices_named
 from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions, UserInterrupt
 from ..utils.progress import is_open
@@ -320,6 +320,9 @@ def _diverged(net: Any, what: str) -> ValueError:
         # skorch takes the logarithm: that of a logit is often nan.
         what += " (NLLLoss reads probabilities in skorch: does the module end in a Softmax? If it "
         what += "ends in logits, use CrossEntropyLoss)"
+    if getattr(net, "reads_integers_", False) and what.endswith("nan"):
+        # There is nothing to scale.
+        return ValueError(f"{what} in epoch {len(net.history)}. {PADDING_ALONE} Or lower lr.")
     return ValueError(
         f"{what} in epoch {len(net.history)}: with lr={learning_rate(net)} the training diverges. "
         "Lower the net's lr, and scale the features (StandardScaler); a regression net of your own "

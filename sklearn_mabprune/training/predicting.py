@@ -20,7 +20,7 @@ from ..data.sparse import SparseRows
 from ..graph.array_chain import array_chain
 from ..graph.kinds.outputs import softmax as softmax_of_arrays
 from ..graph.kinds.silent import same
-from ..graph.refusals import indices_named
+from ..graph.refusals import PADDING_ALONE, indices_named
 from ..utils.compat import is_identity
 from ..utils.forking import note_threads
 from ..utils.torch_settings import no_autocast
@@ -32,6 +32,8 @@ _AT_ONCE = {"cpu": 2**11, "cuda": 2**16}
 _FEW_CLASSES, _MANY_SAMPLES = 16, 64
 # Up to so many samples NumPy takes less time than torch, for networks of any size.
 _FEW_SAMPLES = 32
+# Positions of samples that are numbers of words, or smaller than this, are not too large.
+_LARGE = 1e6
 
 
 def softmax(outputs: Tensor) -> Tensor:
@@ -83,10 +85,16 @@ def check_outputs(
     if isinstance(sample, NamedSamples):
         largest = max(sample.parts, key=lambda part: float(np.abs(sample.parts[part]).max()))
         sample, given = sample.parts[largest], f"X[{largest!r}]"
-    sample = (sample.toarray() if issparse(sample) else np.asarray(sample)).ravel()
+    sample = sample.toarray() if issparse(sample) else np.asarray(sample)
+    sequence, sample = sample.dtype.kind in "iub" or sample.ndim > 2, sample.ravel()
     column = int(np.nanargmax(np.abs(sample)))
     name = "" if names is None else f" ({names[column]!r})"
     also = f" (and {len(bad) - 1:,} more of {len(outputs):,})" if len(bad) > 1 else ""
+    if sequence and abs(sample[column]) < _LARGE:
+        raise ValueError(
+            f"The network returns infinity or NaN for sample {bad[0]} of {given}{also}, whose "
+            f"features are not large (at most {abs(sample[column]):.6g}). {PADDING_ALONE}"
+        )
     raise ValueError(
         f"Sample {bad[0]} of {given}{also} is too large for the network, which computes in "
         f"{str(dtype).removeprefix('torch.')} and returns infinity or NaN for it: its largest "

@@ -134,7 +134,25 @@ class WeightAsNumber(Base):
         return self.last(F.relu(self.first(x)) * float(self.scale))
 
 
+class NothingButPadding(Base):
+    """A softmax over units, all of which are masked."""
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        scores = h.masked_fill(x[:, :1] < 9, -torch.inf)
+        return self.last(h * scores.softmax(-1))
+
+
+class NotFiniteByNumber(NotFinite):
+    """Its program is that of two samples."""
+
+    def forward(self, x):
+        return super().forward(x) + torch.zeros(len(x), 1)
+
+
 REFUSED = {
+    NotFiniteByNumber: rf"infinity or NaN .* first from .* in NotFinite\w*.forward \({HERE}\)",
+    NothingButPadding: r"first from softmax in NothingButPadding.forward .* nothing but padding, s",
     WeightAsNumber: rf"WeightAsNumber.forward \({HERE}\), run with other weights,.* as a number",
     Remembers: rf"Remembers.forward branches on values in forward \({HERE}\)",
     Walks: rf"branches on values in .* \({HERE}\)",

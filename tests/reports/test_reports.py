@@ -20,6 +20,8 @@ from user_nets import classes_table, classifier, fitted, small_classifier
 
 from sklearn_mabprune import PruningReport, PruningWarning
 from sklearn_mabprune.export.c.network import network_size
+from sklearn_mabprune.reports.inputs import InputsReport
+from sklearn_mabprune.reports.notes import beyond_tolerance
 from sklearn_mabprune.reports.report import Measured, slower
 
 
@@ -60,6 +62,36 @@ seconds: training 1.50, pruning 0.75, fine-tuning 0.25"""
     assert str(more) == (
         expected + "\nunused input features: age, 7\nWarning: first\nWarning: second"
     )
+
+
+def test_one_of_a_thing_is_no_plural():
+    before, after = (
+        Measured((2, 3), 9, 9, 9, 0.05, 1.0, 0.9, 0.1),
+        Measured((1, 2), 8, 8, 8, 0.04, 0.25, 0.9, 0.1),
+    )
+    report = some_report(
+        before=before, after=after, n_rounds=1, n_pulls=1, n_evaluations=1, n_fine_tune_epochs=1,
+        n_validation=1, batch_size=1, n_backward=1, groups=("a", "b"), unit_kinds=("head",) * 2,
+        kept_whole={"b": "is one head"}, seconds_training=0.0,
+        inputs=InputsReport(3, 3, 8, 0.5, 0.25, float("nan"), 100, 1.0),
+    )  # fmt: skip
+    text = str(report)
+    for line in (
+        "1 of 2 heads removed (50.0%)",
+        "µs for 1 sample ",
+        "1 round, 1 pull (1 neuron-sample evaluation), 1 epoch of fine-tuning, ",
+        ", 1 validation sample\n",
+        "a: 2 -> 1 head\n",
+        "estimates: backward passes of 1 sample",
+        "seconds: training done before, pruning",
+        "with 8 functions of each feature 0.25, 1.00 seconds",
+    ):
+        assert line in text
+    assert "nan" not in text
+    one = Measured((1,), 9, 9, 9, 0.05, 1.0, 0.9, 0.1)
+    assert str(some_report(before=one, after=one)).startswith("0 of 1 hidden neuron removed")
+    told = beyond_tolerance(0.5, 0.0, 1, 2.0, 0.5)[0]
+    assert "the score on 1 validation sample fell from 2.0000 to 0.5000. Lower" in told
 
 
 def test_as_nested_dicts():
