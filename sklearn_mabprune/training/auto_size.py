@@ -23,6 +23,7 @@ from ..utils.torch_settings import no_autocast, own_settings
 from ..utils.validation import check_parameters
 from .inputs import DROPOUT, InputStage, stage_missing
 from .mlp import MANY_OUTPUTS, MLP, SIZES_OF_MANY_OUTPUTS
+from .net_inputs import read_features
 from .optimizers import learning_rate, needs_closure
 from .outside_module import check_batch_statistics, check_batches
 from .packing import snapshot
@@ -181,6 +182,7 @@ class SelfSizing(WeightedLossMixin):
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Any:
         """Fit from scratch; as in skorch, sized from the data."""
+        X = read_features(self, X, fitting=True)
         self.size_from(X, y)
         self._warn()
         with own_settings():
@@ -188,6 +190,7 @@ class SelfSizing(WeightedLossMixin):
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
         """Go on training; as in skorch, sized from the data the first time."""
+        X = read_features(self, X, fitting=not self.initialized_)
         if not self.initialized_:
             self.size_from(X, y)
             self._warn()
@@ -264,6 +267,7 @@ class SelfSizing(WeightedLossMixin):
 
     def predict_proba(self, X: Any) -> Any:
         """As in skorch; raises ValueError for samples whose predictions are not finite."""
+        X = read_features(self, X)
         with no_autocast():
             outputs = super().predict_proba(X)  # type: ignore[misc]
         samples = X["X"] if isinstance(X, dict) else X

@@ -17,6 +17,7 @@ from ..utils.compat import uncompiled
 from ..utils.docstrings import documented_by
 from .auto_size import SelfSizing
 from .mlp import MLP
+from .net_inputs import read_features
 
 _ENTRIES = {
     "module": """module : class, default=MLP
@@ -118,7 +119,7 @@ class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
         n_classes = getattr(self, "module__n_outputs", getattr(self, "n_outputs_", None))
         if n_classes is not None and y is not None:
             self._check_indices(y, n_classes)
-        return y
+        return y.astype(np.int64) if str(getattr(y, "dtype", "")) == "bool" else y
 
     def _count_outputs(self, y: Any) -> int:
         if _is_multilabel(y):
@@ -155,6 +156,7 @@ class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
         """Go on training; the first call sizes the net from `classes`, if given, or from y."""
         if classes is None or self.initialized_ or self.classes is not None:
             return super().partial_fit(X, y, classes, **fit_params)
+        X = read_features(self, X, fitting=True)
         self.size_from(X, y)
         self._warn()
         self.n_outputs_ = max(self.n_outputs_, len(classes))

@@ -87,9 +87,15 @@ def check_outputs(
         sample, given = sample.parts[largest], f"X[{largest!r}]"
     sample = sample.toarray() if issparse(sample) else np.asarray(sample)
     sequence, sample = sample.dtype.kind in "iub" or sample.ndim > 2, sample.ravel()
+    also = f" (and {len(bad) - 1:,} more of {len(outputs):,})" if len(bad) > 1 else ""
+    if sample.dtype.kind == "f" and np.isnan(sample).any():
+        raise ValueError(
+            f"Sample {bad[0]} of {given}{also} contains NaN, first in column "
+            f"{int(np.argmax(np.isnan(sample)))}. Fill missing values, as with "
+            "sklearn.impute.SimpleImputer."
+        )
     column = int(np.nanargmax(np.abs(sample)))
     name = "" if names is None else f" ({names[column]!r})"
-    also = f" (and {len(bad) - 1:,} more of {len(outputs):,})" if len(bad) > 1 else ""
     if sequence and abs(sample[column]) < _LARGE:
         raise ValueError(
             f"The network returns infinity or NaN for sample {bad[0]} of {given}{also}, whose "
