@@ -95,7 +95,7 @@ def test_fine_tuning_keeps_the_pruned_network(monkeypatch):
     # epoch() is called once for every epoch: the training's first, then the fine-tuning's.
     press_ctrl_c(monkeypatch, sklearn_mabprune.training.fine_tuning, "epoch", call=2)
     model = classifier(fine_tune_epochs=5)
-    with pytest.warns(PruningWarning, match="Fine-tuning was interrupted after 1 epochs"):
+    with pytest.warns(PruningWarning, match="Fine-tuning was interrupted after 1 epoch:"):
         model.fit(X, y)
     assert same_state(state(model.estimator_), state(untuned.estimator_))
     assert model.pruning_report_.n_fine_tune_epochs == 1

@@ -56,7 +56,7 @@ def test_pruning_keeps_the_last_finished_round(table, whole, monkeypatch):
 def test_fine_tuning_keeps_the_pruned_network_and_tells(table, whole, monkeypatch, caplog):
     caplog.set_level(logging.INFO, logger="sklearn_mabprune")
     press_ctrl_c(monkeypatch, sklearn_mabprune.training.fine_tuning, "epoch", call=2)
-    with pytest.warns(PruningWarning, match="Fine-tuning was interrupted after 1 epochs"):
+    with pytest.warns(PruningWarning, match="Fine-tuning was interrupted after 1 epoch:"):
         kept = model(fine_tune_epochs=5, verbose=2).fit(*table)
     np.testing.assert_array_equal(kept.predict_proba(table[0]), whole.predict_proba(table[0]))
     text = "\n".join(record.getMessage() for record in caplog.records)
