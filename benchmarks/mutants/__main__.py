@@ -42,11 +42,7 @@ _ENVIRONMENT = {
 def check_all(folder: Path, mutants: Sequence[Mutant], limit: float) -> Outcome:
     """Refuse mutants that do not apply, and tests that fail without them; the tests' run."""
     for mutant in mutants:
-        path = folder / mutant.file
-        if not path.is_file():
-            raise MutantError(f"{mutant.name}: there is no file {mutant.file}.")
-        mutant.applied(path.read_text())
-        mutant.check_tests(folder)
+        mutant.check(folder)
     tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
     outcome = run_tests(folder, tests, limit)
     if outcome.verdict != "passed":
@@ -62,9 +58,8 @@ def show_list(mutants: Sequence[Mutant], root: Path) -> int:
         print(f"    invariant: {mutant.invariant}")
         print(f"    mutant:    {mutant.change}")
         try:
-            mutant.applied((root / mutant.file).read_text())
-            mutant.check_tests(root)
-        except (MutantError, OSError) as error:
+            mutant.check(root)
+        except MutantError as error:
             faults += 1
             print(f"    DOES NOT APPLY: {error}")
     print(f"{len(mutants)} mutants, {faults} of them do not apply")

@@ -61,14 +61,22 @@ class Mutant:
             raise MutantError(f"{self.name}: {self.file} would not be Python: {error}") from error
         return changed
 
-    def check_tests(self, root: Path) -> None:
-        """Refuse names of tests that are not in a repository, without importing any.
+    def check(self, root: Path) -> None:
+        """Refuse a mutant that does not apply to a repository, without running any test.
 
         Raises
         ------
         MutantError
-            If there is no such file, or no such function in it.
+            If its file or a test is not there, or as `applied` does.
         """
+        path = root / self.file
+        if not path.is_file():
+            raise MutantError(f"{self.name}: there is no file {self.file}.")
+        self.applied(path.read_text())
+        self._check_tests(root)
+
+    def _check_tests(self, root: Path) -> None:
+        """Refuse names of tests that are not in a repository, without importing any."""
         for test in self.tests:
             name, _, function = test.partition("::")
             path = root / name

@@ -9,7 +9,7 @@ import pytest
 
 import benchmarks.mutants.runs
 from benchmarks.mutants.__main__ import main, run_all, show_list
-from benchmarks.mutants.runs import copy_repository, try_mutant
+from benchmarks.mutants.runs import ROOT, copy_repository, try_mutant
 from benchmarks.mutants.table import Mutant, MutantError, read_tables
 
 PACKAGE = """
@@ -141,6 +141,17 @@ def test_the_list_says_what_does_not_apply(repository, capsys):
     for test in ("tests/test_toy.py::test_third", "tests/test_gone.py::test_half"):
         assert show_list([replace(KILLED, tests=(*KILLED.tests, test))], repository) == 1
         assert f"there is no test {test}" in capsys.readouterr().out
+
+
+def test_every_mutant_of_the_tables_applies():
+    """Code that moves takes its mutants along: one whose text is gone breaks nothing."""
+    faults = []
+    for mutant in read_tables().values():
+        try:
+            mutant.check(ROOT)
+        except MutantError as error:
+            faults.append(str(error))
+    assert not faults, "\n".join(faults)
 
 
 def test_tables_are_read(tmp_path):

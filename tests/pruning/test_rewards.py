@@ -37,7 +37,9 @@ def test_rewards_are_affine_and_high_for_the_safe(values, others):
     np.testing.assert_allclose(changed, new.reward(values), rtol=1e-6, atol=1e-6 * slope)
 
 
-@pytest.mark.parametrize("values", [[0.0], [0.3, 0.3, 0.3], [1e-12, 0.0, 2e-12], [5.0, 5.0]])
+@pytest.mark.parametrize(
+    "values", [[0.0], [0.3, 0.3, 0.3], [1e-12, 0.0, 2e-12], [5.0, 5.0], [1e12] * 2]
+)
 def test_equal_neurons_have_equal_rewards(values):
     """Rounding errors between them are not blown up to fill the scale."""
     scale = RewardScale.of(values)
