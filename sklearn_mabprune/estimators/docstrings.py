@@ -126,7 +126,8 @@ _PARAMETERS = {
             0 along a cosine.  "auto" is ten times the net's ``lr``, or .01 where that is
             "auto", for Adam and its variants, since small networks tolerate larger steps and
             have few epochs, and ``lr`` itself for other optimizers and for modules of your own
-            that are not chains of layers.
+            that are not chains of layers; those of them with batch norms get three times
+            ``lr``.
         """,
     "distillation": """
         distillation : float in [0, 1], default=0.7

@@ -24,6 +24,7 @@ from .packing import snapshot
 
 #: Cycles of "auto" fine-tuning, as fractions of the epochs of the initial training.
 _CYCLES = (0.25, 0.5, 1.0)
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 #: Decimals to which losses are compared.
 _DECIMALS = 9
 
@@ -232,6 +233,7 @@ def starting_rate(net: Any, lr: float | str) -> float:
     steps do not grow with the gradients, so that ten times its rate is safe, and .01 where the
     net's rate is "auto"; other optimizers keep their rate, and so do networks that are no chains,
     such as convolutional ones: ten times their rate leads some of them to a constant answer.
+    With batch norms, after which the size of weights does not matter, three times is better.
     """
     if not isinstance(lr, str):
         return lr
@@ -240,7 +242,11 @@ def starting_rate(net: Any, lr: float | str) -> float:
         return float(learning_rate(net))
     if isinstance(net.lr, str):
         return 0.01
-    return float(net.lr * (10.0 if is_plain(uncompiled(net.module_)) else 1.0))
+    module = uncompiled(net.module_)
+    if is_plain(module):
+        return float(net.lr * 10.0)
+    with_norms = any(isinstance(part, _BATCH_NORMS) for part in module.modules())
+    return float(net.lr * (3.0 if with_norms else 1.0))
 
 
 def validation_losses(module: nn.Module, samples: Samples) -> Tensor:
