@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, time, timedelta
 from numbers import Real
 from typing import Any
 
@@ -11,6 +12,8 @@ from scipy import sparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+# Objects that NumPy makes floats of, in units of its own, or does not.
+_DATES = (date, time, timedelta)
 # Deviations of targets from their mean whose squares, and sums of these, are float64 numbers.
 _SQUARES_HOLD = (1e-145, 1e150)
 
@@ -63,6 +66,39 @@ def complete(y: Any, name: str = "y") -> Any:
         )
     numbers = flat and not plain and all(isinstance(each, (Real, np.bool_)) for each in flat)
     return np.array(flat).reshape(values.shape) if numbers else y
+
+
+def without_dates(y: Any, name: str = "y") -> Any:
+    """Targets that a regression can predict: dates and durations would be numbers of any unit.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    name : str
+        What the message calls them.
+
+    Returns
+    -------
+    array-like
+        `y` itself.
+
+    Raises
+    ------
+    ValueError
+        If values are dates, times or durations.
+    """
+    try:
+        values = np.asarray(y)
+    except (TypeError, ValueError):
+        return y  # said better by scikit-learn
+    some = values.ravel()[:1].tolist() if values.dtype.kind == "O" else []
+    objects = any(isinstance(each, _DATES) or type(each).__name__ == "Period" for each in some)
+    if values.dtype.kind in "mM" or objects:
+        raise ValueError(
+            f"{name} contains dates, times or durations, and a regression predicts numbers. Pass "
+            "numbers in a unit of your choice, such as days since a first date, or seconds."
+        )
+    return y
 
 
 def _is_missing(value: Any) -> bool:

@@ -13,7 +13,7 @@ from skorch import NeuralNetRegressor
 
 from ..data.features import read_table
 from ..data.samples import Data
-from ..data.targets import check_squares, complete
+from ..data.targets import check_squares, complete, without_dates
 from ..training.nets import MLPNetRegressor
 from ..training.scoring import regression_scores
 from ..training.teacher_targets import Targets, ValueTargets
@@ -217,14 +217,16 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
                 "y is a sparse matrix, but regression targets must be dense: pass y.toarray()."
             )
         options = {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2}
-        return read_table(self, X, complete(y), any_shape=self._takes_any_shape(), **options)
+        y = without_dates(complete(y))
+        return read_table(self, X, y, any_shape=self._takes_any_shape(), **options)
 
     def _encode(self, y: NDArray[Any]) -> NDArray[Any]:
         self.y_ndim_ = y.ndim
         return _checked(y)
 
     def _encode_validation(self, y: Any) -> NDArray[Any]:
-        y = check_array(complete(y, "y_val"), ensure_2d=False, dtype=np.float64, input_name="y_val")
+        y = without_dates(complete(y, "y_val"), "y_val")
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y_val")
         return _checked(y)
 
     def _make_task(self, data: Data, validation: Data) -> Task:

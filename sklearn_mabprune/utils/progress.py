@@ -139,7 +139,10 @@ class Progress:
         yield self
         self._remaining = ""
         if self._done:
-            self._log(f"{self._done} {unit}", f"{time.perf_counter() - self._started:.1f} s")
+            self._log(
+                f"{self._done} {unit[:-1] if self._done == 1 else unit}",
+                f"{time.perf_counter() - self._started:.1f} s",
+            )
 
     def advance(self, n: int = 1, *facts: str) -> None:
         """Count `n` more units as done, and show facts next to the bar and in log lines."""

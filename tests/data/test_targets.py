@@ -136,3 +136,28 @@ def test_class_weights_of_other_labels_are_refused():
     message = r"classes \['1', '2'\] are not in class_weight, which has \[1, 2\] that y does not"
     with pytest.raises(ValueError, match=message):
         classifier(class_weight={1: 1, 2: 3}).fit(X, np.where(NUMBERS, "1", "2"))
+
+
+DAYS = pd.Series(pd.date_range("2020", periods=60))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        DAYS,
+        DAYS.to_numpy(),
+        DAYS - DAYS[0],
+        DAYS.to_frame(),
+        list(DAYS),
+        list(DAYS.dt.date),
+        DAYS.dt.to_period("D"),
+        pl.Series(DAYS),
+    ],
+    ids=["dates", "array", "durations", "frame", "list", "plain dates", "periods", "polars"],
+)
+def test_dates_are_no_targets_of_a_regression(y):
+    """NumPy would make nanoseconds of them, or microseconds."""
+    with pytest.raises(ValueError, match=r"^y contains dates, times or durations.* days since a"):
+        regressor().fit(X, y)
+    with pytest.raises(ValueError, match=r"^y_val contains dates, times or durations"):
+        regressor().fit(X, X[:, 0], X_val=X, y_val=y)
