@@ -49,7 +49,7 @@ def _ours(split: Split, seed: int, **params: Any) -> Any:
     return model.set_params(**{f"{model.steps[-1][0]}__{k}": v for k, v in params.items()})
 
 
-def _default_inputs(split: Split, seed: int, **params: Any) -> Any:
+def _three_functions(split: Split, seed: int, **params: Any) -> Any:
     net = MLPNetClassifier if split.classify else MLPNetRegressor
     return _ours(split, seed, teacher=None, estimator=net(n_functions=N_FUNCTIONS, **params))
 
@@ -65,7 +65,7 @@ _NARROW = {"module__hidden_layer_sizes": (128, 64)}
 #: name: how the model is made, and in which surroundings it is fitted.
 VARIANTS: dict[str, tuple[Callable[[Split, int], Any], Any]] = {
     "no teacher, patience 10": (_impatient, nullcontext),
-    "no teacher, default inputs": (_default_inputs, nullcontext),
+    "no teacher, three functions": (_three_functions, nullcontext),
     "no teacher": (lambda split, seed: _ours(split, seed, teacher=None), nullcontext),
     "teacher": (_ours, nullcontext),
     # A weight that is given needs no networks to compare with, and they do not label.
@@ -75,8 +75,8 @@ VARIANTS: dict[str, tuple[Callable[[Split, int], Any], Any]] = {
     ),
     "teacher as sure as it is": (_ours, _as_they_are),
     "no synthetic samples": (lambda split, seed: _ours(split, seed, n_synthetic=0), nullcontext),
-    "narrow": (lambda split, seed: _default_inputs(split, seed, **_NARROW), nullcontext),
-    "smoothed": (lambda split, seed: _default_inputs(split, seed, **_SMOOTH), nullcontext),
+    "narrow": (lambda split, seed: _three_functions(split, seed, **_NARROW), nullcontext),
+    "smoothed": (lambda split, seed: _three_functions(split, seed, **_SMOOTH), nullcontext),
     "trees": (MODELS["hist gradient boosting"].make, nullcontext),
 }
 # Those of classes alone are asked for by name.
