@@ -57,7 +57,7 @@ def test_a_network_that_ctrl_c_left_unfinished_is_no_result():
 
 
 _RUN = """
-import sys, time
+import signal, sys, time
 from benchmarks.study.workers import run_all
 
 def work(path):
@@ -67,6 +67,8 @@ def work(path):
         time.sleep(0.02)
 
 if __name__ == "__main__":
+    # A suite in the background ignores Ctrl-C, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for _ in run_all(work, [(path,) for path in sys.argv[1:]], 2):
         pass
 """
