@@ -17,6 +17,7 @@ from ..training.predicting import network_outputs
 from ..training.teacher_targets import Floats
 from ..utils.compat import uncompiled
 from .caching import cached
+from .plan import Task
 
 # Networks at most: each of them costs a training.
 _MOST = 5
@@ -62,9 +63,20 @@ class Peers:
         found = [self._asked(network, x) for network in self.networks]
         return np.asarray(np.mean(found, axis=0))
 
-    def averaged(self, lessons: Lessons, data: Data, share: float) -> Lessons:
-        """Lessons in whose labels the teacher has a share and these networks the rest."""
-        own = self.out_of_fold(data, lessons.out_of_fold.shape[1])
+    def averaged(self, lessons: Lessons, own: Floats, share: float) -> Lessons:
+        """Lessons in whose labels the teacher has a share and these networks the rest.
+
+        Parameters
+        ----------
+        lessons : Lessons
+        own : ndarray of shape (n_samples, n_outputs)
+            `out_of_fold` of the training samples.
+        share : float in [0, 1]
+
+        Returns
+        -------
+        Lessons
+        """
         more = lessons.synthetic
         return blended(lessons, own, None if more is None else self.labels(more.x), share)
 
@@ -97,12 +109,14 @@ def trained_peers(room: Any, folds: tuple[Fold, ...]) -> Peers:
     data = room.task.data
     with room.progress.stage("comparison", len(folds) * room.net.max_epochs, "epochs"):
         found = [trained_alone(room, data.at(fitted)) for fitted, _ in folds]
-    validation = [
-        validation_loss(uncompiled(net.module_), samples_of(net, room.task.validation))
-        for net, _ in found
-    ]
     networks = tuple(network for _, network in found)
-    return Peers(found[0][0], networks, folds, float(np.mean(validation)))
+    loss = float(np.mean([loss_of(net, room.task) for net, _ in found]))
+    return Peers(found[0][0], networks, folds, loss)
+
+
+def loss_of(net: Any, task: Task) -> float:
+    """Loss of a trained net on the validation samples."""
+    return validation_loss(uncompiled(net.module_), samples_of(net, task.validation))
 
 
 def trained_alone(room: Any, fitted: Data) -> tuple[Any, Any]:

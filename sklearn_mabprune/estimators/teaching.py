@@ -15,8 +15,7 @@ from scipy.sparse import issparse
 from ..data.losses import check_soft_labels
 from ..graph.graph import Graph
 from ..reports.teaching import TeacherReport
-from ..training.conversion import dtype_of, samples_of
-from ..training.fine_tuning import validation_loss
+from ..training.conversion import dtype_of
 from ..training.initial import train
 from ..training.lessons import (
     UNSEEN,
@@ -29,14 +28,14 @@ from ..training.lessons import (
 from ..training.paired_losses import paired_losses
 from ..training.predicting import network_outputs
 from ..training.teacher import Teacher, resolve_teacher
-from ..training.teacher_targets import Targets
+from ..training.teacher_targets import Floats, Targets
 from ..training.teacher_weight import UNKNOWN, Comparison, compare
 from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
 from .caching import cached
-from .peers import Peers, folds_of_peers, trained_alone, trained_peers
+from .peers import Peers, folds_of_peers, loss_of, trained_alone, trained_peers
 from .plan import Task, Teaching
 
 
@@ -123,7 +122,9 @@ def taught(room: Classroom) -> Task:
     teacher = lessons.teacher
     started = time.perf_counter()
     peers = _peers(room, lessons)
-    found, loss_alone = _compared(room, lessons, peers)
+    own = None if peers is None else peers.out_of_fold(data, lessons.out_of_fold.shape[1])
+    found, loss_alone = _compared(room, lessons, own)
+    loss_alone = loss_alone if peers is None else peers.loss
     seconds_comparison = time.perf_counter() - started
     weight, n_synthetic = _decided(room, found, n_synthetic)
     started = time.perf_counter()
@@ -134,14 +135,14 @@ def taught(room: Classroom) -> Task:
             lessons = more(lessons, n_synthetic, data.bare, seed, encode)
     seconds += time.perf_counter() - started
     report = room.known or _report(teacher, lessons, found, weight)
-    if peers is not None and report.used:
-        share = found.part if room.known is None else report.share
-        lessons = peers.averaged(lessons, data, share)
+    networks: tuple[Any, ...] = ()
+    if peers is not None and own is not None and report.used:
+        networks, share = peers.networks, found.part if room.known is None else report.share
+        lessons = peers.averaged(lessons, own, share)
         report = replace(report, share=share, n_networks=len(peers.networks))
     report = replace(report, seconds_teacher=seconds, seconds_comparison=seconds_comparison)
     samples = mixed(data, lessons, weight, teacher.targets) if report.used else None
     kept = lessons.fitted if model.keep_teacher else None
-    networks = peers.networks if peers is not None and report.used else ()
     teaching = Teaching(samples, report, kept, notes, loss_alone, networks)
     return replace(room.task, teaching=teaching)
 
@@ -210,27 +211,26 @@ def _peers(room: Classroom, lessons: Lessons) -> Peers | None:
     return trained_peers(room, folds)
 
 
-def _compared(room: Classroom, lessons: Lessons, peers: Peers | None) -> tuple[Comparison, float]:
+def _compared(room: Classroom, lessons: Lessons, own: Floats | None) -> tuple[Comparison, float]:
     """The teacher beside networks that were trained without it, where both have not seen samples.
 
-    Also the mean loss of these networks on the validation samples, infinity if there are none.
+    `own` are the predictions of networks for training samples that they have not seen.  Also the
+    validation loss of a network that is trained here, where there are no folds; else infinity.
     """
-    data, teacher, loss = room.task.data, lessons.teacher, math.inf
-    outputs = None
+    teacher, loss, outputs = lessons.teacher, math.inf, None
     if lessons.folds:
-        known, labels = lessons.labelled, lessons.out_of_fold
-        if peers is not None:
-            outputs, loss = peers.out_of_fold(data, labels.shape[1]), peers.loss
-            known = known & np.isfinite(outputs).all(axis=1)
-            outputs = outputs[known]
-        unseen, labels = data.at(np.flatnonzero(known)), labels[known]
+        known = lessons.labelled
+        if own is not None:
+            known = known & np.isfinite(own).all(axis=1)
+            outputs = own[known]
+        unseen, labels = room.task.data.at(np.flatnonzero(known)), lessons.out_of_fold[known]
     elif room.apart and not teacher.sees_table:
         unseen, labels = room.task.validation, teacher.labels(teacher.model, room.task.validation.x)
         if isinstance(room.model.teacher_weight, str) and not room.trained:
             with room.progress.stage("comparison", room.net.max_epochs, "epochs"):
-                net, network = trained_alone(room, data)
+                net, network = trained_alone(room, room.task.data)
             outputs = network_outputs(net, network.forward, unseen.x).astype(np.float64)
-            loss = _loss_of(net, room.task)
+            loss = loss_of(net, room.task)
     else:
         return UNKNOWN, math.inf
     return compare(teacher.targets, labels, outputs, unseen.y, unseen.weights), loss
@@ -253,18 +253,13 @@ def trained(
     found, graph = model._train(net, task, seed, progress, interruptions)
     if task.teaching is None or task.teaching.taught is None:
         return found, graph, task
-    loss, compared = _loss_of(found, task), task.teaching.loss_alone
+    loss, compared = loss_of(found, task), task.teaching.loss_alone
     if loss > compared or (len(task.data) < _FEW and math.isfinite(compared)):
         alone = _without_teacher(task, task.teaching)
         other, its_graph = model._train(net, alone, seed, progress, interruptions)
         if paired_losses(found, other, task.validation).pays:
             return other, its_graph, alone
     return found, graph, task
-
-
-def _loss_of(net: Any, task: Task) -> float:
-    """Loss of a trained net on the validation samples."""
-    return validation_loss(uncompiled(net.module_), samples_of(net, task.validation))
 
 
 def _without_teacher(task: Task, teaching: Teaching) -> Task:

@@ -117,9 +117,9 @@ def large_features(spread: NDArray[np.float64], names: Any = None) -> str:
     largest = large[np.argsort(-spread[large])]
     called = [str(k) if names is None else repr(str(names[k])) for k in largest[:5]]
     listed = ", ".join(called) + f" and {len(large) - 5} more" * (len(large) > 5)
-    counted = ", counted from 0" * (names is None)
+    origin = ", counted from 0" * (names is None)
     return (
-        f" Features with a large standard deviation (up to {spread.max():.3g}){counted}: "
+        f" Features with a large standard deviation (up to {spread.max():.3g}){origin}: "
         f"{listed}. Look for wrong values in them, and scale the features."
     )
 

@@ -57,7 +57,7 @@ def test_labels_are_averaged_with_networks_that_have_not_seen_the_sample(lessons
     own = peers.out_of_fold(data, 1)
     for factor, (_, test) in zip((1, 2, 3), found.folds, strict=True):
         np.testing.assert_allclose(own[test], factor * data.y[test], rtol=1e-5)
-    both = peers.averaged(found, data, 0.6)
+    both = peers.averaged(found, own, 0.6)
     np.testing.assert_allclose(both.out_of_fold, 0.6 * found.out_of_fold + 0.4 * own)
     total = found.synthetic.x.sum(axis=1, keepdims=True)
     # The teacher is exact here, and the networks predict twice as much on average.
