@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from benchmarks.shared.data_sets import DataSet, load
 from benchmarks.tables.models import MODELS
 from benchmarks.tables.samples import Split, take
 from sklearn_mabprune import MLPNetClassifier, MLPNetRegressor
+from sklearn_mabprune.estimators import peers
 from sklearn_mabprune.training.inputs import N_FUNCTIONS
 from sklearn_mabprune.training.teacher_targets import ClassTargets
 
@@ -42,6 +44,13 @@ def _as_they_are() -> Iterator[None]:
         yield
     finally:
         ClassTargets.temperature = own  # type: ignore[method-assign]
+
+
+@contextmanager
+def _patiently() -> Iterator[None]:
+    """Networks beside the teacher are trained as patiently as the one that it teaches."""
+    with patch.object(peers, "_PATIENCE", 10**9):
+        yield
 
 
 def _ours(split: Split, seed: int, **params: Any) -> Any:
@@ -74,6 +83,7 @@ VARIANTS: dict[str, tuple[Callable[[Split, int], Any], Any]] = {
         nullcontext,
     ),
     "teacher as sure as it is": (_ours, _as_they_are),
+    "patient networks": (_ours, _patiently),
     "no synthetic samples": (lambda split, seed: _ours(split, seed, n_synthetic=0), nullcontext),
     "narrow": (lambda split, seed: _three_functions(split, seed, **_NARROW), nullcontext),
     "smoothed": (lambda split, seed: _three_functions(split, seed, **_SMOOTH), nullcontext),

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from ..data.folds import Fold
 from ..data.samples import Data
+from ..training.auto_size import SelfSizing
 from ..training.conversion import samples_of
 from ..training.fine_tuning import validation_loss
 from ..training.initial import train
@@ -21,6 +23,8 @@ from .plan import Task
 
 # Networks at most: each of them costs a training.
 _MOST = 5
+# Their patience at most: an average of several gains nothing by the last epochs of each.
+_PATIENCE = 10
 # A fold whose training part is smaller than this fraction of the largest one says little.
 _SMALLEST = 0.5
 
@@ -106,12 +110,19 @@ def trained_peers(room: Any, folds: tuple[Fold, ...]) -> Peers:
     -------
     Peers
     """
-    data = room.task.data
+    data, room = room.task.data, replace(room, net=_hurried(room.net))
     with room.progress.stage("comparison", len(folds) * room.net.max_epochs, "epochs"):
         found = [trained_alone(room, data.at(fitted)) for fitted, _ in folds]
     networks = tuple(network for _, network in found)
     loss = float(np.mean([loss_of(net, room.task) for net, _ in found]))
     return Peers(found[0][0], networks, folds, loss)
+
+
+def _hurried(net: Any) -> Any:
+    """A net that stops earlier, if it is one of ours."""
+    if not isinstance(net, SelfSizing) or net.patience <= _PATIENCE:
+        return net
+    return clone(net).set_params(patience=_PATIENCE)
 
 
 def loss_of(net: Any, task: Task) -> float:

@@ -10,7 +10,14 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import TimeSeriesSplit
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-from user_nets import classes_table, classifier, regressor, small_regressor, values_table
+from user_nets import (
+    classes_table,
+    classifier,
+    regressor,
+    small_classifier,
+    small_regressor,
+    values_table,
+)
 
 import sklearn_mabprune.estimators.teaching as teaching
 from sklearn_mabprune import MLPNetRegressor, PruningWarning, load
@@ -110,6 +117,18 @@ def test_all_samples_of_the_folds_are_compared_and_the_report_says_so():
     assert given.n_compared == 180
     assert np.isnan(given.network_loss)
     assert "networks" not in str(given)
+
+
+def test_the_networks_of_a_patient_net_stop_after_ten_epochs_without_a_lower_loss():
+    X, y = classes_table(200)
+
+    def loss(patience):
+        net = small_classifier(max_epochs=100, patience=patience, lr=0.01, inputs=None)
+        model = classifier(net, teacher=TREE, teacher_cv=3).fit(X, y)
+        return model.pruning_report_.teacher.network_loss
+
+    assert loss(10) == loss(100)
+    assert loss(2) != loss(10)
 
 
 @pytest.fixture(scope="module")
