@@ -185,19 +185,24 @@ def _cycle(
     epochs: int,
     generator: torch.Generator,
 ) -> Iterator[None]:
-    """Train while the learning rate falls to 0; yields after each epoch."""
+    """Train while the learning rate falls to 0; yields after each epoch.
+
+    It falls with every step: a cycle may have three epochs, and in the last one of them a rate
+    that fell once an epoch would still be a quarter of what it was.
+    """
     module = uncompiled(net.module_)
     net.initialize_optimizer()
-    optimizer = net.optimizer_
-    for group in optimizer.param_groups:
-        group["lr"] = starting_rate(net, options.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    optimizer, start = net.optimizer_, starting_rate(net, options.lr)
     weights = samples.weights.to(next(module.parameters()).dtype)
     batch_size, shuffle = batches_of_training(net, len(samples))
-    for _ in range(epochs):
+    for number in range(epochs):
         module.train()
         drawn = generator if shuffle else None
-        for index in epoch(len(samples), batch_size, drawn, samples.per_epoch):
+        batches = list(epoch(len(samples), batch_size, drawn, samples.per_epoch))
+        for k, index in enumerate(batches):
+            done = (number + k / len(batches)) / epochs
+            for group in optimizer.param_groups:
+                group["lr"] = start * (1 + math.cos(math.pi * done)) / 2
             where = index if isinstance(index, slice) else index.to(samples.x.device)
             outputs = outputs_of(module, samples.x[where])
             losses = samples.loss(outputs, samples.targets[where])
@@ -208,7 +213,6 @@ def _cycle(
             optimizer.zero_grad(set_to_none=True)
             (losses * weights[where]).mean().backward()
             optimizer.step()
-        schedule.step()
         yield
 
 
@@ -233,7 +237,7 @@ def starting_rate(net: Any, lr: float | str) -> float:
     steps do not grow with the gradients, so that ten times its rate is safe, and .01 where the
     net's rate is "auto"; other optimizers keep their rate, and so do networks that are no chains,
     such as convolutional ones: ten times their rate leads some of them to a constant answer.
-    With batch norms, after which the size of weights does not matter, three times is better.
+    With batch norms, after which the size of weights does not matter, six times is better.
     """
     if not isinstance(lr, str):
         return lr
@@ -246,7 +250,7 @@ def starting_rate(net: Any, lr: float | str) -> float:
     if is_plain(module):
         return float(net.lr * 10.0)
     with_norms = any(isinstance(part, _BATCH_NORMS) for part in module.modules())
-    return float(net.lr * (3.0 if with_norms else 1.0))
+    return float(net.lr * (6.0 if with_norms else 1.0))
 
 
 def validation_losses(module: nn.Module, samples: Samples) -> Tensor:

@@ -160,6 +160,16 @@ def test_a_teacher_draws_the_network_towards_itself():
 # --------------------------------------------------------------------------- learning rate
 
 
+def recording(optimizer, rates):
+    """A class of optimizers that notes the rate of each step."""
+
+    def step(self, *args):
+        rates.append(self.param_groups[0]["lr"])
+        return optimizer.step(self, *args)
+
+    return type("Recording", (optimizer,), {"step": step})
+
+
 @pytest.mark.parametrize(
     ("optimizer", "lr", "start"),
     [
@@ -168,16 +178,16 @@ def test_a_teacher_draws_the_network_towards_itself():
         (torch.optim.Adam, "auto", 0.1),
     ],
 )
-def test_rate_falls_along_a_cosine(optimizer, lr, start):
-    net, rows, validation = trained(optimizer=optimizer)
-    rates = []
-    fine_tune(
-        net, rows, validation, None, options(5, lr), seed=0,
-        on_epoch=lambda number: rates.append((number, net.optimizer_.param_groups[0]["lr"])),
-    )  # fmt: skip
-    assert [number for number, _ in rates] == [1, 2, 3, 4, 5]
-    wanted = [start * (1 + np.cos(np.pi * k / 5)) / 2 for k in range(1, 6)]
-    assert [rate for _, rate in rates] == pytest.approx(wanted, abs=1e-15)
+def test_rate_falls_along_a_cosine_with_every_step(optimizer, lr, start):
+    rates, epochs = [], []
+    net, rows, validation = trained(optimizer=recording(optimizer, rates), batch_size=16)
+    rates.clear()
+    fine_tune(net, rows, validation, None, options(5, lr), seed=0, on_epoch=epochs.append)
+    assert epochs == [1, 2, 3, 4, 5]
+    n_steps = len(rates)
+    assert n_steps == 5 * 4
+    wanted = [start * (1 + np.cos(np.pi * k / n_steps)) / 2 for k in range(n_steps)]
+    assert rates == pytest.approx(wanted, abs=1e-15)
     # For whoever trains on, the net's own rate counts.
     assert net.optimizer_.param_groups[0]["lr"] == 0.01
     assert not net.optimizer_.state_dict()["state"]
@@ -204,8 +214,8 @@ class Skip(nn.Module):
     ("norm", "optimizer", "lr", "start"),
     [
         (nn.BatchNorm1d(5), torch.optim.SGD, 0.0005, 0.0005),
-        (nn.BatchNorm1d(5), torch.optim.Adam, 0.0005, 0.0015),
-        (nn.BatchNorm2d(5), torch.optim.NAdam, 0.002, 0.006),
+        (nn.BatchNorm1d(5), torch.optim.Adam, 0.0005, 0.003),
+        (nn.BatchNorm2d(5), torch.optim.NAdam, 0.002, 0.012),
         (nn.LayerNorm(5), torch.optim.Adam, 0.0005, 0.0005),
     ],
 )
