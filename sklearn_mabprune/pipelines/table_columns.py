@@ -137,7 +137,7 @@ class TableColumns(ColumnTransformer):
             other values.
         """
         check_is_fitted(self)
-        table, categories = self._read(X, self._aligned(_columns(X)))
+        table, categories = self._read(X, self._aligned(X))
         if num_samples(X) > 1:
             self._warn_of_unknown(categories)
         return super().transform(table, **params)
@@ -157,7 +157,7 @@ class TableColumns(ColumnTransformer):
         Table
         """
         read, columns = [], []
-        for name, cells in self._aligned(_columns(X)).items():
+        for name, cells in self._aligned(X).items():
             kind: ColumnKind = self.kinds_[name]
             if kind.is_number:
                 read.append(np.asarray(read_numbers(name, cells, kind.style), dtype=np.float64))
@@ -170,26 +170,28 @@ class TableColumns(ColumnTransformer):
         values = np.column_stack(read)
         return Table(values, tuple(columns), self.container_ is not None, encode)
 
-    def _aligned(self, columns: dict[Any, Any]) -> dict[Any, Any]:
+    def _aligned(self, X: Any) -> dict[Any, Any]:
         """The columns that ``fit`` has seen, in its order."""
-        known = list(self.kinds_)
+        columns, known = _columns(X), list(self.kinds_)
         if columns.keys() >= set(known):
             return {name: columns[name] for name in known}
-        by_index = {str(name): column for name, column in columns.items()}
         # Names 0, 1, ... are the indices of an array.
+        is_array = list(columns) == list(range(len(columns)))
+        by_string = {str(name): column for name, column in columns.items()}
         numbered = set(map(str, known)) == set(map(str, range(len(known))))
-        if numbered and by_index.keys() >= set(map(str, known)):
-            return {name: by_index[str(name)] for name in known}
-        is_array = all(isinstance(name, int) for name in columns)
-        if isinstance(known[0], int) and not is_array and len(known) == len(columns):
+        # A file makes strings of names that are numbers.
+        if (numbered or not is_array) and by_string.keys() >= set(map(str, known)):
+            return {name: by_string[str(name)] for name in known}
+        unnamed = numbered and isinstance(known[0], int)
+        if unnamed and not is_array and len(known) == len(columns):
             return dict(zip(known, columns.values(), strict=True))  # fitted without names
-        if is_array or isinstance(known[0], int):
+        if is_array or unnamed:
             raise ValueError(
                 f"X has {len(columns)} {'features without names' if is_array else 'columns'}, but "
                 f"fit has seen {len(known)} columns: {', '.join(map(repr, known[:5]))}"
                 f"{', ...' if len(known) > 5 else ''}. Pass X in the format of fit."
             )
-        missing = [name for name in known if name not in columns]
+        missing = [name for name in known if str(name) not in by_string]
         raise ValueError(
             f"columns are missing: {', '.join(map(repr, missing))}. Pass X with all columns that "
             "fit has seen."

@@ -195,6 +195,22 @@ def test_objects_that_are_no_numbers_are_categories(values):
     assert kinds(pd.DataFrame({"c": pd.Series(values, dtype=object)})) == {"c": "category"}
 
 
+@pytest.mark.parametrize("names", [[2021, 2020], ["2021", "2020"]])
+def test_years_as_names_are_found_whether_they_are_numbers_or_strings(names):
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=names)
+    prepare = make_tabular_pipeline(LogisticRegression())[:-1].fit(X)
+    others = [int(x) if isinstance(x, str) else str(x) for x in names]
+    expected, written = prepare.transform(X), X.set_axis(others, axis=1)
+    for order in (others, others[::-1]):
+        np.testing.assert_array_equal(prepare.transform(written[order]), expected)
+    # other names, and none, are no years
+    with pytest.raises(ValueError, match=r"columns are missing: '?2020"):
+        prepare.transform(X.set_axis([others[0], "b"], axis=1))
+    for nameless in (X.to_numpy(), X.set_axis([0, 1], axis=1)):
+        with pytest.raises(ValueError, match="X has 2 features without names"):
+            prepare.transform(nameless)
+
+
 @pytest.mark.parametrize("estimator", [None, 3, "net"])
 def test_what_is_no_estimator_is_refused(estimator):
     with pytest.raises(TypeError, match="is not an estimator: it has no fit method"):
