@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,13 @@ class Column:
     name : str or int
     categories : tuple of str, or None
         Those of a column of categories, by code; None for numbers.
+    cells : Series of pandas or ndarray of shape (n_categories,), or None
+        A cell of each category, by code, as the user's table has it.
     """
 
     name: Any
     categories: tuple[str, ...] | None = None
+    cells: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -69,15 +72,31 @@ class Table:
         """Names of the columns of categories."""
         return [str(c.name) for c in self.columns if c.categories is not None]
 
-    def seen(self) -> Any:
+    def seen(self, as_given: bool = False) -> Any:
         """Samples as a teacher sees them.
+
+        Parameters
+        ----------
+        as_given : bool, default=False
+            Whether columns that are no numbers have the values and the dtype of the user's table,
+            in place of pandas categories: for a teacher that was written for these.
 
         Returns
         -------
         DataFrame or ndarray of shape (n_samples, n_columns)
-            Numbers as floats, all other columns as pandas categories.
+            Numbers as floats.
         """
-        return self._frame(self.names)
+        frame = self._frame(self.names)
+        if not (as_given and self.names_of_categories):
+            return frame
+        pandas = frames("The teacher of a table with categories")
+        for column, codes in zip(self.columns, self.values.T, strict=True):
+            if column.cells is not None:
+                cells = pandas.Series(column.cells.take(codes.astype(np.intp)))
+                # Cells of pandas have a dtype, those of others are objects.
+                found = cells if hasattr(column.cells, "iloc") else cells.infer_objects()
+                frame[str(column.name)] = found.reset_index(drop=True)
+        return frame if self.named else frame.to_numpy(dtype=object)
 
     def encoded(self, encode: Callable[[Any], Any], like: Any) -> Any:
         """Features of these samples, in the format and dtype of those of other samples."""

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..data.table import Column, Table
 from ..exceptions import PruningWarning
-from ..utils.columns import has_numeric_dtype
+from ..utils.columns import as_objects, has_numeric_dtype
 from ..utils.compat import num_samples, output_container, set_output_container
 from .kinds import MISSING, ColumnKind, kind_of, read_categories, read_numbers, warn_of_doubts
 
@@ -164,9 +164,11 @@ class TableColumns(ColumnTransformer):
                 columns.append(Column(name))
             else:
                 strings, _ = read_categories(name, cells)
-                categories, codes = np.unique(strings, return_inverse=True)
+                found = np.unique(strings, return_index=True, return_inverse=True)
+                categories, first, codes = found
                 read.append(codes.astype(np.float64))
-                columns.append(Column(name, tuple(categories.tolist())))
+                given = cells.iloc[first] if hasattr(cells, "iloc") else as_objects(cells)[first]
+                columns.append(Column(name, tuple(categories.tolist()), given))
         values = np.column_stack(read)
         return Table(values, tuple(columns), self.container_ is not None, encode)
 

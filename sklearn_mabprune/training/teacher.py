@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.compose import make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -55,6 +55,9 @@ class Teacher:
         Whether it may be fitted on the features, if the columns turn out to be too much for it.
     categories : tuple of str
         Columns of categories, where it sees a table and ``fit`` asks for their names.
+    as_given : bool
+        Whether it sees the values and dtypes of the user's table, not categories: it was fitted on
+        them, or it selects columns by their dtype.
     """
 
     model: Any
@@ -63,6 +66,7 @@ class Teacher:
     sees_table: bool = False
     reads_both: bool = False
     categories: tuple[str, ...] = ()
+    as_given: bool = False
 
     @property
     def of_features(self) -> Teacher:
@@ -71,7 +75,9 @@ class Teacher:
 
     def samples(self, data: Data) -> Any:
         """Samples as it sees them."""
-        return data.table.seen() if self.sees_table and data.table is not None else data.x
+        if self.sees_table and data.table is not None:
+            return data.table.seen(self.as_given)
+        return data.x
 
     @property
     def name(self) -> str:
@@ -156,13 +162,30 @@ def resolve_teacher(teacher: Any, x: Any, targets: Targets, table: Table | None 
     _check_kind(teacher, targets)
     if isinstance(teacher, FrozenEstimator):
         sees_table = _check_frozen(teacher, x, targets, table)
-        return Teacher(teacher, targets, frozen=True, sees_table=sees_table)
+        return Teacher(teacher, targets, frozen=True, sees_table=sees_table, as_given=True)
     # A clone: a fit of the user's own must not change what `memory` finds.
     found = Teacher(_for_several(_copy(teacher), targets), targets, frozen=False)
     if table is None:
         return found
     names = table.names_of_categories if _asks_for_categories(teacher) else []
-    return replace(found, sees_table=True, reads_both=True, categories=tuple(names))
+    return replace(
+        found,
+        sees_table=True,
+        reads_both=True,
+        categories=tuple(names),
+        as_given=_selects_by_dtype(teacher),
+    )
+
+
+def _selects_by_dtype(teacher: Any) -> bool:
+    """Whether a ColumnTransformer in a teacher selects columns by a function, as of their dtype."""
+    parts = [teacher, *teacher.get_params().values()]
+    return any(
+        callable(columns)
+        for part in parts
+        if type(part) is ColumnTransformer  # that of a tabular pipeline reads all kinds
+        for _, _, columns in part.transformers
+    )
 
 
 def _copy(teacher: Any) -> Any:

@@ -10,10 +10,13 @@ import polars as pl
 import pytest
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 from user_nets import classifier, small_classifier
 
@@ -198,6 +201,56 @@ def test_frozen_teachers_of_the_frame_and_of_the_features():
         pipeline(FrozenEstimator(make_tabular_pipeline(trees).fit(renamed, y))).fit(X, y)
     with pytest.raises(ValueError, match="fitted on 1 features, X has 7 in 3 columns"):
         pipeline(FrozenEstimator(clone(trees).fit(X[["age"]], y))).fit(X, y)
+
+
+def rich_frame(n=120):
+    """Codes as a category of integers, booleans and strings with gaps, beside numbers."""
+    X, y = frame(n)
+    rng = np.random.default_rng(0)
+    codes = pd.Categorical(rng.integers(5, size=n), categories=range(7))
+    # Objects in all versions of pandas.
+    X = X.assign(code=codes, flag=rng.random(n) < 0.5).astype({"town": object})
+    return X, y
+
+
+def pairs_of(X):
+    """Towns, None where they are missing, with the flags."""
+    towns, flags = X.iloc[:, 1], X.iloc[:, 4]
+    return {(t if isinstance(t, str) else None, f) for t, f in zip(towns, flags, strict=True)}
+
+
+def test_fitted_teachers_see_the_cells_that_they_were_fitted_on():
+    X, y = rich_frame()
+    plain = {name: [None if cell != cell else cell for cell in X[name]] for name in X}
+    other = pl.DataFrame(plain)
+    unseen = {"teacher_cv": "unseen", "n_synthetic": 50}
+    for samples in (X, other, X.to_numpy(dtype=object)):
+        Spy.asked.clear()
+        pipeline(FrozenEstimator(Spy().fit(samples, y)), **unseen).fit(samples, y)
+        of_training, of_synthetic = map(pd.DataFrame, Spy.asked)
+        cells = pairs_of(X)
+        assert pairs_of(of_training) <= cells
+        assert pairs_of(of_synthetic) <= {(town, f) for town, _ in cells for f in (False, True)}
+        if samples is X:
+            assert of_training.dtypes.tolist() == of_synthetic.dtypes.tolist() == X.dtypes.tolist()
+    # What it says of unknown categories is wrong, and nobody is told.
+    names = ["town", "code", "flag"]
+    encoder = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), names))
+    tree = make_pipeline(encoder, DecisionTreeClassifier()).fit(X, answers := X["code"].astype(int))
+    model = pipeline(FrozenEstimator(tree), **unseen).fit(X, answers)
+    assert model[-1].pruning_report_.teacher.teacher_score == 1
+
+
+def test_teachers_that_select_columns_by_their_dtype_see_those_of_the_table():
+    X, y = rich_frame()
+    kinds = [(object, "town"), (bool, "flag"), ("category", "code")]
+    columns = make_column_transformer(
+        *((OneHotEncoder(), make_column_selector(dtype_include=kind)) for kind, _ in kinds)
+    )
+    teacher = make_pipeline(columns, DecisionTreeClassifier(max_depth=2))
+    model = pipeline(teacher, keep_teacher=True, teacher_cv=KFold(2)).fit(X, y)
+    kept = model[-1].teacher_[0].transformers_
+    assert [names for _, _, names in kept][:3] == [[name] for _, name in kinds]
 
 
 def test_sizes_clones_pickles_and_memory(tmp_path):
