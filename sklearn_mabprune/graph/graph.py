@@ -305,7 +305,11 @@ class Graph:
         nodes = []
         for number, node in enumerate(self.nodes):
             layer = layers.get(number)
-            nodes.append(replace(node, layer=copy.deepcopy(node.layer) if layer is None else layer))
+            if layer is None:
+                layer = copy.deepcopy(node.layer)
+            else:
+                _keep_frozen(node.layer, layer)
+            nodes.append(replace(node, layer=layer))
         return Graph(nodes)
 
     def with_layers(self, layers: Sequence[nn.Module]) -> Graph:
@@ -330,6 +334,7 @@ class Graph:
         """Copy the weights into a module of the same layers."""
         for new, old in zip(module, self.layers(), strict=True):
             new.load_state_dict(old.state_dict())
+            _keep_frozen(old, new)
 
     def to_arrays(self) -> dict[str, Any]:
         """Layers, dtype and weights as plain data and NumPy arrays."""
@@ -337,8 +342,24 @@ class Graph:
             "layers": self.descriptions(),
             "dtype": str(self.dtype).removeprefix("torch."),
             "names": tuple(node.name for node in self.nodes),
+            "frozen": tuple(_frozen(layer) for layer in self.layers()),
             "state": [
                 {name: value.cpu().numpy().copy() for name, value in layer.state_dict().items()}
                 for layer in self.layers()
             ],
         }
+
+
+def _frozen(layer: nn.Module) -> tuple[str, ...]:
+    """Names of the parameters of a layer that are not trained."""
+    return tuple(name for name, value in layer.named_parameters() if not value.requires_grad)
+
+
+def _keep_frozen(old: nn.Module, new: nn.Module) -> None:
+    """Train no parameter of a layer in place of another one that was not trained there.
+
+    A bias that only the new one has is trained as the weights are.
+    """
+    trained = {name: value.requires_grad for name, value in old.named_parameters()}
+    for name, value in new.named_parameters():
+        value.requires_grad_(trained.get(name, any(trained.values())))

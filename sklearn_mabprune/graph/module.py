@@ -64,4 +64,7 @@ def graph_of(arrays: dict[str, Any], device: Any = "cpu") -> Graph:
         module = PrunedChain(layers=arrays["layers"], dtype=arrays["dtype"]).to(device)
     for layer, state in zip(module, arrays["state"], strict=True):
         layer.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
+    for layer, names in zip(module, arrays.get("frozen", ()), strict=False):
+        for name in names:
+            layer.get_parameter(name).requires_grad_(False)
     return Graph.of(list(module), arrays.get("names"))

@@ -192,7 +192,9 @@ def _cycle(
     """
     module = uncompiled(net.module_)
     net.initialize_optimizer()
-    optimizer, start = net.optimizer_, starting_rate(net, options.lr)
+    optimizer, start, own = net.optimizer_, starting_rate(net, options.lr), _own_rate(net)
+    # Groups with a rate of their own, as 0 for what was trained before, stay as much slower.
+    starts = [start * (float(g["lr"]) / own if own else 1.0) for g in optimizer.param_groups]
     weights = samples.weights.to(next(module.parameters()).dtype)
     batch_size, shuffle = batches_of_training(net, len(samples))
     for number in range(epochs):
@@ -201,8 +203,8 @@ def _cycle(
         batches = list(epoch(len(samples), batch_size, drawn, samples.per_epoch))
         for k, index in enumerate(batches):
             done = (number + k / len(batches)) / epochs
-            for group in optimizer.param_groups:
-                group["lr"] = start * (1 + math.cos(math.pi * done)) / 2
+            for group, own_start in zip(optimizer.param_groups, starts, strict=True):
+                group["lr"] = own_start * (1 + math.cos(math.pi * done)) / 2
             where = index if isinstance(index, slice) else index.to(samples.x.device)
             outputs = outputs_of(module, samples.x[where])
             losses = samples.loss(outputs, samples.targets[where])
@@ -243,14 +245,20 @@ def starting_rate(net: Any, lr: float | str) -> float:
         return lr
     adaptive = isinstance(net.optimizer_, (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam))
     if not adaptive:
-        return float(learning_rate(net))
+        return _own_rate(net)
     if isinstance(net.lr, str):
         return 0.01
     module = uncompiled(net.module_)
     if is_plain(module):
-        return float(net.lr * 10.0)
+        return _own_rate(net) * 10.0
     with_norms = any(isinstance(part, _BATCH_NORMS) for part in module.modules())
-    return float(net.lr * (6.0 if with_norms else 1.0))
+    return _own_rate(net) * (6.0 if with_norms else 1.0)
+
+
+def _own_rate(net: Any) -> float:
+    """Rate of a net's optimizer, where no group of parameters has another one."""
+    given = getattr(net, "optimizer__lr", None)
+    return float(learning_rate(net) if given is None else given)
 
 
 def validation_losses(module: nn.Module, samples: Samples) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from fnmatch import fnmatch
 from functools import singledispatch
 from pickle import PicklingError
 from typing import Any
@@ -133,11 +134,33 @@ def net_around(net: Any, graph: Any) -> Any:
     else:
         build, arguments = _recipe(graph, net)
         new, sizes = net_of(net, build, arguments), {}
+        if isinstance(graph, Graph):
+            sizes = _groups_by_number(net, graph)
     if getattr(net, "multilabel_", False):
         # Chosen by the data, which a clone of the smaller net has not seen.
         sizes["criterion"] = type(uncompiled(net.criterion_))
     new.set_params(**sizes)
     return initialised(new, net, lambda module: copy_weights(graph, module))
+
+
+def _groups_by_number(net: Any, graph: Graph) -> dict[str, Any]:
+    """The net's groups of parameters, where they are those of layers that have numbers now."""
+    groups = getattr(net, "optimizer__param_groups", None)
+    if not groups:
+        return {}
+    names = {
+        f"{node.name}.{name}": f"{number}.{name}"
+        for number, node in enumerate(graph.nodes)
+        for name, _ in node.layer.named_parameters()
+    }
+    return {
+        "optimizer__param_groups": [
+            (names[name], options)
+            for pattern, options in groups
+            for name in names
+            if fnmatch(name, pattern)
+        ]
+    }
 
 
 def net_of(net: Any, build: Any, arguments: dict[str, Any]) -> Any:

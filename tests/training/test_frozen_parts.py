@@ -1,0 +1,115 @@
+"""Parts of a network that are not trained, or more slowly, stay so in fine-tuning and after it."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from sklearn_mabprune import MABPrunedClassifier
+from sklearn_mabprune.training.fine_tuning import starting_rate
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(80, 5)).astype(np.float32)
+Y = (X[:, 0] * X[:, 1] > 0).astype(int)
+
+
+class Chain(nn.Module):
+    """Layers one after the other.
+
+    Parameters
+    ----------
+    frozen : bool
+        Whether the first ones keep the weights that they have.
+    """
+
+    def __init__(self, frozen=False):
+        super().__init__()
+        self.first, self.norm, self.act = nn.Linear(5, 8), nn.BatchNorm1d(8), nn.PReLU(8)
+        self.middle, self.rest, self.last = nn.Linear(8, 6, bias=False), nn.ReLU(), nn.Linear(6, 2)
+        for part in (self.first, self.norm, self.act, self.middle):
+            part.requires_grad_(not frozen)
+
+    def forward(self, x):
+        return self.last(self.rest(self.middle(self.act(self.norm(self.first(x))))))
+
+
+class Functions(nn.Module):
+    """A function in `forward`: no chain."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x)))
+
+
+def fitted(module, **params):
+    """A pruned network of a module, fine-tuned for two epochs."""
+    net = NeuralNetClassifier(
+        module,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.01,
+        max_epochs=2,
+        verbose=0,
+        **params,
+    )
+    model = MABPrunedClassifier(
+        net, pruning_budget=0.5, fine_tune_epochs=2, tolerance=1.0, random_state=0
+    )
+    return model.fit(X, Y)
+
+
+def first_weights(model):
+    return next(model.estimator_.module_.parameters()).detach().numpy()
+
+
+def check_first_layer_is_as_it_was(model):
+    """Against the unpruned network, from which nothing but units was taken."""
+    unpruned = model.at_budget(0)
+    kept = first_weights(unpruned)[model.neuron_support_[0]]
+    np.testing.assert_array_equal(first_weights(model), kept)
+    return unpruned
+
+
+def trained(model):
+    return [parameter.requires_grad for parameter in model.estimator_.module_.parameters()]
+
+
+def test_frozen_layers_of_a_chain_stay_frozen():
+    model = fitted(Chain, module__frozen=True)
+    unpruned = check_first_layer_is_as_it_was(model)
+    # The layer without a bias has one now, which takes over what removed units gave it.
+    assert trained(model) == [False] * 7 + [True, True]
+    assert trained(unpruned) == [False] * 6 + [True, True]
+    assert trained(pickle.loads(pickle.dumps(model))) == trained(model)
+    model.estimator_.partial_fit(X, Y)
+    check_first_layer_is_as_it_was(model)
+    assert all(trained(fitted(Chain)))
+
+
+@pytest.mark.parametrize("module", [Chain, Functions])
+def test_groups_of_parameters_keep_their_rates(module):
+    groups = [("first.*", {"lr": 0.0}), ("last.bias", {"lr": 0.002})]
+    model = fitted(module, optimizer__param_groups=groups)
+    check_first_layer_is_as_it_was(model)
+    rates = [(len(g["params"]), g["lr"]) for g in model.estimator_.optimizer_.param_groups]
+    n_others = len(trained(model)) - 3
+    assert sorted(rates) == sorted(
+        [(1, 0.0), (1, 0.0), (1, 0.002), (n_others, 0.01)]
+        if module is Chain  # whose layers have numbers now
+        else [(2, 0.0), (1, 0.002), (n_others, 0.01)]
+    )
+
+
+@pytest.mark.parametrize(("optimizer", "start"), [(torch.optim.SGD, 0.3), (torch.optim.Adam, 3.0)])
+def test_the_rate_of_the_optimizer_counts(optimizer, start):
+    module = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))
+    net = NeuralNetClassifier(module, optimizer=optimizer, optimizer__lr=0.3).initialize()
+    assert starting_rate(net, "auto") == pytest.approx(start)
