@@ -13,11 +13,10 @@ from sklearn.utils.validation import validate_data
 from ..utils.columns import has_date_dtype
 from ..utils.compat import num_samples
 from .named import NamedSamples
-from .named_features import is_named, read_named
+from .named_features import INTEGERS, is_named, read_named
 from .sparse import as_csr, is_consistent
 
 _DTYPES = [np.float64, np.float32]
-_INTEGERS = [np.int64, np.int32, np.int16, np.int8, np.uint8]
 
 # Parts of NumPy's messages for values that cannot be converted to floats; the first for strings.
 _CONVERSION = (
@@ -84,7 +83,7 @@ def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **optio
         )
     dtype: list[Any] = [np.float32] if _is_float32(X) else _DTYPES
     if any_shape:
-        dtype = [*dtype, *_INTEGERS]
+        dtype = [*dtype, *INTEGERS]
         options["allow_nd"] = True
         if not options.get("reset", True):
             known = estimator.input_shape_

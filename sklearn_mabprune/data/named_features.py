@@ -14,7 +14,9 @@ from .named import NamedSamples
 
 #: The name under which a net is given sample weights.
 _WEIGHTS = "sample_weight"
-_DTYPES = [np.float64, np.float32, np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_]
+#: Dtypes of integers, which stay what they are where a module of the user's own needs them.
+INTEGERS = [np.int64, np.int32, np.int16, np.int8, np.uint8, np.uint16, np.uint32, np.uint64]
+_DTYPES = [np.float64, np.float32, *INTEGERS, np.bool_]
 
 
 def is_named(X: Any) -> bool:

@@ -25,6 +25,7 @@ from sklearn_mabprune import (
     UnsupportedModuleError,
 )
 from sklearn_mabprune.ablation import reader_statistics
+from sklearn_mabprune.data.features import read_table
 from sklearn_mabprune.displays import NeuronMapDisplay
 
 QUICK = {"step": 0.2, "tolerance": 10.0, "random_state": 0}
@@ -169,6 +170,14 @@ def test_embeddings_read_integers():
     assert model.pruning_report_.groups == ("words", "hidden")
     assert model.predict(X).shape == y.shape
     assert model.estimator_.module_.words.embedding_dim == model.hidden_layer_sizes_[0]
+    # So do codes without a sign.
+    for dtype in (np.uint16, np.uint32, np.uint64):
+        codes = X.astype(dtype)
+        np.testing.assert_array_equal(model.predict_proba(codes), model.predict_proba(X))
+        named = read_table(clone(model), {"X": codes}, any_shape=True).parts
+        assert read_table(clone(model), codes, any_shape=True).dtype == named["X"].dtype == dtype
+    again = clone(model).fit(codes, y)
+    np.testing.assert_array_equal(again.predict_proba(codes), model.predict_proba(X))
 
 
 @pytest.mark.slow
