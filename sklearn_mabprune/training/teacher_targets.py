@@ -193,7 +193,12 @@ class ValueTargets:
     n_outputs: int
     method = "predict"
     kind = "regressor"
-    loss_name, score_name = "RMSE", "R2"
+    score_name = "R2"
+
+    @property
+    def loss_name(self) -> str:
+        """What the loss is called in reports."""
+        return "RMSE in standard deviations" if self.several else "RMSE"
 
     @property
     def several(self) -> bool:
@@ -230,8 +235,16 @@ class ValueTargets:
         return 1.0
 
     def losses(self, labels: Floats, y: NDArray[Any]) -> Floats:
-        """Squared error of each sample, the mean over targets, (n_samples,)."""
-        return np.asarray(((labels - y) ** 2).mean(axis=1))
+        """Squared error of each sample, (n_samples,).
+
+        Of several targets the mean, each divided by the variance of the target: the one with the
+        smallest unit would decide alone.
+        """
+        errors = (labels - y) ** 2
+        if self.several:
+            spread = y.var(axis=0)
+            errors = errors / np.where(spread > 0, spread, 1)
+        return np.asarray(errors.mean(axis=1))
 
     def score(self, labels: Floats, y: NDArray[Any], weights: Floats | None) -> float:
         """R2, the mean over targets."""

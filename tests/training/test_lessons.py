@@ -234,6 +234,21 @@ def test_the_weight_follows_the_better_one(teacher, network, weight):
     assert found.network_score == pytest.approx(1 - network**2, abs=0.2)
 
 
+def test_no_target_decides_by_its_unit():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(400, 2))
+    # Each knows one of the targets, and nothing of the other.
+    labels = [y * known for known in ([1, 0], [0, 1])]
+    for units in ([1, 1], [1000, 1], [1, 1000], [1e-3, 1e6]):
+        found = compare(ValueTargets(2), *(each * units for each in labels), y * units, None)
+        assert found.share == pytest.approx(0.5, abs=0.06)
+        assert [found.teacher_loss, found.network_loss] == pytest.approx([0.5**0.5] * 2, rel=0.01)
+    assert (ValueTargets(1).loss_name, ValueTargets(2).loss_name) != ("RMSE", "RMSE")
+    # A target that is constant in the samples divides nothing by 0.
+    losses = ValueTargets(2).losses(labels[0], y * [1, 0])
+    np.testing.assert_allclose(losses, 0, atol=1e-12)
+
+
 class Oversure(ClassifierMixin, BaseEstimator):
     """Class probabilities that are right, but for logarithms that are three times too large."""
 
