@@ -15,8 +15,9 @@ from ..data.samples import Samples
 from ..graph.graph import Graph
 from .chunks import chunk_for
 from .compensation import ZeroAblation
-from .estimates import estimate, passes
+from .estimates import estimate
 from .fast_paths import FastPaths
+from .loss_models import passes
 from .outputs import sample_losses
 
 
@@ -65,15 +66,12 @@ class Block:
         self.values = values
         self.logits = self.values[self.graph.logits]
         with torch.inference_mode():
-            self.base = self._losses(self.logits)
+            self.base = sample_losses(graph, self.logits, samples.targets, samples.loss)
             weights = self.samples.weights
             # One transfer: on a GPU each makes the host wait.
             self.weight, total = torch.stack([weights.sum(), self.base @ weights]).cpu().tolist()
             self.mean_loss = total / self.weight
         self._paths: dict[int, FastPaths] = {}
-
-    def _losses(self, logits: Tensor) -> Tensor:
-        return sample_losses(self.graph, logits, self.samples.targets, self.samples.loss)
 
     def loss_increase(self, number: int, units: Tensor) -> Tensor:
         """Rise of the mean loss when each of these units alone is ablated.

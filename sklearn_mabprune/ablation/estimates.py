@@ -23,19 +23,13 @@ minus its estimate plus the mean estimate has the same mean and a far smaller va
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .loss_models import (
-    DIRECTIONS,
-    LossModel,
-    MovedCrossEntropy,
-    MovedLikely,
-    SecondOrder,
-    moved_loss,
-)
+from ..data.samples import Samples
+from .loss_models import LossModel, loss_model, with_few_directions
 
 if TYPE_CHECKING:
     from .block import Block
@@ -74,10 +68,7 @@ def estimate(
     with torch.inference_mode():
         # Of the last group nothing is linearised, and no backward pass is needed.
         near, far = _models(block, kind, generator)
-        # Sample weights of each part: one product adds up all parts.
-        weights = torch.zeros(len(block.samples), len(parts), dtype=torch.float64, device=device)
-        for number, part in enumerate(parts):
-            weights[part, number] = block.samples.weights[part]
+        weights = weights_of_parts(block.samples, parts)
         found = [weights.new_zeros(len(some), len(parts)) for some in units]
         for residuals, here, part in _chunks(block, units, near, far):
             directions = near.directions, far.directions
@@ -87,21 +78,23 @@ def estimate(
         return (torch.cat(found) / weights.sum(dim=0)).T
 
 
-def passes(kind: str, block: Any) -> int:
-    """Backward passes that an estimate takes, on a block of any kind of network."""
-    if kind == "fisher":
-        return 2
-    n = len(block.logits)
-    return min(n - 1, DIRECTIONS) if moved_loss(block) is MovedCrossEntropy else n
+def weights_of_parts(samples: Samples, parts: Sequence[slice | Tensor]) -> Tensor:
+    """Weights of the samples in each part, and 0 elsewhere: one product adds up all parts.
+
+    Returns
+    -------
+    Tensor of float64, shape (n_samples, n_parts)
+    """
+    weights = samples.weights.new_zeros(len(samples), len(parts), dtype=torch.float64)
+    for number, part in enumerate(parts):
+        weights[part, number] = samples.weights[part]
+    return weights
 
 
 def _models(block: Block, kind: str, generator: torch.Generator) -> tuple[LossModel, LossModel]:
     """Loss models for the last group, and for those upstream of it."""
-    near = (SecondOrder if kind == "fisher" else moved_loss(block))(block, generator)
-    many_classes = block.graph.n_outputs - 1 > DIRECTIONS
-    if isinstance(near, MovedCrossEntropy) and many_classes and len(block.graph.groups) > 1:
-        return near, MovedLikely(near)
-    return near, near
+    near = loss_model(block, kind, generator)
+    return near, with_few_directions(near) if len(block.graph.groups) > 1 else near
 
 
 def _chunks(

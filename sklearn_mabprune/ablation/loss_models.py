@@ -8,7 +8,7 @@ when the activation is ablated.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from .outputs import predictions, sample_losses
 
 if TYPE_CHECKING:
     from .block import Block
+    from .module_block import ModuleBlock
+
+    AnyBlock: TypeAlias = Block | ModuleBlock
 
 #: Functions of the logits of many classes: those that are unlikely for a sample count as one.
 DIRECTIONS = 3
@@ -28,7 +31,7 @@ class LossModel:
 
     Parameters
     ----------
-    block : Block
+    block : Block or ModuleBlock
     generator : torch.Generator
         Draws targets.
 
@@ -40,7 +43,7 @@ class LossModel:
 
     directions: Tensor
 
-    def __init__(self, block: Block, generator: torch.Generator):
+    def __init__(self, block: AnyBlock, generator: torch.Generator):
         self.block = block
 
     def __call__(self, residual: Tensor, reach: Tensor, part: slice, weights: Tensor) -> Tensor:
@@ -65,7 +68,7 @@ class LossModel:
 class MovedLoss(LossModel):
     """The true loss at moved logits: any loss."""
 
-    def __init__(self, block: Block, generator: torch.Generator):
+    def __init__(self, block: AnyBlock, generator: torch.Generator):
         super().__init__(block, generator)
         graph = block.graph
         eye = torch.eye(len(block.logits), dtype=graph.dtype, device=graph.device)
@@ -86,7 +89,7 @@ class MovedCrossEntropy(LossModel):
     here without the cancellation of two losses that are almost equal.
     """
 
-    def __init__(self, block: Block, generator: torch.Generator):
+    def __init__(self, block: AnyBlock, generator: torch.Generator):
         super().__init__(block, generator)
         logits = block.logits
         directions = torch.eye(len(logits), dtype=logits.dtype, device=logits.device)[:, :-1]
@@ -176,7 +179,7 @@ class MovedSquares(MovedLoss):
 class SecondOrder(LossModel):
     """First order plus half of the squared gradient at drawn targets."""
 
-    def __init__(self, block: Block, generator: torch.Generator):
+    def __init__(self, block: AnyBlock, generator: torch.Generator):
         super().__init__(block, generator)
         graph, samples = block.graph, block.samples
         with torch.inference_mode(False), torch.enable_grad():
@@ -197,7 +200,7 @@ class SecondOrder(LossModel):
         return (rise @ weights.to(rise.dtype)).double()
 
 
-def moved_loss(block: Block) -> type[LossModel]:
+def moved_loss(block: AnyBlock) -> type[LossModel]:
     """The fastest model of the loss at moved logits."""
     criterion = block.samples.loss.criterion
     if block.graph.has_tail:
@@ -213,7 +216,27 @@ def moved_loss(block: Block) -> type[LossModel]:
     return MovedCrossEntropy if plain else MovedLoss
 
 
-def draw_targets(block: Block, generator: torch.Generator) -> Tensor:
+def loss_model(block: AnyBlock, kind: str, generator: torch.Generator) -> LossModel:
+    """The model of an estimate of a kind, "linear" or "fisher"."""
+    return (SecondOrder if kind == "fisher" else moved_loss(block))(block, generator)
+
+
+def with_few_directions(model: LossModel) -> LossModel:
+    """The model that takes fewer backward passes, where there are many classes."""
+    if isinstance(model, MovedCrossEntropy) and len(model.block.logits) - 1 > DIRECTIONS:
+        return MovedLikely(model)
+    return model
+
+
+def passes(kind: str, block: AnyBlock) -> int:
+    """Backward passes that an estimate takes."""
+    if kind == "fisher":
+        return 2
+    n = len(block.logits)
+    return min(n - 1, DIRECTIONS) if moved_loss(block) is MovedCrossEntropy else n
+
+
+def draw_targets(block: AnyBlock, generator: torch.Generator) -> Tensor:
     """Targets drawn from the network's own predictions, one for each sample.
 
     Classes and labels by their probabilities.  Multilabel and real targets are drawn so far from
@@ -222,7 +245,7 @@ def draw_targets(block: Block, generator: torch.Generator) -> Tensor:
 
     Parameters
     ----------
-    block : Block
+    block : Block or ModuleBlock
     generator : torch.Generator
 
     Returns

@@ -17,7 +17,7 @@ from ..data.samples import Samples
 from ..graph.layouts import Layout
 from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
-from .estimates import passes
+from .loss_models import passes
 from .module_estimates import estimate
 from .outputs import sample_losses
 from .reader_statistics import ReaderStatistics

@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .loss_models import (
-    DIRECTIONS,
-    LossModel,
-    MovedCrossEntropy,
-    MovedLikely,
-    SecondOrder,
-    moved_loss,
-)
+from .estimates import weights_of_parts
+from .loss_models import loss_model, with_few_directions
 from .unit_moves import unit_moves
 
 if TYPE_CHECKING:
@@ -47,10 +41,8 @@ def estimate(
     device, n_samples = network.device, len(samples)
     units = units or [torch.arange(size, device=device) for size in network.sizes]
     with torch.inference_mode():
-        model = _model(block, kind, generator)
-        weights = torch.zeros(n_samples, len(parts), dtype=torch.float64, device=device)
-        for number, part in enumerate(parts):
-            weights[part, number] = samples.weights[part]
+        model = with_few_directions(loss_model(block, kind, generator))
+        weights = weights_of_parts(samples, parts)
     found = [weights.new_zeros(len(some), len(parts)) for some in units]
     moves_of = [
         unit_moves(network, block.statistics, number, some) for number, some in enumerate(units)
@@ -70,23 +62,9 @@ def estimate(
                     found[number] += model(ones, moves.neg_(), part, weights[part])
     for number, some in enumerate(units):
         if len(some) and block.statistics.reads[number] is None:
-            found[number] += _measured(block, number, some, parts, weights)
+            # What cannot be estimated is measured, on all samples of the block.
+            found[number] += block.loss_increase(number, some)[:, None] * weights.sum(dim=0)
     return (torch.cat(found) / weights.sum(dim=0)).T
-
-
-def _model(block: Any, kind: str, generator: torch.Generator) -> LossModel:
-    model = (SecondOrder if kind == "fisher" else moved_loss(block))(block, generator)
-    if isinstance(model, MovedCrossEntropy) and len(block.logits) - 1 > DIRECTIONS:
-        return MovedLikely(model)
-    return model
-
-
-def _measured(
-    block: Any, number: int, units: Tensor, parts: Sequence[slice | Tensor], weights: Tensor
-) -> Tensor:
-    """What cannot be estimated is measured, on all samples of the block."""
-    increase = block.loss_increase(number, units)
-    return increase[:, None] * weights.sum(dim=0)
 
 
 def _gradients(

@@ -22,8 +22,7 @@ from builders import (
 from torch import nn
 
 from sklearn_mabprune.ablation.estimates import estimate as estimate_parts
-from sklearn_mabprune.ablation.estimates import passes
-from sklearn_mabprune.ablation.loss_models import draw_targets
+from sklearn_mabprune.ablation.loss_models import draw_targets, passes
 from sklearn_mabprune.data.losses import SampleLoss
 from sklearn_mabprune.graph.tracing import recover_graph
 
