@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
 #: Largest temporary, in numbers: what fits a processor's cache, and what keeps a GPU busy.
 CHUNK = {"cpu": 2**19, "cuda": 2**25}
 
+#: Numbers of the values of samples that run through a network at a time.
+AT_ONCE = 2**24
 
-def chunk_for(device: torch.device) -> int:
-    """Largest temporary on a device, in numbers."""
-    return CHUNK.get(device.type, CHUNK["cuda"])
+
+def chunk_for(device: torch.device, sizes: Mapping[str, int] = CHUNK) -> int:
+    """Largest temporary on a device, in numbers; what is no CPU counts as a GPU."""
+    return sizes.get(device.type, sizes["cuda"])
+
+
+def parts_of(n_samples: int, numbers: int, most: int | None = None) -> list[slice]:
+    """Parts of the samples, for each of which so many numbers are needed.
+
+    Parameters
+    ----------
+    n_samples, numbers : int
+    most : int, optional
+        Numbers of a part; a part has at least one sample.
+    """
+    most = AT_ONCE if most is None else most
+    at_once = max(1, min(n_samples, most // max(1, numbers)))
+    return [slice(first, min(first + at_once, n_samples)) for first in range(0, n_samples, at_once)]
 
 
 def in_chunks(run: Callable[[slice], None], total: int, at_once: int) -> None:

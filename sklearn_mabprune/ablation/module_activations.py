@@ -13,9 +13,10 @@ from torch import Tensor
 from ..data.samples import Samples
 from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
+from .chunks import parts_of
 from .module_block import ModuleBlock
 from .outputs import predictions, sample_losses
-from .reader_rows import numbers_of_values, parts_of
+from .reader_rows import numbers_of_values
 from .reader_statistics import ReaderStatistics
 
 # Numbers of one group's values that criteria see.

@@ -7,7 +7,7 @@ the readers runs again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from ..data.samples import Samples
 from ..graph.layouts import Layout
 from ..graph.module_network import ModuleNetwork
 from ..graph.readers import Reader
+from .chunks import chunk_for, parts_of
 from .loss_models import passes
 from .module_estimates import estimate
 from .outputs import sample_losses
@@ -63,7 +64,7 @@ class ModuleBlock:
     ):
         self.graph, self.samples, self.statistics = network, samples, statistics
         self.numbers = numbers
-        self.chunk = chunk or CHUNK.get(network.device.type, CHUNK["cuda"])
+        self.chunk = chunk or chunk_for(network.device, CHUNK)
         self._kept: dict[int, Tensor] | None = None
         self._wanted = sorted(
             {value for number in range(len(network.groups)) for value in self._values_of(number)}
@@ -99,16 +100,9 @@ class ModuleBlock:
             return values[network.logits].T
         logits = [
             network.run(network.known(self.samples.x[part]), [network.logits])
-            for part in self._parts(max(self.numbers.values()))
+            for part in parts_of(len(self.samples), max(self.numbers.values()), KEPT)
         ]
         return torch.cat([each[network.logits] for each in logits]).T
-
-    def _parts(self, numbers: int, most: int = KEPT) -> Iterator[slice]:
-        """Parts of the samples, with at most so many numbers where a sample has `numbers`."""
-        n_samples = len(self.samples)
-        at_once = max(1, min(n_samples, most // max(1, numbers)))
-        for first in range(0, n_samples, at_once):
-            yield slice(first, min(first + at_once, n_samples))
 
     def _values(self, number: int, part: slice) -> Any:
         """Values that measuring a group starts from, on some of the samples."""
@@ -163,7 +157,7 @@ class ModuleBlock:
         samples, weights = self.samples, self.samples.weights
         suffix, total = self._suffix(number), weights.new_zeros(len(units))
         moves_of = unit_moves(self.graph, self.statistics, number, units)
-        for part in self._parts(self._numbers_each(number), self.chunk):
+        for part in parts_of(len(samples), self._numbers_each(number), self.chunk):
             values, n_samples = self._values(number, part), part.stop - part.start
             residuals = [
                 (moves, reader, moves.residual(reader, values[reader.reads]))
@@ -201,7 +195,7 @@ class ModuleBlock:
         total = weights.new_zeros(len(units))
         for k, unit in enumerate(units):
             changed = self.statistics.weights_without(self.graph, number, unit)
-            for part in self._parts(max(self.numbers.values()), self.chunk):
+            for part in parts_of(len(samples), max(self.numbers.values()), self.chunk):
                 known = self.graph.known(samples.x[part])
                 logits = self.graph.run(known, [self.graph.logits], changed)[self.graph.logits]
                 targets = samples.targets[part]

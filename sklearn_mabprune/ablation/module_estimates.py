@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from .chunks import chunk_for
 from .estimates import weights_of_parts
 from .loss_models import loss_model, with_few_directions
 from .unit_moves import unit_moves
@@ -48,7 +49,7 @@ def estimate(
         unit_moves(network, block.statistics, number, some) for number, some in enumerate(units)
     ]
     numbers = sum(block.numbers.values())
-    at_once = max(_LEAST_AT_ONCE, _AT_ONCE.get(device.type, _AT_ONCE["cuda"]) // numbers)
+    at_once = max(_LEAST_AT_ONCE, chunk_for(device, _AT_ONCE) // numbers)
     for first in range(0, n_samples, at_once):
         part = slice(first, min(first + at_once, n_samples))
         values, gradients = _gradients(block, model.directions, part)

@@ -19,9 +19,6 @@ from .streams import Added
 #: Rows for each column of a matrix, and rows at least: positions beside each other are alike.
 _ROWS_PER_COLUMN, _LEAST_ROWS = 8, 2**13
 
-#: Numbers of the values that are kept at a time.
-_AT_ONCE = 2**24
-
 #: Numbers of rows that are multiplied at a time.
 _WAITING = 2**22
 
@@ -276,12 +273,6 @@ def numbers_of_values(network: ModuleNetwork, x: Any) -> dict[int, int]:
         for number, value in values.items()
         if isinstance(value, Tensor)
     }
-
-
-def parts_of(n_samples: int, numbers: int) -> list[slice]:
-    """Parts of the samples, each of which so many numbers are needed for."""
-    at_once = max(1, min(n_samples, _AT_ONCE // max(1, numbers)))
-    return [slice(first, min(first + at_once, n_samples)) for first in range(0, n_samples, at_once)]
 
 
 def sums_over_rows(

@@ -13,14 +13,10 @@ from torch import Tensor
 
 from ..graph.module_network import ModuleNetwork
 from .channel_fit import ChannelFit
+from .chunks import parts_of
 from .head_values import HeadValues, head_values
 from .reader_fits import FITS, LeastSquaresFit, ZeroFit
-from .reader_rows import (
-    ChannelSample,
-    RowSample,
-    parts_of,
-    sums_over_rows,
-)
+from .reader_rows import ChannelSample, RowSample, sums_over_rows
 from .reads import Read, other_uses, reads_of
 from .streams import Shifts, added_to, shifts_of
 from .suffix import Suffix

@@ -79,7 +79,7 @@ def test_few_samples_are_pulled_on_and_all_fit_the_readers(monkeypatch):
     monkeypatch.setattr(module_activations, "_LEAST_PULLED", 16)
     monkeypatch.setattr(module_activations, "_PULLED_MACS", 0)
     # Sums over rows are added in parts.
-    monkeypatch.setattr("sklearn_mabprune.ablation.reader_rows._AT_ONCE", 2**14)
+    monkeypatch.setattr("sklearn_mabprune.ablation.chunks.AT_ONCE", 2**14)
     monkeypatch.setattr("sklearn_mabprune.ablation.reader_rows._WAITING", 2**12)
     module, x = made("convolutions", n_samples=40)
     weights = torch.ones(40, dtype=torch.float64)
