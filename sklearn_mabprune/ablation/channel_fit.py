@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .reader_fits import Rows, ZeroFit, inverse_of, others, strengths
+from .compensation import kept
+from .reader_fits import Rows, ZeroFit, inverse_of, strengths
 
 
 class ChannelFit(ZeroFit):
@@ -174,7 +175,7 @@ class _Family:
         return torch.linalg.solve(gone.index_select(2, units), gone)
 
     def remove(self, units: Tensor) -> None:
-        keep = others(units, len(self.live)).nonzero()[:, 0]
+        keep = kept(units, len(self.live)).nonzero()[:, 0]
         slopes = self.together(units)
         self.mixing = (self.mixing - self.mixing[:, :, units] @ slopes).index_select(2, keep)
         smaller = self.inverse.index_select(1, keep).index_select(2, keep)

@@ -21,9 +21,9 @@ from ..graph.kinds.base import Fold
 
 ABLATIONS = ("least_squares", "mean", "zero")
 
-# The least ridge, as a fraction and outright: without the first a group with more units than
-# samples could not be factorised, without the second one whose units are all dead.
-_RIDGE_FLOOR = 1e-10
+#: The least ridge, as a fraction and outright: without the first a group with more units than
+#: samples could not be factorised, without the second one whose units are all dead.
+RIDGE_FLOOR = 1e-10
 
 # Rows of a large matrix that are gone through at once.
 _STRIP = 1024
@@ -97,7 +97,7 @@ class LeastSquaresAblation(MeanAblation):
         scaled = activations.to(torch.float64, copy=True)
         scaled.sub_(self.mean[:, None]).mul_(weights.sqrt())
         try:
-            self.inverse = _inverse(scaled.T, max(ridge, _RIDGE_FLOOR))
+            self.inverse = _inverse(scaled.T, max(ridge, RIDGE_FLOOR))
         except torch.linalg.LinAlgError as error:
             raise ValueError(
                 f"Activations of a hidden layer, up to {float(activations.abs().max()):.3g}, are "
@@ -161,7 +161,7 @@ def _inverse(a: Tensor, fraction: float) -> Tensor:
     n_rows, width = a.shape
     gram = gram_of(a) if width <= n_rows else gram_of(a.T)
     # Both products have the same trace, the sum of all squares.
-    strength = max(fraction * float(gram.diagonal().sum()) / width, _RIDGE_FLOOR)
+    strength = max(fraction * float(gram.diagonal().sum()) / width, RIDGE_FLOOR)
     gram.diagonal().add_(strength)
     factor = torch.linalg.cholesky(gram)
     if width <= n_rows:

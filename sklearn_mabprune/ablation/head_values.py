@@ -27,8 +27,8 @@ from ..graph.module_network import ModuleNetwork
 from ..graph.operators.step import Source
 from ..graph.program import needed
 from ..graph.readers import Reader
-from .reader_fits import inverse_of, strengths
-from .reader_rows import Rows, RowSample, SumsOfRows
+from .reader_fits import Rows, inverse_of, strengths
+from .reader_rows import RowSample, SumsOfRows
 
 #: Samples on which it is tried which weights are those of values.
 _TRIED = 4

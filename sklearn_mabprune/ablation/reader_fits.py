@@ -27,8 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# The least ridge, as a fraction and outright.
-_RIDGE_FLOOR = 1e-10
+from .compensation import RIDGE_FLOOR, kept
 
 
 @dataclass
@@ -134,7 +133,7 @@ class ZeroFit:
 
     def remove(self, columns: Tensor) -> None:
         """These columns are gone."""
-        self.live = self.live[others(self.positions(columns), len(self.live))]
+        self.live = self.live[kept(self.positions(columns), len(self.live))]
 
 
 class MeanFit(ZeroFit):
@@ -170,7 +169,7 @@ class MeanFit(ZeroFit):
 
     def remove(self, columns: Tensor) -> None:
         """Forget their means."""
-        self.mean = self.mean[:, others(self.positions(columns), len(self.live))]
+        self.mean = self.mean[:, kept(self.positions(columns), len(self.live))]
         super().remove(columns)
 
 
@@ -230,16 +229,13 @@ class LeastSquaresFit(MeanFit):
 
     def residual_variance(self, columns: Tensor) -> Tensor:
         """Variance of each unit's columns that the others cannot predict, (n_units,)."""
-        places = self.positions(columns)
-        own = self.inverse[:, places]
-        where = places[None, :, None].expand(*own.shape[:3], places.shape[1])
-        alone = torch.linalg.inv(own.gather(-1, where))
+        alone, _ = self._of_each(columns)
         return alone.diagonal(dim1=-2, dim2=-1).sum((0, 2))
 
     def remove(self, columns: Tensor) -> None:
         """Down-date the inverse; the products with the targets stay what they are."""
         places = self.positions(columns)
-        keep = others(places, len(self.live)).nonzero()[:, 0]
+        keep = kept(places, len(self.live)).nonzero()[:, 0]
         gone = self.inverse.index_select(1, places)
         factor = torch.linalg.cholesky(gone.index_select(2, places))
         half = torch.linalg.solve_triangular(factor, gone.index_select(2, keep), upper=False)
@@ -250,11 +246,16 @@ class LeastSquaresFit(MeanFit):
 
     def _alone(self, columns: Tensor) -> Tensor:
         """P_jj^-1 P_j: of each unit alone, (n_blocks, n_units, n_each, n_live)."""
+        alone, own = self._of_each(columns)
+        return alone @ own
+
+    def _of_each(self, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """P_jj^-1 and P_j: of each unit."""
         places = self.positions(columns)
         own = self.inverse.index_select(1, places.flatten()).unflatten(1, places.shape)
         where = places[None, :, None].expand(*own.shape[:3], places.shape[1])
         # Of few columns each: an inverse and a product take less time than a solution.
-        return torch.linalg.inv(own.gather(-1, where)) @ own
+        return torch.linalg.inv(own.gather(-1, where)), own
 
 
 FITS = {"zero": ZeroFit, "mean": MeanFit, "least_squares": LeastSquaresFit}
@@ -263,7 +264,7 @@ FITS = {"zero": ZeroFit, "mean": MeanFit, "least_squares": LeastSquaresFit}
 def strengths(gram: Tensor, ridge: float) -> Tensor:
     """That fraction of the mean of each Gram matrix's diagonal, (n_blocks,)."""
     mean = gram.diagonal(dim1=-2, dim2=-1).mean(-1)
-    return (max(ridge, _RIDGE_FLOOR) * mean).clamp_min(_RIDGE_FLOOR)
+    return (max(ridge, RIDGE_FLOOR) * mean).clamp_min(RIDGE_FLOOR)
 
 
 def inverse_of(gram: Tensor, strength: Tensor) -> Tensor:
@@ -279,10 +280,3 @@ def inverse_of(gram: Tensor, strength: Tensor) -> Tensor:
             "for ablation='least_squares'. Scale the features, lower the net's lr, or take "
             "ablation='mean'."
         ) from error
-
-
-def others(places: Tensor, width: int) -> Tensor:
-    """Mask of what is not at these places."""
-    mask = torch.ones(width, dtype=torch.bool, device=places.device)
-    mask[places] = False
-    return mask
