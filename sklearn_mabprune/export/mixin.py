@@ -13,6 +13,7 @@ from sklearn.utils import shuffle
 from torch import nn
 
 from ..utils.files import write_whole
+from ..utils.modes import modes_kept
 from ..utils.optional import require
 from ..utils.torch_settings import own_settings
 from .c.network import features_of, name_of, network_header
@@ -358,15 +359,12 @@ def _check(model: Any, estimator: Any) -> None:
     """Compare an ONNX model with its estimator on samples that are drawn."""
     X = drawn_samples(estimator)
     inputs = _as_read(model, X if isinstance(X, dict) else {"X": X})
-    # Predictions put the net into evaluation mode; an export leaves it as it is.
-    modes = {part: part.training for part in estimator.estimator_.module_.modules()}
     try:
-        check_model(model, estimator, inputs if isinstance(X, dict) else inputs["X"], inputs)
+        # Predictions put the net into evaluation mode; an export leaves it as it is.
+        with modes_kept(estimator.estimator_.module_):
+            check_model(model, estimator, inputs if isinstance(X, dict) else inputs["X"], inputs)
     except RuntimeError as error:
         raise RuntimeError(
             f"The ONNX form of this {type(estimator).__name__} is not handed out: {error} Use "
             "another release of onnx or onnxruntime, or to_torch() and torch's own export."
         ) from error
-    finally:
-        for part, training in modes.items():
-            part.training = training

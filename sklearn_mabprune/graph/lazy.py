@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from ..data.named import NamedSamples
 from ..exceptions import UnsupportedModuleError
+from ..utils.modes import modes_kept
 from .program import Samples, called
 from .refusals import failing
 
@@ -59,16 +60,12 @@ def give_sizes(module: nn.Module, form: InputForm) -> None:
     """
     if not unsized(module):
         return
-    modes = [(part, part.training) for part in module.modules()]
     device = next(iter(module.parameters())).device
     try:
-        with torch.no_grad():
+        with modes_kept(module), torch.no_grad():
             called(module.eval(), drawn(form, 2, device))
     except Exception as error:
         raise failing(module, error) from error
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 def check_sized(module: nn.Module) -> None:

@@ -15,6 +15,7 @@ from ..data.sparse import outputs_of
 from ..exceptions import UnsupportedModuleError
 from ..utils.compat import uncompiled, without_compiled
 from ..utils.memory import out_of_memory
+from ..utils.modes import modes_kept
 from .analysis import is_plain
 from .attention import with_prunable_attention, without_nested_tensors
 from .decisions import answers_of
@@ -278,11 +279,8 @@ def returns_what(network: Graph | ModuleNetwork, module: nn.Module, x: Samples) 
     """Whether a network returns what a module does, in evaluation mode; a chain always does."""
     if isinstance(network, Graph):
         return True
-    modes = [(part, part.training) for part in module.modules()]
-    with torch.no_grad():
+    with modes_kept(module), torch.no_grad():
         outputs = outputs_of(module.eval(), x)
-    for part, mode in modes:
-        part.training = mode
     return _same_outputs(network.program, network.weights, x, outputs)
 
 

@@ -34,6 +34,7 @@ from ..graph.recovery import network_of, returns_what
 from ..graph.refusals import PADDING_ALONE, indices_named
 from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions, UserInterrupt
+from ..utils.modes import modes_kept
 from ..utils.progress import is_open
 from ..utils.randomness import global_generators
 from .auto_size import SelfSizing
@@ -255,7 +256,6 @@ def check_fits(net: Any, data: Data) -> Any:
     """
     module, criterion = net.module_, uncompiled(net.criterion_)
     x = few_samples(net, data)
-    modes = [(part, part.training) for part in module.modules()]
     network = network_of(module, x)
     with torch.no_grad():
         shape = tuple(network.forward(x).shape)
@@ -280,8 +280,6 @@ def check_fits(net: Any, data: Data) -> Any:
             "your module in a skorch NeuralNetBinaryClassifier."
         )
     net.flat_ = _is_flat(net, x)
-    for part, mode in modes:
-        part.training = mode
     return network
 
 
@@ -289,7 +287,8 @@ def _is_flat(net: Any, x: Any) -> bool:
     """Whether a net's loss is given outputs of shape (n_samples,); ours have two dimensions."""
     if isinstance(net, SelfSizing):
         return False
-    found = net.evaluation_step((x.parts if isinstance(x, NamedSamples) else x, None))
+    with modes_kept(net.module_):
+        found = net.evaluation_step((x.parts if isinstance(x, NamedSamples) else x, None))
     return bool(found.dim() == 1)
 
 
