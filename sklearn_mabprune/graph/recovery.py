@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from pickle import PicklingError
 from typing import Any
 
 import torch
@@ -13,11 +12,12 @@ from torch import Tensor, nn
 
 from ..data.sparse import outputs_of
 from ..exceptions import UnsupportedModuleError
-from ..utils.compat import uncompiled, without_compiled
+from ..utils.compat import uncompiled
 from ..utils.memory import out_of_memory
 from ..utils.modes import modes_kept
 from .analysis import is_plain
 from .attention import with_prunable_attention, without_nested_tensors
+from .copies import uncompiled_copy
 from .decisions import answers_of
 from .exporting import exported_program, of_two_sizes
 from .graph import Graph
@@ -106,7 +106,7 @@ def recover_network(
         If nothing of the module can be removed, or its operators cannot be read; the message
         names the module, the operator and the line.
     """
-    module = without_nested_tensors(own_copy(module)).eval()
+    module = without_nested_tensors(uncompiled_copy(module)).eval()
     for part in module.modules():
         if hasattr(part, "inplace"):
             # Values are kept and used again.
@@ -176,21 +176,6 @@ def _with_even_layers(made: Callable[[Collection[str]], ModuleNetwork], x: Sampl
         if fails or len(other.recurrent) > len(network.recurrent):
             network, tied = other, {*tied, module}
     return network
-
-
-def own_copy(module: nn.Module) -> nn.Module:
-    """A copy of a module, without what ``torch.compile`` puts around it or its parts."""
-    try:
-        copied: nn.Module = copy.deepcopy(uncompiled(module))
-    except (TypeError, ValueError, AttributeError, RuntimeError, PicklingError) as error:
-        if out_of_memory(error):
-            raise
-        raise UnsupportedModuleError(
-            f"{type(module).__name__} cannot be copied ({error}), and only copies are cut. Keep "
-            "what cannot be copied, such as a lock, an open file or a generator, out of it."
-        ) from error
-    without_compiled(copied)
-    return copied
 
 
 def _first(x: Samples, n_samples: int) -> Samples:

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
-from pickle import PicklingError
 
 import torch
 from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
-from ..utils.compat import uncompiled
-from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
 from .analysis import Recorder, changed, is_plain, orphans
+from .copies import copy_of
 from .graph import Graph
 from .kinds.registry import BY_NAME, kind_of
 
@@ -59,16 +57,7 @@ def recover_graph(module: nn.Module, x: Tensor) -> Graph:
     ValueError
         If the first layer reads another number of features than X has.
     """
-    try:
-        module = copy.deepcopy(uncompiled(module))
-    except (TypeError, ValueError, AttributeError, RuntimeError, PicklingError) as error:
-        if out_of_memory(error):
-            raise
-        raise UnsupportedModuleError(
-            f"{type(module).__name__} cannot be copied ({error}), and only copies are cut. Keep "
-            "what cannot be copied, such as a lock, an open file or a generator, out of it."
-        ) from error
-    module.eval()
+    module = copy_of(module).eval()
     names = _known_layers(module)
     calls, outputs = _trace(module, x, names)
     if not is_plain(module):

@@ -6,13 +6,13 @@ import copy
 from collections.abc import Callable
 from fnmatch import fnmatch
 from functools import singledispatch
-from pickle import PicklingError
 from typing import Any
 
 from sklearn.base import clone
 from torch import nn
 
 from ..graph.compact import copy_weights, narrowed_module
+from ..graph.copies import UNCOPYABLE
 from ..graph.graph import Graph
 from ..graph.module import PrunedChain
 from ..graph.module_network import ModuleNetwork
@@ -53,7 +53,7 @@ def copy_of_net(net: Any) -> Any:
     new: Any = object.__new__(type(net))
     try:
         new.__dict__.update(copy.deepcopy(vars(net), {id(net): new}))
-    except (TypeError, ValueError, AttributeError, RuntimeError, PicklingError) as error:
+    except UNCOPYABLE as error:
         if out_of_memory(error):
             raise
         raise TypeError(
