@@ -17,7 +17,7 @@ from .graph import Graph
 from .lazy import InputForm, give_sizes
 from .module import graph_of
 from .module_network import ModuleNetwork, weights_of
-from .narrowing import Narrowing, narrow, narrowing_of
+from .narrowing import Narrowing, narrow, narrowing_of, sliced
 from .program import Program, Samples
 from .structure import Structure
 
@@ -177,19 +177,14 @@ def described(network: Any, pruned: Iterable[bool]) -> dict[str, Any]:
     left_out = {group.name: "not among layers" for group, chosen in pairs if not chosen}
     going = {group.name for group, chosen in pairs if chosen}
     names = tuple(group.name for group in network.groups)
-    if not isinstance(network, ModuleNetwork):
-        if all(name.isdecimal() for name in names):  # places in a chain
-            return {"kept_whole": left_out}
-        kinds = tuple(group.unit_kind for group in network.groups)
-        return {"groups": names, "unit_kinds": kinds, "kept_whole": left_out}
+    chain = not isinstance(network, ModuleNetwork)
+    if chain and all(name.isdecimal() for name in names):  # places in a chain
+        return {"kept_whole": left_out}
+    reasons = {**network.kept_whole, **left_out}
     return {
         "groups": names,
         "unit_kinds": tuple(group.unit_kind for group in network.groups),
-        "kept_whole": {
-            name: why
-            for name, why in {**network.kept_whole, **left_out}.items()
-            if name not in going
-        },
+        "kept_whole": {name: why for name, why in reasons.items() if name not in going},
     }
 
 
@@ -211,7 +206,7 @@ def _(network: ModuleNetwork) -> dict[str, Any]:
         "template": Template(_without_weights(network.module), network.program, network.structure),
         "kept": [mask.copy() for mask in network.kept],
         "state": {
-            name: _narrow(weight, tensors.get(name, [])).cpu().numpy().copy()
+            name: sliced(weight, tensors.get(name, [])).cpu().numpy().copy()
             for name, weight in network.weights.items()
         },
     }
@@ -237,12 +232,6 @@ def network_from(arrays: dict[str, Any], device: Any = "cpu") -> Any:
 
 def _without_weights(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module).to("meta")
-
-
-def _narrow(tensor: Tensor, axes: list[tuple[int, list[int]]]) -> Tensor:
-    for axis, stay in axes:
-        tensor = tensor.index_select(axis, torch.as_tensor(stay).to(tensor.device))
-    return tensor
 
 
 def _widened(small: Tensor, axes: list[tuple[int, list[int]]], like: Tensor) -> Tensor:

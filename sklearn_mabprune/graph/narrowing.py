@@ -117,7 +117,7 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
     narrower: dict[int, nn.Parameter] = {}
     for name, parameter in parameters:
         if id(parameter) not in narrower and name in tensors:
-            value = _sliced(parameter.detach(), tensors[name])
+            value = sliced(parameter.detach(), tensors[name])
             narrower[id(parameter)] = nn.Parameter(value, requires_grad=parameter.requires_grad)
     for name, parameter in parameters:
         if id(parameter) in narrower:
@@ -127,7 +127,7 @@ def narrow(module: nn.Module, narrowing: Narrowing) -> nn.Module:
     for name, buffer in list(module.named_buffers(remove_duplicate=False)):
         if name in tensors:
             owner, attribute = _owner(module, name)
-            value = _sliced(buffer, tensors[name])
+            value = sliced(buffer, tensors[name])
             owner.register_buffer(attribute, value, persistent=name in persistent)
     for part in module.modules():
         if isinstance(part, PrunedMultiheadAttention):
@@ -222,7 +222,8 @@ def _axis_from_plain(data: Any, shape: torch.Size, name: str) -> tuple[int, list
     return axis, places
 
 
-def _sliced(tensor: Tensor, axes: Iterable[tuple[int, Sequence[int]]]) -> Tensor:
+def sliced(tensor: Tensor, axes: Iterable[tuple[int, Sequence[int]]]) -> Tensor:
+    """A weight with these places along its axes alone."""
     for axis, stay in axes:
         tensor = tensor.index_select(axis, torch.as_tensor(stay).to(tensor.device))
     return tensor.contiguous()
