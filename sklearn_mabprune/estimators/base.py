@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..data.features import read_table, read_validation, stacked
 from ..data.losses import check_criterion
 from ..data.plain_samples import plain_samples
+from ..data.samples import Data
 from ..data.sparse import outputs_of
 from ..data.splitting import Split, content_split
 from ..data.targets import scaled_weights
@@ -25,7 +26,7 @@ from ..graph.graph import Graph
 from ..pruning.path import PathOptions
 from ..training.conversion import note_inputs
 from ..training.fine_tuning import FineTuning, check_optimizer
-from ..training.initial import Data, check_fits, check_weights
+from ..training.initial import check_fits, check_weights
 from ..training.input_choice import inputs_to_try
 from ..training.mlp import MLP
 from ..training.outside_module import check_batch_statistics

@@ -263,7 +263,7 @@ def table(
     tables: dict[str, NDArray[np.float64]] = {
         f"{side}_{name}": found
         for side in ("test", "train")
-        for name, found in _by_name([getattr(fold, side) for fold in folds], len(budgets)).items()
+        for name, found in _by_name([getattr(fold, side) for fold in folds]).items()
     }
     fitted = [fold for fold in folds if fold.reports]
     grid = np.ma.MaskedArray(np.empty(len(budgets), dtype=object), mask=False)
@@ -302,7 +302,7 @@ def table(
     return results
 
 
-def _by_name(folds: list[list[Scores]], n_budgets: int) -> dict[str, NDArray[np.float64]]:
+def _by_name(folds: list[list[Scores]]) -> dict[str, NDArray[np.float64]]:
     """Scores by name, each of shape (n_folds, n_budgets)."""
     # A fold that failed may not know them all.
     names = dict.fromkeys(name for fold in folds for scores in fold for name in scores)

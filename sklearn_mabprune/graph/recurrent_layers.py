@@ -45,7 +45,7 @@ def recurrent(
     has_biases, num_layers, bidirectional, batch_first : bool, int, bool, bool
     """
     if not states:
-        states = _zeros(kind, x, weights, has_biases, num_layers, bidirectional, batch_first)
+        states = _zeros(kind, x, weights, num_layers, bidirectional, batch_first)
     run = getattr(torch, kind)
     given = list(states) if kind == "lstm" else states[0]
     return list(run(x, given, weights, has_biases, num_layers, 0.0, False, bidirectional,
@@ -56,7 +56,6 @@ def _zeros(
     kind: str,
     x: Tensor,
     weights: Sequence[Tensor],
-    has_biases: bool,
     num_layers: int,
     bidirectional: bool,
     batch_first: bool,
@@ -80,7 +79,7 @@ def _shapes(
     batch_first: bool,
 ) -> list[Tensor]:
     """Tensors of the shapes that are returned."""
-    last = _zeros(kind, x, weights, has_biases, num_layers, bidirectional, batch_first)
+    last = _zeros(kind, x, weights, num_layers, bidirectional, batch_first)
     width = last[0].shape[-1] * (2 if bidirectional else 1)
     return [x.new_empty(*x.shape[:-1], width), *last]
 

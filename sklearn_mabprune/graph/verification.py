@@ -29,7 +29,7 @@ _COARSE = 1e-2
 _OF_EFFECT, _ROUNDINGS = 1e-5, 1e3
 
 
-def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork:
+def verified(network: ModuleNetwork, x: Samples) -> ModuleNetwork:
     """The network with only those groups for which smaller modules equal masked networks.
 
     Random parts of all groups are removed, of networks with weights drawn beside their own (an
@@ -40,14 +40,13 @@ def verified(network: ModuleNetwork, x: Samples, seed: int = 0) -> ModuleNetwork
     network : ModuleNetwork
     x : samples
         Real samples.
-    seed : int, default=0
 
     Raises
     ------
     UnsupportedModuleError
         If outputs do not follow the weights, as where a forward reads one as a Python number.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     trial = _Trial(network, x)
     if trial.reads_numbers():
         raise weights_as_numbers(network.module)

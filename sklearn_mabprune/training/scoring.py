@@ -17,9 +17,9 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from ..data.samples import Data
 from ..data.targets import predicted
 from ..graph.graph import Graph
-from .initial import Data
 from .predicting import network_outputs
 
 Score = Callable[[Any, Graph], float]
