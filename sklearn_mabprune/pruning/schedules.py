@@ -44,23 +44,6 @@ def step_size(step: float | int | str, n_neurons: int, n_left: int | None = None
     return max(1, int(step * n_neurons))
 
 
-def round_sizes(step: float | int | str, n_neurons: int, target: int) -> NDArray[np.intp]:
-    """How many neurons each round of a path removes, until so many are gone.
-
-    Examples
-    --------
-    >>> from sklearn_mabprune.pruning.schedules import round_sizes
-    >>> round_sizes(40, 100, 75), round_sizes("auto", 32, 16)
-    (array([40, 35]), array([4, 3, 3, 2, 2, 1, 1]))
-    """
-    sizes: list[int] = []
-    gone = 0
-    while gone < target:
-        sizes.append(min(step_size(step, n_neurons, n_neurons - gone), target - gone))
-        gone += sizes[-1]
-    return np.array(sizes, dtype=np.intp)
-
-
 def spread_evenly(
     order: NDArray[np.intp], layers: NDArray[np.intp], original: Sizes, sizes: Sizes
 ) -> NDArray[np.intp]:

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from ..graph.units import UnitTable
 from .path_record import PruningPath
 
-#: The attributes of a path that its outline has.
-OUTLINE = ("n_neurons", "n_parameters", "n_macs", "layer_sizes", "removed")
-
 
 def outline_of(path: PruningPath) -> dict[str, Any]:
     """What :func:`path_of_outline` needs, in the smallest types that hold it.

@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from same_values import OUTLINE
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import NotFittedError
@@ -29,7 +30,6 @@ from user_nets import (
 
 from sklearn_mabprune import MABPrunedClassifier, MLPNetClassifier, UnsupportedModuleError
 from sklearn_mabprune.policies import UCB1, Thompson
-from sklearn_mabprune.reports.path_outline import OUTLINE
 
 MODELS = {
     "ours": (lambda: classifier(), classes_table),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from same_values import assert_same, outputs
+from same_values import OUTLINE, assert_same, outputs
 from sklearn.base import clone
 from torch import nn
 from torch.utils.data import DataLoader
@@ -31,7 +31,6 @@ from user_nets import (
 from sklearn_mabprune import MABPrunedClassifier, NotKeptError, load
 from sklearn_mabprune.criteria import Magnitude
 from sklearn_mabprune.policies import Thompson
-from sklearn_mabprune.reports.path_outline import OUTLINE
 
 
 def column_table():

@@ -21,6 +21,7 @@ from sklearn_mabprune.pruning.budget import Budget
 from sklearn_mabprune.pruning.path import PathOptions, Surroundings, pruning_path
 from sklearn_mabprune.pruning.removal import remove_together
 from sklearn_mabprune.pruning.replay import Known
+from sklearn_mabprune.pruning.schedules import step_size
 
 ACTIVATIONS = {
     "relu": nn.ReLU,
@@ -251,6 +252,15 @@ def mean_loss(module, samples, task):
 def neuron_budget(graph, budget, unit="neurons", min_neurons=1):
     """A budget read for a graph, as an estimator reads it."""
     return Budget.of(budget, unit, graph.sizes, graph.cost, min_neurons)
+
+
+def round_sizes(step, n_neurons, target):
+    """How many neurons each round of a path removes, until so many are gone."""
+    sizes, gone = [], 0
+    while gone < target:
+        sizes.append(min(step_size(step, n_neurons, n_neurons - gone), target - gone))
+        gone += sizes[-1]
+    return np.array(sizes, dtype=np.intp)
 
 
 def ids(*values):

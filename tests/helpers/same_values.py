@@ -10,6 +10,9 @@ from skorch.dataset import ValidSplit
 
 from sklearn_mabprune.export.files.parameters import from_plain, to_plain
 
+#: The attributes of a path that its outline has.
+OUTLINE = ("n_neurons", "n_parameters", "n_macs", "layer_sizes", "removed")
+
 
 def outputs(model, X):
     """Probabilities where there are classes, otherwise values."""

@@ -5,14 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from builders import HIDDEN, assert_consistent, example, linears, mean_loss_of, removed, walk
+from builders import (
+    HIDDEN,
+    assert_consistent,
+    example,
+    linears,
+    mean_loss_of,
+    removed,
+    round_sizes,
+    walk,
+)
 from pairwise import pairwise
 
 from sklearn_mabprune.criteria import CRITERIA, Magnitude, Random
 from sklearn_mabprune.graph.module import module_of
 from sklearn_mabprune.policies import POLICIES, Exhaustive, Uniform
 from sklearn_mabprune.pruning.path import MAX_KEPT
-from sklearn_mabprune.pruning.schedules import round_sizes
 
 CHOOSERS = {**POLICIES, **CRITERIA}
 every_chooser = pytest.mark.parametrize("name", CHOOSERS)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import make_graph
+from builders import make_graph, round_sizes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_mabprune.pruning.budget import UNITS, Budget, count_of
 from sklearn_mabprune.pruning.schedules import (
     choose_removals,
-    round_sizes,
     spread_evenly,
     step_size,
 )
