@@ -38,6 +38,7 @@ from ..training.mlp import MLP
 from ..training.nets import MLPNetClassifier
 from ..training.rebuilding import initialised, net_around, net_of
 from ..utils.compat import uncompiled
+from ..utils.memory import out_of_memory
 from ..utils.torch_settings import own_settings
 from .classifier import MABPrunedClassifier
 from .loaded_modules import check_given, class_named, user_module_from_plain
@@ -117,9 +118,9 @@ def _loaded(path: Any, module: Any, parameters: dict[str, Any]) -> Any:
     try:
         # All errors from here on are errors of the file.
         estimator, missing = _estimator(content, module)
-    except MemoryError:
-        raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         raise _refusal(path, content, error, module) from error
     if set(parameters) != set(missing):
         raise _wrong_parameters(path, missing, parameters, estimator.get_params(deep=False))
@@ -135,9 +136,9 @@ def _loaded(path: Any, module: Any, parameters: dict[str, Any]) -> Any:
                 f"estimator= does not match: {error}. Pass a net with the saved net's criterion."
             ) from None
         raise _refusal(path, content, error, module) from error
-    except MemoryError:
-        raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         raise _refusal(path, content, error, module) from error
     vars(estimator).update(fitted)
     return estimator

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from ..data.named import NamedSamples
 from ..exceptions import UnsupportedModuleError
+from ..utils.memory import out_of_memory
 from ..utils.modes import modes_kept
 from .program import Samples, called
 from .refusals import failing
@@ -65,6 +66,8 @@ def give_sizes(module: nn.Module, form: InputForm) -> None:
         with modes_kept(module), torch.no_grad():
             called(module.eval(), drawn(form, 2, device))
     except Exception as error:
+        if out_of_memory(error):
+            raise
         raise failing(module, error) from error
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
+from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
 from .analysis import Recorder, changed, is_plain, orphans
 from .copies import copy_of
@@ -176,6 +177,8 @@ def _run(
     except ValueError:
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         where = f"after layer {calls[-1][0]!r}" if calls else "before its first layer"
         done = _list(recorder.found) if recorder else ""
         raise UnsupportedModuleError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..data.sparse import as_columns
+from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
 from .module_network import ModuleNetwork
 from .program import Samples, called, tensorwise
@@ -172,6 +173,8 @@ class _Trial:
             smaller, wanted = masked.narrowed(), masked.forward(self.x)
             gap = _relative(as_columns(called_eval(smaller, self.x)), wanted)
         except Exception as error:
+            if out_of_memory(error):
+                raise
             what = str(error).splitlines()[0] if str(error) else type(error).__name__
             return f"the smaller module fails {where_raised(error)}: {what}"
         if gap > self._allowed(wanted):
