@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from pairwise import pairwise
-from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional as F
 from user_nets import (
@@ -27,7 +26,6 @@ from sklearn_mabprune.training.fine_tuning import (
     FineTuning,
     _recovered,
     fine_tune,
-    starting_rate,
     validation_loss,
     validation_losses,
 )
@@ -191,38 +189,6 @@ def test_rate_falls_along_a_cosine_with_every_step(optimizer, lr, start):
     # For whoever trains on, the net's own rate counts.
     assert net.optimizer_.param_groups[0]["lr"] == 0.01
     assert not net.optimizer_.state_dict()["state"]
-
-
-class Skip(nn.Module):
-    """A sum of two ways, which is no chain.
-
-    Parameters
-    ----------
-    norm : nn.Module
-        On one of them.
-    """
-
-    def __init__(self, norm):
-        super().__init__()
-        self.first, self.norm, self.second = nn.Linear(5, 5), norm, nn.Linear(5, 2)
-
-    def forward(self, x):
-        return self.second(x + self.norm(self.first(x)).relu())
-
-
-@pytest.mark.parametrize(
-    ("norm", "optimizer", "lr", "start"),
-    [
-        (nn.BatchNorm1d(5), torch.optim.SGD, 0.0005, 0.0005),
-        (nn.BatchNorm1d(5), torch.optim.Adam, 0.0005, 0.003),
-        (nn.BatchNorm2d(5), torch.optim.NAdam, 0.002, 0.012),
-        (nn.LayerNorm(5), torch.optim.Adam, 0.0005, 0.0005),
-    ],
-)
-def test_the_rate_of_networks_that_are_no_chains(norm, optimizer, lr, start):
-    net = NeuralNetClassifier(Skip, module__norm=norm, optimizer=optimizer, lr=lr).initialize()
-    assert starting_rate(net, "auto") == pytest.approx(start)
-    assert starting_rate(net, 0.5) == 0.5
 
 
 # ----------------------------------------------------------------------------- validation

@@ -1,4 +1,4 @@
-"""Parts of a network that are not trained, or more slowly, stay so in fine-tuning and after it."""
+"""Rates of fine-tuning: that of a network, and those of parts that are trained slowly or not."""
 
 from __future__ import annotations
 
@@ -113,3 +113,35 @@ def test_the_rate_of_the_optimizer_counts(optimizer, start):
     module = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))
     net = NeuralNetClassifier(module, optimizer=optimizer, optimizer__lr=0.3).initialize()
     assert starting_rate(net, "auto") == pytest.approx(start)
+
+
+class Skip(nn.Module):
+    """A sum of two ways, which is no chain.
+
+    Parameters
+    ----------
+    norm : nn.Module
+        On one of them.
+    """
+
+    def __init__(self, norm):
+        super().__init__()
+        self.first, self.norm, self.second = nn.Linear(5, 5), norm, nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.second(x + self.norm(self.first(x)).relu())
+
+
+@pytest.mark.parametrize(
+    ("norm", "optimizer", "lr", "start"),
+    [
+        (nn.BatchNorm1d(5), torch.optim.SGD, 0.0005, 0.0005),
+        (nn.BatchNorm1d(5), torch.optim.Adam, 0.0005, 0.003),
+        (nn.BatchNorm2d(5), torch.optim.NAdam, 0.002, 0.012),
+        (nn.LayerNorm(5), torch.optim.Adam, 0.0005, 0.0005),
+    ],
+)
+def test_the_rate_of_networks_that_are_no_chains(norm, optimizer, lr, start):
+    net = NeuralNetClassifier(Skip, module__norm=norm, optimizer=optimizer, lr=lr).initialize()
+    assert starting_rate(net, "auto") == pytest.approx(start)
+    assert starting_rate(net, 0.5) == 0.5
