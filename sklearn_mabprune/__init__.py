@@ -1,4 +1,4 @@
-"""Neural networks for tabular data, made small by multi-armed bandits."""
+"""scikit-learn estimators whose neural networks are pruned by multi-armed bandits."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class PruningWarning(UserWarning):
-    """A fit deviates from what was requested; the message says how, why and what to do.
+    """Warning that a fit deviates from what was requested; it says how, why and what to do.
 
     Examples
     --------

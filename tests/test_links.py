@@ -32,6 +32,34 @@ def test_relative_links_exist(page):
     assert not missing
 
 
+def anchors(page):
+    """Anchors of a page's headings, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_anchors_of_links_exist(page):
+    missing = []
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        path, _, anchor = target.removeprefix(ADDRESS).partition("#")
+        base = ROOT if target.startswith(ADDRESS) else page.parent
+        file = base / path if path else page
+        if anchor and file.suffix == ".md" and anchor not in anchors(file):
+            missing.append(target)
+    assert not missing
+
+
+def test_programs_that_pages_name_exist():
+    missing = []
+    for page in PAGES:
+        for name in re.findall(r"python -m (benchmarks[\w.]*)", page.read_text(encoding="utf-8")):
+            program = ROOT / name.rstrip(".").replace(".", "/")
+            if not (program.with_suffix(".py").exists() or (program / "__main__.py").exists()):
+                missing.append((page.name, name))
+    assert not missing
+
+
 def test_links_are_found():
     assert sum(len(list(links(page))) for page in PAGES) > 5
 

@@ -63,6 +63,21 @@ def test_the_page_of_dependencies_has_these_versions():
     assert not declared
 
 
+def packages_of_extras(page):
+    """Packages in the rows of each extra; an empty cell means the extra above."""
+    named, extra = {}, ""
+    for cell, packages in re.findall(r"^\| (\w*) ?\| ([\w, -]+) \| .* \|$", page, re.MULTILINE):
+        extra = cell or extra
+        named.setdefault(extra, set()).update(normal(name) for name in packages.split(", "))
+    return named
+
+
+def test_the_page_of_dependencies_has_the_packages_of_each_extra():
+    named = packages_of_extras((ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"))
+    for extra, requirements in PROJECT["optional-dependencies"].items():
+        assert named[extra] == bounds(requirements).keys(), extra
+
+
 def test_what_an_index_shows():
     assert {"Homepage", "Documentation", "Source", "Issues", "Changelog"} <= PROJECT["urls"].keys()
     versions = [c for c in PROJECT["classifiers"] if c.startswith("Programming Language :: Python")]

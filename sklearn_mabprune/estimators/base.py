@@ -114,7 +114,8 @@ class BaseMABPruned(
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
             Training samples; scale them first (StandardScaler).  For a net with a module of your
             own also an array of more dimensions, such as images of shape
-            (n_samples, n_channels, height, width), or of integers for an embedding.
+            (n_samples, n_channels, height, width), or of integers for an embedding, or a
+            dictionary of arrays if its ``forward`` takes several inputs.
             Sparse matrices are used as CSR and never converted to dense as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets: values, classes, or a multilabel indicator matrix.
@@ -135,7 +136,8 @@ class BaseMABPruned(
         ValueError
             If a parameter or the data is invalid; the message says which and why.
         UnsupportedModuleError
-            If the net's module is not a chain of supported layers.
+            If the net's module cannot be read, or has no units that can be removed; the
+            message says why, and what to change in it.
 
         Warns
         -----

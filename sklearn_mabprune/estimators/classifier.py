@@ -35,18 +35,20 @@ from .plan import Task
 class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     """Neural network classifier, pruned by multi-armed bandits.
 
-    ``fit`` trains the network, then removes hidden units round by round: a bandit measures
-    on batches of samples how much the loss rises if a unit is masked, the units with the
-    smallest increase are cut out, and the other units of their layer compensate for them.
-    The smaller network is fine-tuned on y and on the unpruned network's outputs.
+    ``fit`` trains the network, then removes hidden units round by round: backward passes
+    estimate how much the loss rises without a unit, a bandit measures those units on blocks of
+    samples (*pulls*) for which the estimate leaves it open whether they are removed, the units
+    with the smallest increase are cut out, and the other units of their layer compensate for
+    them.  The smaller network is fine-tuned on y and on the unpruned network's outputs.
 
     Parameters
     ----------
     estimator : skorch net, FrozenEstimator or None, default=None
-        The network to train and prune; None is ``MLPNetClassifier()``.  Any skorch
-        ``NeuralNetClassifier`` whose module is a chain of Linear, element-wise activations,
-        Dropout and BatchNorm1d.  ``FrozenEstimator(net)`` takes a net that is trained
-        already; it is copied, never changed.  Pass a net to tune its parameters:
+        The network to train and prune; None is ``MLPNetClassifier()``.  Or any skorch
+        ``NeuralNetClassifier``: modules of your own may have convolutions, skip
+        connections, embeddings, recurrent layers or attention; what cannot be removed from
+        them is kept, and named in the report.  ``FrozenEstimator(net)`` takes a net that is
+        trained already; it is copied, never changed.  Pass a net to tune its parameters:
         ``estimator__lr`` needs one.
     {policy}
     {pruning_budget}

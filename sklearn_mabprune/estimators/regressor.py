@@ -32,10 +32,11 @@ class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
     Parameters
     ----------
     estimator : skorch net, FrozenEstimator or None, default=None
-        The network to train and prune; None is ``MLPNetRegressor()``.  Any skorch
-        ``NeuralNetRegressor`` whose module is a chain of Linear, element-wise activations,
-        Dropout and BatchNorm1d.  ``FrozenEstimator(net)`` takes a net that is trained
-        already; it is copied, never changed.  Pass a net to tune its parameters:
+        The network to train and prune; None is ``MLPNetRegressor()``.  Or any skorch
+        ``NeuralNetRegressor``: modules of your own may have convolutions, skip
+        connections, embeddings, recurrent layers or attention; what cannot be removed from
+        them is kept, and named in the report.  ``FrozenEstimator(net)`` takes a net that is
+        trained already; it is copied, never changed.  Pass a net to tune its parameters:
         ``estimator__lr`` needs one.
     {policy}
     {pruning_budget}
