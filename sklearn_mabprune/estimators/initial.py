@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ..graph.graph import Graph
 from ..reports.inputs import InputsReport
 from ..reports.notes import unfinished
-from ..training.initial import train
+from ..training.initial import WATCHING, train
 from ..training.input_choice import of_all_samples, samples_to_compare
 from ..training.paired_losses import paired_losses
 from ..utils.interruptions import Interruptions
@@ -54,9 +54,7 @@ class TrainsNets:
             loss = trained.history[-1].get("valid_loss", np.nan)
             progress.advance(1, f"validation loss {loss:.4f}")
 
-        found: tuple[Any, Graph] = cached(
-            self.memory, train, ["on_start", "on_epoch", "interruptions"]
-        )(
+        found: tuple[Any, Graph] = cached(self.memory, train, WATCHING)(
             net,
             task.data.encoded,
             task.validation,

@@ -13,7 +13,7 @@ from ..data.samples import Data
 from ..training.auto_size import SelfSizing
 from ..training.conversion import samples_of
 from ..training.fine_tuning import validation_loss
-from ..training.initial import train
+from ..training.initial import WATCHING, train
 from ..training.lessons import Lessons, blended
 from ..training.predicting import network_outputs
 from ..training.teacher_targets import Floats
@@ -135,9 +135,7 @@ def trained_alone(room: Any, fitted: Data) -> tuple[Any, Any]:
 
     Sizes and scales are those of all samples.
     """
-    found: tuple[Any, Any] = cached(
-        room.model.memory, train, ["on_start", "on_epoch", "interruptions"]
-    )(
+    found: tuple[Any, Any] = cached(room.model.memory, train, WATCHING)(
         room.net,
         room.task.data.encoded,
         room.task.validation,

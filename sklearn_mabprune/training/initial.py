@@ -52,6 +52,9 @@ from .optimizers import learning_rate, renew_optimizer
 from .outside_module import batches_of_training, check_batch_statistics
 from .weighted_loss import WeightedLossMixin
 
+#: Arguments of `train` that watch a training, and do not change its result.
+WATCHING = ["on_start", "on_epoch", "interruptions"]
+
 
 def train(
     net: Any,
