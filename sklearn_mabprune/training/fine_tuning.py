@@ -15,6 +15,7 @@ from ..data.batches import epoch
 from ..data.samples import Samples
 from ..data.sparse import outputs_of
 from ..graph.analysis import is_plain
+from ..graph.kinds.norms import BATCH_NORMS
 from ..graph.kinds.registry import layers_of
 from ..utils.compat import uncompiled
 from ..utils.randomness import global_generators
@@ -24,7 +25,6 @@ from .packing import snapshot
 
 #: Cycles of "auto" fine-tuning, as fractions of the epochs of the initial training.
 _CYCLES = (0.25, 0.5, 1.0)
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 #: Decimals to which losses are compared.
 _DECIMALS = 9
 
@@ -251,7 +251,7 @@ def starting_rate(net: Any, lr: float | str) -> float:
     module = uncompiled(net.module_)
     if is_plain(module):
         return _own_rate(net) * 10.0
-    with_norms = any(isinstance(part, _BATCH_NORMS) for part in module.modules())
+    with_norms = any(isinstance(part, BATCH_NORMS) for part in module.modules())
     return _own_rate(net) * (6.0 if with_norms else 1.0)
 
 

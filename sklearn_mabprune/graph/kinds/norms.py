@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from .base import ArrayFunction, PerUnitKind
 
+#: Those of torch, for any number of positions; chains have the first alone.
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
 #: Why a layer is refused that looks at a whole batch.
 MIXES_SAMPLES = "mixes samples: what it returns for a sample depends on the others"
 
