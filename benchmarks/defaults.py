@@ -16,8 +16,10 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -29,6 +31,7 @@ from benchmarks.shared.walks import SHARES, walk
 from sklearn_mabprune.graph.graph import Graph
 from sklearn_mabprune.graph.tracing import recover_graph
 from sklearn_mabprune.policies import UCB1
+from sklearn_mabprune.training import fine_tuning
 from sklearn_mabprune.training.conversion import samples_of
 from sklearn_mabprune.training.fine_tuning import FineTuning, fine_tune, validation_losses
 from sklearn_mabprune.training.rebuilding import net_around
@@ -86,6 +89,8 @@ TUNINGS: dict[str, tuple[float | str, float | str, float, float]] = {
     "distillation 0.9": ("auto", "auto", 0.9, 2.0),
     "temperature 1": ("auto", "auto", 0.7, 1.0),
     "temperature 4": ("auto", "auto", 0.7, 4.0),
+    # At the full rate from the first step on.
+    "no warm-up": ("auto", "auto", 0.7, 2.0),
 }
 
 
@@ -117,9 +122,11 @@ def tuned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float],
         teacher = original.forward(rows.x)
     found, done = [points(ready.net, original, ready.scored)], 0
     started = time.perf_counter()
+    cold = patch.object(fine_tuning, "_WARM", 0.0) if variant == "no warm-up" else nullcontext()
     for graph in graphs:
         net, numbers = net_around(ready.net, graph), [0]
-        fine_tune(net, rows, validation, teacher, options, seed, numbers.append, wanted)
+        with cold:
+            fine_tune(net, rows, validation, teacher, options, seed, numbers.append, wanted)
         done += numbers[-1]
         found.append(points(net, recover_graph(net.module_, rows.x[:64]), ready.scored))
     n = len(graphs)

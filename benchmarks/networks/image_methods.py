@@ -12,8 +12,16 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sklearn_mabprune.ablation.module_activations import ModuleActivations
+from sklearn_mabprune.training import fine_tuning
 
 from .channel_gram import channel_gram
+
+
+@contextmanager
+def cold_fine_tuning() -> Iterator[None]:
+    """Within this context fine-tuning is at its largest rate from the first step on."""
+    with patch.object(fine_tuning, "_WARM", 0.0):
+        yield
 
 
 @contextmanager
@@ -63,6 +71,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "Torch-Pruning's Taylor": {},
     "pulls on all samples": {},
     "batch norms anew": {},
+    "no warm-up": {},
 }
 
 #: What is done to the fitted estimators of some methods.
@@ -72,4 +81,5 @@ AFTERWARDS = {"batch norms anew": with_batch_norms_anew}
 PEER, MEASURES = "Torch-Pruning's Taylor", {"units": "neurons", "MACs": "macs"}
 
 #: What takes the place of the package's own parts in some methods.
-CONTEXTS = {"channel Gram": channel_gram, "pulls on all samples": pulls_on_all_samples}
+CONTEXTS = {"channel Gram": channel_gram, "pulls on all samples": pulls_on_all_samples,
+            "no warm-up": cold_fine_tuning}  # fmt: skip

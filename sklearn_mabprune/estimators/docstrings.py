@@ -122,12 +122,12 @@ _PARAMETERS = {
         """,
     "fine_tune_lr": """
         fine_tune_lr : float or "auto", default="auto"
-            Learning rate at the start of fine-tuning and of each of its cycles; it falls to
-            0 along a cosine, with every step.  "auto" is ten times the net's ``lr``, or .01
-            where that is "auto", for Adam and its variants, since small networks tolerate
-            larger steps and have few epochs, and ``lr`` itself for other optimizers and for
-            modules of your own that are not chains of layers; those of them with batch norms
-            get six times ``lr``.
+            Largest learning rate of fine-tuning: in each of its cycles the rate rises in the
+            first fifth of the steps, and falls to 0 along a cosine in the others.  "auto" is
+            ten times the net's ``lr``, or .01 where that is "auto", for Adam and its
+            variants, since small networks tolerate larger steps and have few epochs, and
+            ``lr`` itself for other optimizers and for modules of your own that are neither
+            chains of layers nor have batch norms.
         """,
     "distillation": """
         distillation : float in [0, 1], default=0.7

@@ -106,7 +106,8 @@ def recover_network(
         If nothing of the module can be removed, or its operators cannot be read; the message
         names the module, the operator and the line.
     """
-    module = without_nested_tensors(uncompiled_copy(module)).eval()
+    module = without_nested_tensors(uncompiled_copy(module))
+    module.eval()
     for part in module.modules():
         if hasattr(part, "inplace"):
             # Values are kept and used again.

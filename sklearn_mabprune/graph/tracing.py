@@ -58,7 +58,9 @@ def recover_graph(module: nn.Module, x: Tensor) -> Graph:
     ValueError
         If the first layer reads another number of features than X has.
     """
-    module = copy_of(module).eval()
+    module = copy_of(module)
+    # What it returns is the user's: their own `train` may return nothing.
+    module.eval()
     names = _known_layers(module)
     calls, outputs = _trace(module, x, names)
     if not is_plain(module):

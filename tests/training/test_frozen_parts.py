@@ -136,8 +136,8 @@ class Skip(nn.Module):
     ("norm", "optimizer", "lr", "start"),
     [
         (nn.BatchNorm1d(5), torch.optim.SGD, 0.0005, 0.0005),
-        (nn.BatchNorm1d(5), torch.optim.Adam, 0.0005, 0.003),
-        (nn.BatchNorm2d(5), torch.optim.NAdam, 0.002, 0.012),
+        (nn.BatchNorm1d(5), torch.optim.Adam, 0.0005, 0.005),
+        (nn.BatchNorm2d(5), torch.optim.NAdam, 0.002, 0.02),
         (nn.LayerNorm(5), torch.optim.Adam, 0.0005, 0.0005),
     ],
 )
