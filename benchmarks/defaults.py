@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -89,8 +88,8 @@ TUNINGS: dict[str, tuple[float | str, float | str, float, float]] = {
     "distillation 0.9": ("auto", "auto", 0.9, 2.0),
     "temperature 1": ("auto", "auto", 0.7, 1.0),
     "temperature 4": ("auto", "auto", 0.7, 4.0),
-    # At the full rate from the first step on.
-    "no warm-up": ("auto", "auto", 0.7, 2.0),
+    # The rate rises first, as for networks that are no chains.
+    "warm-up": ("auto", "auto", 0.7, 2.0),
 }
 
 
@@ -122,10 +121,10 @@ def tuned_points(ready: Prepared, variant: str, seed: int) -> tuple[list[float],
         teacher = original.forward(rows.x)
     found, done = [points(ready.net, original, ready.scored)], 0
     started = time.perf_counter()
-    cold = patch.object(fine_tuning, "_WARM", 0.0) if variant == "no warm-up" else nullcontext()
+    warm = fine_tuning._WARM if variant == "warm-up" else fine_tuning._WARM_OF_CHAINS
     for graph in graphs:
         net, numbers = net_around(ready.net, graph), [0]
-        with cold:
+        with patch.object(fine_tuning, "_WARM_OF_CHAINS", warm):
             fine_tune(net, rows, validation, teacher, options, seed, numbers.append, wanted)
         done += numbers[-1]
         found.append(points(net, recover_graph(net.module_, rows.x[:64]), ready.scored))

@@ -122,12 +122,13 @@ _PARAMETERS = {
         """,
     "fine_tune_lr": """
         fine_tune_lr : float or "auto", default="auto"
-            Largest learning rate of fine-tuning: in each of its cycles the rate rises in the
-            first fifth of the steps, and falls to 0 along a cosine in the others.  "auto" is
-            ten times the net's ``lr``, or .01 where that is "auto", for Adam and its
-            variants, since small networks tolerate larger steps and have few epochs, and
-            ``lr`` itself for other optimizers and for modules of your own that are neither
-            chains of layers nor have batch norms.
+            Largest learning rate of fine-tuning: in each of its cycles it falls to 0 along a
+            cosine, with every step; for modules of your own that are not chains of layers it
+            rises before, in the first fifth of the steps.  "auto" is ten times the net's
+            ``lr``, or .01 where that is "auto", for Adam and its variants, since small
+            networks tolerate larger steps and have few epochs, and ``lr`` itself for other
+            optimizers and for modules of your own that are neither chains nor have batch
+            norms.
         """,
     "distillation": """
         distillation : float in [0, 1], default=0.7

@@ -25,8 +25,9 @@ from .packing import snapshot
 
 #: Cycles of "auto" fine-tuning, as fractions of the epochs of the initial training.
 _CYCLES = (0.25, 0.5, 1.0)
-#: Fraction of the steps of a cycle in which the learning rate rises.
-_WARM = 0.2
+#: Fraction of the steps of a cycle in which the learning rate rises: of chains, to which that gives
+#: nothing, and of other networks.
+_WARM_OF_CHAINS, _WARM = 0.0, 0.2
 #: Decimals to which losses are compared.
 _DECIMALS = 9
 
@@ -102,8 +103,8 @@ def fine_tune(
 ) -> float:
     """Fine-tune a pruned net in place, unless its validation loss is lower without.
 
-    In every cycle the learning rate rises in a fifth of the steps (Goyal et al. 2017) and falls
-    to 0 along a cosine in the others (Loshchilov & Hutter 2017).  Part
+    In every cycle the learning rate falls to 0 along a cosine (Loshchilov & Hutter 2017); that of
+    networks that are no chains rises before, in a fifth of the steps (Goyal et al. 2017).  Part
     of the loss is the distance to the unpruned network's softened outputs (Hinton et al.
     2015).  Only the last epoch of a cycle, at rest, competes with the weights before it:
     choosing among all epochs by the loss on a few validation samples would pick noise.  The
@@ -188,7 +189,7 @@ def _cycle(
     epochs: int,
     generator: torch.Generator,
 ) -> Iterator[None]:
-    """Train while the learning rate rises and falls to 0; yields after each epoch."""
+    """Train while the learning rate falls to 0; yields after each epoch."""
     module = uncompiled(net.module_)
     net.initialize_optimizer()
     optimizer, start, own = net.optimizer_, starting_rate(net, options.lr), _own_rate(net)
@@ -196,12 +197,13 @@ def _cycle(
     starts = [start * (float(g["lr"]) / own if own else 1.0) for g in optimizer.param_groups]
     weights = samples.weights.to(next(module.parameters()).dtype)
     batch_size, shuffle = batches_of_training(net, len(samples))
+    warm = _WARM_OF_CHAINS if is_plain(module) else _WARM
     for number in range(epochs):
         module.train()
         drawn = generator if shuffle else None
         batches = list(epoch(len(samples), batch_size, drawn, samples.per_epoch))
         for k, index in enumerate(batches):
-            fraction = _of_rate(number * len(batches) + k, epochs * len(batches))
+            fraction = _of_rate(number * len(batches) + k, epochs * len(batches), warm)
             for group, own_start in zip(optimizer.param_groups, starts, strict=True):
                 group["lr"] = own_start * fraction
             where = index if isinstance(index, slice) else index.to(samples.x.device)
@@ -217,14 +219,14 @@ def _cycle(
         yield
 
 
-def _of_rate(step: int, n_steps: int) -> float:
-    """Fraction of the learning rate in a step of a cycle.
+def _of_rate(step: int, n_steps: int, warm: float) -> float:
+    """Fraction of the learning rate in a step of a cycle, which rises in a fraction of the steps.
 
     It changes with every step: a cycle may have three epochs, and in the last one of them a rate
     that fell once an epoch would still be a quarter of what it was.  At the full rate the first
     steps, whose direction says little, would undo what the weights have taken over.
     """
-    n_warm = int(_WARM * n_steps)
+    n_warm = int(warm * n_steps)
     if step < n_warm:
         return (step + 1) / (n_warm + 1)
     return (1 + math.cos(math.pi * (step - n_warm) / (n_steps - n_warm))) / 2

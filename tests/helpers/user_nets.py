@@ -155,3 +155,13 @@ def further(model, X, y):
     codes = np.searchsorted(model.classes_, y) if hasattr(model, "classes_") and y.ndim == 1 else y
     torch.manual_seed(0)  # of Dropout, and of the order of a user's net
     model.estimator_.set_params(max_epochs=1).partial_fit(np.asarray(X), codes)
+
+
+def recording(optimizer, rates):
+    """A class of optimizers that notes the rate of each step."""
+
+    def step(self, *args):
+        rates.append(self.param_groups[0]["lr"])
+        return optimizer.step(self, *args)
+
+    return type("Recording", (optimizer,), {"step": step})

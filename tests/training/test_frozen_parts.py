@@ -9,9 +9,12 @@ import pytest
 import torch
 from skorch import NeuralNetClassifier
 from torch import nn
+from user_nets import recording
 
 from sklearn_mabprune import MABPrunedClassifier
-from sklearn_mabprune.training.fine_tuning import starting_rate
+from sklearn_mabprune.data.samples import Data
+from sklearn_mabprune.training.conversion import samples_of
+from sklearn_mabprune.training.fine_tuning import FineTuning, fine_tune, starting_rate
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 5)).astype(np.float32)
@@ -145,3 +148,20 @@ def test_the_rate_of_networks_that_are_no_chains(norm, optimizer, lr, start):
     net = NeuralNetClassifier(Skip, module__norm=norm, optimizer=optimizer, lr=lr).initialize()
     assert starting_rate(net, "auto") == pytest.approx(start)
     assert starting_rate(net, 0.5) == 0.5
+
+
+def test_the_rate_of_networks_that_are_no_chains_rises_in_the_first_fifth_of_the_steps():
+    rates = []
+    net = NeuralNetClassifier(
+        Skip,
+        module__norm=nn.LayerNorm(5),
+        criterion=nn.CrossEntropyLoss,
+        optimizer=recording(torch.optim.SGD, rates),
+        lr=0.1,
+        batch_size=20,
+    ).initialize()
+    rows = samples_of(net, Data(X, Y, None, 2))
+    fine_tune(net, rows, rows, None, FineTuning((5,), "auto", 0.0, 1.0), seed=0)
+    rising = [0.1 * k / 5 for k in (1, 2, 3, 4)]
+    falling = [0.1 * (1 + np.cos(np.pi * k / 16)) / 2 for k in range(16)]
+    assert rates == pytest.approx(rising + falling, abs=1e-15)
