@@ -41,7 +41,7 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
     found = []
     for name, model in product(names, args.models):
         spec = MODELS[model]
-        for seed in list(seeds(sizes[name], args.data))[: min(args.seeds, spec.seeds)]:
+        for seed in seeds(sizes[name])[: min(args.seeds, spec.seeds)]:
             # One seed of the models that goals are about, of all sets; small sets first.
             found.append(((seed, spec.tier, sizes[name]), name, seed, model))
     found.sort(key=lambda each: (each[0][0] > 2, each[0][0] + each[0][1], each[0][1], each[0][2]))
