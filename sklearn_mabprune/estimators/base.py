@@ -25,7 +25,7 @@ from ..export.mixin import Exports
 from ..graph.graph import Graph
 from ..pruning.path import PathOptions
 from ..training.conversion import note_inputs
-from ..training.fine_tuning import FineTuning, check_optimizer
+from ..training.fine_tuning import FineTuning, check_optimizer, check_trainable
 from ..training.initial import check_fits, check_weights
 from ..training.input_choice import inputs_to_try
 from ..training.mlp import MLP
@@ -276,6 +276,7 @@ class BaseMABPruned(
     ) -> PruningPlan:
         """The pruning plan, from the parameters."""
         check_optimizer(net, self.fine_tune_epochs)
+        check_trainable(net, self.fine_tune_epochs)
         return PruningPlan(
             chooser=chooser,
             budget=self.pruning_budget,
