@@ -231,8 +231,10 @@ def _cycle(
                 towards = samples.loss.distance(outputs, teacher[where], options.temperature)
                 share = options.distillation
                 losses = (1 - share) * losses + share * towards
+            losses = losses * weights[where]
             optimizer.zero_grad(set_to_none=True)
-            (losses * weights[where]).mean().backward()
+            # The rate suits the reduction of the training.
+            (losses.sum() if samples.loss.summed else losses.mean()).backward()
             optimizer.step()
         yield
 
