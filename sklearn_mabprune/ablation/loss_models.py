@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     AnyBlock: TypeAlias = Block | ModuleBlock
 
+#: Criteria whose targets can be drawn from the network's predictions.
+_DRAWN = (nn.CrossEntropyLoss, nn.NLLLoss, nn.BCEWithLogitsLoss, nn.MSELoss)
+
 #: Functions of the logits of many classes: those that are unlikely for a sample count as one.
 DIRECTIONS = 3
 
@@ -202,18 +205,11 @@ class SecondOrder(LossModel):
 
 def moved_loss(block: AnyBlock) -> type[LossModel]:
     """The fastest model of the loss at moved logits."""
-    criterion = block.samples.loss.criterion
-    if block.graph.has_tail:
+    samples = block.samples
+    if block.graph.has_tail or not samples.loss.takes_feature_major(samples.targets):
         return MovedLoss
-    if type(criterion) is nn.MSELoss:
-        return MovedSquares
-    plain = (
-        type(criterion) is nn.CrossEntropyLoss
-        and criterion.weight is None
-        and criterion.label_smoothing == 0
-        and block.samples.targets.dim() == 1
-    )
-    return MovedCrossEntropy if plain else MovedLoss
+    squares = isinstance(samples.loss.criterion, nn.MSELoss)
+    return MovedSquares if squares else MovedCrossEntropy
 
 
 def loss_model(block: AnyBlock, kind: str, generator: torch.Generator) -> LossModel:
@@ -258,6 +254,7 @@ def draw_targets(block: AnyBlock, generator: torch.Generator) -> Tensor:
         If the criterion is neither a loss of classes or labels nor the squared error.
     """
     loss, criterion = block.samples.loss, block.samples.loss.criterion
+    check_drawn(criterion)
     n_averaged = 1 if loss.summed else len(block.logits)
     with torch.no_grad():
         outputs = predictions(block.graph, block.logits.T.clone())
@@ -269,12 +266,16 @@ def draw_targets(block: AnyBlock, generator: torch.Generator) -> Tensor:
         if isinstance(criterion, nn.MSELoss):
             noise = torch.randn(outputs.shape, generator=generator, dtype=torch.float64)
             return outputs + (n_averaged / 2) ** 0.5 * noise.to(outputs)
-        if isinstance(criterion, nn.BCEWithLogitsLoss):
-            expected = outputs.sigmoid()
-            drawn = torch.bernoulli(expected.double().cpu(), generator=generator)
-            # The loss is linear in its target, which need not be 0 or 1 then.
-            return expected + n_averaged**0.5 * (drawn.to(outputs) - expected)
-    raise ValueError(
-        f"control_variate='fisher' knows CrossEntropyLoss, NLLLoss, BCEWithLogitsLoss and MSELoss, "
-        f"the net has {type(criterion).__name__}. Use control_variate='linear' or None."
-    )
+        expected = outputs.sigmoid()
+        drawn = torch.bernoulli(expected.double().cpu(), generator=generator)
+        # The loss is linear in its target, which need not be 0 or 1 then.
+        return expected + n_averaged**0.5 * (drawn.to(outputs) - expected)
+
+
+def check_drawn(criterion: nn.Module) -> None:
+    """Raise ValueError if `draw_targets` does not know a criterion."""
+    if not isinstance(criterion, _DRAWN):
+        raise ValueError(
+            f"control_variate='fisher' knows {', '.join(kind.__name__ for kind in _DRAWN)}, the "
+            f"net has {type(criterion).__name__}. Use control_variate='linear' or None."
+        )

@@ -138,6 +138,35 @@ def is_softmax(nonlinearity: Any) -> bool:
     return given == (torch.softmax, {"dim": -1})
 
 
+def _mean_weight(criterion: nn.Module, targets: Tensor) -> float:
+    """Mean weight of samples by which a criterion's own mean over samples is divided.
+
+    Of classes it is that of their weights, 0 for the one that is ignored; else 1.
+    """
+    plain = type(criterion) in (nn.CrossEntropyLoss, nn.NLLLoss, SoftNLLLoss)
+    if not plain or targets.is_floating_point() or criterion.reduction != "mean":
+        return 1.0
+    given: Any = criterion.weight
+    if given is not None and int(targets.max()) >= len(given):
+        return 1.0  # said better when the losses are computed
+    weights = torch.ones(len(targets)) if given is None else given.cpu()[targets.cpu()]
+    found = float(weights.double()[targets.cpu() != criterion.ignore_index].sum() / len(targets))
+    return found or 1.0
+
+
+def _divergence(outputs: Tensor, teacher: Tensor, several: bool) -> Tensor:
+    """Kullback-Leibler divergence of class probabilities from those of a teacher network.
+
+    Its shape is (n_samples,), or (n_samples, n_labels) if several labels may be true.
+    """
+    eps = torch.finfo(outputs.dtype).eps
+    outputs, teacher = outputs.clamp(eps, 1 - eps), teacher.clamp(eps, 1 - eps)
+    divergence = F.kl_div(outputs.log(), teacher, reduction="none")
+    if several:
+        return divergence + F.kl_div((1 - outputs).log(), 1 - teacher, reduction="none")
+    return divergence.sum(-1)
+
+
 class SampleLoss:
     """Loss per sample: a criterion without its reduction over samples.
 
@@ -145,6 +174,11 @@ class SampleLoss:
     ----------
     criterion : nn.Module
         Criterion with a `reduction` attribute, as all losses of torch have; it is copied.
+    targets : Tensor of shape (n_samples,) or (n_samples, n_outputs), optional
+        Of all samples.  Losses are divided by their mean weight in the criterion, as its mean over
+        samples is: class weights are ratios, and a class that it ignores counts nowhere.
+    probabilities : callable, optional
+        From outputs to class probabilities, of classifiers.
 
     Raises
     ------
@@ -152,7 +186,12 @@ class SampleLoss:
         If the criterion has no `reduction`.
     """
 
-    def __init__(self, criterion: nn.Module):
+    def __init__(
+        self,
+        criterion: nn.Module,
+        targets: Tensor | None = None,
+        probabilities: Callable[[Tensor], Tensor] | None = None,
+    ):
         if not hasattr(criterion, "reduction"):
             raise ValueError(
                 f"The net's criterion {type(criterion).__name__} has no `reduction` attribute, but "
@@ -163,19 +202,24 @@ class SampleLoss:
         if type(own) is nn.NLLLoss:
             own = SoftNLLLoss.of(own)
         self.summed = own.reduction == "sum"
+        self._weight = 1.0 if targets is None else _mean_weight(own, targets)
+        self._probabilities = probabilities
+        self._several = targets is not None and targets.dim() == 2
         own.reduction = "none"
         self.criterion: nn.Module = own
+        # Samples of a class that is ignored have no loss.
         plain = type(own) is nn.CrossEntropyLoss and own.weight is None
         self._classes = plain and own.label_smoothing == 0.0 and own.ignore_index < 0
         self._squares = type(own) is nn.MSELoss
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Losses of shape (n_samples,): mean over outputs, or sum for ``reduction="sum"``."""
-        return self._per_sample(self.criterion(self._logits(outputs), targets))
+        losses = self._per_sample(self.criterion(self._logits(outputs), targets))
+        return losses if self._weight == 1.0 else losses / self._weight
 
     def _per_sample(self, losses: Tensor) -> Tensor:
         """Reduce losses of shape (n_samples, ...) to shape (n_samples,)."""
-        if losses.dim() == 1:
+        if losses.dim() < 2:  # a criterion of the user's own may return a number
             return losses
         losses = losses.flatten(1)
         return losses.sum(1) if self.summed else losses.mean(1)
@@ -240,9 +284,11 @@ class SampleLoss:
         For classes it is the Kullback-Leibler divergence between the teacher's and the
         network's probabilities at the given temperature, multiplied by the squared temperature
         so that the scale of gradients does not depend on it (Hinton et al. 2015).  For
-        multilabel targets it is the mean or sum of this divergence over classes.  For other
-        targets it is the criterion with the teacher's predictions as targets, or the squared
-        difference of outputs where the criterion reads them in other units than targets.
+        multilabel targets it is the mean or sum of this divergence over classes.  A classifier's
+        criterion of the user's own takes class indices, not outputs: there it is the divergence of
+        the probabilities as they are.  For other targets it is the criterion with the teacher's
+        predictions as targets, or the squared difference of outputs where the criterion reads them
+        in other units than targets.
 
         Parameters
         ----------
@@ -268,6 +314,9 @@ class SampleLoss:
             # Its targets are counts, also where outputs are logarithms of them.
             return self(outputs, teacher.exp() if self.criterion.log_input else teacher)
         if not isinstance(self.criterion, ONE_LABEL):
+            if self._probabilities is not None:
+                both = self._probabilities(outputs), self._probabilities(teacher)
+                return self._per_sample(_divergence(*both, self._several))
             if has_other_units(self.criterion):
                 return self._per_sample(F.mse_loss(outputs, teacher, reduction="none"))
             return self(outputs, teacher)

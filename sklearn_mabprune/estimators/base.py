@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..ablation.loss_models import check_drawn
 from ..data.features import read_table, read_validation, stacked
 from ..data.losses import check_criterion
 from ..data.plain_samples import plain_samples
@@ -23,9 +24,10 @@ from ..data.targets import scaled_weights
 from ..exceptions import PruningWarning
 from ..export.mixin import Exports
 from ..graph.graph import Graph
+from ..policies import Policy
 from ..pruning.path import PathOptions
 from ..training.conversion import note_inputs
-from ..training.fine_tuning import FineTuning, check_optimizer
+from ..training.fine_tuning import FineTuning, check_optimizer, check_trainable
 from ..training.initial import check_fits, check_weights
 from ..training.input_choice import inputs_to_try
 from ..training.mlp import MLP
@@ -242,6 +244,8 @@ class BaseMABPruned(
         """Refuse invalid budgets and scorings before the training."""
         check_budget(self, net, graph, task.data)
         check_optimizer(net, self.fine_tune_epochs)
+        if self.control_variate == "fisher" and isinstance(resolve_policy(self.policy), Policy):
+            check_drawn(uncompiled(net.criterion_))
         check_score(self.scoring, task.score, net, graph)
 
     def _thaw(self, net: Any, task: Task, own_samples: bool) -> tuple[Any, Graph]:
@@ -276,6 +280,7 @@ class BaseMABPruned(
     ) -> PruningPlan:
         """The pruning plan, from the parameters."""
         check_optimizer(net, self.fine_tune_epochs)
+        check_trainable(net, self.fine_tune_epochs)
         return PruningPlan(
             chooser=chooser,
             budget=self.pruning_budget,

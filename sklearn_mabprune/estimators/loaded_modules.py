@@ -14,10 +14,11 @@ from ..data.sparse import outputs_of
 from ..export.files.container import Tensors, shown
 from ..export.files.parameters import from_plain, is_user_net
 from ..graph.compact import narrowed_module
+from ..graph.frozen import freeze, frozen_names
 from ..graph.lazy import InputForm, drawn
 from ..graph.narrowing import narrowing_from_plain
 from ..utils.randomness import global_generators
-from .loaded_networks import finite_array, require, values_of
+from .loaded_networks import finite_array, freeze_named, require, values_of
 
 #: Numbers of a sample, and parameters of the module before it was pruned for each of the file: a
 #: file of few bytes may name many, and each takes memory.
@@ -34,6 +35,8 @@ class LoadedModule:
         Of :func:`~sklearn_mabprune.graph.compact.narrowed_module`.
     state : dict of str to Tensor
         Weights of the smaller module.
+    frozen : tuple of str
+        Names of those that no training changes.
     form : list of (str or None, list of int, str)
         Its inputs.
     n_outputs : int
@@ -44,10 +47,16 @@ class LoadedModule:
 
     arguments: dict[str, Any]
     state: dict[str, Tensor]
+    frozen: tuple[str, ...]
     form: InputForm
     n_outputs: int
     dtype: torch.dtype
     sizes: tuple[int, ...] = ()
+
+    def fill(self, module: nn.Module) -> None:
+        """Give a module that was built from the arguments the weights of the file."""
+        module.load_state_dict(self.state)
+        freeze(module, self.frozen)
 
     @property
     def input_shape(self) -> Any:
@@ -128,8 +137,8 @@ def user_module_from_plain(data: Any, module: Any, tensors: Tensors) -> LoadedMo
     ValueError
         If `module` does not build one with the weights of the file.
     """
-    name, arguments, narrowing, form = values_of(
-        data, "network", "name", "arguments", "narrowing", "form"
+    name, arguments, narrowing, form, frozen = values_of(
+        data, "network", "name", "arguments", "narrowing", "form", "frozen"
     )
     require(type(name) is str, "the name of its module is not a string")
     inputs = _form(form)
@@ -169,7 +178,8 @@ def user_module_from_plain(data: Any, module: Any, tensors: Tensors) -> LoadedMo
         outputs = outputs_of(built.eval(), drawn(inputs, 2))
     require(outputs.shape[:1] == (2,) and outputs.dim() == 2, f"{who} returns other outputs")
     dtype = next(built.parameters()).dtype
-    return LoadedModule(made, state, inputs, outputs.shape[1], dtype)
+    freeze_named(built, frozen, who)
+    return LoadedModule(made, state, frozen_names(built), inputs, outputs.shape[1], dtype)
 
 
 def _form(data: Any) -> InputForm:

@@ -13,6 +13,7 @@ from torch import nn
 from ..export.files.container import Tensors
 from ..export.files.records import record_from_plain
 from ..export.files.saving import NOT_IN_ARRAYS
+from ..graph.frozen import freeze
 from ..graph.graph import Graph
 from ..graph.kinds.base import argument_names
 from ..graph.kinds.registry import BY_NAME, build, describe, kind_of, shapes_of
@@ -58,7 +59,7 @@ def network_from_plain(data: Any, name: str, tensors: Tensors) -> Graph:
     ValueError
         If data and tensors do not describe a network that a fit accepts.
     """
-    layers, dtype = values_of(data, name, "layers", "dtype")
+    layers, dtype, frozen = values_of(data, name, "layers", "dtype", "frozen")
     require(dtype in ("float32", "float64"), f"{name} is in precision {str(dtype)[:20]!r}")
     require(type(layers) is list and len(layers) > 0, f"{name} has no list of layers")
     require(len(layers) <= _MAX_LAYERS, f"{name} has {len(layers)} layers, more than {_MAX_LAYERS}")
@@ -67,6 +68,7 @@ def network_from_plain(data: Any, name: str, tensors: Tensors) -> Graph:
         for k, layer in enumerate(layers)
     ]
     module = nn.Sequential(*built)
+    freeze_named(module, frozen, name)
     # Runs the layers on two samples: they must match each other, and be supported by fit.
     reading = [layer for layer in built if kind_of(layer).produces or kind_of(layer).encodes]
     n_inputs = kind_of(reading[0]).n_inputs(reading[0]) if reading else 1
@@ -108,6 +110,22 @@ def _layer(data: Any, dtype: str, name: str, tensors: Tensors) -> nn.Module:
     written = describe(layer)[1]
     require(all(written.get(k) == v for k, v in arguments.items()), f"{name} has other arguments")
     return layer
+
+
+def freeze_named(module: nn.Module, frozen: Any, name: str) -> None:
+    """Freeze the parameters that a file names, of a module called by `name` in messages.
+
+    Raises
+    ------
+    ValueError
+        If they are not a list of names of its parameters.
+    """
+    known = {key for key, _ in module.named_parameters()}
+    require(
+        type(frozen) is list and all(type(key) is str and key in known for key in frozen),
+        f"{name} freezes parameters that it does not have",
+    )
+    freeze(module, set(frozen))
 
 
 def finite_array(

@@ -347,7 +347,7 @@ def _net(
         require(again.descriptions() == graph.descriptions(), "its layers are not those of its net")
     else:
         rebuilt = net_of(net, narrowed_module, graph.arguments)
-        rebuilt = initialised(rebuilt, net, lambda built: built.load_state_dict(graph.state))
+        rebuilt = initialised(rebuilt, net, graph.fill)
     if isinstance(net, MLPNetClassifier):
         rebuilt.multilabel_ = multilabel
     require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no target scale")

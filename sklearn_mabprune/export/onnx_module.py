@@ -20,6 +20,8 @@ from .labels import labels_as_data
 from .onnx import TYPES, Writer
 
 _BATCH = 3
+#: Beginning of the names of inputs while torch exports.
+_INPUT = "sample_input_"
 
 
 def module_to_onnx(
@@ -59,6 +61,13 @@ def module_to_onnx(
     onnx = require("onnx", "onnx")
     require("onnxscript", "onnx")
     output = "variable" if classes is None else "probabilities"
+    taken = {output} if classes is None else {output, "label"}
+    if taken & set(inputs):
+        name = min(taken & set(inputs))
+        raise UnsupportedModuleError(
+            f"The ONNX form of {type(module[0]).__name__} has an output named {name!r}, and so is "
+            "a parameter of its forward. Rename the parameter, and the part of X."
+        )
     model = _exported(module, inputs, by_name, output)
     if classes is None:
         return model
@@ -106,7 +115,8 @@ def _exported(module: nn.Sequential, inputs: dict[str, Tensor], by_name: bool, o
                 whole,
                 tuple(part[:_BATCH] for part in inputs.values()),
                 dynamo=True,
-                input_names=names,
+                # Names of forward's parameters may be those that torch gives to values inside.
+                input_names=[f"{_INPUT}{k}" for k in range(len(names))],
                 output_names=[output],
                 dynamic_shapes=shapes,
                 verbose=False,
@@ -118,7 +128,22 @@ def _exported(module: nn.Sequential, inputs: dict[str, Tensor], by_name: bool, o
         ) from error
     finally:
         logging.disable(level)
-    return _without_origins(program.model_proto)  # type: ignore[union-attr]
+    model: Any = _without_origins(program.model_proto)  # type: ignore[union-attr]
+    inside = {name: f"{name}_inside" for name in names}
+    _rename(model.graph, inside | {f"{_INPUT}{k}": name for k, name in enumerate(names)})
+    return model
+
+
+def _rename(graph: Any, names: dict[str, str]) -> None:
+    """Give values of a graph, and of the graphs inside its nodes, other names."""
+    for part in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.name = names.get(part.name, part.name)
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(name, name) for name in values]
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                _rename(inner, names)
 
 
 def _without_origins(model: Any) -> Any:

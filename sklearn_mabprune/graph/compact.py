@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..data.sparse import outputs_of
 from ..utils.compat import uncompiled_name, without_compiled
+from .frozen import freeze, frozen_names
 from .graph import Graph
 from .lazy import InputForm, give_sizes
 from .module import graph_of
@@ -103,9 +104,10 @@ def _(network: ModuleNetwork, module: nn.Module) -> ModuleNetwork:
     state |= dict(module.named_parameters(remove_duplicate=False))
     state |= dict(module.named_buffers(remove_duplicate=False))
     state = {uncompiled_name(name): value for name, value in state.items()}
-    return network.copied().with_weights(
-        {name: state[name].detach().clone() for name in network.weights}
-    )
+    copied = network.copied()
+    # A callback may have frozen some of them when the training began.
+    freeze(copied.module, [uncompiled_name(name) for name in frozen_names(module)])
+    return copied.with_weights({name: state[name].detach().clone() for name in network.weights})
 
 
 def narrowed_module(
@@ -150,8 +152,10 @@ def _(network: Graph, module: nn.Module) -> None:
 
 @copy_weights.register
 def _(network: ModuleNetwork, module: nn.Module) -> None:
+    narrowed = network.narrowed()
     with torch.no_grad():
-        module.load_state_dict(network.narrowed().state_dict())
+        module.load_state_dict(narrowed.state_dict())
+    freeze(module, frozen_names(narrowed))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.sparse import SparseRows
+from .frozen import frozen_names
 from .groups import Group, Node, find_groups
 from .kinds.base import Description
 from .kinds.registry import describe
@@ -342,17 +343,12 @@ class Graph:
             "layers": self.descriptions(),
             "dtype": str(self.dtype).removeprefix("torch."),
             "names": tuple(node.name for node in self.nodes),
-            "frozen": tuple(_frozen(layer) for layer in self.layers()),
+            "frozen": tuple(frozen_names(layer) for layer in self.layers()),
             "state": [
                 {name: value.cpu().numpy().copy() for name, value in layer.state_dict().items()}
                 for layer in self.layers()
             ],
         }
-
-
-def _frozen(layer: nn.Module) -> tuple[str, ...]:
-    """Names of the parameters of a layer that are not trained."""
-    return tuple(name for name, value in layer.named_parameters() if not value.requires_grad)
 
 
 def _keep_frozen(old: nn.Module, new: nn.Module) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..utils.randomness import global_generators
+from .frozen import freeze
 from .graph import Graph
 from .kinds.base import Description
 from .kinds.registry import build
@@ -64,7 +65,6 @@ def graph_of(arrays: dict[str, Any], device: Any = "cpu") -> Graph:
         module = PrunedChain(layers=arrays["layers"], dtype=arrays["dtype"]).to(device)
     for layer, state in zip(module, arrays["state"], strict=True):
         layer.load_state_dict({name: torch.as_tensor(value) for name, value in state.items()})
-    for layer, names in zip(module, arrays.get("frozen", ()), strict=False):
-        for name in names:
-            layer.get_parameter(name).requires_grad_(False)
+    for layer, names in zip(module, arrays["frozen"], strict=True):
+        freeze(layer, names)
     return Graph.of(list(module), arrays.get("names"))

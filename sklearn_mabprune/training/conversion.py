@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.sparse import issparse
+from sklearn.base import ClassifierMixin
 from skorch.dataset import Dataset
 from torch import Tensor, nn
 
 from ..data.batches import SparseDataset, as_tensor
-from ..data.losses import SampleLoss
+from ..data.losses import SampleLoss, output_nonlinearity
 from ..data.named import NamedSamples, mapped
 from ..data.samples import Data, Samples
 from ..data.sparse import few
@@ -242,7 +243,8 @@ def samples_of(net: Any, data: Data) -> Samples:
         y = net.standardise(y).to(dtype)
     weights = np.ones(len(data)) if data.weights is None else data.weights
     # A compiled criterion hides its kind.
-    loss = SampleLoss(uncompiled(net.criterion_))
+    chances = output_nonlinearity(net) if isinstance(net, ClassifierMixin) else None
+    loss = SampleLoss(uncompiled(net.criterion_), y, chances)
     return Samples(x, y, as_tensor(weights, net.device).double(), loss, data.per_epoch)
 
 

@@ -91,6 +91,24 @@ def check_optimizer(net: Any, epochs: int | str) -> None:
         )
 
 
+def check_trainable(net: Any, epochs: int | str) -> None:
+    """Refuse a trained net of which fine-tuning could train nothing.
+
+    Raises
+    ------
+    ValueError
+        If `epochs` is not 0 and all parameters are frozen.
+    """
+    parameters = list(net.module_.parameters())
+    if epochs != 0 and not any(parameter.requires_grad for parameter in parameters):
+        raise ValueError(
+            f"All {len(parameters)} parameters of the net's module are frozen "
+            "(requires_grad=False), so that fine-tuning could train nothing. Call "
+            "net.module_.requires_grad_(True) before, for all or for some layers, or pass "
+            "fine_tune_epochs=0."
+        )
+
+
 def fine_tune(
     net: Any,
     samples: Samples,
@@ -213,8 +231,10 @@ def _cycle(
                 towards = samples.loss.distance(outputs, teacher[where], options.temperature)
                 share = options.distillation
                 losses = (1 - share) * losses + share * towards
+            losses = losses * weights[where]
             optimizer.zero_grad(set_to_none=True)
-            (losses * weights[where]).mean().backward()
+            # The rate suits the reduction of the training.
+            (losses.sum() if samples.loss.summed else losses.mean()).backward()
             optimizer.step()
         yield
 

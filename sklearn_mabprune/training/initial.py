@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ from .conversion import (
     training_targets,
     with_weights,
 )
+from .loss_checks import check_losses
 from .mlp import MLP
 from .optimizers import learning_rate, renew_optimizer
 from .outside_module import batches_of_training, check_batch_statistics
@@ -261,7 +263,8 @@ def check_fits(net: Any, data: Data) -> Any:
     x = few_samples(net, data)
     network = network_of(module, x)
     with torch.no_grad():
-        shape = tuple(network.forward(x).shape)
+        outputs = network.forward(x)
+    shape = tuple(outputs.shape)
     n_outputs, n_wanted = shape[1] if len(shape) == 2 else 0, data.n_outputs
     net.one_output_ = separates_two(criterion, data.y, n_outputs)
     if n_outputs and n_outputs != n_wanted - net.one_output_:
@@ -283,6 +286,7 @@ def check_fits(net: Any, data: Data) -> Any:
             "your module in a skorch NeuralNetBinaryClassifier."
         )
     net.flat_ = _is_flat(net, x)
+    check_losses(net, outputs, replace(data, x=data.x[: len(x)], y=data.y[: len(x)]))
     return network
 
 

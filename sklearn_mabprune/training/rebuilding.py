@@ -181,6 +181,10 @@ def initialised(new: Any, net: Any, fill: Callable[[nn.Module], Any]) -> Any:
     with global_generators(0, net.device):
         new.initialize()
     fill(uncompiled(new.module_))
+    if hasattr(net, "criterion_"):
+        # One of the user's own may have learned or counted something.
+        state = uncompiled(net.criterion_).state_dict()
+        uncompiled(new.criterion_).load_state_dict(state)
     new.module_.eval()
     new.history_ = net.history_
     renew_optimizer(new)

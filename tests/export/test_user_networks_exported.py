@@ -11,6 +11,7 @@ from image_nets import SmallConv, SmallResidual, Words, images, net_of, texts
 from module_kinds import CodesAndNumbers
 from sklearn.pipeline import make_pipeline
 from skorch import NeuralNetRegressor
+from torch import nn
 from user_nets import classes_table, unit_values_table
 
 from benchmarks.shared.compiling import Library
@@ -132,3 +133,45 @@ def test_other_forms_are_refused_by_name(fitted):
     model, _ = fitted["images"]
     with pytest.raises(UnsupportedModuleError, match=r"to_torch\(\), to_onnx\(\) or to_c\(\)"):
         model.to_sklearn()
+
+
+class TwoParts(nn.Module):
+    """Two inputs, named like operators."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.other, self.last = nn.Linear(4, 8), nn.Linear(2, 6), nn.Linear(14, 3)
+
+    def forward(self, cat, relu):
+        return self.last(torch.cat([self.one(cat).relu(), self.other(relu).relu()], 1))
+
+
+class Labelled(TwoParts):
+    def forward(self, cat, label):
+        return super().forward(cat, label)
+
+
+def fitted_by_name(module, second):
+    """A model whose inputs are named as in `forward`, and its samples."""
+    X, y = classes_table(60)
+    X = {"cat": X[:, :4].astype(np.float32), second: X[:, 4:].astype(np.float32)}
+    return MABPrunedClassifier(net_of(module, max_epochs=2), **QUICK).fit(X, y), X
+
+
+@pytest.mark.slow
+def test_inputs_in_onnx_may_have_names_that_torch_gives_to_values():
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    model, X = fitted_by_name(TwoParts, "relu")
+    for content, allowed in ((model.to_onnx(), 1e-5), (model.to_onnx(quantize=X), 0.02)):
+        session = runtime.InferenceSession(content.SerializeToString())
+        assert [part.name for part in session.get_inputs()] == ["cat", "relu"]
+        found = session.run(None, X)[1]
+        np.testing.assert_allclose(found, model.predict_proba(X), atol=allowed)
+
+
+def test_inputs_in_onnx_that_are_named_like_an_output_are_refused():
+    pytest.importorskip("onnxscript")
+    model, _ = fitted_by_name(Labelled, "label")
+    with pytest.raises(UnsupportedModuleError, match="has an output named 'label', and so is a"):
+        model.to_onnx()

@@ -7,12 +7,16 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
+from skorch.callbacks import Freezer
 from torch import nn
 from user_nets import recording
 
-from sklearn_mabprune import MABPrunedClassifier
+from sklearn_mabprune import MABPrunedClassifier, ModelFileError, load
 from sklearn_mabprune.data.samples import Data
+from sklearn_mabprune.export.files.container import read_file, write_file
 from sklearn_mabprune.training.conversion import samples_of
 from sklearn_mabprune.training.fine_tuning import FineTuning, fine_tune, starting_rate
 
@@ -52,9 +56,12 @@ class Functions(nn.Module):
         return self.last(torch.relu(self.first(x)))
 
 
-def fitted(module, **params):
-    """A pruned network of a module, fine-tuned for two epochs."""
-    net = NeuralNetClassifier(
+#: Names of the last bias, in modules as they are after pruning.
+LAST_BIAS = {Chain: "5.bias", Functions: "last.bias"}
+
+
+def net_of(module, **params):
+    return NeuralNetClassifier(
         module,
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
@@ -63,10 +70,23 @@ def fitted(module, **params):
         verbose=0,
         **params,
     )
+
+
+def fitted(module, keep_path="memory", **params):
+    """A pruned network of a module, fine-tuned for two epochs."""
     model = MABPrunedClassifier(
-        net, pruning_budget=0.5, fine_tune_epochs=2, tolerance=1.0, random_state=0
+        net_of(module, **params),
+        pruning_budget=0.5,
+        fine_tune_epochs=2,
+        tolerance=1.0,
+        random_state=0,
+        keep_path=keep_path,
     )
     return model.fit(X, Y)
+
+
+def last_bias(model, module):
+    return model.estimator_.module_.get_parameter(LAST_BIAS[module]).detach().numpy()
 
 
 def first_weights(model):
@@ -82,7 +102,11 @@ def check_first_layer_is_as_it_was(model):
 
 
 def trained(model):
-    return [parameter.requires_grad for parameter in model.estimator_.module_.parameters()]
+    return trained_by(model.estimator_)
+
+
+def trained_by(net):
+    return [parameter.requires_grad for parameter in net.module_.parameters()]
 
 
 def test_frozen_layers_of_a_chain_stay_frozen():
@@ -95,6 +119,62 @@ def test_frozen_layers_of_a_chain_stay_frozen():
     model.estimator_.partial_fit(X, Y)
     check_first_layer_is_as_it_was(model)
     assert all(trained(fitted(Chain)))
+
+
+@pytest.mark.parametrize("module", [Chain, Functions])
+def test_layers_that_a_callback_freezes_stay_frozen(module):
+    model = fitted(module, callbacks=[Freezer("first.*")])
+    check_first_layer_is_as_it_was(model)
+    n_others = len(trained(model)) - 2
+    assert trained(model) == [False, False] + [True] * n_others
+    # A clone does not know of it: the callback freezes again.
+    assert all(trained_by(clone(model.estimator_).initialize()))
+
+
+@pytest.mark.parametrize("module", [Chain, Functions])
+def test_what_is_frozen_is_saved(module, tmp_path):
+    model = fitted(module, keep_path="always" if module is Chain else "memory")
+    model.estimator_.module_.get_parameter(LAST_BIAS[module]).requires_grad_(False)
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model", module=module)
+    assert trained(loaded) == trained(model)
+    assert trained(loaded).count(False) == 1
+    before = last_bias(loaded, module).copy()
+    loaded.estimator_.partial_fit(X, Y)
+    np.testing.assert_array_equal(last_bias(loaded, module), before)
+    loaded.save(tmp_path / "again")
+    again = load(tmp_path / "again", module=module)
+    assert trained(again) == trained(model)
+
+
+def test_what_is_frozen_in_the_networks_of_a_path_is_saved(tmp_path):
+    model = fitted(Chain, keep_path="always", module__frozen=True)
+    model.save(tmp_path / "model")
+    loaded = load(tmp_path / "model", module=Chain)
+    assert trained(loaded) == trained(model)
+    assert trained(loaded.at_budget(0)) == trained(model.at_budget(0))
+
+
+@pytest.mark.parametrize("names", [["7.weight"], [3], "0.bias", None])
+def test_files_that_freeze_what_there_is_not_are_refused(names, tmp_path):
+    fitted(Chain).save(tmp_path / "model")
+    content, tensors = read_file(tmp_path / "model")
+    content["net"]["network"]["frozen"] = names
+    write_file(tmp_path / "model", content, tensors)
+    with pytest.raises(ModelFileError, match="freezes parameters that it does not have"):
+        load(tmp_path / "model", module=Chain)
+
+
+@pytest.mark.parametrize("module", [Chain, Functions])
+def test_a_net_of_which_nothing_is_trained_is_refused_before_it_is_pruned(module):
+    net = net_of(module).fit(X, Y)
+    net.module_.requires_grad_(False)
+    model = MABPrunedClassifier(FrozenEstimator(net), tolerance=1.0, random_state=0)
+    message = r"All \d+ parameters of the net's module are frozen .* or pass fine_tune_epochs=0"
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, Y, X_val=X, y_val=Y)
+    model.set_params(fine_tune_epochs=0).fit(X, Y, X_val=X, y_val=Y)
+    assert not any(trained(model))
 
 
 @pytest.mark.parametrize("module", [Chain, Functions])

@@ -186,7 +186,7 @@ def _path(path: PruningPath, tensors: Tensors, whole: bool) -> dict[str, Any]:
 
 
 def network_to_plain(arrays: dict[str, Any], name: str, tensors: Tensors) -> dict[str, Any]:
-    """Convert the arrays of a network to data (layers, dtype) and tensors (weights).
+    """Convert the arrays of a network to data (layers, dtype, frozen) and tensors (weights).
 
     Raises
     ------
@@ -201,4 +201,8 @@ def network_to_plain(arrays: dict[str, Any], name: str, tensors: Tensors) -> dic
                     "is not saved. Scale the features or lower the net's lr, and fit again."
                 )
             tensors[f"{name}.{k}.{key}"] = np.array(value, order="C")
-    return {"layers": [list(layer) for layer in arrays["layers"]], "dtype": arrays["dtype"]}
+    return {
+        "layers": [list(layer) for layer in arrays["layers"]],
+        "dtype": arrays["dtype"],
+        "frozen": [f"{k}.{key}" for k, keys in enumerate(arrays["frozen"]) for key in keys],
+    }

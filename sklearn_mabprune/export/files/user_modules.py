@@ -10,6 +10,7 @@ from torch import nn
 
 from ...exceptions import UnsupportedModuleError
 from ...graph.compact import narrowed_module
+from ...graph.frozen import frozen_names
 from ...utils.compat import uncompiled
 from ...utils.randomness import global_generators
 from .container import Tensors
@@ -55,7 +56,8 @@ def user_module_to_plain(net: Any, tensors: Tensors) -> dict[str, Any]:
             "numbers, strings, lists or dictionaries of them, and make the rest of these in the "
             "module's constructor; or use pickle, to_torch() or to_onnx()."
         ) from error
-    state = uncompiled(net.module_).state_dict()
+    module = uncompiled(net.module_)
+    state = module.state_dict()
     with global_generators(0, "cpu"):
         built = narrowed_module(**copy.deepcopy(given)).state_dict()
     if {k: v.shape for k, v in built.items()} != {k: v.shape for k, v in state.items()}:
@@ -75,4 +77,5 @@ def user_module_to_plain(net: Any, tensors: Tensors) -> dict[str, Any]:
         "arguments": arguments,
         "narrowing": given["narrowing"],
         "form": given["form"],
+        "frozen": list(frozen_names(module)),
     }

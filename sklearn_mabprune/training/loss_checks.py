@@ -1,0 +1,87 @@
+"""Refusals of criteria without a loss for each sample, and of predictions beyond 0 and 1."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from sklearn.base import ClassifierMixin
+from torch import Tensor, nn
+
+from ..data.losses import output_nonlinearity
+from ..data.samples import Data
+from ..utils.compat import uncompiled
+from ..utils.memory import out_of_memory
+from .conversion import samples_of
+from .weighted_loss import WeightedLossMixin
+
+#: By how much probabilities may be outside of 0 and 1: rounding.
+_TOLERANCE = 1e-3
+
+
+def check_losses(net: Any, outputs: Tensor, data: Data) -> None:
+    """Refuse a criterion that cannot be measured by sample, before time is spent.
+
+    Parameters
+    ----------
+    net : skorch net
+        Initialised, its inputs noted, checked against the data.
+    outputs : Tensor of shape (n_samples, n_outputs)
+        Of its module, for some samples.
+    data : Data
+        These samples.
+
+    Raises
+    ------
+    ValueError
+        It names the criterion.
+    """
+    name = type(uncompiled(net.criterion_)).__name__
+    given = uncompiled(net.criterion_).reduction
+    if given == "none" and not isinstance(net, WeightedLossMixin):
+        raise ValueError(
+            f"criterion__reduction='none' of {type(net).__name__}: its training needs one number "
+            f"for a batch, and {name} gives one for each sample. Leave it out: pruning takes "
+            "losses of samples by itself. For sample weights derive the net from "
+            "WeightedLossMixin."
+        )
+    samples = samples_of(net, replace(data, weights=None, table=None))
+    try:
+        with torch.no_grad():
+            losses = samples.loss(outputs, samples.targets)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        raise ValueError(
+            f"The net's criterion {name} with reduction='none' fails on outputs of shape "
+            f"{tuple(outputs.shape)} and targets of shape {tuple(samples.targets.shape)} "
+            f"({samples.targets.dtype}): {error}. It is called with outputs and targets alone, and "
+            "returns one loss for each sample then."
+        ) from error
+    if losses.shape != (len(outputs),):
+        raise ValueError(
+            f"The net's criterion {name} with reduction='none' returns shape "
+            f"{tuple(losses.shape)} for {len(outputs)} samples, but pruning needs one loss per "
+            "sample. Have its `reduction` parameter support 'none', as losses of torch do."
+        )
+    if isinstance(net, ClassifierMixin) and not isinstance(samples.loss.criterion, nn.NLLLoss):
+        # The training tells logits of NLLLoss by itself.
+        _check_probabilities(net, outputs, name)
+
+
+def _check_probabilities(net: Any, outputs: Tensor, name: str) -> None:
+    """Refuse a classifier that would predict numbers that are no probabilities.
+
+    skorch applies a softmax or a sigmoid to outputs if it knows that a criterion reads logits.
+    """
+    with torch.no_grad():
+        found = output_nonlinearity(net)(outputs)
+    bad = found[(found < -_TOLERANCE) | (found > 1 + _TOLERANCE)]
+    if len(bad):
+        raise ValueError(
+            f"predict_proba of {type(net).__name__} with criterion={name} would return "
+            f"{float(bad[0]):.4g}, which is not a probability: it has the module's outputs as they "
+            "are. If these are logits, pass predict_nonlinearity=torch.nn.Softmax(dim=-1) to the "
+            "net, or torch.sigmoid for multilabel targets."
+        )
