@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from skorch import NeuralNetRegressor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +20,9 @@ SEVERAL_LABELS = (nn.BCEWithLogitsLoss, nn.BCELoss, nn.MultiLabelSoftMarginLoss)
 #: Criteria for two classes and one output, the probability of the second class or its logit.
 TWO_CLASSES = (nn.BCEWithLogitsLoss, nn.BCELoss)
 
+#: Criteria that take one class index for each sample.
+_ONE_INDEX = (*ONE_LABEL, nn.MultiMarginLoss)
+
 #: Losses of torch that compare outputs with targets in the same units.
 SAME_UNITS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
 
@@ -29,16 +33,34 @@ def has_other_units(criterion: nn.Module) -> bool:
     Examples are logarithms of rates (PoissonNLLLoss) and logits.  Losses of the user's own are
     taken to compare both in the same units.
     """
-    own = not any(
-        base.__module__ == nn.MSELoss.__module__ and base.__name__ in nn.__dict__
-        for base in type(criterion).__mro__
-    )
-    return not own and not isinstance(criterion, SAME_UNITS)
+    of_torch = any(_is_of_torch(base) for base in type(criterion).__mro__)
+    return of_torch and not isinstance(criterion, SAME_UNITS)
 
 
-def check_criterion(criterion: nn.Module, y: np.ndarray) -> None:
-    """Raise ValueError if a criterion does not match y, class indices or an indicator matrix."""
+def _is_of_torch(loss: type) -> bool:
+    """Whether a class is a loss of torch, and not one of the user's that is derived from it."""
+    return loss.__module__ == nn.MSELoss.__module__ and loss.__name__ in nn.__dict__
+
+
+def check_criterion(net: Any, y: np.ndarray) -> None:
+    """Raise ValueError if a net's criterion does not match y.
+
+    Parameters
+    ----------
+    net : skorch net
+        Initialised.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Class indices, an indicator matrix or values.
+    """
+    criterion = uncompiled(net.criterion_)
     name = type(criterion).__name__
+    if isinstance(net, NeuralNetRegressor):
+        if isinstance(criterion, ONE_LABEL):
+            raise ValueError(
+                f"The net's criterion {name} is for classes, and y of a regressor has values. Pass "
+                "criterion=nn.MSELoss, with one output per target; or use a classifier."
+            )
+        return
     if y.ndim == 2 and isinstance(criterion, ONE_LABEL):
         raise ValueError(
             f"y is multilabel with {y.shape[1]} classes, but the net's criterion {name} is for "
@@ -50,6 +72,12 @@ def check_criterion(criterion: nn.Module, y: np.ndarray) -> None:
         raise ValueError(
             f"y has one class per sample, but the net's criterion {name} is for multilabel "
             "targets. Pass criterion=nn.CrossEntropyLoss, with one output per class."
+        )
+    if y.ndim == 1 and _is_of_torch(type(criterion)) and not isinstance(criterion, _ONE_INDEX):
+        raise ValueError(
+            f"y has one class per sample, but the net's criterion {name} does not compare outputs "
+            "with classes. Pass criterion=nn.CrossEntropyLoss, with one output per class; or use a "
+            "regressor."
         )
 
 
@@ -145,6 +173,9 @@ class SampleLoss:
     ----------
     criterion : nn.Module
         Criterion with a `reduction` attribute, as all losses of torch have; it is copied.
+    of_classes : bool, default=False
+        Whether targets are classes, which outputs are not: a criterion of the user's own cannot
+        be given outputs as targets, as distillation does for values.
 
     Raises
     ------
@@ -152,7 +183,7 @@ class SampleLoss:
         If the criterion has no `reduction`.
     """
 
-    def __init__(self, criterion: nn.Module):
+    def __init__(self, criterion: nn.Module, of_classes: bool = False):
         if not hasattr(criterion, "reduction"):
             raise ValueError(
                 f"The net's criterion {type(criterion).__name__} has no `reduction` attribute, but "
@@ -165,6 +196,8 @@ class SampleLoss:
         self.summed = own.reduction == "sum"
         own.reduction = "none"
         self.criterion: nn.Module = own
+        known = isinstance(own, SAME_UNITS)
+        self._other_units = has_other_units(own) or (of_classes and not known)
         plain = type(own) is nn.CrossEntropyLoss and own.weight is None
         self._classes = plain and own.label_smoothing == 0.0 and own.ignore_index < 0
         self._squares = type(own) is nn.MSELoss
@@ -268,7 +301,7 @@ class SampleLoss:
             # Its targets are counts, also where outputs are logarithms of them.
             return self(outputs, teacher.exp() if self.criterion.log_input else teacher)
         if not isinstance(self.criterion, ONE_LABEL):
-            if has_other_units(self.criterion):
+            if self._other_units:
                 return self._per_sample(F.mse_loss(outputs, teacher, reduction="none"))
             return self(outputs, teacher)
         student = F.log_softmax(self._logits(outputs) / temperature, dim=-1)

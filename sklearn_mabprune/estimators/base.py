@@ -29,12 +29,13 @@ from ..training.fine_tuning import FineTuning, check_optimizer
 from ..training.initial import check_fits, check_weights
 from ..training.input_choice import inputs_to_try
 from ..training.mlp import MLP
+from ..training.net_parameters import check_net
 from ..training.outside_module import check_batch_statistics
 from ..training.predicting import few_outputs, network_outputs
 from ..training.rebuilding import copy_of_net
-from ..training.scoring import check_score
+from ..training.scoring import check_probabilities, check_score
 from ..training.teacher_targets import Targets
-from ..utils.compat import check_sample_weight, fit_context, uncompiled
+from ..utils.compat import check_sample_weight, fit_context
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
@@ -155,6 +156,8 @@ class BaseMABPruned(
             with interruptions.raised():
                 chooser = resolve_policy(self.policy)
                 net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
+                if not frozen:
+                    check_net(net)
                 seeds = draw_seeds(self.random_state, 5)
                 task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
             other = None if frozen else inputs_to_try(net, task.data)
@@ -242,19 +245,21 @@ class BaseMABPruned(
         """Refuse invalid budgets and scorings before the training."""
         check_budget(self, net, graph, task.data)
         check_optimizer(net, self.fine_tune_epochs)
+        check_probabilities(net, graph, task.data.x)
         check_score(self.scoring, task.score, net, graph)
 
     def _thaw(self, net: Any, task: Task, own_samples: bool) -> tuple[Any, Graph]:
         """A copy of a trained net, checked against the data, and its graph."""
         check_weights(net, task.data, task.validation)
         net = copy_of_net(net)
-        check_criterion(uncompiled(net.criterion_), task.data.y)
+        check_criterion(net, task.data.y)
         note_inputs(net, task.data)
         graph = check_fits(net, task.data)
         check_named(self, graph)
         self._check_frozen(net)
         if self.fine_tune_epochs != 0:
             check_batch_statistics(net, len(task.data))
+        check_probabilities(net, graph, task.data.x)
         check_score(self.scoring, task.score, net, graph)
         if own_samples:
             warnings.warn(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.sparse import issparse
+from skorch import NeuralNetRegressor
 from skorch.dataset import Dataset
 from torch import Tensor, nn
 
@@ -242,7 +243,8 @@ def samples_of(net: Any, data: Data) -> Samples:
         y = net.standardise(y).to(dtype)
     weights = np.ones(len(data)) if data.weights is None else data.weights
     # A compiled criterion hides its kind.
-    loss = SampleLoss(uncompiled(net.criterion_))
+    of_classes = not isinstance(net, NeuralNetRegressor)
+    loss = SampleLoss(uncompiled(net.criterion_), of_classes)
     return Samples(x, y, as_tensor(weights, net.device).double(), loss, data.per_epoch)
 
 

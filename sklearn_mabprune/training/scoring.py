@@ -16,13 +16,19 @@ from sklearn.metrics import (
     r2_score,
     root_mean_squared_error,
 )
+from skorch import NeuralNetRegressor
+from torch import nn
 
 from ..data.samples import Data
 from ..data.targets import predicted
 from ..graph.graph import Graph
+from ..utils.compat import uncompiled
 from .predicting import network_outputs
 
 Score = Callable[[Any, Graph], float]
+
+#: Samples on which predictions are looked at before the training.
+_N_FIRST = 64
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,47 @@ def regression_scores(
     view = _ConstantRegressor(np.average(data.y, axis=0, weights=data.weights))
     constant = _constant("the mean of y", scored, view, errors, validation)
     return score, loss, _name(scoring, "R2"), "RMSE", constant
+
+
+def check_probabilities(net: Any, graph: Graph, x: Any) -> None:
+    """Refuse a classifier's net whose predictions are no probabilities, before time is spent.
+
+    Parameters
+    ----------
+    net : skorch net
+        Initialised; its weights do not matter.
+    graph : Graph
+        Of its module.
+    x : ndarray, CSR matrix or NamedSamples
+        Samples, of which the first are predicted.
+
+    Raises
+    ------
+    ValueError
+        If a prediction is below 0 or above 1; the message says what makes probabilities of it.
+    """
+    criterion = uncompiled(net.criterion_)
+    if isinstance(net, NeuralNetRegressor) or isinstance(criterion, nn.NLLLoss):
+        return  # of a module without a Softmax NLLLoss is NaN, which the training says
+    try:
+        outputs = network_outputs(net, graph.forward, x[:_N_FIRST])
+    except ValueError:  # too large a sample, which is said when the fit comes to it
+        return
+    wrong = outputs[(outputs < 0) | (outputs > 1 + 1e-6)]
+    if not wrong.size:
+        return
+    name = type(criterion).__name__
+    if isinstance(criterion, nn.BCELoss):
+        way_out = "Pass criterion=nn.BCEWithLogitsLoss, or end the module in a Sigmoid."
+    else:
+        way_out = (
+            "Pass predict_nonlinearity=functools.partial(torch.softmax, dim=-1) to the net, or "
+            "another function that makes probabilities of the module's outputs."
+        )
+    raise ValueError(
+        f"The net predicts {wrong[0]:.3g}, which is not a probability: skorch makes probabilities "
+        f"of logits for losses of torch that it knows, and criterion is {name}. {way_out}"
+    )
 
 
 def check_score(scoring: Any, score: Score, net: Any, graph: Graph) -> None:
