@@ -226,16 +226,23 @@ def _of_dates(values: Any) -> bool:
 
 
 def _named(X: Any, message: str) -> str | None:
-    """A message of scikit-learn with the columns at fault; None if it says all there is to say."""
+    """A message of scikit-learn with columns and a way out; None if it says all there is to say."""
     columns = list(getattr(X, "columns", ()))
     for found, is_wrong in (("NaN", np.isnan), ("infinity", np.isinf)):
         if message.startswith(f"Input X contains {found}"):
-            wrong = {name: _as_floats(X[name]) for name in columns}
-            names = [name for name, values in wrong.items() if is_wrong(values).any()]
-            where = f"Input X contains {found} in {_quoted(names)}"
-            return message.replace(f"Input X contains {found}", where, 1) if names else None
+            names = [name for name, values in _float_columns(X) if is_wrong(values).any()]
+            where = f"Input X contains {found}" + f" in {_quoted(names)}" * bool(names)
+            if found == "NaN":
+                # scikit-learn would recommend estimators that are no networks.
+                return where + _fill_in(X)
+            return message.replace(f"Input X contains {found}", where, 1)
     if not any(part in message for part in _CONVERSION):
         return None
+    if not columns and np.iterable(X) and isinstance(next(iter(X), None), str):
+        return (
+            "X contains strings, one for each sample, but a network needs numbers. Put a "
+            "vectorizer before the estimator: make_pipeline(TfidfVectorizer(), estimator)."
+        )
     names = [name for name in columns if _as_floats(X[name]) is None]
     what, why = "objects other than numbers", f" ({message.rstrip('.')})"
     if _CONVERSION[0] in message:
@@ -245,6 +252,23 @@ def _named(X: Any, message: str) -> str | None:
         f"X contains {what}{which}, but a network needs numbers{why}. Encode them, "
         "or use make_tabular_pipeline(estimator), which accepts columns of mixed types."
     )
+
+
+def _float_columns(X: Any) -> list[tuple[Any, Any]]:
+    """Names, or in an array numbers, of the columns of a table, and their values as floats."""
+    if hasattr(X, "columns"):
+        return [(name, _as_floats(X[name])) for name in X.columns]
+    if sparse.issparse(X) or np.ndim(X) != 2:
+        return []
+    values = _as_floats(np.asarray(X))
+    return [] if values is None else list(enumerate(values.T))
+
+
+def _fill_in(X: Any) -> str:
+    """The end of a message on missing values: what fills them."""
+    is_table = not sparse.issparse(X) and np.ndim(X) == 2
+    table = ", or use make_tabular_pipeline(estimator), which fills and marks missing values"
+    return f", but a network needs numbers. Put a SimpleImputer before it{table * is_table}."
 
 
 def _quoted(names: list[Any]) -> str:

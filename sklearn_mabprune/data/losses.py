@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from skorch import NeuralNetRegressor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +20,9 @@ SEVERAL_LABELS = (nn.BCEWithLogitsLoss, nn.BCELoss, nn.MultiLabelSoftMarginLoss)
 #: Criteria for two classes and one output, the probability of the second class or its logit.
 TWO_CLASSES = (nn.BCEWithLogitsLoss, nn.BCELoss)
 
+#: Criteria that take one class index for each sample.
+_ONE_INDEX = (*ONE_LABEL, nn.MultiMarginLoss)
+
 #: Losses of torch that compare outputs with targets in the same units.
 SAME_UNITS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
 
@@ -29,16 +33,34 @@ def has_other_units(criterion: nn.Module) -> bool:
     Examples are logarithms of rates (PoissonNLLLoss) and logits.  Losses of the user's own are
     taken to compare both in the same units.
     """
-    own = not any(
-        base.__module__ == nn.MSELoss.__module__ and base.__name__ in nn.__dict__
-        for base in type(criterion).__mro__
-    )
-    return not own and not isinstance(criterion, SAME_UNITS)
+    of_torch = any(_is_of_torch(base) for base in type(criterion).__mro__)
+    return of_torch and not isinstance(criterion, SAME_UNITS)
 
 
-def check_criterion(criterion: nn.Module, y: np.ndarray) -> None:
-    """Raise ValueError if a criterion does not match y, class indices or an indicator matrix."""
+def _is_of_torch(loss: type) -> bool:
+    """Whether a class is a loss of torch, and not one of the user's that is derived from it."""
+    return loss.__module__ == nn.MSELoss.__module__ and loss.__name__ in nn.__dict__
+
+
+def check_criterion(net: Any, y: np.ndarray) -> None:
+    """Raise ValueError if a net's criterion does not match y.
+
+    Parameters
+    ----------
+    net : skorch net
+        Initialised.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Class indices, an indicator matrix or values.
+    """
+    criterion = uncompiled(net.criterion_)
     name = type(criterion).__name__
+    if isinstance(net, NeuralNetRegressor):
+        if isinstance(criterion, ONE_LABEL):
+            raise ValueError(
+                f"The net's criterion {name} is for classes, and y of a regressor has values. Pass "
+                "criterion=nn.MSELoss, with one output per target; or use a classifier."
+            )
+        return
     if y.ndim == 2 and isinstance(criterion, ONE_LABEL):
         raise ValueError(
             f"y is multilabel with {y.shape[1]} classes, but the net's criterion {name} is for "
@@ -50,6 +72,12 @@ def check_criterion(criterion: nn.Module, y: np.ndarray) -> None:
         raise ValueError(
             f"y has one class per sample, but the net's criterion {name} is for multilabel "
             "targets. Pass criterion=nn.CrossEntropyLoss, with one output per class."
+        )
+    if y.ndim == 1 and _is_of_torch(type(criterion)) and not isinstance(criterion, _ONE_INDEX):
+        raise ValueError(
+            f"y has one class per sample, but the net's criterion {name} does not compare outputs "
+            "with classes. Pass criterion=nn.CrossEntropyLoss, with one output per class; or use a "
+            "regressor."
         )
 
 

@@ -35,8 +35,7 @@ def complete(y: Any, name: str = "y") -> Any:
     Raises
     ------
     ValueError
-        If values are None, NaN, NaT or pandas' NA in an array of objects or dates.  NaN in arrays
-        of numbers is left to scikit-learn's checks.
+        If values are None, NaN, NaT or pandas' NA.
 
     Examples
     --------
@@ -45,7 +44,7 @@ def complete(y: Any, name: str = "y") -> Any:
     >>> complete(np.array([1, 0, 1], dtype=object)).dtype.kind
     'i'
     """
-    if sparse.issparse(y) or (isinstance(y, np.ndarray) and y.dtype.kind not in "OmM"):
+    if sparse.issparse(y) or (isinstance(y, np.ndarray) and y.dtype.kind not in "OmMf"):
         return y
     plain = isinstance(y, (list, tuple))
     try:
@@ -53,10 +52,13 @@ def complete(y: Any, name: str = "y") -> Any:
         values = np.asarray(y, dtype=object if plain else None)
     except (TypeError, ValueError):
         return y  # said better by scikit-learn
-    if values.dtype.kind not in "OmM" or not values.ndim:
+    if values.dtype.kind not in "OmMf" or not values.ndim:
         return y
-    flat = list(values.ravel())
-    missing = np.array([_is_missing(each) for each in flat], dtype=bool).reshape(values.shape)
+    if values.dtype.kind == "f":
+        flat, missing = [], np.isnan(values)
+    else:
+        flat = list(values.ravel())
+        missing = np.array([_is_missing(each) for each in flat], dtype=bool).reshape(values.shape)
     if missing.any():
         samples = np.flatnonzero(missing.reshape(len(values), -1).any(axis=1))
         more = f" and {len(samples) - 1:,} more" * (len(samples) > 1)

@@ -149,6 +149,8 @@ class PullsDisplay:
             shown,
             aspect="auto",
             cmap="cividis",
+            # Matplotlib would blur the ends of rounds where cells are few pixels high.
+            interpolation="nearest",
             extent=(0.5, n_rounds + 0.5, n_neurons, 0),
             vmin=0,
         )

@@ -31,6 +31,7 @@ from ..training.fine_tuning import FineTuning, check_optimizer, check_trainable
 from ..training.initial import check_fits, check_weights
 from ..training.input_choice import inputs_to_try
 from ..training.mlp import MLP
+from ..training.net_parameters import check_net
 from ..training.outside_module import check_batch_statistics
 from ..training.predicting import few_outputs, network_outputs
 from ..training.rebuilding import copy_of_net
@@ -157,6 +158,8 @@ class BaseMABPruned(
             with interruptions.raised():
                 chooser = resolve_policy(self.policy)
                 net, frozen = resolve_net(self.estimator, self._default_net, self._net_base)
+                if not frozen:
+                    check_net(net)
                 seeds = draw_seeds(self.random_state, 5)
                 task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
             other = None if frozen else inputs_to_try(net, task.data)
@@ -252,7 +255,7 @@ class BaseMABPruned(
         """A copy of a trained net, checked against the data, and its graph."""
         check_weights(net, task.data, task.validation)
         net = copy_of_net(net)
-        check_criterion(uncompiled(net.criterion_), task.data.y)
+        check_criterion(net, task.data.y)
         note_inputs(net, task.data)
         graph = check_fits(net, task.data)
         check_named(self, graph)

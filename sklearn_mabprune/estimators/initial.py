@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from ..exceptions import PruningWarning
 from ..graph.graph import Graph
 from ..reports.inputs import InputsReport
 from ..reports.notes import unfinished
@@ -23,11 +24,17 @@ from ..utils.progress import Progress
 from .caching import cached
 from .plan import Alone, Task
 
+_NEVER_FOUND = (
+    "memory is set, but random_state=None: each fit draws a seed of its own, so that no fit finds "
+    "the training of another one. Pass an integer random_state."
+)
+
 
 class TrainsNets:
     """Methods of an estimator that trains a net before it prunes it."""
 
     memory: Any
+    random_state: Any
     verbose: int
     _check_start: Callable[..., None]
 
@@ -35,6 +42,9 @@ class TrainsNets:
         self, net: Any, task: Task, seed: int, progress: Progress, interruptions: Interruptions
     ) -> tuple[Any, Graph]:
         """The trained net and its graph; those of the choice of inputs, if they are the same."""
+        if self.memory is not None and self.random_state is None:
+            progress.clear()
+            warnings.warn(_NEVER_FOUND, PruningWarning, stacklevel=5)
         with progress.stage("training", net.max_epochs, "epochs"):
             if task.taught is None and task.alone is not None:
                 trained = task.alone.net, task.alone.graph

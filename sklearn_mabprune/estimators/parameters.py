@@ -10,6 +10,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
@@ -92,7 +93,8 @@ def resolve_policy(policy: str | Policy | Criterion) -> Policy | Criterion:
         return chooser
     known: dict[str, Any] = {**POLICIES, **CRITERIA}
     if policy not in known:
-        hint = "".join(f" Did you mean {name!r}?" for name in get_close_matches(policy, known, 1))
+        close = get_close_matches(policy.lower(), known, 1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
             f"policy={policy!r} is unknown.{hint} Policies: {', '.join(POLICIES)}; criteria: "
             f"{', '.join(CRITERIA)}; or pass an object of sklearn_mabprune.policies."
@@ -195,6 +197,10 @@ def resolve_net(estimator: Any, default: type, base: type) -> tuple[Any, bool]:
             hint = f"Pass an object: {got}(...)."
         elif isinstance(net, nn.Module) or (isinstance(net, type) and issubclass(net, nn.Module)):
             hint = f"Wrap the module: {kind}({got}, ...)."
+            if isinstance(net, nn.Module):
+                hint += f" If it is trained already: FrozenEstimator({kind}(module).initialize())."
+        elif isinstance(net, Pipeline):
+            hint = "Pass the net alone; the steps before it belong in a pipeline around this one."
         raise TypeError(
             f"estimator must be a skorch {kind}, FrozenEstimator of one, or None, got "
             f"{'the class ' if isinstance(net, type) else ''}{got}. {hint}"

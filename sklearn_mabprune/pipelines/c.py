@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from ..export.c.header import header
 from ..export.c.literals import comment, identifier
@@ -19,7 +18,7 @@ from ..utils.torch_settings import own_settings
 from .c_inputs import numbers_of, rounded
 from .c_steps import write_step
 from .c_tables import Table, refused
-from .parts import OURS, without_frozen
+from .parts import OURS, fitted_pipeline, without_frozen
 
 
 @own_settings()
@@ -68,6 +67,8 @@ def pipeline_to_c(
     ------
     NotFittedError
         If the pipeline is not fitted.
+    TypeError
+        If `pipeline` is not an estimator.
     RuntimeError
         If a step, or one of its settings, has no C form.
     UnsupportedModuleError
@@ -93,8 +94,7 @@ def pipeline_to_c(
     [' *   x[1]  job: category, jobs_code(1, "...") of 2']
     """
     check_dtype(dtype, calibrate)
-    pipeline = getattr(pipeline, "best_estimator_", pipeline)
-    check_is_fitted(pipeline)
+    pipeline = fitted_pipeline(pipeline, "pipeline_to_c(pipeline, path)")
     *steps, estimator = _steps_of(without_frozen(pipeline))
     if not isinstance(estimator, OURS):
         raise refused(estimator, "the last step must be a pruned estimator")

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.classifier import MABPrunedClassifier
 from ..estimators.cv import MABPrunedClassifierCV, MABPrunedRegressorCV
@@ -32,6 +31,7 @@ from .onnx_steps import register_table_converters
 from .parts import (
     OURS,
     check_thresholds,
+    fitted_pipeline,
     names_of_steps,
     parts_of,
     without_frozen,
@@ -81,7 +81,8 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None, *, quantize: Any =
     NotFittedError
         If the pipeline is not fitted.
     TypeError
-        If a column contains neither only numbers nor only strings.
+        If `pipeline` is not an estimator, or if a column contains neither only numbers nor only
+        strings.
     ValueError
         If X lacks columns that the pipeline was fitted with.
     RuntimeError
@@ -111,8 +112,7 @@ def pipeline_to_onnx(pipeline: Any, X: Any, path: Any = None, *, quantize: Any =
     >>> [output.name for output in onnx_model.graph.output]
     ['label', 'probabilities']
     """
-    pipeline = getattr(pipeline, "best_estimator_", pipeline)
-    check_is_fitted(pipeline)
+    pipeline = fitted_pipeline(pipeline, "pipeline_to_onnx(pipeline, X, path)")
     check_thresholds(pipeline)
     register_onnx_converters()
     pipeline = without_frozen(pipeline)

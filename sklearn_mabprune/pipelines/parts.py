@@ -10,12 +10,40 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.base import BaseMABPruned
 from ..estimators.base_cv import BudgetSearchMixin
 
 #: The package's estimators.
 OURS = (BaseMABPruned, BudgetSearchMixin)
+
+
+def fitted_pipeline(given: Any, call: str) -> Any:
+    """A fitted pipeline, or the best one of a search, that is to be exported.
+
+    Parameters
+    ----------
+    given : object
+        What the user passed first.
+    call : str
+        How the export is called, for the message.
+
+    Raises
+    ------
+    TypeError
+        If it is not an estimator.
+    NotFittedError
+        If it is not fitted.
+    """
+    pipeline = getattr(given, "best_estimator_", given)
+    if isinstance(pipeline, type) or not hasattr(pipeline, "fit"):
+        what = "a class" if isinstance(pipeline, type) else f"of type {type(pipeline).__name__}"
+        raise TypeError(
+            f"pipeline is {what}, but must be a fitted pipeline or search. The call is {call}."
+        )
+    check_is_fitted(pipeline)
+    return pipeline
 
 
 def parts_of(part: Any, seen: set[int] | None = None) -> Iterator[Any]:

@@ -256,10 +256,14 @@ def _columns(X: Any) -> dict[Any, Any]:
     if hasattr(X, "columns"):
         return {name: X[name] for name in _names(X.columns)}
     if issparse(X) or np.ndim(X) != 2:
-        got = "a sparse matrix" if issparse(X) else f"an array of {np.ndim(X)} dimensions"
+        got, way_out = f"an array of {np.ndim(X)} dimensions", "Pass a table of two dimensions."
+        if issparse(X):
+            got, way_out = "a sparse matrix", "Pass sparse data to the estimator directly."
+        elif np.ndim(X) == 1:
+            way_out = "Of a DataFrame, one sample is frame.iloc[[0]], one column frame[[name]]."
         raise ValueError(
             f"X is {got}, but make_tabular_pipeline needs a DataFrame or a dense array of "
-            "shape (n_samples, n_features). Pass sparse data to the estimator directly."
+            f"shape (n_samples, n_features). {way_out}"
         )
     X = np.asarray(X)
     return {k: X[:, k] for k in range(X.shape[1])}

@@ -54,7 +54,7 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Tabula
     Raises
     ------
     TypeError
-        If `estimator` has no ``fit`` method.
+        If `estimator` is a class, or has no ``fit`` method.
 
     Examples
     --------
@@ -67,6 +67,9 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Tabula
     >>> model[:-1].fit_transform(X).shape
     (40, 5)
     """
+    if isinstance(estimator, type):
+        name = estimator.__name__
+        raise TypeError(f"estimator={name} is a class. Pass an object: {name}().")
     if not hasattr(estimator, "fit"):
         raise TypeError(
             f"estimator={repr(estimator)[:80]} is not an estimator: it has no fit method. Pass an "

@@ -107,12 +107,16 @@ class Budget:
             said = limits.said
             called = everything.called
             inside = f" with layers={list(said['layers'])}" if "layers" in said else ""
+            percent = isinstance(budget, Integral) and 1 < int(budget) < 100
+            counted = (
+                f" An integer is a count: {budget} % is {int(budget) / 100}." if percent else ""
+            )
             raise ValueError(
                 f"pruning_budget={budget!r} of {everything.total} {called}{inside} would leave a "
                 f"hidden layer with fewer than min_neurons={said['min_neurons']}: at most {most} "
                 f"{called} ({np.floor(1000 * most / everything.total) / 1000:.3g}) can go. Lower "
                 f"pruning_budget or min_neurons, {'name more layers, ' if inside else ''}or train "
-                "a wider network."
+                f"a wider network.{counted}"
             )
         return cls(target, unit, original, cost, limits)
 

@@ -24,6 +24,7 @@ from ..utils.validation import check_parameters
 from .inputs import DROPOUT, InputStage, stage_missing
 from .mlp import MANY_OUTPUTS, MLP, SIZES_OF_MANY_OUTPUTS
 from .net_inputs import read_features
+from .net_parameters import check_net
 from .optimizers import learning_rate, needs_closure
 from .outside_module import check_batch_statistics, check_batches
 from .packing import snapshot
@@ -137,7 +138,7 @@ class SelfSizing(WeightedLossMixin):
 
     def size_from(self, X: Any, y: Any = None) -> None:
         """Set the number of features and outputs, and the precision, from the data."""
-        check_parameters(self)
+        check_net(self)
         if is_dataset(X):
             raise ValueError("Pass arrays, not a Dataset: the net takes its sizes from X and y.")
         x = X["X"] if isinstance(X, dict) else X

@@ -126,7 +126,7 @@ def train(
         dtype = dtype_of(net.module_)
         # Refused now rather than after the training.
         SampleLoss(uncompiled(net.criterion_))
-        check_criterion(uncompiled(net.criterion_), data.y)
+        check_criterion(net, data.y)
         network = check_fits(net, data)
         check_batch_statistics(net, len(data))
         seen = data if taught is None else taught

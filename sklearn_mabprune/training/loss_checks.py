@@ -37,8 +37,11 @@ def check_losses(net: Any, outputs: Tensor, data: Data) -> None:
     ValueError
         It names the criterion.
     """
-    name = type(uncompiled(net.criterion_)).__name__
-    given = uncompiled(net.criterion_).reduction
+    criterion = uncompiled(net.criterion_)
+    if isinstance(net, ClassifierMixin) and not isinstance(criterion, nn.NLLLoss):
+        # Before losses: BCELoss fails on logits.  The training tells logits of NLLLoss by itself.
+        _check_probabilities(net, outputs)
+    name, given = type(criterion).__name__, criterion.reduction
     if given == "none" and not isinstance(net, WeightedLossMixin):
         raise ValueError(
             f"criterion__reduction='none' of {type(net).__name__}: its training needs one number "
@@ -65,23 +68,28 @@ def check_losses(net: Any, outputs: Tensor, data: Data) -> None:
             f"{tuple(losses.shape)} for {len(outputs)} samples, but pruning needs one loss per "
             "sample. Have its `reduction` parameter support 'none', as losses of torch do."
         )
-    if isinstance(net, ClassifierMixin) and not isinstance(samples.loss.criterion, nn.NLLLoss):
-        # The training tells logits of NLLLoss by itself.
-        _check_probabilities(net, outputs, name)
 
 
-def _check_probabilities(net: Any, outputs: Tensor, name: str) -> None:
+def _check_probabilities(net: Any, outputs: Tensor) -> None:
     """Refuse a classifier that would predict numbers that are no probabilities.
 
     skorch applies a softmax or a sigmoid to outputs if it knows that a criterion reads logits.
     """
+    criterion = uncompiled(net.criterion_)
     with torch.no_grad():
         found = output_nonlinearity(net)(outputs)
     bad = found[(found < -_TOLERANCE) | (found > 1 + _TOLERANCE)]
-    if len(bad):
-        raise ValueError(
-            f"predict_proba of {type(net).__name__} with criterion={name} would return "
-            f"{float(bad[0]):.4g}, which is not a probability: it has the module's outputs as they "
-            "are. If these are logits, pass predict_nonlinearity=torch.nn.Softmax(dim=-1) to the "
-            "net, or torch.sigmoid for multilabel targets."
-        )
+    if not len(bad):
+        return
+    way_out = (
+        "Pass predict_nonlinearity=functools.partial(torch.softmax, dim=-1) to the net, "
+        "torch.sigmoid for multilabel targets, or another function that makes probabilities of the "
+        "module's outputs."
+    )
+    if isinstance(criterion, nn.BCELoss):
+        way_out = "Pass criterion=nn.BCEWithLogitsLoss, or end the module in a Sigmoid."
+    raise ValueError(
+        f"The net predicts {float(bad[0]):.3g}, which is not a probability: skorch makes "
+        "probabilities of logits for losses of torch that it knows, and criterion is "
+        f"{type(criterion).__name__}. {way_out}"
+    )

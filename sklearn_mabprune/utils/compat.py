@@ -110,6 +110,12 @@ class Interval(_Interval):
 
 def check_sample_weight(sample_weight: Any, X: Any, **options: Any) -> Any:
     """Sample weights as an array, of which some are positive; as scikit-learn 1.9 checks them."""
+    if isinstance(sample_weight, tuple) and any(hasattr(each, "__len__") for each in sample_weight):
+        # Keras takes (X_val, y_val), which would be here by position.
+        raise TypeError(
+            "sample_weight is a tuple of arrays, and must have a number for each sample. Pass "
+            "validation samples by name: fit(X, y, X_val=X_val, y_val=y_val)."
+        )
     weights = _check_sample_weight(sample_weight, X, **options)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")

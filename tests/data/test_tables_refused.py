@@ -58,6 +58,16 @@ X, Y = classes_table()
             ValueError,
         ),
         (
+            (["good film", "bad film"] * 60, Y),
+            r"X contains strings, one for each sample, .*make_pipeline\(TfidfVectorizer\(\), est",
+            ValueError,
+        ),
+        (
+            (np.where(X > 2, np.nan, X), Y),
+            r"NaN in columns 0, .*Put a SimpleImputer before it, or use make_tabular_pipeline\(",
+            ValueError,
+        ),
+        (
             (pd.DataFrame({"a": X[:, 0], "b": "red"}), Y),
             "strings or categories in column 'b', but",
             ValueError,

@@ -34,10 +34,13 @@ def test_missing_values_are_named(hole, kind, values):
         model.fit(X, y)
 
 
-def test_missing_values_of_arrays_of_numbers_are_named_by_scikit_learn():
-    for y in (np.where(np.arange(60) == 3, np.nan, NUMBERS), pd.Series(NUMBERS, dtype="Int64")):
-        with pytest.raises(ValueError, match="y contains NaN"):
-            classifier().fit(X, y if isinstance(y, np.ndarray) else y.where(np.arange(60) != 3))
+def test_missing_values_of_arrays_of_numbers_are_named():
+    numbers = np.where(np.arange(60) == 3, np.nan, NUMBERS)
+    integers = pd.Series(NUMBERS, dtype="Int64").where(np.arange(60) != 3)
+    for y in (numbers, numbers[:, None], pd.Series(numbers), integers):
+        for model in (classifier(), regressor()):
+            with pytest.raises(ValueError, match=r"^y has missing values, in sample 3: .* contain"):
+                model.fit(X, y)
 
 
 @pytest.mark.parametrize(

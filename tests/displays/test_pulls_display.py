@@ -17,6 +17,7 @@ def test_pulls_by_neuron_and_round(policy, cumulative):
     display = PullsDisplay.from_estimator(model, cumulative=cumulative)
     np.testing.assert_array_equal(display.pulls.sum(axis=1), path.n_pulls[1:])
     shown = display.image_.get_array()
+    assert display.image_.get_interpolation() == "nearest"  # each cell has one colour
     assert shown.shape == (20, len(path) - 1)
     # A neuron is shown until it goes: neither before nor after is there a pull of it.
     for number in range(1, len(path)):

@@ -168,5 +168,8 @@ def test_what_does_not_fit_is_refused():
         model.to_c(dtype="int8", calibrate=X[:0])
     with pytest.raises(ValueError, match="calibrate contains NaN or infinity"):
         model.to_c(dtype="int8", calibrate=X * np.nan)
+    for other in (X[0], X[:, :2]):
+        with pytest.raises(ValueError, match=r"calibrate cannot be used: .* Pass samples that pre"):
+            model.to_c(dtype="int8", calibrate=other)
     with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 6"):
         model.to_c(dtype="int8", calibrate=X[:, :2])

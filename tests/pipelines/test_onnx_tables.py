@@ -20,7 +20,9 @@ from test_tabular import frame
 from user_nets import classes_table, classifier, regressor
 
 from sklearn_mabprune import (
+    MABPrunedClassifier,
     make_tabular_pipeline,
+    pipeline_to_c,
     pipeline_to_onnx,
     register_onnx_converters,
 )
@@ -110,6 +112,16 @@ def test_polars():
     P = pl.from_pandas(X.drop(columns=["mixed", "category"]))
     model = make_tabular_pipeline(classifier()).fit(P, y)
     assert_same(model, P.head(3), P)
+
+
+def test_what_is_no_pipeline_is_refused():
+    X, _ = classes_table()
+    with pytest.raises(TypeError, match=r"ndarray, .* The call is pipeline_to_onnx\(pipeline, X"):
+        pipeline_to_onnx(X, classifier())
+    with pytest.raises(TypeError, match="pipeline is a class, but must be a fitted pipeline"):
+        pipeline_to_onnx(MABPrunedClassifier, X)
+    with pytest.raises(TypeError, match=r"of type str, .* The call is pipeline_to_c\(pipeline, pa"):
+        pipeline_to_c("model.h", classifier())
 
 
 def test_an_array_of_numbers():

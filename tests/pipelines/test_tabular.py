@@ -215,14 +215,20 @@ def test_years_as_names_are_found_whether_they_are_numbers_or_strings(names):
 def test_what_is_no_estimator_is_refused(estimator):
     with pytest.raises(TypeError, match="is not an estimator: it has no fit method"):
         make_tabular_pipeline(estimator)
+    with pytest.raises(TypeError, match=r"is a class. Pass an object: LogisticRegression\(\)"):
+        make_tabular_pipeline(LogisticRegression)
 
 
 @pytest.mark.parametrize(
-    ("table", "got"),
-    [(sparse.csr_matrix(np.eye(4)), "a sparse matrix"), (np.arange(4.0), "an array of 1 dim")],
+    ("table", "got", "way_out"),
+    [
+        (sparse.csr_matrix(np.eye(4)), "a sparse matrix", "Pass sparse data to the estimator"),
+        (np.arange(4.0), "an array of 1 dim", r"one sample is frame.iloc\[\[0\]\]"),
+        (np.zeros((4, 2, 2)), "an array of 3 dim", "Pass a table of two dimensions"),
+    ],
 )
-def test_what_is_no_table_is_refused(table, got):
-    with pytest.raises(ValueError, match=f"X is {got}.* shape .n_samples, n_features."):
+def test_what_is_no_table_is_refused(table, got, way_out):
+    with pytest.raises(ValueError, match=f"X is {got}.* shape .n_samples, n_features.*{way_out}"):
         make_tabular_pipeline(classifier()).fit(table, [0, 1, 0, 1])
 
 

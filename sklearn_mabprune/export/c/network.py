@@ -107,7 +107,13 @@ def check_dtype(dtype: str, calibrate: Any) -> None:
 def features_of(estimator: Any, X: Any, name: str) -> Any:
     """Samples for an estimator as a dense array, or as a dictionary of several."""
     if is_chain(estimator):
-        check_n_features(estimator, X, reset=False)
+        try:
+            check_n_features(estimator, X, reset=False)
+        except (TypeError, ValueError) as error:
+            why = str(error).rstrip(".")
+            raise ValueError(
+                f"{name} cannot be used: {why}. Pass samples that predict accepts."
+            ) from error
         found = X.toarray() if issparse(X) else np.asarray(X)
     else:
         found = read_table(estimator, X, any_shape=True, reset=False)

@@ -24,6 +24,9 @@ FORMAT, FORMAT_VERSION = "sklearn_mabprune", 2
 #: Bytes of the header that safetensors accepts.
 _LONGEST_HEADER = 100_000_000
 
+#: Second bytes of pickles, the first of which is 0x80.
+_PICKLE_PROTOCOLS = (b"\x02", b"\x03", b"\x04", b"\x05")
+
 #: Characters of a file's text that a message shows.
 _LONGEST_TEXT = 1000
 
@@ -177,8 +180,16 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[dict[str, str], bytes, int
         Number of bytes that follow.
     """
     size = os.fstat(file.fileno()).st_size
-    n_header = int.from_bytes(file.read(8), "little")
+    first = file.read(8)
+    n_header = int.from_bytes(first, "little")
     if size < 8 or n_header > min(size - 8, _LONGEST_HEADER):
+        if first[:1] == b"\x80" and first[1:2] in _PICKLE_PROTOCOLS:
+            raise unreadable(
+                path,
+                "it is a pickle, not a file of save()",
+                "Open it by pickle.load or joblib.load, if you trust who wrote it: a pickle can "
+                "run any code.",
+            )
         raise ValueError(f"it has {size} bytes, and announces a header of {n_header}")
     header = file.read(n_header)
     try:

@@ -78,9 +78,8 @@ def test_every_byte_of_the_weights_counts(saved, tmp_path):
                 b'{"__metadata__":{"format":"pt"}}',
             )
         ),
-        pickle.dumps({"a": np.zeros(3)}),
     ],
-    ids=range(14),
+    ids=range(13),
 )
 def test_what_is_no_such_file_is_refused(data, tmp_path):
     (tmp_path / "model").write_bytes(data)
@@ -89,6 +88,13 @@ def test_what_is_no_such_file_is_refused(data, tmp_path):
     ) as caught:
         load(tmp_path / "model")
     assert str(caught.value).endswith(WAY_OUT)
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_a_pickle_is_told_apart(protocol, tmp_path):
+    (tmp_path / "model").write_bytes(pickle.dumps({"a": np.zeros(3)}, protocol=protocol))
+    with pytest.raises(ModelFileError, match=r"it is a pickle, not a file of save.* if you trust"):
+        load(tmp_path / "model")
 
 
 def test_files_that_cannot_be_opened_are_not_called_damaged(tmp_path):
