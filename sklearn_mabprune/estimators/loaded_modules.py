@@ -16,6 +16,7 @@ from ..export.files.parameters import from_plain, is_user_net
 from ..graph.compact import narrowed_module
 from ..graph.lazy import InputForm, drawn
 from ..graph.narrowing import narrowing_from_plain
+from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
 from .loaded_networks import finite_array, require, values_of
 
@@ -149,6 +150,8 @@ def user_module_from_plain(data: Any, module: Any, tensors: Tensors) -> LoadedMo
         try:
             whole = narrowed_module(module, given, {"tensors": {}, "attributes": {}}, inputs)
         except Exception as error:
+            if out_of_memory(error):
+                raise
             raise ValueError(
                 f"{who} fails with the arguments that were saved for {name[:80]}: {error}"
             ) from error
