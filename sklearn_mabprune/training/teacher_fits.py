@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import BaseEstimator, RegressorMixin, clone, is_classifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import VotingClassifier, VotingRegressor
@@ -18,6 +18,9 @@ from sklearn.utils.validation import has_fit_parameter
 
 from ..utils.compat import routing_enabled
 from .teacher_targets import Floats, Targets
+
+# Targets of which the largest is smaller, or larger than the inverse, are beyond float32, or near.
+_SMALL = 1e-30
 
 
 def is_constant(y: NDArray[Any]) -> bool:
@@ -55,7 +58,59 @@ def fitted_on(
         constant = DummyClassifier() if is_classifier(model) else DummyRegressor()
         return constant.fit(x, y)
     found = {} if weights is None else weights_argument(model, weights)
+    if not is_classifier(model) and y.dtype.kind == "f":
+        largest = np.abs(y).max(axis=0)
+        if ((largest > 1 / _SMALL) | (largest < _SMALL)).any():
+            model = Rescaled(model, np.where(largest > 0, largest, 1.0))
     return model.fit(x, y, **given, **found)
+
+
+class Rescaled(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A regressor of targets that are divided by their largest value.
+
+    Boosted trees compute gradients in float32: of targets beyond it they learn nothing.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It is fitted itself.
+    units : ndarray of shape () or (n_targets,)
+        What the targets are divided by.
+    """
+
+    def __init__(self, estimator: Any, units: Any):
+        self.estimator = estimator
+        self.units = units
+
+    def fit(self, X: Any, y: NDArray[Any], **given: Any) -> Rescaled:
+        """Fit the estimator to the quotients.
+
+        Parameters
+        ----------
+        X : array, DataFrame or CSR matrix of shape (n_samples, n_features)
+        y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        **given
+            Other arguments of the ``fit`` of the estimator.
+
+        Returns
+        -------
+        self
+        """
+        self.estimator_ = self.estimator.fit(X, y / self.units, **given)
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Values in the units of the targets, of the shape of y.
+
+        Parameters
+        ----------
+        X : array, DataFrame or CSR matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray
+        """
+        return np.asarray(self.estimator_.predict(X) * self.units)
 
 
 class _EachTarget:

@@ -8,7 +8,11 @@ import pytest
 from sklearn import config_context
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import RandomForestClassifier, StackingClassifier, VotingClassifier
+from sklearn.ensemble import (
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
@@ -164,3 +168,16 @@ def test_a_stack_of_a_final_estimator_without_probabilities_is_refused():
     stack = StackingClassifier([("trees", RandomForestClassifier(3))], RidgeClassifier())
     with pytest.raises(ValueError, match="has no predict_proba"):
         resolve_teacher(stack, X, WORDS)
+
+
+@pytest.mark.parametrize("units", [1e-140, 1e-60, 1e60, 1e140])
+@pytest.mark.parametrize("model", ["auto", Ridge()])
+@pytest.mark.parametrize("k", [1, 2])
+def test_targets_beyond_float32_are_learned_as_others(units, model, k):
+    x = np.repeat(X, 3, axis=0)
+    y = x[:, :k] * np.array([1.0, 1e-3])[:k]
+    teacher = resolve_teacher(model, x, ValueTargets(k))
+    weights = np.linspace(1, 2, len(x))
+    labels = [teacher.labels(teacher.fit(x, y * u, weights, 0), x) / u for u in (1.0, units)]
+    np.testing.assert_allclose(labels[1], labels[0], rtol=1e-4, atol=1e-6)
+    assert ValueTargets(k).score(labels[1], y, None) > 0.8

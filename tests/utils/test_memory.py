@@ -120,7 +120,9 @@ def test_in_an_export_to_onnx(skipping, monkeypatch):
 
 def test_where_a_network_is_quantised(skipping, monkeypatch):
     monkeypatch.setattr("onnxruntime.quantization.quantize_static", fail)
-    with pytest.raises(torch.OutOfMemoryError, match=r"model was quantised .* fewer samples as qua"):
+    with pytest.raises(
+        torch.OutOfMemoryError, match=r"model was quantised .* fewer samples as qua"
+    ):
         skipping.to_onnx(quantize=table()[0])
 
 
