@@ -166,9 +166,13 @@ def with_synthetic(
     """
     teacher, fitted = lessons.teacher, lessons.fitted
     if fitted is None:
-        teacher, fitted = _fitted(teacher, data, seed, "on all training samples")
+        # Folds in order of time may all be of one class.
+        read = any(not is_constant(data.y[train]) for train, _ in lessons.folds)
+        fit = _fitted if read else _first_fitted
+        teacher, fitted = fit(teacher, data, seed, "on all training samples")
+    lessons = replace(lessons, fitted=fitted, teacher=teacher)
     if not n:
-        return replace(lessons, fitted=fitted)
+        return lessons
     try:
         found, origin = _exchanged(data, n, seed, encode)
     except Exception as error:
@@ -182,7 +186,7 @@ def with_synthetic(
     # Of the weights of the samples that they are made from.
     weights = None if data.weights is None else data.weights[origin]
     synthetic = Data(found.x, labels, weights, data.n_outputs)
-    return replace(lessons, synthetic=synthetic, fitted=fitted)
+    return replace(lessons, synthetic=synthetic)
 
 
 def blended(lessons: Lessons, own: Floats, own_synthetic: Floats | None, share: float) -> Lessons:

@@ -14,7 +14,7 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
-from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.model_selection import GridSearchCV, PredefinedSplit, TimeSeriesSplit
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -65,6 +65,15 @@ def test_where_a_fold_has_one_class_a_later_one_tells_what_the_teacher_reads():
     val = model[:-1].fit(table).transform(table[:9])
     name = model.steps[-1][0]
     model.fit(table, RARE, **{f"{name}__X_val": val, f"{name}__y_val": RARE[:9]})
+    assert model[-1].pruning_report_.teacher.saw == "features"
+
+
+def test_where_all_folds_have_one_class_the_fit_on_all_samples_tells_it():
+    table = pd.DataFrame({"word": np.array(["a", "b", "c"])[np.arange(60) % 3], "x": X[:, 0]})
+    late = (np.arange(60) > 55).astype(int)
+    folds = TimeSeriesSplit(3, test_size=5, gap=4)
+    model = make_tabular_pipeline(taught(teacher=LogisticRegression(), teacher_cv=folds))
+    model.fit(table, late)
     assert model[-1].pruning_report_.teacher.saw == "features"
 
 
