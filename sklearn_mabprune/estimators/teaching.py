@@ -322,7 +322,7 @@ def _notes(room: Classroom, teacher: Teacher) -> tuple[str, ...]:
             f"n_synthetic={model.n_synthetic!r}: X is sparse, and features of sparse samples are "
             "not exchanged. There are no synthetic samples; the teacher labels training samples."
         )
-    if data.weights is not None and not teacher.frozen and not teacher.takes_weights():
+    if data.weights is not None and not teacher.frozen and not teacher.takes_weights:
         notes.append(
             f"The teacher {teacher.name} takes no sample weights, so it was fitted without. The "
             "network was trained with them."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,12 @@ class Teacher:
     as_given : bool
         Whether it sees the values and dtypes of the user's table, not categories: it was fitted on
         them, or it selects columns by their dtype.
+
+    Attributes
+    ----------
+    takes_weights : bool
+        Whether ``fit`` of the teacher takes sample weights.  A field, since it depends on whether
+        metadata routing is enabled, and `memory` tells teachers apart by their fields.
     """
 
     model: Any
@@ -69,6 +75,11 @@ class Teacher:
     reads_both: bool = False
     categories: tuple[str, ...] = ()
     as_given: bool = False
+    takes_weights: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        takes = bool(weights_argument(self.model, np.ones(1)))
+        object.__setattr__(self, "takes_weights", takes)
 
     @property
     def of_features(self) -> Teacher:
@@ -104,11 +115,8 @@ class Teacher:
         }
         model.set_params(**seeds)
         given = {"cat_features": list(self.categories)} if self.categories else {}
-        return fitted_on(model, x, self.targets.for_teacher(y), weights, given)
-
-    def takes_weights(self) -> bool:
-        """Whether ``fit`` of the teacher takes sample weights."""
-        return bool(weights_argument(self.model, np.ones(1)))
+        taken = weights if self.takes_weights else None
+        return fitted_on(model, x, self.targets.for_teacher(y), taken, given)
 
     def labels(self, fitted: Any, x: Any) -> Floats:
         """Soft labels of samples, (n_samples, n_outputs).

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from user_nets import classifier, small_classifier
 
-from sklearn_mabprune import make_tabular_pipeline
+from sklearn_mabprune import PruningWarning, make_tabular_pipeline
 from sklearn_mabprune.data.samples import Data
 from sklearn_mabprune.training.lessons import out_of_fold
 from sklearn_mabprune.training.teacher import resolve_teacher
@@ -108,7 +108,7 @@ def test_weights_reach_each_of_several_targets(teacher, features, routing):
             teacher[0].set_fit_request(sample_weight=False)
             teacher[1].set_fit_request(sample_weight=True)
         resolved = resolve_teacher(teacher, features, ValueTargets(2))
-        assert resolved.takes_weights()
+        assert resolved.takes_weights
         found = resolved.labels(resolved.fit(features, y, weights, 0), features)
     np.testing.assert_allclose(found, np.tile([1.0, 2.0], (60, 1)), atol=1e-3)
 
@@ -148,7 +148,7 @@ def test_weights_reach_the_trees_of_a_table(routing, several, recwarn):
 )
 def test_weights_where_a_teacher_hands_them_on(teacher, targets, takes):
     resolved = resolve_teacher(teacher, X, targets)
-    assert resolved.takes_weights() is takes
+    assert resolved.takes_weights is takes
     y = (X[:, :2] > 0).astype(np.int64)
     y = y if targets.several else y[:, 0] if targets is WORDS else X[:, :1]
     weights = np.where(np.arange(60) < 30, 1.0, 1e-9)
@@ -190,3 +190,16 @@ def test_targets_beyond_float32_are_learned_as_others(units, model, k):
     labels = [teacher.labels(teacher.fit(x, y * u, weights, 0), x) / u for u in (1.0, units)]
     np.testing.assert_allclose(labels[1], labels[0], rtol=1e-4, atol=1e-6)
     assert ValueTargets(k).score(labels[1], y, None) > 0.8
+
+
+def test_memory_keeps_labels_with_routing_apart(tmp_path):
+    y, weights = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, 1.0, 1e-6)
+    # Without a request, routing passes no weights to the last step of a pipeline.
+    teacher = make_pipeline(StandardScaler(), LogisticRegression())
+    with (
+        config_context(enable_metadata_routing=True),
+        pytest.warns(PruningWarning, match="weights"),
+    ):
+        taught(teacher=teacher, memory=tmp_path).fit(X, y, weights)
+    after, alone = (taught(teacher=teacher, memory=m).fit(X, y, weights) for m in (tmp_path, None))
+    np.testing.assert_array_equal(after.predict_proba(X), alone.predict_proba(X))
