@@ -62,8 +62,10 @@ def synthetic_samples(
     n_samples = len(X)
     neighbours = _neighbours(X if near is None else near, rng)
     # Every sample in turn, in another order each time.
-    turns = -(-n // n_samples)
-    origin = np.concatenate([rng.permutation(n_samples) for _ in range(turns)])[:n]
+    turns = np.empty((-(-n // n_samples), n_samples), dtype=np.intp)
+    for turn in turns:
+        turn[:] = rng.permutation(n_samples)
+    origin = turns.ravel()[:n]
     other = neighbours[origin, rng.integers(neighbours.shape[1], size=n)]
     exchanged = rng.random((n, len(blocks.starts))) < EXCHANGED
     columns = np.repeat(exchanged, blocks.widths, axis=1)

@@ -151,7 +151,9 @@ _PARAMETERS = {
         teacher_cv : int, splitter or "unseen", default=5
             Folds in which the teacher labels training samples that it was not fitted on;
             copies of a sample are in one fold.  For samples ordered by time pass a splitter,
-            such as TimeSeriesSplit; samples that it never tests keep their targets.  "unseen"
+            such as TimeSeriesSplit; samples that it never tests keep their targets.  For groups
+            of samples pass PredefinedSplit, and other groups as `X_val`: a splitter that asks
+            for groups, such as GroupKFold, is given groups of copies of a sample.  "unseen"
             says that a FrozenEstimator was fitted on other samples than X; without it a
             frozen teacher labels synthetic samples only.
         """,

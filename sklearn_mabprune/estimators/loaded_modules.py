@@ -17,6 +17,7 @@ from ..graph.compact import narrowed_module
 from ..graph.frozen import freeze, frozen_names
 from ..graph.lazy import InputForm, drawn
 from ..graph.narrowing import narrowing_from_plain
+from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
 from .loaded_networks import finite_array, freeze_named, require, values_of
 
@@ -158,6 +159,8 @@ def user_module_from_plain(data: Any, module: Any, tensors: Tensors) -> LoadedMo
         try:
             whole = narrowed_module(module, given, {"tensors": {}, "attributes": {}}, inputs)
         except Exception as error:
+            if out_of_memory(error):
+                raise
             raise ValueError(
                 f"{who} fails with the arguments that were saved for {name[:80]}: {error}"
             ) from error

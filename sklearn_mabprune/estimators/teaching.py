@@ -119,7 +119,6 @@ def taught(room: Classroom) -> Task:
     if room.known is not None and not (room.known.used or model.keep_teacher):
         return replace(room.task, teaching=Teaching(None, room.known, None, notes))
     lessons, seconds = _labelled(room, teacher)
-    teacher = lessons.teacher
     started = time.perf_counter()
     peers = _peers(room, lessons)
     own = None if peers is None else peers.out_of_fold(data, lessons.out_of_fold.shape[1])
@@ -134,14 +133,14 @@ def taught(room: Classroom) -> Task:
         with room.interruptions.raised():
             lessons = more(lessons, n_synthetic, data.bare, seed, encode)
     seconds += time.perf_counter() - started
-    report = room.known or _report(teacher, lessons, found, weight)
+    report = room.known or _report(lessons, found, weight)
     networks: tuple[Any, ...] = ()
     if peers is not None and own is not None and report.used:
         networks, share = peers.networks, found.part if room.known is None else report.share
         lessons = peers.averaged(lessons, own, share)
         report = replace(report, share=share, n_networks=len(peers.networks))
     report = replace(report, seconds_teacher=seconds, seconds_comparison=seconds_comparison)
-    samples = mixed(data, lessons, weight, teacher.targets) if report.used else None
+    samples = mixed(data, lessons, weight, room.targets) if report.used else None
     kept = lessons.fitted if model.keep_teacher else None
     teaching = Teaching(samples, report, kept, notes, loss_alone, networks)
     return replace(room.task, teaching=teaching)
@@ -280,8 +279,9 @@ def _decided(room: Classroom, found: Comparison, n_synthetic: int) -> tuple[floa
     return weight, n_synthetic if weight else 0
 
 
-def _report(teacher: Teacher, lessons: Lessons, found: Comparison, weight: float) -> TeacherReport:
+def _report(lessons: Lessons, found: Comparison, weight: float) -> TeacherReport:
     """What the report of the fit says of the teacher, but for its seconds."""
+    teacher = lessons.teacher
     labelled = int(lessons.labelled.sum())
     return TeacherReport(
         name=teacher.name,
@@ -322,7 +322,7 @@ def _notes(room: Classroom, teacher: Teacher) -> tuple[str, ...]:
             f"n_synthetic={model.n_synthetic!r}: X is sparse, and features of sparse samples are "
             "not exchanged. There are no synthetic samples; the teacher labels training samples."
         )
-    if data.weights is not None and not teacher.frozen and not teacher.takes_weights():
+    if data.weights is not None and not teacher.frozen and not teacher.takes_weights:
         notes.append(
             f"The teacher {teacher.name} takes no sample weights, so it was fitted without. The "
             "network was trained with them."

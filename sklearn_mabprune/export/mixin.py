@@ -13,6 +13,7 @@ from sklearn.utils import shuffle
 from torch import nn
 
 from ..utils.files import write_whole
+from ..utils.memory import out_of_memory
 from ..utils.modes import modes_kept
 from ..utils.optional import require
 from ..utils.torch_settings import own_settings
@@ -364,6 +365,8 @@ def _check(model: Any, estimator: Any) -> None:
         with modes_kept(estimator.estimator_.module_):
             check_model(model, estimator, inputs if isinstance(X, dict) else inputs["X"], inputs)
     except RuntimeError as error:
+        if out_of_memory(error):
+            raise
         raise RuntimeError(
             f"The ONNX form of this {type(estimator).__name__} is not handed out: {error} Use "
             "another release of onnx or onnxruntime, or to_torch() and torch's own export."

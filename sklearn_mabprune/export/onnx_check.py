@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
+from ..utils.memory import no_memory, out_of_memory
 from ..utils.optional import require
 
 #: Differences of probabilities, and of values as fractions of their range and their size, beyond
@@ -55,6 +56,8 @@ def check_model(model: Any, estimator: Any, X: Any, inputs: dict[str, NDArray[An
         found = session.run(None, inputs)
     # onnxruntime's errors have no common class.
     except Exception as error:
+        if out_of_memory(error):
+            raise no_memory(error, "the ONNX model was run") from error
         raise RuntimeError(f"onnxruntime cannot run it ({_first_line(error)}).") from error
     with warnings.catch_warnings():
         # Samples that were drawn have no names of features.

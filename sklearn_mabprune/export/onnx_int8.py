@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ..utils.memory import no_memory, out_of_memory
 from ..utils.optional import require
 
 #: Calibration samples beyond so many tell little more about ranges.
@@ -102,6 +103,12 @@ def quantised_model(
             session.run(None, inputs)
         # onnxruntime's errors have no common class.
         except Exception as error:
+            if out_of_memory(error):
+                raise no_memory(
+                    error,
+                    "the model was quantised",
+                    "Pass fewer samples as quantize, or export it without quantize.",
+                ) from error
             raise RuntimeError(
                 f"onnxruntime cannot quantise this model: {str(error).partition(chr(10))[0][:300]} "
                 "Export it without quantize."

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
+from ..utils.memory import no_memory, out_of_memory
 from ..utils.optional import require
 from .labels import labels_as_data
 from .onnx import TYPES, Writer
@@ -122,6 +123,8 @@ def _exported(module: nn.Sequential, inputs: dict[str, Tensor], by_name: bool, o
                 verbose=False,
             )
     except Exception as error:
+        if out_of_memory(error):
+            raise no_memory(error, "the module was exported to ONNX") from error
         raise UnsupportedModuleError(
             f"torch cannot export {type(module[0]).__name__} to ONNX: "
             f"{str(error).strip().splitlines()[0]}. Use to_torch() and another exporter."

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..data.named import NamedSamples, mapped
+from ..utils.memory import out_of_memory
 from .program import Samples, called, leaves
 
 #: What makes a number of a tensor.
@@ -115,7 +116,9 @@ def _run(module: nn.Module, x: Samples, flipped: int | None = None) -> _Asked | 
     try:
         with torch.no_grad(), asked:
             called(module, marked)
-    except Exception:
+    except Exception as error:
+        if out_of_memory(error):
+            raise
         return None
     return asked
 

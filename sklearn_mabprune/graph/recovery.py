@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -240,8 +239,11 @@ def _program_of(module: nn.Module, x: Samples, outputs: Tensor) -> Program:
         answers = answers_of(module, x)
         program = None
         if answers:
-            with suppress(Exception):
+            try:
                 program = exported_program(module, _first(x, 2), answers=answers)
+            except Exception as failed:
+                if out_of_memory(failed):
+                    raise
     if program is not None:
         _check_finite(module, program, x, outputs)
         if _same_outputs(program, weights_of(module), x, outputs):
@@ -253,7 +255,9 @@ def _program_of(module: nn.Module, x: Samples, outputs: Tensor) -> Program:
         one, other = (
             exported_program(module, part, any_number=False, answers=answers) for part in samples
         )
-    except Exception:
+    except Exception as failed:
+        if out_of_memory(failed):
+            raise
         raise refusal from refusal.__cause__
     merged = of_two_sizes(one, other, _TWO_SIZES)
     if merged is None or not _same_outputs(merged, weights_of(module), x, outputs):

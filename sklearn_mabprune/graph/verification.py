@@ -309,6 +309,8 @@ def _learning(module: nn.Module, x: Samples) -> list[str]:
         try:
             outputs = called(module, x)
             outputs.float().square().sum().backward()
-        except Exception:
+        except Exception as error:
+            if out_of_memory(error):
+                raise
             return []
     return [name for name, parameter in module.named_parameters() if parameter.grad is not None]

@@ -17,6 +17,7 @@ from ..export.onnx_int8 import MAX_CALIBRATION, quantised_model
 from ..utils.columns import has_numeric_dtype
 from ..utils.compat import check_n_features
 from ..utils.files import write_whole
+from ..utils.memory import out_of_memory
 from ..utils.optional import require
 from ..utils.torch_settings import own_settings
 from .onnx_inputs import inputs_of
@@ -152,6 +153,8 @@ def _converted(pipeline: Any, X: Any, options: dict[int, dict[str, bool]]) -> An
         )
     # skl2onnx raises what its code happens to meet for settings and classes that it lacks.
     except (RuntimeError, NotImplementedError, LookupError, AttributeError, TypeError) as error:
+        if out_of_memory(error):
+            raise
         missing = _missing_columns(pipeline, X)
         if missing:
             raise ValueError(
@@ -190,6 +193,8 @@ def _check(model: Any, pipeline: Any, X: Any, reads_strings: bool) -> None:
             if predicts(pipeline, drawn):
                 check_model(model, pipeline, drawn, inputs_of(model, drawn, reads_strings))
     except RuntimeError as error:
+        if out_of_memory(error):
+            raise
         kinds = {put.type.tensor_type.elem_type for put in model.graph.input}
         # skl2onnx converts such steps to float32 and leaves the others in float64.
         mixed = "different types" in str(error) and TYPES["float64"] in kinds

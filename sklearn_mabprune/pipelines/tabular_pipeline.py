@@ -22,6 +22,14 @@ class TabularPipeline(Pipeline):
     :func:`make_tabular_pipeline` makes it.
     """
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if hasattr(self.steps[0][1], "table"):
+            # What wraps the pipeline may ask before it hands on a table.
+            given = tags.input_tags
+            given.allow_nan = given.string = given.categorical = True
+        return tags
+
     def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Fit all steps, as scikit-learn's Pipeline.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -16,7 +15,10 @@ from ..data.blocks import ColumnBlocks
 from ..data.folds import Fold, content_folds, groups_of
 from ..data.samples import Data
 from ..data.synthetic import synthetic_samples
+from ..utils.memory import no_memory, out_of_memory
+from .splitters import folds_of_splitter
 from .teacher import Teacher
+from .teacher_fits import is_constant
 from .teacher_targets import Floats, Targets
 
 # Folds of a teacher that needs none: networks are compared with it on them.
@@ -121,11 +123,13 @@ def out_of_fold(
         return _calibrated(Lessons(labels, None, unseen, 0, teacher.model, teacher), data)
     total = np.zeros((len(data), teacher.targets.n_outputs))
     times = np.zeros(len(data), dtype=np.intp)
-    folds = _folds(cv, data, seed)
+    folds, read = _folds(cv, data, seed), False
     for number, (train, test) in enumerate(folds):
         where = f"in fold {number + 1} of {len(folds)}"
-        fit = _fitted if number else _first_fitted
+        fit = _fitted if read else _first_fitted
         teacher, fitted = fit(teacher, data.at(train), seed, where)
+        # Where there is nothing to learn, nothing was read.
+        read = read or not is_constant(data.y[train])
         total[test] += _asked(teacher, fitted, data.at(test), where)
         times[test] += 1
         on_fit()
@@ -162,16 +166,27 @@ def with_synthetic(
     """
     teacher, fitted = lessons.teacher, lessons.fitted
     if fitted is None:
-        teacher, fitted = _fitted(teacher, data, seed, "on all training samples")
+        # Folds in order of time may all be of one class.
+        read = any(not is_constant(data.y[train]) for train, _ in lessons.folds)
+        fit = _fitted if read else _first_fitted
+        teacher, fitted = fit(teacher, data, seed, "on all training samples")
+    lessons = replace(lessons, fitted=fitted, teacher=teacher)
     if not n:
-        return replace(lessons, fitted=fitted)
-    found, origin = _exchanged(data, n, seed, encode)
+        return lessons
+    try:
+        found, origin = _exchanged(data, n, seed, encode)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise no_memory(
+            error, f"{n:,} synthetic samples were made", "Pass a lower n_synthetic."
+        ) from error
     labels = _asked(teacher, fitted, found, "on synthetic samples")
     labels = teacher.targets.tempered(labels, lessons.temperature)
     # Of the weights of the samples that they are made from.
     weights = None if data.weights is None else data.weights[origin]
     synthetic = Data(found.x, labels, weights, data.n_outputs)
-    return replace(lessons, synthetic=synthetic, fitted=fitted)
+    return replace(lessons, synthetic=synthetic)
 
 
 def blended(lessons: Lessons, own: Floats, own_synthetic: Floats | None, share: float) -> Lessons:
@@ -257,29 +272,7 @@ def _folds(cv: Any, data: Data, seed: int) -> list[Fold]:
                 "teacher=None."
             )
         return list(content_folds(data.x, data.y, n_folds, seed))
-    y = data.y if data.y.ndim == 1 or data.y.shape[1] > 1 else data.y[:, 0]
-    groups = groups_of(data.x, data.y, seed)
-    with warnings.catch_warnings():
-        # Splitters that know no groups say so.
-        warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
-        try:
-            folds = [(np.asarray(a), np.asarray(b)) for a, b in cv.split(data.x, y, groups)]
-        except ValueError as error:
-            raise ValueError(
-                f"teacher_cv={cv!r} cannot divide the {len(data)} training samples, "
-                f"{len(np.unique(groups))} of them distinct: {error} Pass fewer folds, more "
-                "samples, or teacher=None."
-            ) from error
-    if not folds:
-        raise ValueError(f"teacher_cv={cv!r} gives no folds. Pass a number of folds, such as 5.")
-    for number, fold in enumerate(folds):
-        if np.intersect1d(*fold).size:
-            raise ValueError(
-                f"teacher_cv={cv!r}: fold {number + 1} has samples for training and for testing. "
-                "A teacher must not label samples that it was fitted on: pass a splitter whose "
-                "parts are disjoint."
-            )
-    return folds
+    return folds_of_splitter(cv, data, seed)
 
 
 def _exchanged(
@@ -317,7 +310,7 @@ def _fitted(teacher: Teacher, data: Data, seed: int, where: str) -> tuple[Teache
     try:
         return teacher, teacher.fit(teacher.samples(data), data.y, data.weights, seed)
     except Exception as error:
-        raise _failed(teacher, where, error) from error
+        raise _failed(teacher, "fitted", where, error) from error
 
 
 def _asked(teacher: Teacher, fitted: Any, data: Data, where: str) -> Floats:
@@ -325,10 +318,17 @@ def _asked(teacher: Teacher, fitted: Any, data: Data, where: str) -> Floats:
     try:
         return teacher.labels(fitted, teacher.samples(data))
     except Exception as error:
-        raise _failed(teacher, where, error) from error
+        raise _failed(teacher, "asked", where, error) from error
 
 
-def _failed(teacher: Teacher, where: str, error: Exception) -> ValueError:
+def _failed(teacher: Teacher, what: str, where: str, error: Exception) -> Exception:
+    """The error of a teacher, with the place; one of memory stays one."""
+    if out_of_memory(error):
+        return no_memory(
+            error,
+            f"the teacher {teacher.name} was {what} {where}",
+            "Pass a smaller teacher, fewer samples, a lower n_synthetic, or teacher=None.",
+        )
     return ValueError(
         f"The teacher {teacher.name} failed {where}: {_sentence(error)} Pass another teacher, "
         "another teacher_cv, or teacher=None."

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer, make_column_transformer
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    StackingClassifier,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
-from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ..data.blocks import ColumnBlocks
 from ..data.named import NamedSamples
 from ..data.samples import Data
 from ..data.table import Table
-from ..utils.compat import routing_enabled
 from .teacher_columns import FilledColumns
+from .teacher_fits import fitted_on, for_several, weights_argument
 from .teacher_targets import Floats, Targets
 
 # Codes that a category may have in HistGradientBoosting.
@@ -58,6 +60,12 @@ class Teacher:
     as_given : bool
         Whether it sees the values and dtypes of the user's table, not categories: it was fitted on
         them, or it selects columns by their dtype.
+
+    Attributes
+    ----------
+    takes_weights : bool
+        Whether ``fit`` of the teacher takes sample weights.  A field, since it depends on whether
+        metadata routing is enabled, and `memory` tells teachers apart by their fields.
     """
 
     model: Any
@@ -67,6 +75,11 @@ class Teacher:
     reads_both: bool = False
     categories: tuple[str, ...] = ()
     as_given: bool = False
+    takes_weights: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        takes = bool(weights_argument(self.model, np.ones(1)))
+        object.__setattr__(self, "takes_weights", takes)
 
     @property
     def of_features(self) -> Teacher:
@@ -101,14 +114,9 @@ class Teacher:
             if value is None and name.split("__")[-1] == "random_state"
         }
         model.set_params(**seeds)
-        given = {} if weights is None else _weights_argument(model, weights)
-        if self.categories:
-            given["cat_features"] = list(self.categories)
-        return model.fit(x, self.targets.for_teacher(y), **given)
-
-    def takes_weights(self) -> bool:
-        """Whether ``fit`` of the teacher takes sample weights."""
-        return bool(_weights_argument(self.model, np.ones(1)))
+        given = {"cat_features": list(self.categories)} if self.categories else {}
+        taken = weights if self.takes_weights else None
+        return fitted_on(model, x, self.targets.for_teacher(y), taken, given)
 
     def labels(self, fitted: Any, x: Any) -> Floats:
         """Soft labels of samples, (n_samples, n_outputs).
@@ -157,14 +165,14 @@ def resolve_teacher(teacher: Any, x: Any, targets: Targets, table: Table | None 
         )
     if isinstance(teacher, str):
         trees = _trees(x, targets) if table is None else _trees_of_table(table, targets)
-        model = _for_several(trees, targets)
+        model = for_several(trees, targets)
         return Teacher(model, targets, frozen=False, sees_table=table is not None)
     _check_kind(teacher, targets)
     if isinstance(teacher, FrozenEstimator):
         sees_table = _check_frozen(teacher, x, targets, table)
         return Teacher(teacher, targets, frozen=True, sees_table=sees_table, as_given=True)
     # A clone: a fit of the user's own must not change what `memory` finds.
-    found = Teacher(_for_several(_copy(teacher), targets), targets, frozen=False)
+    found = Teacher(for_several(_copy(teacher), targets), targets, frozen=False)
     if table is None:
         return found
     names = table.names_of_categories if _asks_for_categories(teacher) else []
@@ -205,51 +213,48 @@ def _asks_for_categories(teacher: Any) -> bool:
     return asks and teacher.get_params().get("cat_features") is None
 
 
+def _boosted(targets: Targets, **params: Any) -> Any:
+    """HistGradientBoosting that is given weights, also inside of other estimators."""
+    # Requests can be set only while routing is enabled.
+    with config_context(enable_metadata_routing=True):
+        return _AUTO[targets.kind](**params).set_fit_request(sample_weight=True)
+
+
 def _trees_of_table(table: Table, targets: Targets) -> Any:
     """HistGradientBoosting of the columns of a table; rare categories beyond 254 share a code."""
-    trees = _AUTO[targets.kind]
     names = table.names_of_categories
     filled = [FilledColumns()] if np.isnan(table.values).any() else []
     if not names:
-        return make_pipeline(*filled, trees()) if filled else trees()
+        trees = _boosted(targets)
+        return make_pipeline(*filled, trees) if filled else trees
     coder = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=np.nan, max_categories=_MOST_CODES - 1
     )
     coded = make_column_transformer((coder, names), remainder="passthrough")
-    return make_pipeline(coded, *filled, trees(categorical_features=list(range(len(names)))))
+    trees = _boosted(targets, categorical_features=list(range(len(names))))
+    return make_pipeline(coded, *filled, trees)
 
 
 def _trees(x: Any, targets: Targets) -> Any:
     """HistGradientBoosting, which sees the category of a one-hot block as one column."""
-    trees = _AUTO[targets.kind]
+    name = _AUTO[targets.kind].__name__
     if x.ndim != 2:
         raise ValueError(
-            f"teacher='auto' is {trees.__name__}, which reads two-dimensional X, and its samples "
+            f"teacher='auto' is {name}, which reads two-dimensional X, and its samples "
             f"have shape {x.shape[1:]}. Pass teacher=None, or a teacher that reads samples of this "
             "shape, such as a pipeline that reshapes them."
         )
     if issparse(x):
         raise ValueError(
-            f"teacher='auto' is {trees.__name__}, which reads no sparse matrices. Pass a teacher "
+            f"teacher='auto' is {name}, which reads no sparse matrices. Pass a teacher "
             "that does, such as RandomForestClassifier() or LogisticRegression(), or dense X."
         )
     blocks = ColumnBlocks.of(x)
     coded = blocks.are_categories
     if not coded.any():
-        return trees()
-    model = trees(categorical_features=coded & (blocks.widths <= _MOST_CODES))
+        return _boosted(targets)
+    model = _boosted(targets, categorical_features=coded & (blocks.widths <= _MOST_CODES))
     return make_pipeline(FunctionTransformer(blocks.codes), model)
-
-
-def _for_several(model: Any, targets: Targets) -> Any:
-    """A teacher that predicts several targets: itself, or one copy for each target."""
-    if not targets.several:
-        return model
-    tags = get_tags(model)
-    labels = tags.classifier_tags is not None and tags.classifier_tags.multi_label
-    if tags.target_tags.multi_output or labels:
-        return model
-    return (MultiOutputClassifier if targets.kind == "classifier" else MultiOutputRegressor)(model)
 
 
 def _check_kind(teacher: Any, targets: Targets) -> None:
@@ -267,7 +272,7 @@ def _check_kind(teacher: Any, targets: Targets) -> None:
     wrong = is_regressor if targets.kind == "classifier" else is_classifier
     if wrong(teacher):
         raise TypeError(f"{given} is not a {targets.kind}. Pass a {targets.kind}, or 'auto'.")
-    if not hasattr(teacher, targets.method):
+    if not (hasattr(teacher, targets.method) or _stacks_by_default(teacher)):
         hint = "Pass one that is fitted with a regressor."
         if targets.kind == "classifier":
             hint = (
@@ -275,6 +280,19 @@ def _check_kind(teacher: Any, targets: Targets) -> None:
                 "voting='soft', or pass CalibratedClassifierCV(teacher)."
             )
         raise ValueError(f"{given} has no {targets.method}. {hint}")
+
+
+def _stacks_by_default(teacher: Any) -> bool:
+    """Whether it is a StackingClassifier of the default final estimator, which ``fit`` makes.
+
+    It has no ``predict_proba`` before, nor has what is around it.
+    """
+    inner = teacher
+    while not isinstance(inner, StackingClassifier):
+        inner = inner.steps[-1][1] if hasattr(inner, "steps") else getattr(inner, "estimator", None)
+        if inner is None:
+            return False
+    return inner.final_estimator is None
 
 
 def _check_frozen(teacher: Any, x: Any, targets: Targets, table: Table | None) -> bool:
@@ -317,22 +335,3 @@ def _check_frozen(teacher: Any, x: Any, targets: Targets, table: Table | None) -
             f"{x.shape[1]}{columns}. {hint}"
         )
     return False
-
-
-def _weights_argument(model: Any, weights: Floats) -> dict[str, Any]:
-    """Sample weights under the name by which a teacher's ``fit`` takes them; empty if it does not.
-
-    With metadata routing enabled, a teacher's request decides where it says anything.
-    """
-    if routing_enabled():
-        request = get_routing_for_object(model)
-        if request.consumes("fit", ["sample_weight"]):
-            return {"sample_weight": weights}
-        asked = getattr(getattr(request, "fit", None), "requests", {})
-        if isinstance(model, Pipeline) or asked.get("sample_weight") is False:
-            return {}
-    name, inner = "", model
-    while isinstance(inner, Pipeline):
-        name, inner = f"{name}{inner.steps[-1][0]}__", inner.steps[-1][1]
-    takes = has_fit_parameter(inner, "sample_weight")
-    return {f"{name}sample_weight": weights} if takes else {}

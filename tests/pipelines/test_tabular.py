@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.feature_selection import SequentialFeatureSelector
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.utils import get_tags
 from user_nets import classes_table, classifier, regressor, small_classifier, values_table
 
 from sklearn_mabprune import PruningWarning, make_tabular_pipeline
@@ -327,3 +329,13 @@ def test_gaps_in_a_frame_are_refused_as_in_an_array():
     table.iloc[3, 2] = pd.NA
     with pytest.raises(ValueError, match="contains NaN"):
         classifier().fit(table, y)
+
+
+def test_a_selector_of_features_takes_missing_values():
+    X = pd.DataFrame({"a": [1.0, np.nan, 3.0, 4.0] * 10, "b": np.arange(40.0) % 7})
+    y = np.arange(40) % 4 > 1
+    pipe = make_tabular_pipeline(LogisticRegression())
+    # It asks the pipeline whether NaN is allowed, and refused the table.
+    assert get_tags(pipe).input_tags.allow_nan
+    selector = SequentialFeatureSelector(pipe, n_features_to_select=1, cv=2).fit(X, y)
+    assert selector.get_support().tolist() == [True, False]

@@ -185,9 +185,9 @@ def test_weights_reach_the_teacher():
     half = Data(data.x, np.where(np.arange(40)[:, None] < 20, 1.0, 9.0), weights, 1)
     for model in (DummyRegressor(), make_pipeline(StandardScaler(), DummyRegressor())):
         teacher = resolve_teacher(model, data.x, ValueTargets(1))
-        assert teacher.takes_weights()
+        assert teacher.takes_weights
         np.testing.assert_allclose(out_of_fold(teacher, 5, half, 0).out_of_fold, 1.0)
-    assert not resolve_teacher(KNeighborsClassifier(), data.x, WORDS).takes_weights()
+    assert not resolve_teacher(KNeighborsClassifier(), data.x, WORDS).takes_weights
 
 
 @pytest.mark.parametrize("model", [LogisticRegression(), RandomForestClassifier(5)])

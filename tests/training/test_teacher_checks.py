@@ -93,7 +93,7 @@ def test_requests_decide_whether_weights_are_passed(asked):
     with config_context(enable_metadata_routing=True):
         prior = DummyClassifier().set_fit_request(sample_weight=asked)
         teacher = resolve_teacher(prior, X, CLASSES)
-        assert teacher.takes_weights() is (asked is not False)
+        assert teacher.takes_weights is (asked is not False)
         labels = teacher.labels(teacher.fit(X, Y, weights, 0), X)
     assert bool(labels[0, 1] > 0.99) is (asked is not False)
 
@@ -102,9 +102,9 @@ def test_pipelines_are_passed_weights_where_the_last_step_asks_for_them():
     with config_context(enable_metadata_routing=True):
         tree = DecisionTreeRegressor().set_fit_request(sample_weight=True)
         asked = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), tree)
-        assert resolve_teacher(asked, X, ValueTargets(1)).takes_weights()
+        assert resolve_teacher(asked, X, ValueTargets(1)).takes_weights
         silent = make_pipeline(StandardScaler(), DecisionTreeRegressor())
-        assert not resolve_teacher(silent, X, ValueTargets(1)).takes_weights()
+        assert not resolve_teacher(silent, X, ValueTargets(1)).takes_weights
 
 
 def test_answers_of_other_shapes_are_refused():

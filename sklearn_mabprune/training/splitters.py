@@ -1,0 +1,90 @@
+"""Folds of a splitter of the user's, checked: a teacher labels only what it was not fitted on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import PredefinedSplit
+
+from ..data.folds import Fold, groups_of
+from ..data.samples import Data
+
+
+def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
+    """Training and test samples of each fold.
+
+    A splitter that asks for groups is given groups of copies of a sample.
+
+    Parameters
+    ----------
+    cv : splitter
+        With scikit-learn's ``split``.
+    data : Data
+        Training samples.
+    seed : int
+        Of the hash function that finds copies.
+
+    Returns
+    -------
+    list of (ndarray of int, ndarray of int)
+
+    Raises
+    ------
+    ValueError
+        If it cannot divide the samples, divides others, gives no folds, or tests on samples that
+        it trains on.
+    """
+    name = " ".join(repr(cv).split())
+    name = f"teacher_cv={name}" if len(name) <= 100 else f"teacher_cv={name[:97]}..."
+    y = data.y if data.y.ndim == 1 or data.y.shape[1] > 1 else data.y[:, 0]
+    groups = groups_of(data.x, data.y, seed)
+    with warnings.catch_warnings():
+        # Splitters that know no groups say so.
+        warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
+        try:
+            given = list(cv.split(data.x, y, groups))
+        except ValueError as error:
+            raise ValueError(
+                f"{name} cannot divide the {len(data)} training samples, "
+                f"{len(np.unique(groups))} of them distinct: {error} Pass fewer folds, another "
+                "splitter, more samples, or teacher=None."
+            ) from error
+    if not given:
+        raise ValueError(f"{name} gives no folds. Pass a number of folds, such as 5.")
+    folds = [(_indices(train), _indices(test)) for train, test in given]
+    _check_number(cv, name, folds, len(data))
+    for number, fold in enumerate(folds):
+        if np.intersect1d(*fold).size:
+            raise ValueError(
+                f"{name}: fold {number + 1} has samples for training and for testing. "
+                "A teacher must not label samples that it was fitted on: pass a splitter whose "
+                "parts are disjoint."
+            )
+    return folds
+
+
+def _indices(part: Any) -> NDArray[np.intp]:
+    """Indices of samples, from indices or a mask."""
+    found = np.asarray(part)
+    return np.flatnonzero(found) if found.dtype == bool else found
+
+
+def _check_number(cv: Any, name: str, folds: list[Fold], n: int) -> None:
+    """Refuse folds of other samples than these, as of all of X with the validation samples."""
+    divided = max(int(part.max(initial=-1)) + 1 for fold in folds for part in fold)
+    if isinstance(cv, PredefinedSplit):
+        divided = len(cv.test_fold)
+        if divided == n:
+            return
+    elif divided <= n:
+        return
+    raise ValueError(
+        f"{name} divides {divided} samples, and the teacher has {n}: the samples of X of a weight "
+        "above 0 that are not held out for validation. Pass X_val and y_val, so that none are held "
+        "out, leave out samples of weight 0, and pass the fold of each sample of X. In the fits of "
+        "a cross-validation, each of which has other samples, pass a splitter that needs no list "
+        "of them."
+    )
