@@ -211,9 +211,9 @@ def check_probabilities(net: Any, graph: Graph, x: Any) -> None:
         way_out = "Pass criterion=nn.BCEWithLogitsLoss, or end the module in a Sigmoid."
     else:
         way_out = (
-            "Pass predict_nonlinearity=functools.partial(torch.softmax, dim=-1) to the net, "
-            "torch.sigmoid for several labels, or another function that makes probabilities of the "
-            "module's outputs."
+            "Pass predict_nonlinearity=functools.partial(torch.softmax, dim=-1) to the net, or "
+            "another function that makes probabilities of the module's outputs. For several labels "
+            "pass torch.sigmoid, and callbacks__valid_acc=None: skorch's accuracy is of one label."
         )
     raise ValueError(
         f"The net predicts {wrong[0]:.3g}, which is not a probability: skorch makes probabilities "

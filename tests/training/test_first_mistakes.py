@@ -123,6 +123,30 @@ def test_logits_for_probabilities_of_labels():
     refused(classifier(net), "Pass criterion=nn.BCEWithLogitsLoss, or end the module", X, y)
 
 
+class FocalOfLabels(nn.Module):
+    """A loss of the user's own, of logits and an indicator matrix."""
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, logits, y):
+        losses = nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none") ** 2
+        return losses if self.reduction == "none" else losses.mean()
+
+
+def test_logits_of_labels():
+    X, y = labels_table()
+    params = {"module__n_outputs": 4, "criterion": FocalOfLabels}
+    message = "For several labels pass torch.sigmoid, and callbacks__valid_acc=None"
+    refused(classifier(Untrained(Plain, **params)), message, X, y)
+    params |= {"predict_nonlinearity": torch.sigmoid, "callbacks__valid_acc": None}
+    proba = classifier(plain_classifier(**params)).fit(X, y).predict_proba(X)
+    assert proba.shape == y.shape
+    assert proba.min() > 0
+    assert proba.max() < 1
+
+
 def test_outputs_are_no_targets_of_a_loss_of_classes():
     logits, wanted = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
     loss = SampleLoss(Focal(), of_classes=True)
