@@ -62,7 +62,7 @@ class _Uneven(nn.RNNBase):
         for layer in range(self.num_layers):
             outputs = []
             for backwards in (False, True)[:n_directions]:
-                states = self._initial(hx, len(last), x, single)
+                states = self._initial(hx, len(last), x)
                 hidden, *ends = self._direction(x, layer, backwards, states)
                 outputs.append(hidden)
                 last.append(tuple(ends))
@@ -73,7 +73,7 @@ class _Uneven(nn.RNNBase):
         x = x.squeeze(0) if single else x if self.batch_first else x.transpose(0, 1)
         return x, ends[0] if len(ends) == 1 else tuple(ends)
 
-    def _initial(self, hx: Any, place: int, x: Tensor, single: bool) -> tuple[Tensor, ...]:
+    def _initial(self, hx: Any, place: int, x: Tensor) -> tuple[Tensor, ...]:
         """The initial states of one layer and direction, (1, n_samples, n_units)."""
         n_units, is_lstm = self.hidden_sizes[place], isinstance(self, nn.LSTM)
         if hx is None:

@@ -82,9 +82,9 @@ def _check_probabilities(net: Any, outputs: Tensor) -> None:
     if not len(bad):
         return
     way_out = (
-        "Pass predict_nonlinearity=functools.partial(torch.softmax, dim=-1) to the net, "
-        "torch.sigmoid for multilabel targets, or another function that makes probabilities of the "
-        "module's outputs."
+        "Pass predict_nonlinearity=functools.partial(torch.softmax, dim=-1) to the net, or "
+        "another function that makes probabilities of the module's outputs. For several labels "
+        "pass torch.sigmoid, and callbacks__valid_acc=None: skorch's accuracy is of one label."
     )
     if isinstance(criterion, nn.BCELoss):
         way_out = "Pass criterion=nn.BCEWithLogitsLoss, or end the module in a Sigmoid."

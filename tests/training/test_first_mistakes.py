@@ -121,6 +121,30 @@ def test_logits_for_probabilities_of_labels():
     refused(classifier(net), "Pass criterion=nn.BCEWithLogitsLoss, or end the module", X, y)
 
 
+class FocalOfLabels(nn.Module):
+    """A loss of the user's own, of logits and an indicator matrix."""
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, logits, y):
+        losses = nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none") ** 2
+        return losses if self.reduction == "none" else losses.mean()
+
+
+def test_logits_of_labels():
+    X, y = labels_table()
+    params = {"module__n_outputs": 4, "criterion": FocalOfLabels}
+    message = "For several labels pass torch.sigmoid, and callbacks__valid_acc=None"
+    refused(classifier(Untrained(Plain, **params)), message, X, y)
+    params |= {"predict_nonlinearity": torch.sigmoid, "callbacks__valid_acc": None}
+    proba = classifier(plain_classifier(**params)).fit(X, y).predict_proba(X)
+    assert proba.shape == y.shape
+    assert proba.min() > 0
+    assert proba.max() < 1
+
+
 def test_steps_and_modules_in_place_of_a_net():
     pipeline = make_pipeline(StandardScaler(), small_classifier())
     message = "got Pipeline. Pass the net alone; the steps before it belong in a pipeline around"
