@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 from ..utils.columns import has_date_dtype
 from ..utils.compat import num_samples
 from .named import NamedSamples
-from .named_features import INTEGERS, is_named, read_named
+from .named_features import INTEGERS, is_named, read_named, with_integers
 from .sparse import as_csr, is_consistent
 
 _DTYPES = [np.float64, np.float32]
@@ -83,7 +83,7 @@ def read_table(estimator: Any, X: Any, *y: Any, any_shape: bool = False, **optio
         )
     dtype: list[Any] = [np.float32] if _is_float32(X) else _DTYPES
     if any_shape:
-        dtype = [*dtype, *INTEGERS]
+        X, dtype = with_integers(X), [*dtype, *INTEGERS]
         options["allow_nd"] = True
         if not options.get("reset", True):
             known = estimator.input_shape_

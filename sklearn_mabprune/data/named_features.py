@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils import check_array, check_X_y
+from torch import Tensor
 
 from .named import NamedSamples
 
@@ -109,8 +111,32 @@ def _check_names(given: Mapping[Any, Any], known: dict[str, Any] | None) -> None
         )
 
 
+def with_integers(values: Any) -> Any:
+    """Tensors, and lists of integers or booleans, as arrays; what else is given as it is.
+
+    scikit-learn makes floats of what has no dtype of NumPy's, and no embedding reads these.
+
+    Examples
+    --------
+    >>> from sklearn_mabprune.data.named_features import with_integers
+    >>> with_integers([[1, 2], [3, 4]]).dtype.kind, with_integers([[0.5]])
+    ('i', [[0.5]])
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    if isinstance(values, (list, tuple)):
+        try:
+            found = np.asarray(values)
+        except (ValueError, TypeError):
+            return values  # scikit-learn says what is wrong with it
+        return found if found.dtype.kind in "iub" else values
+    return values
+
+
 def _read(values: Any, name: str) -> NDArray[Any]:
     """An input as an array."""
+    values = with_integers(values)
     if sparse.issparse(values):
         raise ValueError(
             f"X[{name!r}] is a sparse matrix, and inputs by name must be arrays: pass "

@@ -7,7 +7,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from image_nets import Mixed, mixed_samples, net_of
+from image_nets import Mixed, Words, mixed_samples, net_of, texts
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetBinaryClassifier
@@ -185,3 +186,29 @@ def test_refused_in_fit():
     one = MABPrunedClassifier(chain, **QUICK).fit(*classes_table(40))
     with pytest.raises(ValueError, match=r"X is a dictionary, but .* fitted on one array"):
         one.predict(X)
+
+
+#: Forms of the same arrays that have no dtype of NumPy's.
+FORMS = {
+    "lists": np.ndarray.tolist,
+    "tensors": torch.as_tensor,
+    "tensors with gradients": lambda part: torch.as_tensor(part).requires_grad_(
+        part.dtype.kind == "f"
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lists_and_tensors_of_integers_stay_integers(form, fitted):
+    model, X, y = fitted
+    made = {name: FORMS[form](part) for name, part in X.items()}
+    again = clone(model).fit(made, y)
+    np.testing.assert_array_equal(again.predict_proba(made), model.predict_proba(X))
+    words, labels = texts(80)
+    model = MABPrunedClassifier(net_of(Words, max_epochs=2), **QUICK)
+    expected = model.fit(words, labels).predict_proba(words)
+    made = FORMS[form](words)
+    again = clone(model).fit(made, labels, X_val=made[:20], y_val=labels[:20])
+    assert again.input_shape_ == model.input_shape_
+    again = clone(model).fit(made, torch.as_tensor(labels))
+    np.testing.assert_array_equal(again.predict_proba(made), expected)
