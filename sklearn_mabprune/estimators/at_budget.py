@@ -26,7 +26,7 @@ from ..reports.notes import mean_confidence, rounded_away, unfinished, unused_fe
 from ..reports.path_record import PruningPath
 from ..reports.report import Measured, PruningReport
 from ..reports.timing import milliseconds
-from ..training.rebuilding import net_around
+from ..training.rebuilding import copy_of_net, net_around
 from ..utils.compat import check_feature_names, check_n_features
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
@@ -262,7 +262,9 @@ def _without_data(old: Any, new: Any) -> Any:
     notes = rounded_away(new.pruning_budget, budget)
     for text in notes:
         warnings.warn(text, PruningWarning, stacklevel=3)
-    vars(new).update(copy.deepcopy(fitted_attributes(old)))
+    # The net by itself: a deep copy would pickle it, which some modules do not let.
+    memo = {id(old.estimator_): copy_of_net(old.estimator_)}
+    vars(new).update(copy.deepcopy(fitted_attributes(old), memo))
     if path.layer_sizes[number] == old.hidden_layer_sizes_:
         return new
     graph = network_from(path.networks[number], device)

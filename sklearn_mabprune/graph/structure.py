@@ -61,7 +61,7 @@ class Structure:
     widths : tuple of ((str, str), Width)
         Attributes of modules that count units, by module and attribute.
     shapes : dict of str to tuple of Width
-        Of parameters.
+        Of parameters, and of buffers that products multiply with.
     positions : tuple of (str, float)
         MACs per sample are the size of this weight times this number, summed over operations.
     shared_macs : tuple of (Width, float)
@@ -78,6 +78,8 @@ class Structure:
     of_members : dict of str to int
         Weights that each member of an ensemble multiplies with, and the number of the members'
         group.
+    buffers : frozenset of str
+        Names in `shapes` that are no parameters.
     """
 
     groups: tuple[UnitGroup, ...]
@@ -91,6 +93,7 @@ class Structure:
     counts: Mapping[int, tuple[Widths, ...]] = field(default_factory=dict)
     with_states: frozenset[str] = frozenset()
     of_members: Mapping[str, int] = field(default_factory=dict)
+    buffers: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -113,12 +116,13 @@ class Structure:
 
         widths = tuple((key, width(ids.numpy())) for key, ids in found.widths.items())
         shared = tuple((width(ids), macs) for ids, macs in found.shared_macs)
+        buffers = frozenset(name for name, _ in found.positions) - set(parameters)
         shapes = {
             name: tuple(
                 _width_of_axis(groups, (name, axis), size, sizes)
                 for axis, size in enumerate(weights[name].shape)
             )
-            for name in parameters
+            for name in (*parameters, *buffers)
         }
         fixed = {
             unit_of[number]: what + _FIXED[groups[unit_of[number]].unit_kind == "head"]
@@ -129,7 +133,7 @@ class Structure:
         positions = tuple(found.positions)
         return cls(
             groups, kept_whole, widths, shapes, positions, shared, found.other_macs, fixed,
-            with_states=frozenset(found.with_states),
+            with_states=frozenset(found.with_states), buffers=buffers,
         )  # fmt: skip
 
     def of_groups(self, numbers: Sequence[int], kept_whole: Mapping[str, str]) -> Structure:
@@ -177,7 +181,8 @@ class Structure:
             for name, times in self.positions
         )
         macs += sum(each * width.left(sizes) / width.total for width, each in self.shared_macs)
-        return sum(size_of.values()), round(macs)
+        parameters = sum(size for name, size in size_of.items() if name not in self.buffers)
+        return parameters, round(macs)
 
     def _members_left(self, weight: str, sizes: Sequence[int]) -> float:
         number = self.of_members.get(weight)

@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetRegressor
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.swa_utils import AveragedModel
 from user_nets import classes_table
 
@@ -202,3 +203,34 @@ def test_counts_are_predicted_in_their_units():
     )
     model = MABPrunedRegressor(net, **QUICK).fit(X, counts)
     assert model.predict(X).mean() == pytest.approx(counts.mean(), rel=0.2)
+
+
+def unpicklable(kind):
+    """The class of a module that no pickle takes: torch's parametrizations, or a local class."""
+
+    class Local(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+            if kind == "parametrized":
+                self.one = weight_norm(self.one)
+
+        def forward(self, x):
+            return self.last(self.other(self.one(x).relu()).relu())
+
+    return Local
+
+
+@pytest.mark.parametrize("kind", ["parametrized", "local"])
+def test_modules_that_cannot_be_pickled_have_other_sizes_without_data(kind):
+    X, y = classes_table(60)
+    model = MABPrunedClassifier(
+        net_of(unpicklable(kind), max_epochs=2), pruning_budget=0.5, **QUICK
+    ).fit(X, y)
+    expected = model.predict_proba(X)
+    same = model.at_budget(model.pruning_budget)
+    np.testing.assert_array_equal(same.predict_proba(X), expected)
+    whole = model.at_budget(0)
+    assert whole.hidden_layer_sizes_ == model.pruning_path_.layer_sizes[0]
+    same.estimator_.partial_fit(X.astype(np.float32), y)
+    np.testing.assert_array_equal(model.predict_proba(X), expected)

@@ -135,6 +135,12 @@ def test_reasons_name_operator_layer_and_line(everything):
     assert "weight is computed" in network.kept_whole[f"kind{number}.a"]
 
 
+def test_products_with_buffers_are_counted():
+    network = recover_network(KINDS["fixed weights"][0](), torch.randn(5, 4))
+    assert network.cost() == (6 * 5 + 5 + 3 * 2 + 2, 4 * 6 + 6 * 5 + 5 * 3 + 3 * 2)
+    assert network.cost([3, 5, 2]) == (3 * 5 + 5 + 2 * 2 + 2, 4 * 3 + 3 * 5 + 5 * 2 + 2 * 2)
+
+
 def test_macs_of_what_is_kept_whole_are_counted():
     layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
     attention = nn.Sequential(layer, nn.Flatten(), nn.Linear(40, 3))

@@ -31,6 +31,17 @@ class WeightOnTheRight(nn.Module):
         return x @ self.weight + self.bias
 
 
+class Fixed(nn.Module):
+    """A product with numbers that are drawn once and never trained."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.register_buffer("weight", torch.randn(n_inputs, n_outputs))
+
+    def forward(self, x):
+        return x @ self.weight
+
+
 class PerFeature(nn.Module):
     """A linear layer for each feature, (n_features, in, out), as tabular networks have them."""
 
@@ -72,6 +83,16 @@ KINDS = {
         lambda: Net(lambda s, x: s.c(F.relu(s.b(F.relu(s.a(x)))).amax(-1)),
                     a=nn.Conv1d(3, 6, 3, dilation=2), b=nn.Conv1d(6, 5, 2, stride=2), c=head(5)),
         (3, 12), {"a": 6, "b": 5},
+    ),
+    "fixed weights": (
+        lambda: Net(lambda s, x: s.c(F.relu(s.mixed(F.relu(s.b(torch.cos(s.fixed(x))))))),
+                    fixed=Fixed(4, 6), b=nn.Linear(6, 5), mixed=Fixed(5, 3), c=head(3)),
+        (4,), {"fixed": 6, "b": 5, "mixed": 3},
+    ),
+    "fixed filters": (
+        lambda: Net(lambda s, x: s.b(pooled(F.relu(F.conv2d(s.a(x), s.k, groups=len(s.k))))),
+                    a=conv(2, 4), k=torch.rand(4, 1, 3, 3), b=head(4)),
+        IMAGE, {"a": 4},
     ),
     "conv3d": (
         lambda: Net(lambda s, x: s.b(F.adaptive_avg_pool3d(F.relu(s.a(x)), 1).flatten(1)),
