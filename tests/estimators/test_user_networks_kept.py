@@ -211,12 +211,12 @@ def unpicklable(kind):
     class Local(nn.Module):
         def __init__(self):
             super().__init__()
-            self.one, self.other, self.last = nn.Linear(6, 8), nn.Linear(6, 8), nn.Linear(8, 3)
+            self.one, self.other, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
             if kind == "parametrized":
-                self.last = weight_norm(self.last)
+                self.one = weight_norm(self.one)
 
         def forward(self, x):
-            return self.last(self.one(x).relu() + self.other(x).relu())
+            return self.last(self.other(self.one(x).relu()).relu())
 
     return Local
 
