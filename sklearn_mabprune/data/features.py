@@ -235,7 +235,8 @@ def _named(X: Any, message: str) -> str | None:
             if found == "NaN":
                 # scikit-learn would recommend estimators that are no networks.
                 return where + _fill_in(X)
-            return message.replace(f"Input X contains {found}", where, 1)
+            said = message.replace(f"Input X contains {found}", where, 1).rstrip(".")
+            return f"{said}. Replace it, or remove these samples."
     if not any(part in message for part in _CONVERSION):
         return None
     if not columns and np.iterable(X) and isinstance(next(iter(X), None), str):

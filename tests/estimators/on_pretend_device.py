@@ -113,6 +113,7 @@ ONCE = (
     "graph/tracing.py:",
     "training/auto_size.py:SelfSizing.run_single_epoch",
     "training/initial.py:train.",
+    "training/loss_checks.py:",
     "training/fine_tuning.py:",
     "estimators/fitting.py:_check_outputs",
     "ablation/outliers.py:",

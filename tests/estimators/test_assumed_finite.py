@@ -27,7 +27,7 @@ def test_targets_and_validation_samples():
     bad = X.copy()
     bad[2, 1] = np.inf
     with config_context(assume_finite=True):
-        with pytest.raises(ValueError, match=r"Input y contains NaN .* sample 5, although"):
+        with pytest.raises(ValueError, match="y has missing values, in sample 5"):
             regressor().fit(X, wrong)
         with pytest.raises(ValueError, match=r"X_val cannot be used: .* first in sample 2, column"):
             regressor().fit(X, y, X_val=bad, y_val=y)

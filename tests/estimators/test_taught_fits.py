@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from interrupting import press_ctrl_c
 from scipy import sparse
 from sklearn.base import clone
@@ -218,7 +220,7 @@ def test_memory_keeps_the_labels(tmp_path, monkeypatch):
     X, y = classes_table()
     model = classifier(teacher=TREE, memory=str(tmp_path)).fit(X, y)
 
-    def never(*args, **kwargs):
+    def never(self, X, y, sample_weight=None):
         raise AssertionError("the teacher was fitted again")
 
     monkeypatch.setattr(DecisionTreeClassifier, "fit", never)
@@ -325,7 +327,8 @@ def test_bad_input_leaves_nothing_fitted(params, message):
 
 def test_losses_that_take_no_soft_labels_are_refused_before_anything_is_fitted():
     X, y = classes_table()
-    net = plain_classifier(criterion=nn.MultiMarginLoss)
+    softmax = partial(torch.softmax, dim=-1)
+    net = plain_classifier(criterion=nn.MultiMarginLoss, predict_nonlinearity=softmax)
     with pytest.raises(ValueError, match="MultiMarginLoss does not take soft labels"):
         classifier(net, teacher=TREE).fit(X, y)
 
