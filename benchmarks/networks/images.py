@@ -51,7 +51,11 @@ NETS: dict[str, tuple[Any, str, int]] = {
     "mnist_cnn": (MnistCNN, "mnist_10k", 12),
     "mnist_residual": (SmallResNet, "mnist_10k", 12),
     "cifar10_cnn": (Cifar10CNN, "cifar10_2500", 20),
+    "cifar10_cnn_splits": (Cifar10CNN, "cifar10_2500", 20),
 }
+
+#: Networks whose test images are others for each seed: then intervals cover the images as well.
+SPLIT_ANEW = frozenset({"cifar10_cnn_splits"})
 
 #: Columns of the scores that a table shows, and of those of the unpruned network.
 SCORES = {"test": ("accuracy", "unpruned"), "validation": ("validation", "unpruned_validation")}
@@ -77,6 +81,14 @@ def read(name: str, folder: Path | None) -> tuple[Any, Any, Any, Any]:
     X_train, X_test = images(arrays["X_train"]), images(arrays["X_test"])
     y_train, y_test = (arrays[key].astype(np.int64) for key in ("y_train", "y_test"))
     return X_train, X_test, y_train, y_test
+
+
+def split_anew(images: tuple[Any, Any, Any, Any], seed: int) -> tuple[Any, Any, Any, Any]:
+    """The same images, as many of them for testing, drawn by seed."""
+    X_train, X_test, y_train, y_test = images
+    X, y = np.concatenate([X_train, X_test]), np.concatenate([y_train, y_test])
+    n_test = len(y_test)
+    return tuple(train_test_split(X, y, test_size=n_test, random_state=seed, stratify=y))
 
 
 def trained(
@@ -298,7 +310,7 @@ def main() -> None:
     results = Results(options.results, KEYS)
     warnings.simplefilter("ignore")
     for name in [] if options.table or options.write_page else options.nets:
-        X_all, X_test, y_all, y_test = read(NETS[name][1], options.data)
+        images = read(NETS[name][1], options.data)
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             missing = [
                 (method, share, measure)
@@ -309,6 +321,8 @@ def main() -> None:
             ]
             if not missing:
                 continue
+            images_now = split_anew(images, seed) if name in SPLIT_ANEW else images
+            X_all, X_test, y_all, y_test = images_now
             split = partial(train_test_split, test_size=0.1, random_state=seed, stratify=y_all)
             X, X_val, y, y_val = split(X_all, y_all)
             train = partial(trained, name, X, y, seed, options.device, options.epochs,

@@ -5,7 +5,8 @@
 
 The first reads benchmarks/results/study.csv.gz, study_context.csv and study.json, as far as
 they go, and writes docs/evidence_tables.md and docs/_static/evidence_*.svg; nothing in them
-is written by hand.  The second prints the values of published tables beside those computed here.
+is written by hand.  Where there is study_again.csv.gz, networks that were measured again, the goals
+on these stand beside.  The second prints the values of published tables beside those computed here.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def write(results: Path, docs: Path, name: str = "study", sizes: str | None = No
         The page.
     """
     study = Study.read(results / f"{name}.csv.gz", sizes)
+    later = Study.read(results / f"{name}_again.csv.gz", sizes)
     context = read_context(results / f"{name}_context.csv")
     about = results / f"{name}.json"
     facts = json.loads(about.read_text()) if about.exists() else {}
@@ -67,7 +69,7 @@ def write(results: Path, docs: Path, name: str = "study", sizes: str | None = No
     for section, text, file in save_all(study, docs / "_static"):
         figures.setdefault(section, []).append(f"![{text}](_static/{file.name})\n")
     parts = ["<!-- Written by python -m benchmarks.report: do not edit. -->\n"]
-    for part, (heading, lines) in sections(study, context, facts, sizes).items():
+    for part, (heading, lines) in sections(study, context, facts, sizes, later).items():
         body = [*figures.get(part, []), *lines()] or [NOTHING]
         parts += [f"## {heading}\n", f"<!-- {part} -->\n", *body, f"<!-- end of {part} -->\n"]
     page = docs / "evidence_tables.md"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.report.again import again
 from benchmarks.report.data import (
     CHOSEN_ON,
     LONGER,
@@ -128,9 +129,16 @@ def _outcome(outcome: Outcome, partial: bool) -> str:
 
 
 def sections(
-    study: Study, context: pd.DataFrame, facts: dict[str, Any], sizes: str | None
+    study: Study,
+    context: pd.DataFrame,
+    facts: dict[str, Any],
+    sizes: str | None,
+    later: Study,
 ) -> dict[str, tuple[str, Callable[[], Lines]]]:
-    """Every section: its name, heading and text, in the order of the page."""
+    """Every section: its name, heading and text, in the order of the page.
+
+    What was measured again, at a later state, is in a study of its own, ``later``.
+    """
     partial = incomplete(study, sizes)
     default = ("default", *RIVALS)
     pruned = (*default, *SCRATCH_EVERYWHERE)
@@ -141,6 +149,7 @@ def sections(
             "Goals on data sets that were not used for choosing settings",
             lambda: unseen_goals(study, context, partial),
         ),
+        "again": ("Goals on networks that were measured again", lambda: again(study, later)),
         "losses": (
             "Loss against the unpruned network",
             lambda: losses(study, "main", (*pruned, LONGER)),

@@ -55,18 +55,22 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument(
         "--parts",
-        nargs="+",
+        nargs="*",
         default=list(PARTS),
         choices=PARTS,
         help="beside the main methods",
     )
+    named = {"-".join(map(str, hidden)): hidden for hidden in SIZES}
+    parser.add_argument("--sizes", nargs="+", choices=named, help="hidden layers; default: all")
+    parser.add_argument("--name", help="of the results; default: study, or study_quick")
     parser.add_argument("--out", type=Path, help="folder of the parts; default: results/NAME")
     parser.add_argument("--collect", action="store_true", help="gather only")
     args = parser.parse_args()
-    name = "study_quick" if args.quick else "study"
+    name = args.name or ("study_quick" if args.quick else "study")
     folder = args.out or RESULTS / name
     sets = args.sets or (list(names_in(args.data)) if args.data else list(INSIDE))
-    seeds, sizes, parts = args.seeds, SIZES, args.parts
+    seeds, parts = args.seeds, args.parts
+    sizes = SIZES if args.sizes is None else tuple(named[text] for text in args.sizes)
     if args.quick:
         seeds, sizes, parts = 1, SIZES[:1], ["context"]
     places = [
@@ -79,7 +83,7 @@ def main() -> None:
         for _ in tqdm(done, total=len(places), unit="cell"):
             pass
     facts = {
-        "command": f"python -m benchmarks.study{' --quick' if args.quick else ' --data FOLDER'}",
+        "command": _command(args),
         "commit": _commit(),
         "sets": sets,
         "seeds": list(range(seeds)),
@@ -91,6 +95,16 @@ def main() -> None:
     }
     collect(folder, RESULTS, name, facts)
     print(f"{RESULTS / name}.csv.gz; tables and figures: python -m benchmarks.report")
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command line, without what changes no results."""
+    words = ["python -m benchmarks.study", "--quick" if args.quick else "--data FOLDER"]
+    if args.name:
+        words += ["--name", args.name, "--seeds", str(args.seeds)]
+        words += ["--sizes", *args.sizes] if args.sizes else []
+        words += ["--parts", *args.parts]
+    return " ".join(words)
 
 
 def _order(cell: tuple[int, tuple[int, ...]]) -> tuple[int, int]:
