@@ -14,6 +14,7 @@ from .labels import Axis
 from .operators.step import Found, Source
 from .program import Operation, Program
 from .readers import Reader, reader_of
+from .whole_weights import without_parametrization
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def _name(producers: Sequence[Source], sources: Sequence[Source]) -> str:
         others = [s for s in sources if s.module == first.module and s.runs < 0]
         if any(source.weight not in own for source in others):
             return f"{first.module}.{layer}"
-    return first.module or first.weight
+    return without_parametrization(first.module or first.weight)
 
 
 def shared_path(modules: Iterable[str]) -> str:
