@@ -20,9 +20,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..data.batches import SparseDataset
+from ..data.class_losses import SoftNLLLoss
 from ..data.losses import (
     SampleLoss,
-    SoftNLLLoss,
     check_criterion,
     check_soft_labels,
     separates_two,
