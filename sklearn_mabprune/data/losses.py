@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..utils.compat import predict_nonlinearity, uncompiled
+from ..utils.words import counted
 from .class_losses import SoftNLLLoss, class_weights, mean_weight, weighs_classes
 
 #: Criteria for mutually exclusive classes, and for multilabel targets.
@@ -64,8 +65,8 @@ def check_criterion(net: Any, y: np.ndarray) -> None:
         return
     if y.ndim == 2 and isinstance(criterion, ONE_LABEL):
         raise ValueError(
-            f"y is multilabel with {y.shape[1]} classes, but the net's criterion {name} is for "
-            "mutually exclusive classes. Pass criterion=nn.BCEWithLogitsLoss."
+            f"y is multilabel with {counted(y.shape[1], 'class')}, but the net's criterion "
+            f"{name} is for mutually exclusive classes. Pass criterion=nn.BCEWithLogitsLoss."
         )
     if y.ndim == 1 and isinstance(criterion, SEVERAL_LABELS):
         if len(np.unique(y)) == 2 and isinstance(criterion, TWO_CLASSES):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..utils.words import counted
 from .labels import Axis
 from .operators.step import Found, Source
 from .program import Operation, Program
@@ -84,7 +85,7 @@ def find_unit_groups(
         pinned, reasons = walk.pinned_reasons(numbers), walk.reasons(numbers, readers)
         stream, is_stream = [], walk.is_stream(numbers, readers)
         if is_stream and not residual_streams:
-            stream = [f"residual stream: {len(producers)} producers"]
+            stream = [f"residual stream: {counted(len(producers), 'producer')}"]
         if pinned or reasons or stream:
             _note(kept_whole, name, [*stream, *(pinned or reasons)])
         if reasons or stream or len(free) < 2:
