@@ -119,6 +119,9 @@ def _same_structure(net: Any, twin: Any) -> bool:
     """Whether ``initialize`` makes modules into which the weights of a net can be loaded."""
     if list(net.cuda_dependent_attributes_) != _COMPONENTS:
         return False
+    states = [uncompiled(part).state_dict() for part in (net.module_, net.criterion_)]
+    if not all(isinstance(value, torch.Tensor) for state in states for value in state.values()):
+        return False  # a state of the user's own, of ``get_extra_state``
     parts = zip((net.module_, net.criterion_), (twin.module_, twin.criterion_), strict=True)
     return all(_structure(uncompiled(one)) == _structure(uncompiled(other)) for one, other in parts)
 

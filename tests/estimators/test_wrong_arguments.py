@@ -67,4 +67,5 @@ def test_no_public_constructor_is_called_by_another_name(kind):
 def test_shared_constructors_are_still_those_of_the_class():
     model = MABPrunedRegressorCV(MABPrunedRegressor())
     assert clone(model).get_params(deep=False).keys() == model.get_params(deep=False).keys()
-    assert inspect.signature(MABPrunedRegressorCV) == inspect.signature(MABPrunedClassifierCV)
+    one, other = map(inspect.signature, (MABPrunedRegressorCV, MABPrunedClassifierCV))
+    assert str(one) == str(other)

@@ -116,6 +116,28 @@ def test_what_a_criterion_has_learned_is_in_the_file(saved):
     assert not hasattr(model.estimator, "criterion_")
 
 
+class Noted(Skip):
+    """A module with a state that is no tensor."""
+
+    note = "none"
+
+    def get_extra_state(self):
+        return self.note
+
+    def set_extra_state(self, state):
+        self.note = state
+
+
+@pytest.mark.parametrize(("module", "criterion"), [(Noted, nn.MSELoss), (Chain, Stated)])
+def test_states_that_are_no_tensors_are_pickled(module, criterion):
+    X, y = values()
+    model = regressor(net_with(criterion, module)).fit(X, y)
+    model.estimator_.module_.note = "changed"
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert again.estimator_.module_.note == "changed"
+
+
 @pytest.mark.parametrize("criterion", [Learned, Counted])
 @pytest.mark.parametrize("module", [Chain, Skip])
 def test_pickles_have_what_a_criterion_learned_and_counted(criterion, module):
@@ -175,7 +197,7 @@ def test_class_weights_are_those_that_were_saved(tmp_path):
     [
         (
             net_with(Counted, criterion__dtype=torch.int32),
-            "n_batches of the criterion Counted is of int32. Use one of these",
+            "n_batches of the criterion Counted is of int32. Use tensors of these",
         ),
         (net_with(Stated), "_extra_state of the criterion Stated is an object of the class dict"),
     ],

@@ -40,7 +40,7 @@ def state_to_arrays(module: nn.Module, prefix: str) -> Tensors:
                 f"save() writes tensors of {', '.join(ARRAY_DTYPES)}, and {key} of the {prefix} "
                 f"{type(module).__name__} is "
                 f"{f'of {kind}' if kind else f'an object of the class {type(value).__name__}'}. "
-                "Use one of these dtypes; or use pickle, to_torch() or to_onnx()."
+                "Use tensors of these; or use pickle, to_torch() or to_onnx()."
             )
         found[f"{prefix}.{key}"] = np.array(value.cpu().numpy(), order="C")
     return found

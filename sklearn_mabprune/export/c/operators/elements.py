@@ -92,7 +92,7 @@ class Joined:
         """Values, of the shape of each operand."""
         x, other = (*xs, self.constant)[:2]
         with np.errstate(all="ignore"):
-            return np.asarray(JOINS[self.name][0](x, other), dtype=x.dtype)
+            return np.asarray(JOINS[self.name][0](x, other), dtype=xs[0].dtype)
 
     def write(self, program: Program, *xs: Vector) -> Vector:
         """Add the call."""
