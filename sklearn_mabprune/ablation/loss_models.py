@@ -187,12 +187,11 @@ class SecondOrder(LossModel):
         graph, samples = block.graph, block.samples
         with torch.inference_mode(False), torch.enable_grad():
             logits = block.logits.T.clone().requires_grad_()
-            drawn = draw_targets(block, generator)
+            targets, drawn = samples.targets.clone(), draw_targets(block, generator)
+            outputs = predictions(graph, logits)
+            losses = samples.loss(outputs, targets), samples.loss.at_drawn(outputs, drawn, targets)
             found = [
-                torch.autograd.grad(
-                    samples.loss(predictions(graph, logits), targets).sum(), logits
-                )[0].T
-                for targets in (samples.targets.clone(), drawn)
+                torch.autograd.grad(each.sum(), logits, retain_graph=True)[0].T for each in losses
             ]
         self.directions = torch.stack(found, dim=1)
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from ..utils.columns import has_date_dtype
 from ..utils.compat import num_samples
+from ..utils.words import counted
 from .named import NamedSamples
 from .named_features import INTEGERS, is_named, read_named, with_integers
 from .sparse import as_csr, is_consistent
@@ -157,8 +158,8 @@ def read_validation(estimator: Any, X_val: Any, y_val: Any, any_shape: bool = Fa
         ) from error
     if read.shape[0] != num_samples(y_val):
         raise ValueError(
-            f"X_val has {read.shape[0]:,} samples, but y_val has {num_samples(y_val):,}. Pass one "
-            "target per sample."
+            f"X_val has {counted(read.shape[0], 'sample')}, but y_val has "
+            f"{num_samples(y_val):,}. Pass one target per sample."
         )
     return read
 

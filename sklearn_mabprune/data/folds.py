@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.words import be
 from .splitting import hash_samples, units_of
 
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -65,7 +66,9 @@ def content_folds(X: Any, y: NDArray[Any] | None, n_folds: int, seed: int) -> It
     units = units_of(hash_samples(X, seed), y)
     n_units = len(units.keys)
     if n_units < n_folds:
-        raise ValueError(f"{n_units} distinct samples are too few for {n_folds} folds.")
+        raise ValueError(
+            f"{n_folds} folds need as many distinct samples, and there {be(n_units)} {n_units}."
+        )
     # Dealt out in turn, class by class and each in the order of its keys.
     turn = np.empty(n_units, dtype=np.intp)
     turn[np.lexsort((units.keys, units.labels))] = np.arange(n_units) % n_folds

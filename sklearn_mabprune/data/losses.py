@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..utils.compat import predict_nonlinearity, uncompiled
+from ..utils.words import counted
+from .class_losses import SoftNLLLoss, class_weights, mean_weight, weighs_classes
 
 #: Criteria for mutually exclusive classes, and for multilabel targets.
 ONE_LABEL = (nn.CrossEntropyLoss, nn.NLLLoss)
@@ -63,8 +65,8 @@ def check_criterion(net: Any, y: np.ndarray) -> None:
         return
     if y.ndim == 2 and isinstance(criterion, ONE_LABEL):
         raise ValueError(
-            f"y is multilabel with {y.shape[1]} classes, but the net's criterion {name} is for "
-            "mutually exclusive classes. Pass criterion=nn.BCEWithLogitsLoss."
+            f"y is multilabel with {counted(y.shape[1], 'class')}, but the net's criterion "
+            f"{name} is for mutually exclusive classes. Pass criterion=nn.BCEWithLogitsLoss."
         )
     if y.ndim == 1 and isinstance(criterion, SEVERAL_LABELS):
         if len(np.unique(y)) == 2 and isinstance(criterion, TWO_CLASSES):
@@ -113,25 +115,6 @@ def both_classes(outputs: np.ndarray) -> np.ndarray:
     return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 
 
-class SoftNLLLoss(nn.NLLLoss):
-    """NLLLoss that also takes class probabilities as targets, as CrossEntropyLoss does."""
-
-    @classmethod
-    def of(cls, criterion: nn.NLLLoss) -> SoftNLLLoss:
-        """A copy of a NLLLoss that takes both kinds of targets."""
-        return cls(criterion.weight, None, criterion.ignore_index, None, criterion.reduction)
-
-    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Losses of log-probabilities, (n_samples,) or reduced."""
-        if not targets.is_floating_point():
-            return super().forward(outputs, targets)
-        weights = targets if self.weight is None else targets * self.weight
-        losses = -(outputs * weights).sum(dim=1)
-        if self.reduction == "none":
-            return losses
-        return losses.sum() if self.reduction == "sum" else losses.sum() / weights.sum()
-
-
 def check_soft_labels(criterion: nn.Module, y: np.ndarray) -> None:
     """Raise ValueError if a criterion does not take soft labels, such as class probabilities."""
     if isinstance(criterion, nn.NLLLoss):
@@ -164,22 +147,6 @@ def is_softmax(nonlinearity: Any) -> bool:
     """Whether a function is the softmax that skorch applies to logits."""
     given = getattr(nonlinearity, "func", None), getattr(nonlinearity, "keywords", None)
     return given == (torch.softmax, {"dim": -1})
-
-
-def _mean_weight(criterion: nn.Module, targets: Tensor) -> float:
-    """Mean weight of samples by which a criterion's own mean over samples is divided.
-
-    Of classes it is that of their weights, 0 for the one that is ignored; else 1.
-    """
-    plain = type(criterion) in (nn.CrossEntropyLoss, nn.NLLLoss, SoftNLLLoss)
-    if not plain or targets.is_floating_point() or criterion.reduction != "mean":
-        return 1.0
-    given: Any = criterion.weight
-    if given is not None and int(targets.max()) >= len(given):
-        return 1.0  # said better when the losses are computed
-    weights = torch.ones(len(targets)) if given is None else given.cpu()[targets.cpu()]
-    found = float(weights.double()[targets.cpu() != criterion.ignore_index].sum() / len(targets))
-    return found or 1.0
 
 
 def _divergence(outputs: Tensor, teacher: Tensor, several: bool) -> Tensor:
@@ -230,7 +197,7 @@ class SampleLoss:
         if type(own) is nn.NLLLoss:
             own = SoftNLLLoss.of(own)
         self.summed = own.reduction == "sum"
-        self._weight = 1.0 if targets is None else _mean_weight(own, targets)
+        self._weight = 1.0 if targets is None else mean_weight(own, targets)
         self._probabilities = probabilities
         self._several = targets is not None and targets.dim() == 2
         own.reduction = "none"
@@ -244,6 +211,40 @@ class SampleLoss:
         """Losses of shape (n_samples,): mean over outputs, or sum for ``reduction="sum"``."""
         losses = self._per_sample(self.criterion(self._logits(outputs), targets))
         return losses if self._weight == 1.0 else losses / self._weight
+
+    def at_drawn(self, outputs: Tensor, drawn: Tensor, targets: Tensor) -> Tensor:
+        """Losses at drawn targets whose squared gradients have those' curvature as their mean.
+
+        The curvature has the weights of the samples' own classes and labels: drawn ones may have
+        others, or be ignored, and smoothed ones would move the mean of the gradients.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_samples, n_outputs)
+        drawn : Tensor
+            From the network's own predictions.
+        targets : Tensor
+            Of the samples.
+
+        Returns
+        -------
+        Tensor of shape (n_samples,)
+        """
+        own: Any = self.criterion
+        if type(own) is nn.BCEWithLogitsLoss and not (
+            own.weight is None and own.pos_weight is None
+        ):
+            weights = 1.0 if own.pos_weight is None else 1 + (own.pos_weight - 1) * targets
+            weights = weights if own.weight is None else weights * own.weight
+            losses = F.binary_cross_entropy_with_logits(outputs, drawn, reduction="none")
+            return self._per_sample(losses * weights**0.5)
+        if not weighs_classes(own, targets):
+            return self(outputs, drawn)
+        of_classes = F.nll_loss if isinstance(own, nn.NLLLoss) else F.cross_entropy
+        losses = of_classes(self._logits(outputs), drawn, reduction="none")
+        if own.weight is None and own.ignore_index < 0:
+            return losses
+        return losses * (class_weights(own, targets) / self._weight).sqrt().to(losses.dtype)
 
     def _per_sample(self, losses: Tensor) -> Tensor:
         """Reduce losses of shape (n_samples, ...) to shape (n_samples,)."""

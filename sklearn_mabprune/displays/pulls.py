@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..utils.words import counted
 from .base import COLOURS, chosen_step, grid_of_axes, pruned, pyplot, rounds_of_removal
 
 
@@ -101,7 +102,8 @@ class PullsDisplay:
         if not path.pulls_by_arm.any():
             raise ValueError(
                 f"There are no pulls to draw (policy {type(model.policy_).__name__}, "
-                f"{len(path) - 1} rounds). NeuronMapDisplay shows when each neuron was removed."
+                f"{counted(len(path) - 1, 'round')}). NeuronMapDisplay shows when each neuron "
+                "was removed."
             )
         display = cls(
             pulls=path.pulls_by_arm[1:],

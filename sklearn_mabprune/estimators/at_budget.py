@@ -32,6 +32,7 @@ from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
 from ..utils.torch_settings import own_settings
+from ..utils.words import counted
 from .fitted_attributes import fitted_attributes
 from .fitting import naming_large_features, prune, tell_late
 from .layers import names_of
@@ -209,8 +210,8 @@ def _check_targets(old: Any, new: Any, n_known: int, n_outputs: int) -> None:
         )
     if n_outputs != n_known:
         raise ValueError(
-            f"y has {n_outputs} targets, the network was trained on {n_known}. Pass the data of "
-            "fit, or fit again."
+            f"y has {counted(n_outputs, 'target')}, the network was trained on {n_known}. Pass "
+            "the data of fit, or fit again."
         )
 
 

@@ -224,8 +224,8 @@ class BaseMABPruned(
             y_val = self._encode_validation(y_val)
             if y_val.shape[1:] != codes.shape[1:]:
                 raise ValueError(
-                    f"y_val has {y_val.shape[1]} targets, y has {codes.shape[1]}. Pass y_val with "
-                    "the targets of y."
+                    f"y_val has {counted(y_val.shape[1], 'target')}, y has {codes.shape[1]}. "
+                    "Pass y_val with the targets of y."
                 )
             first = len(codes)
             X, codes = stacked(X, X_val), np.concatenate([codes, y_val])

@@ -30,6 +30,7 @@ from ..reports.timing import milliseconds
 from ..training.conversion import samples_of
 from ..training.inputs import stage_missing
 from ..utils.interruptions import Interruptions
+from ..utils.words import counted
 from .plan import Pruned, PruningPlan, Task
 from .tuner import Tuner, told
 
@@ -288,8 +289,8 @@ def _check_outputs(activations: Any) -> None:
     if not bool(finite.all()):
         raise ValueError(
             f"The trained network returns infinity or NaN for {int((~finite).sum()):,} of "
-            f"{len(finite):,} samples: its weights or the features are too large. Scale the "
-            "features (StandardScaler), and lower the net's lr."
+            f"{counted(len(finite), 'sample')}: its weights or the features are too large. Scale "
+            "the features (StandardScaler), and lower the net's lr."
         )
 
 

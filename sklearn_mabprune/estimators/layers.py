@@ -13,6 +13,7 @@ from ..pruning.budget import Budget
 from ..pruning.selection import limits_of, matches, selected
 from ..training.conversion import few_samples
 from ..utils.compat import uncompiled
+from ..utils.words import counted
 
 _KINDS = ("heads", "channels", "neurons")
 
@@ -105,7 +106,7 @@ def _to_be_named(network: Any) -> dict[str, str]:
     """Why groups that have to be named are not pruned, and how they are."""
     return {
         group.name: (
-            f"residual stream: {len(group.producers)} producers"
+            f"residual stream: {counted(len(group.producers), 'producer')}"
             if group.named_only == "streams"
             else "members of an ensemble"
         )

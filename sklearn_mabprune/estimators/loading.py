@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone, is_classifier
-from skorch import NeuralNetBinaryClassifier
+from skorch import NeuralNetBinaryClassifier, NeuralNetRegressor
 from skorch.history import History
 from torch import nn
 
@@ -35,12 +35,13 @@ from ..graph.module import PrunedChain
 from ..reports.report import PruningReport
 from ..training.auto_size import SelfSizing
 from ..training.mlp import MLP
-from ..training.nets import MLPNetClassifier
+from ..training.nets import MLPNetClassifier, MLPNetRegressor
 from ..training.rebuilding import initialised, net_around, net_of
 from ..utils.compat import uncompiled
 from ..utils.memory import out_of_memory
 from ..utils.torch_settings import own_settings
 from .classifier import MABPrunedClassifier
+from .loaded_criteria import OtherNetError, criterion_arrays, fill_criterion
 from .loaded_modules import check_given, class_named, user_module_from_plain
 from .loaded_networks import (
     finite_array,
@@ -72,7 +73,9 @@ def load(path: Any, module: Any = None, **parameters: Any) -> Any:
     **parameters : object
         Parameters of the estimator that the file could not hold; ``save`` warned about them.
         For a net with your own module, ``estimator=None`` is enough: the loaded estimator
-        predicts as the saved one did, but ``fit`` would train the default net.
+        predicts as the saved one did, but ``fit`` would train the default net.  What the
+        criterion of the saved net had learned or was given, such as class weights, is in the
+        file, and a net that is passed gets it.
 
     Returns
     -------
@@ -87,6 +90,8 @@ def load(path: Any, module: Any = None, **parameters: Any) -> Any:
     TypeError
         If a parameter that the file could not hold is missing, or one that it holds is given, or
         if `module` is missing or not needed.
+    ValueError
+        If a net that is passed as `estimator` has another criterion than the saved one.
     OSError
         If the file does not exist or cannot be opened.
 
@@ -125,12 +130,14 @@ def _loaded(path: Any, module: Any, parameters: dict[str, Any]) -> Any:
     if set(parameters) != set(missing):
         raise _wrong_parameters(path, missing, parameters, estimator.get_params(deep=False))
     estimator.set_params(**parameters)
+    if "estimator" in missing and estimator.estimator is None:
+        criterion_arrays(tensors)  # of the net that is left out
     net, _ = resolve_net(estimator.estimator, estimator._default_net, estimator._net_base)
     try:
         own = module if class_named(content) is not None else None
         fitted = _fitted(estimator, net, own, content, tensors)
         require(not tensors, f"it has a tensor too many, {min(tensors, default=None)!r}")
-    except _OtherOutputsError as error:
+    except OtherNetError as error:
         if "estimator" in parameters:
             raise ValueError(
                 f"estimator= does not match: {error}. Pass a net with the saved net's criterion."
@@ -142,10 +149,6 @@ def _loaded(path: Any, module: Any, parameters: dict[str, Any]) -> Any:
         raise _refusal(path, content, error, module) from error
     vars(estimator).update(fitted)
     return estimator
-
-
-class _OtherOutputsError(ValueError):
-    """A net that computes predictions from outputs in another way than the saved one."""
 
 
 def _refusal(path: Any, content: dict[str, Any], error: Exception, module: Any) -> ModelFileError:
@@ -236,6 +239,7 @@ def _fitted(
     two = len(classes) == 2 and not multilabel
     default = estimator.estimator is None
     graph, rebuilt = _net(net, module, default, multilabel, two, content["net"], tensors)
+    fill_criterion(uncompiled(rebuilt.criterion_), tensors)
     n_features = known.get("n_features_in_")
     require(n_features == graph.n_inputs, "its network reads another number of features")
     if module is not None or net.module is not MLP:
@@ -316,6 +320,9 @@ def _net(
     if one_output and default:
         criterion = nn.BCELoss if outputs == NO_LAYER else nn.BCEWithLogitsLoss
         net = NeuralNetBinaryClassifier(PrunedChain, criterion=criterion)
+    if default and module is not None and isinstance(net, MLPNetRegressor) and not rescaled:
+        # The default net would give the module a scale of the targets.
+        net = NeuralNetRegressor(PrunedChain)
     net = clone(net).set_params(device="cpu", compile=False)
     net.one_output_ = one_output
     if net.module is MLP and not is_mlp:
@@ -352,7 +359,7 @@ def _net(
         rebuilt.multilabel_ = multilabel
     require(hasattr(rebuilt, "target_scale_") >= bool(rescaled), "its net has no target scale")
     if outputs_of(rebuilt) != outputs:
-        raise _OtherOutputsError(
+        raise OtherNetError(
             f"the {type(net).__name__} computes predictions from its module's outputs by "
             f"{outputs_of(rebuilt)}, the saved one by {str(outputs)[:40]}"
         )

@@ -195,10 +195,10 @@ class Exports:
 
         A module that is no chain of layers has a C form if each operator of its ``forward`` has
         one: convolutions, pooling, means, norms, embeddings, recurrent layers, attention,
-        activations and other functions of single elements, sums, products and concatenations of
-        values, and what moves elements.  Samples of more than one axis are given in C order,
-        those of several inputs by name one after the other.  Its working memory is static: one
-        call at a time.
+        activations and other functions of single elements, comparisons and masks, sums, products
+        and concatenations of values, and what moves elements.  Samples of more than one axis are
+        given in C order, those of several inputs by name one after the other.  Its working memory
+        is static: one call at a time.
 
         Parameters
         ----------

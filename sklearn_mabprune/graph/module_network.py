@@ -22,6 +22,7 @@ from .narrowing import Narrowing, narrow, narrowing_of, removed_places
 from .program import Operation, Program, Samples
 from .structure import Structure, group_of_classes
 from .unit_groups import UnitGroup, find_unit_groups
+from .whole_weights import whole_weights
 
 #: What may come after the logits.
 _SQUASHING = ("softmax", "log_softmax", "_softmax", "_log_softmax", "sigmoid", "log_sigmoid")
@@ -89,6 +90,10 @@ class ModuleNetwork:
         found = find_labels(program, x, weights, tied)
         groups, kept_whole = find_unit_groups(found, program, weights, residual_streams)
         parameters = [name for name, _ in module.named_parameters()]
+        others = whole_weights(found, program, weights, parameters)
+        going = {group.name for group in groups}
+        others = {name: why for name, why in others.items() if name not in going}
+        kept_whole = {**others, **kept_whole}
         structure = Structure.of(groups, kept_whole, found, weights, parameters)
         if found.heads:
             classes = found.labels.classes()[0]

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..exceptions import UnsupportedModuleError
+from ..utils.words import counted
 from .source_lines import where, where_defined, where_raised
 
 _BRANCHES = re.compile(
@@ -171,7 +172,7 @@ def outputs_of_other_form(module: nn.Module, outputs: Any, n_samples: int) -> st
         return None
     got = type(outputs).__name__
     if isinstance(outputs, torch.Tensor):
-        got = f"shape {tuple(outputs.shape)} for {n_samples} samples"
+        got = f"shape {tuple(outputs.shape)} for {counted(n_samples, 'sample')}"
     elif isinstance(outputs, tuple | list):
         got = f"a {got} of {len(outputs)}"
     return (

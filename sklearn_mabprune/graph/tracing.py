@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..exceptions import UnsupportedModuleError
 from ..utils.memory import out_of_memory
 from ..utils.randomness import global_generators
+from ..utils.words import counted
 from .analysis import Recorder, changed, is_plain, orphans
 from .copies import copy_of
 from .graph import Graph
@@ -120,7 +121,7 @@ def _trace(module: nn.Module, x: Tensor, names: dict[nn.Module, str]) -> tuple[l
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != x.shape[:1]:
         got = type(outputs).__name__
         if isinstance(outputs, Tensor):
-            got = f"shape {tuple(outputs.shape)} for {len(x)} samples"
+            got = f"shape {tuple(outputs.shape)} for {counted(len(x), 'sample')}"
         raise UnsupportedModuleError(
             f"{type(module).__name__}.forward must return one tensor with a row for each sample "
             f"of X, got {got}. {_WAY_OUT}"
@@ -211,10 +212,10 @@ def _check_width(
     if done:
         raise _not_a_layer(before, name, done)
     if got == x.shape[1] and not any(kind_of(call[1]).produces for call in calls):
-        raise ValueError(f"The net's module reads {width} features, X has {x.shape[1]}.")
+        raise ValueError(f"The net's module reads {counted(width, 'feature')}, X has {x.shape[1]}.")
     raise UnsupportedModuleError(
-        f"Layer {name!r} ({type(layer).__name__}) reads {width} units, and {before!r} hands over "
-        f"{got}."
+        f"Layer {name!r} ({type(layer).__name__}) reads {counted(width, 'unit')}, and {before!r} "
+        f"hands over {got}."
     )
 
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..utils.words import counted
 from .labels import Axis
 from .operators.step import Found, Source
 from .program import Operation, Program
 from .readers import Reader, reader_of
+from .whole_weights import without_parametrization
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def find_unit_groups(
         pinned, reasons = walk.pinned_reasons(numbers), walk.reasons(numbers, readers)
         stream, is_stream = [], walk.is_stream(numbers, readers)
         if is_stream and not residual_streams:
-            stream = [f"residual stream: {len(producers)} producers"]
+            stream = [f"residual stream: {counted(len(producers), 'producer')}"]
         if pinned or reasons or stream:
             _note(kept_whole, name, [*stream, *(pinned or reasons)])
         if reasons or stream or len(free) < 2:
@@ -215,7 +217,7 @@ def _name(producers: Sequence[Source], sources: Sequence[Source]) -> str:
         others = [s for s in sources if s.module == first.module and s.runs < 0]
         if any(source.weight not in own for source in others):
             return f"{first.module}.{layer}"
-    return first.module or first.weight
+    return without_parametrization(first.module or first.weight)
 
 
 def shared_path(modules: Iterable[str]) -> str:

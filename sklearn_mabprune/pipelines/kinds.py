@@ -21,6 +21,7 @@ from ..utils.columns import (
     is_date,
     is_number,
 )
+from ..utils.words import counted
 from .number_strings import NumberStrings, are_dates, is_mark, parse, sort_strings
 
 #: Category of missing values.
@@ -184,7 +185,7 @@ def read_numbers(name: Any, column: Any, style: str) -> Any:
         if infinite.any():
             raise ValueError(
                 f"Input X contains infinity in column {name!r} ({int(infinite.sum()):,} of "
-                f"{len(infinite):,} values). Replace it by a number of at most 1e308, or "
+                f"{counted(len(infinite), 'value')}). Replace it by a number of at most 1e308, or "
                 "by NaN, which is imputed."
             )
     return numbers
@@ -211,8 +212,9 @@ def _parsed(name: Any, column: Any, style: str) -> NDArray[np.float64]:
         count = _counts(values, codes)
         raise ValueError(
             f"Column {name!r} contained numbers (or only missing values) in fit, but "
-            f"{sum(count[value] for value in others):,} of {len(codes):,} values are not numbers "
-            f"now: {_some(others)}. Convert them to numbers, or to NaN, which is imputed."
+            f"now other values in {sum(count[value] for value in others):,} of "
+            f"{counted(len(codes), 'cell')}: {_some(others)}. Convert them to numbers, or to "
+            "NaN, which is imputed."
         )
     return numbers[codes]
 

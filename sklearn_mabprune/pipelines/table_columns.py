@@ -17,6 +17,7 @@ from ..data.table import Column, Table
 from ..exceptions import PruningWarning
 from ..utils.columns import as_objects, has_numeric_dtype
 from ..utils.compat import num_samples, output_container, set_output_container
+from ..utils.words import counted
 from .kinds import MISSING, ColumnKind, kind_of, read_categories, read_numbers, warn_of_doubts
 
 
@@ -189,8 +190,9 @@ class TableColumns(ColumnTransformer):
             return dict(zip(known, columns.values(), strict=True))  # fitted without names
         if is_array or unnamed:
             raise ValueError(
-                f"X has {len(columns)} {'features without names' if is_array else 'columns'}, but "
-                f"fit has seen {len(known)} columns: {', '.join(map(repr, known[:5]))}"
+                f"X has {counted(len(columns), 'feature' if is_array else 'column')}"
+                f"{' without names' if is_array else ''}, but "
+                f"fit has seen {counted(len(known), 'column')}: {', '.join(map(repr, known[:5]))}"
                 f"{', ...' if len(known) > 5 else ''}. Pass X in the format of fit."
             )
         missing = [name for name in known if str(name) not in by_string]

@@ -12,7 +12,7 @@ from ..data.named import NamedSamples
 from ..data.sparse import SparseRows
 from ..graph.graph import Graph
 from ..pruning.budget import Budget
-from ..utils.words import counted
+from ..utils.words import be, counted
 
 # Samples that are copied in float64 at a time: a copy of all would be the largest array in memory.
 _PART = 2**13
@@ -23,8 +23,8 @@ _SQUARED = 1e140
 def pruning_interrupted(n_gone: int, n_neurons: int) -> str:
     """A warning that Ctrl-C ended the rounds."""
     return (
-        f"Pruning was interrupted: the network of the last finished round is kept, {n_gone} of "
-        f"{n_neurons} neurons are gone, and it was not fine-tuned."
+        f"Pruning was interrupted: the network of the last finished round is kept, {n_gone:,} of "
+        f"{counted(n_neurons, 'neuron')} {be(n_gone)} gone, and it was not fine-tuned."
     )
 
 
@@ -63,8 +63,9 @@ def outliers(n_samples: int) -> list[str]:
     if not n_samples:
         return []
     return [
-        f"{n_samples:,} of the samples that pruning measures on were left out: they make hidden "
-        "activations more than 10,000 times as large as most samples do."
+        f"{counted(n_samples, 'sample')} of those that pruning measures on "
+        f"{'was' if n_samples == 1 else 'were'} left out: hidden activations are more than 10,000 "
+        "times as large there as for most samples."
     ]
 
 

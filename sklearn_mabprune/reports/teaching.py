@@ -103,7 +103,8 @@ class TeacherReport:
             found += f", {counted(self.n_synthetic, 'synthetic sample')}"
             found += f", temperature {self.temperature:.2f}" * (self.temperature != 1)
             if self.n_networks:
-                found += f", its share in labels of {self.n_networks} networks {self.share:.2f}"
+                networks = counted(self.n_networks, "network")
+                found += f", its share in labels of {networks} {self.share:.2f}"
         lines = [
             f"{found}; seconds: labels {self.seconds_teacher:.2f}, comparison "
             f"{self.seconds_comparison:.2f}"

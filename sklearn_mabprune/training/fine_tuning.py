@@ -19,6 +19,7 @@ from ..graph.kinds.norms import BATCH_NORMS
 from ..graph.kinds.registry import layers_of
 from ..utils.compat import uncompiled
 from ..utils.randomness import global_generators
+from ..utils.words import counted
 from .optimizers import learning_rate, needs_closure, renew_optimizer
 from .outside_module import batches_of_training
 from .packing import snapshot
@@ -102,7 +103,7 @@ def check_trainable(net: Any, epochs: int | str) -> None:
     parameters = list(net.module_.parameters())
     if epochs != 0 and not any(parameter.requires_grad for parameter in parameters):
         raise ValueError(
-            f"All {len(parameters)} parameters of the net's module are frozen "
+            f"All parameters of the net's module ({counted(len(parameters), 'tensor')}) are frozen "
             "(requires_grad=False), so that fine-tuning could train nothing. Call "
             "net.module_.requires_grad_(True) before, for all or for some layers, or pass "
             "fine_tune_epochs=0."

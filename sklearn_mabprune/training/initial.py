@@ -20,9 +20,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..data.batches import SparseDataset
+from ..data.class_losses import SoftNLLLoss
 from ..data.losses import (
     SampleLoss,
-    SoftNLLLoss,
     check_criterion,
     check_soft_labels,
     separates_two,
@@ -38,6 +38,7 @@ from ..utils.interruptions import Interruptions, UserInterrupt
 from ..utils.modes import modes_kept
 from ..utils.progress import is_open
 from ..utils.randomness import global_generators
+from ..utils.words import counted
 from .auto_size import SelfSizing
 from .conversion import (
     dataset_of,
@@ -272,13 +273,13 @@ def check_fits(net: Any, data: Data) -> Any:
         if n_outputs == 1 and data.y.ndim == 1:
             hint = " One output for two classes needs criterion=nn.BCEWithLogitsLoss."
         raise ValueError(
-            f"The net's module has {n_outputs} outputs, y needs {n_wanted}: one for each "
-            f"class, or one for each target.{hint}"
+            f"The net's module has {counted(n_outputs, 'output')}, y needs {n_wanted}: one for "
+            f"each class, or one for each target.{hint}"
         )
     if not n_outputs:
         raise ValueError(
-            f"The net's module returns shape {shape} for {len(x)} samples, which must be "
-            f"{(len(x), n_wanted)}: flatten its output, or take the mean over the other axes."
+            f"The net's module returns shape {shape} for {counted(len(x), 'sample')}, which must "
+            f"be {(len(x), n_wanted)}: flatten its output, or take the mean over the other axes."
         )
     if net.one_output_ and isinstance(net, SelfSizing):
         raise ValueError(

@@ -13,6 +13,7 @@ from ..data.losses import output_nonlinearity
 from ..data.samples import Data
 from ..utils.compat import uncompiled
 from ..utils.memory import out_of_memory
+from ..utils.words import counted
 from .conversion import samples_of
 from .weighted_loss import WeightedLossMixin
 
@@ -65,8 +66,8 @@ def check_losses(net: Any, outputs: Tensor, data: Data) -> None:
     if losses.shape != (len(outputs),):
         raise ValueError(
             f"The net's criterion {name} with reduction='none' returns shape "
-            f"{tuple(losses.shape)} for {len(outputs)} samples, but pruning needs one loss per "
-            "sample. Have its `reduction` parameter support 'none', as losses of torch do."
+            f"{tuple(losses.shape)} for {counted(len(outputs), 'sample')}, but pruning needs one "
+            "loss per sample. Have its `reduction` parameter support 'none', as losses of torch do."
         )
 
 

@@ -9,6 +9,7 @@ import torch
 from scipy.sparse import issparse
 from skorch.utils import is_dataset
 
+from ..utils.words import counted
 from .mlp import MLP
 
 
@@ -56,8 +57,8 @@ def read_features(net: Any, X: Any, *, fitting: bool = False) -> Any:
     n_features = None if fitting else getattr(net, "n_features_in_", None)
     if n_features is not None and X.shape[1] != n_features:
         raise ValueError(
-            f"X has {X.shape[1]} features, but {name} was fitted on {n_features}. Pass the "
-            "features of fit, in the same order."
+            f"X has {counted(X.shape[1], 'feature')}, but {name} was fitted on {n_features}. "
+            "Pass the features of fit, in the same order."
         )
     if fitting and isinstance(X, np.ndarray) and not np.isfinite(X).all():
         column = int(np.argmin(np.isfinite(X).all(axis=0)))

@@ -58,7 +58,7 @@ def pack_net(net: Any, with_history: bool = False) -> dict[str, Any]:
         # Those of the user are not initialised when a net is unpacked: some create folders.
         "callbacks": twin.callbacks_ if net.callbacks else None,
         "module": _arrays(net.module_),
-        "criterion": _arrays(net.criterion_) if any(net.criterion_.parameters()) else None,
+        "criterion": _arrays(net.criterion_),
         "history": history,
     }
 
@@ -87,8 +87,7 @@ def unpack_net(data: dict[str, Any]) -> Any:
     finally:
         vars(net).pop("initialize_callbacks", None)
     _load(net.module_, data["module"])
-    if data["criterion"] is not None:
-        _load(net.criterion_, data["criterion"])
+    _load(net.criterion_, data["criterion"])
     net.module_.eval()
     renew_optimizer(net)
     if history is not None:
@@ -120,6 +119,9 @@ def _same_structure(net: Any, twin: Any) -> bool:
     """Whether ``initialize`` makes modules into which the weights of a net can be loaded."""
     if list(net.cuda_dependent_attributes_) != _COMPONENTS:
         return False
+    states = [uncompiled(part).state_dict() for part in (net.module_, net.criterion_)]
+    if not all(isinstance(value, torch.Tensor) for state in states for value in state.values()):
+        return False  # a state of the user's own, of ``get_extra_state``
     parts = zip((net.module_, net.criterion_), (twin.module_, twin.criterion_), strict=True)
     return all(_structure(uncompiled(one)) == _structure(uncompiled(other)) for one, other in parts)
 

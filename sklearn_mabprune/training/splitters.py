@@ -11,6 +11,7 @@ from sklearn.model_selection import PredefinedSplit
 
 from ..data.folds import Fold, groups_of
 from ..data.samples import Data
+from ..utils.words import counted
 
 
 def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
@@ -48,7 +49,7 @@ def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
             given = list(cv.split(data.x, y, groups))
         except ValueError as error:
             raise ValueError(
-                f"{name} cannot divide the {len(data)} training samples, "
+                f"{name} cannot divide the {counted(len(data), 'training sample')}, "
                 f"{len(np.unique(groups))} of them distinct: {error} Pass fewer folds, another "
                 "splitter, more samples, or teacher=None."
             ) from error
@@ -82,7 +83,8 @@ def _check_number(cv: Any, name: str, folds: list[Fold], n: int) -> None:
     elif divided <= n:
         return
     raise ValueError(
-        f"{name} divides {divided} samples, and the teacher has {n}: the samples of X of a weight "
+        f"{name} divides {counted(divided, 'sample')}, and the teacher has {n}: the samples of X "
+        "of a weight "
         "above 0 that are not held out for validation. Pass X_val and y_val, so that none are held "
         "out, leave out samples of weight 0, and pass the fold of each sample of X. In the fits of "
         "a cross-validation, each of which has other samples, pass a splitter that needs no list "

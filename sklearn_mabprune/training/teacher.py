@@ -26,8 +26,9 @@ from ..data.blocks import ColumnBlocks
 from ..data.named import NamedSamples
 from ..data.samples import Data
 from ..data.table import Table
+from ..utils.words import counted
 from .teacher_columns import FilledColumns
-from .teacher_fits import fitted_on, for_several, weights_argument
+from .teacher_fits import fitted_on, for_several, weights_name
 from .teacher_targets import Floats, Targets
 
 # Codes that a category may have in HistGradientBoosting.
@@ -63,9 +64,10 @@ class Teacher:
 
     Attributes
     ----------
-    takes_weights : bool
-        Whether ``fit`` of the teacher takes sample weights.  A field, since it depends on whether
-        metadata routing is enabled, and `memory` tells teachers apart by their fields.
+    weights_name : str or None
+        The argument of ``fit`` that takes sample weights; None if it takes none.  A field, since it
+        depends on whether metadata routing is enabled, and `memory` tells teachers apart by their
+        fields.
     """
 
     model: Any
@@ -75,11 +77,15 @@ class Teacher:
     reads_both: bool = False
     categories: tuple[str, ...] = ()
     as_given: bool = False
-    takes_weights: bool = field(init=False)
+    weights_name: str | None = field(init=False)
 
     def __post_init__(self) -> None:
-        takes = bool(weights_argument(self.model, np.ones(1)))
-        object.__setattr__(self, "takes_weights", takes)
+        object.__setattr__(self, "weights_name", weights_name(self.model))
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether ``fit`` of the teacher takes sample weights."""
+        return self.weights_name is not None
 
     @property
     def of_features(self) -> Teacher:
@@ -114,9 +120,12 @@ class Teacher:
             if value is None and name.split("__")[-1] == "random_state"
         }
         model.set_params(**seeds)
-        given = {"cat_features": list(self.categories)} if self.categories else {}
-        taken = weights if self.takes_weights else None
-        return fitted_on(model, x, self.targets.for_teacher(y), taken, given)
+        given: dict[str, Any] = {}
+        if self.categories:
+            given["cat_features"] = list(self.categories)
+        if weights is not None and self.weights_name is not None:
+            given[self.weights_name] = weights
+        return fitted_on(model, x, self.targets.for_teacher(y), given)
 
     def labels(self, fitted: Any, x: Any) -> Floats:
         """Soft labels of samples, (n_samples, n_outputs).
@@ -323,7 +332,7 @@ def _check_frozen(teacher: Any, x: Any, targets: Targets, table: Table | None) -
             f"{table.names[:10]}. Fit it on the columns of X, in their order."
         )
     if known != x.shape[1]:
-        columns = "" if table is None else f" in {n_columns} columns"
+        columns = "" if table is None else f" in {counted(n_columns, 'column')}"
         hint = (
             "In a Pipeline the teacher sees what the network sees: fit it on the output of the "
             "steps before."
@@ -331,7 +340,7 @@ def _check_frozen(teacher: Any, x: Any, targets: Targets, table: Table | None) -
         if table is not None:
             hint = "Fit it on the frame, or on the output of the steps before."
         raise ValueError(
-            f"teacher=FrozenEstimator({name}) was fitted on {known} features, X has "
+            f"teacher=FrozenEstimator({name}) was fitted on {counted(known, 'feature')}, X has "
             f"{x.shape[1]}{columns}. {hint}"
         )
     return False

@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
 from ..utils.compat import routing_enabled
-from .teacher_targets import Floats, Targets
+from .teacher_targets import Targets
 
 # Targets of which the largest is smaller, or larger than the inverse, are beyond float32, or near.
 _SMALL = 1e-30
@@ -36,9 +36,7 @@ def is_constant(y: NDArray[Any]) -> bool:
     return bool((y == y[:1]).all())
 
 
-def fitted_on(
-    model: Any, x: Any, y: NDArray[Any], weights: Floats | None, given: dict[str, Any]
-) -> Any:
+def fitted_on(model: Any, x: Any, y: NDArray[Any], given: dict[str, Any]) -> Any:
     """A model that is fitted; where the target is constant, one that answers it.
 
     The samples of a fold may be of one class, or have or lack a rare label all of them: many
@@ -50,19 +48,17 @@ def fitted_on(
         It is fitted itself, unless the target is constant.
     x : array, DataFrame or CSR matrix of shape (n_samples, n_features)
     y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-    weights : ndarray of shape (n_samples,) or None
     given : dict
-        Other arguments of ``fit``.
+        Other arguments of ``fit``, sample weights under the name that it knows among them.
     """
     if y.ndim == 1 and is_constant(y):
         constant = DummyClassifier() if is_classifier(model) else DummyRegressor()
         return constant.fit(x, y)
-    found = {} if weights is None else weights_argument(model, weights)
     if not is_classifier(model) and y.dtype.kind == "f":
         largest = np.abs(y).max(axis=0)
         if ((largest > 1 / _SMALL) | (largest < _SMALL)).any():
             model = Rescaled(model, np.where(largest > 0, largest, 1.0))
-    return model.fit(x, y, **given, **found)
+    return model.fit(x, y, **given)
 
 
 class Rescaled(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -121,14 +117,13 @@ class _EachTarget:
 
     estimator: Any
 
-    def fit(self, X: Any, Y: Any, sample_weight: Floats | None = None, **params: Any) -> Any:
+    def fit(self, X: Any, Y: Any, **params: Any) -> Any:
         """Fit a copy of the estimator for each target.
 
         Parameters
         ----------
         X : array, DataFrame or CSR matrix of shape (n_samples, n_features)
         Y : ndarray of shape (n_samples, n_targets)
-        sample_weight : ndarray of shape (n_samples,), optional
         **params
             Other arguments of the ``fit`` of the estimator.
 
@@ -136,9 +131,7 @@ class _EachTarget:
         -------
         self
         """
-        self.estimators_ = [
-            fitted_on(clone(self.estimator), X, y, sample_weight, params) for y in np.asarray(Y).T
-        ]
+        self.estimators_ = [fitted_on(clone(self.estimator), X, y, params) for y in np.asarray(Y).T]
         if is_classifier(self):
             self.classes_ = [fitted.classes_ for fitted in self.estimators_]
         return self
@@ -163,25 +156,25 @@ def for_several(model: Any, targets: Targets) -> Any:
     return (EachLabel if targets.kind == "classifier" else EachValue)(model)
 
 
-def weights_argument(model: Any, weights: Floats) -> dict[str, Any]:
-    """Sample weights under the name by which a teacher's ``fit`` takes them; empty if it does not.
+def weights_name(model: Any) -> str | None:
+    """The name by which a teacher's ``fit`` takes sample weights; None if it does not.
 
     With metadata routing enabled, a teacher's request decides where it says anything.
     """
     if isinstance(model, _EachTarget):
-        return {"sample_weight": weights} if weights_argument(model.estimator, weights) else {}
+        return weights_name(model.estimator)
     if routing_enabled():
         request = get_routing_for_object(model)
         if request.consumes("fit", ["sample_weight"]):
-            return {"sample_weight": weights}
+            return "sample_weight"
         asked = getattr(getattr(request, "fit", None), "requests", {})
         if isinstance(model, Pipeline) or asked.get("sample_weight") is False:
-            return {}
+            return None
     name, inner = "", model
     while isinstance(inner, Pipeline):
         name, inner = f"{name}{inner.steps[-1][0]}__", inner.steps[-1][1]
     takes = all(has_fit_parameter(each, "sample_weight") for each in _fitted_inside(inner))
-    return {f"{name}sample_weight": weights} if takes else {}
+    return f"{name}sample_weight" if takes else None
 
 
 def _fitted_inside(model: Any) -> list[Any]:

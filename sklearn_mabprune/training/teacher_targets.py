@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.words import counted
+
 Floats = NDArray[np.float64]
 
 # Probabilities below it count as it in the log-loss.
@@ -66,7 +68,7 @@ class ClassTargets:
         known = np.asarray(getattr(teacher, "classes_", self.classes))
         if answer.ndim != 2 or answer.shape[1] != len(known):
             raise ValueError(
-                f"predict_proba returned shape {answer.shape} for {len(known)} classes"
+                f"predict_proba returned shape {answer.shape} for {counted(len(known), 'class')}"
             )
         found = np.zeros((len(answer), len(self.classes)))
         for column, label in enumerate(known):
@@ -140,7 +142,8 @@ class LabelTargets:
         answer = np.asarray(answer, dtype=np.float64)
         if answer.ndim != 2 or answer.shape[1] != self.n_outputs:
             raise ValueError(
-                f"predict_proba returned shape {answer.shape} for {self.n_outputs} labels"
+                f"predict_proba returned shape {answer.shape} for "
+                f"{counted(self.n_outputs, 'label')}"
             )
         return answer
 
@@ -219,7 +222,8 @@ class ValueTargets:
         answer = answer.reshape(len(answer), -1)
         if answer.shape[1] != self.n_outputs:
             raise ValueError(
-                f"predict returned {answer.shape[1]} values for {self.n_outputs} targets"
+                f"predict returned {counted(answer.shape[1], 'value')} for "
+                f"{counted(self.n_outputs, 'target')}"
             )
         return answer
 

@@ -22,7 +22,7 @@ from builders import (
 from torch import nn
 
 from sklearn_mabprune.ablation.estimates import estimate as estimate_parts
-from sklearn_mabprune.ablation.loss_models import draw_targets, passes
+from sklearn_mabprune.ablation.loss_models import SecondOrder, draw_targets, passes
 from sklearn_mabprune.data.losses import SampleLoss
 from sklearn_mabprune.graph.tracing import recover_graph
 
@@ -164,6 +164,42 @@ def test_drawn_classes_have_the_networks_probabilities():
     block = block_of(graph, samples, ablations_of(graph, samples, "zero"))
     shares = torch.bincount(draw_targets(block, generator(0)), minlength=3) / len(samples)
     assert torch.allclose(shares.double(), output.bias.detach().softmax(-1), atol=0.015)
+
+
+CURVED = {
+    "ignored": ("classes", nn.CrossEntropyLoss(ignore_index=1)),
+    "weights": ("classes", nn.CrossEntropyLoss(torch.tensor([1.0, 9.0, 3.0]))),
+    "weights and ignored": (
+        "classes",
+        nn.CrossEntropyLoss(torch.tensor([1.0, 9.0, 3.0]), ignore_index=2),
+    ),
+    "smoothed": ("classes", nn.CrossEntropyLoss(label_smoothing=0.4)),
+    "labels": ("labels", nn.BCEWithLogitsLoss(torch.tensor([1.0, 2.0, 0.5]))),
+    "rare labels": ("labels", nn.BCEWithLogitsLoss(pos_weight=torch.tensor([9.0, 1.0, 3.0]))),
+}
+
+
+@pytest.mark.parametrize("kind", CURVED)
+def test_drawn_targets_have_the_curvature_of_the_samples_own(kind):
+    task, criterion = CURVED[kind]
+    graph, samples = make_graph(task), make_samples(task, 40_000)
+    samples = replace(samples, loss=SampleLoss(criterion.double(), samples.targets))
+    bias = torch.tensor([0.3, 1.0, -1.0], dtype=torch.float64)
+    with torch.no_grad():
+        linears(graph)[-1].weight.zero_()
+        linears(graph)[-1].bias.copy_(bias)
+    block = block_of(graph, samples, ablations_of(graph, samples, "zero"))
+    gradients = SecondOrder(block, generator(0)).directions[:, 1]
+
+    def loss(logits):
+        return samples.loss(logits.expand(len(samples), -1), samples.targets).mean()
+
+    expected = torch.autograd.functional.hessian(loss, bias)
+    torch.testing.assert_close(
+        gradients @ gradients.T / len(samples), expected, atol=0.02, rtol=0.03
+    )
+    if "ignored" in kind:
+        assert not gradients[:, samples.targets == criterion.ignore_index].any()
 
 
 def test_an_unknown_loss_is_refused_by_name():

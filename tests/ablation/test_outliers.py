@@ -16,7 +16,7 @@ from sklearn_mabprune.data.samples import Samples
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 4))
 HELD_OUT = RNG.normal(size=(100, 4))
-LEFT_OUT = "1 of the samples that pruning measures on were left out.* counted from 0: 3"
+LEFT_OUT = "1 sample of those that pruning measures on was left out.* counted from 0: 3"
 
 
 def classes(**params):

@@ -57,5 +57,5 @@ def test_categories_of_which_all_features_have_many_copies_are_no_copies():
 
 
 def test_too_few_distinct_samples_are_refused():
-    with pytest.raises(ValueError, match="2 distinct samples are too few for 3 folds"):
+    with pytest.raises(ValueError, match="3 folds need as many distinct samples, and there are 2"):
         list(content_folds(np.array([[0.0], [0.0], [1.0]]), None, 3, seed=0))

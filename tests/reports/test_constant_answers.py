@@ -161,7 +161,7 @@ def test_a_huge_cell_is_named_where_nothing_bounds_it():
     huge[0, 3] = 1e30
     plain = MABPrunedClassifier(MLPNetClassifier(inputs=None), random_state=0)
     found = warned(plain, huge, y)
-    assert "1 of the samples that pruning measures on were left out" in found
+    assert "1 sample of those that pruning measures on was left out" in found
     assert "large standard deviation" in found
     assert "counted from 0: 3. Look for wrong values" in found
     # An input stage bounds what it is given.

@@ -126,6 +126,16 @@ def test_the_mean_loss_is_that_of_the_criterion(weight):
     assert not nothing(outputs[:5], torch.zeros(5, dtype=torch.int64)).any()
 
 
+@pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss, nn.NLLLoss])
+def test_class_weights_of_many_samples_have_their_mean(criterion):
+    weights, n_samples = torch.tensor([0.5, 3.0, 1.0]), 2**20 + 5
+    targets = torch.arange(n_samples) % 3
+    losses = SampleLoss(criterion(weights), targets), SampleLoss(criterion())
+    outputs = torch.ones(3, 3)
+    weighted, plain = (each(outputs, torch.arange(3)) for each in losses)
+    torch.testing.assert_close(weighted, plain * weights / weights[targets].double().mean().float())
+
+
 def test_estimates_leave_out_a_class_that_is_ignored():
     graph, samples = make_graph("classes"), make_samples("classes")
     loss = SampleLoss(nn.CrossEntropyLoss(ignore_index=2))

@@ -32,6 +32,9 @@ _LONGEST_TEXT = 1000
 
 _DTYPES = {"BOOL", "U8", "U16", "U32", "U64", "I64", "F32", "F64"}
 
+#: Names of those that tensors of torch may have.
+ARRAY_DTYPES = ("float32", "float64", "int64", "uint8", "bool")
+
 Tensors = dict[str, NDArray[Any]]
 
 

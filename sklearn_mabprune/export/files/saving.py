@@ -32,7 +32,7 @@ from .parameters import (
     user_net_to_plain,
 )
 from .records import record_to_plain
-from .user_modules import user_module_to_plain
+from .user_modules import state_to_arrays, user_module_to_plain
 
 #: Names of the classes that :func:`load` can read.
 SAVED_CLASSES = ("MABPrunedClassifier", "MABPrunedRegressor")
@@ -147,6 +147,7 @@ def _net(net: Any, tensors: Tensors, with_history: bool) -> dict[str, Any]:
         network = network_to_plain(arrays, "network", tensors)
     else:
         network = user_module_to_plain(net, tensors)
+    tensors.update(state_to_arrays(uncompiled(net.criterion_), "criterion"))
     if hasattr(net, "target_scale_"):
         tensors["target.mean"] = np.array(net.target_mean_, dtype=np.float64)
         tensors["target.scale"] = np.array(net.target_scale_, dtype=np.float64)

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from ...exceptions import UnsupportedModuleError
@@ -13,8 +14,36 @@ from ...graph.compact import narrowed_module
 from ...graph.frozen import frozen_names
 from ...utils.compat import uncompiled
 from ...utils.randomness import global_generators
-from .container import Tensors
+from .container import ARRAY_DTYPES, Tensors
 from .parameters import DescriptionError, to_plain
+
+
+def state_to_arrays(module: nn.Module, prefix: str) -> Tensors:
+    """The ``state_dict`` of a user's module or criterion as arrays for a file.
+
+    Parameters
+    ----------
+    module : nn.Module
+    prefix : {"module", "criterion"}
+        Beginning of their names.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If one is not a tensor, or is of a dtype that no file has.
+    """
+    found: Tensors = {}
+    for key, value in module.state_dict().items():
+        kind = str(value.dtype).removeprefix("torch.") if torch.is_tensor(value) else None
+        if kind not in ARRAY_DTYPES:
+            raise UnsupportedModuleError(
+                f"save() writes tensors of {', '.join(ARRAY_DTYPES)}, and {key} of the {prefix} "
+                f"{type(module).__name__} is "
+                f"{f'of {kind}' if kind else f'an object of the class {type(value).__name__}'}. "
+                "Use tensors of these; or use pickle, to_torch() or to_onnx()."
+            )
+        found[f"{prefix}.{key}"] = np.array(value.cpu().numpy(), order="C")
+    return found
 
 
 def user_module_to_plain(net: Any, tensors: Tensors) -> dict[str, Any]:
@@ -57,21 +86,22 @@ def user_module_to_plain(net: Any, tensors: Tensors) -> dict[str, Any]:
             "module's constructor; or use pickle, to_torch() or to_onnx()."
         ) from error
     module = uncompiled(net.module_)
-    state = module.state_dict()
+    arrays = state_to_arrays(module, "module")
     with global_generators(0, "cpu"):
         built = narrowed_module(**copy.deepcopy(given)).state_dict()
-    if {k: v.shape for k, v in built.items()} != {k: v.shape for k, v in state.items()}:
+    shapes = {f"module.{key}": tuple(value.shape) for key, value in built.items()}
+    if shapes != {key: array.shape for key, array in arrays.items()}:
         raise UnsupportedModuleError(
             f"The module of {name} was changed: its class no longer builds one with these weights. "
             "Use pickle, to_torch() or to_onnx()."
         )
-    for key, value in state.items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
+    for key, array in arrays.items():
+        if not np.isfinite(array).all():
             raise ValueError(
                 f"{key} contains infinity or NaN, so the network cannot predict and is not saved. "
                 "Scale the features or lower the net's lr, and fit again."
             )
-        tensors[f"module.{key}"] = np.array(value.cpu().numpy(), order="C")
+    tensors.update(arrays)
     return {
         "name": f"{made.__module__}.{made.__qualname__}",
         "arguments": arguments,

@@ -29,11 +29,14 @@ class Each:
         Adds the calls for a vector.
     rectifies : bool
         Whether it is max(0, x).
+    jumps : bool
+        Whether it is constant but for jumps, so that no table with lines between its entries is it.
     """
 
     function: Callable[[torch.Tensor], torch.Tensor]
     writer: Callable[[Program, Vector], Vector]
     rectifies: bool = False
+    jumps: bool = False
 
     def run(self, x: Array) -> Array:
         """Values, of the shape of `x`."""
@@ -53,6 +56,20 @@ JOINS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "div": (np.divide, "u[i] / v[i]"),
     "maximum": (np.maximum, "u[i] > v[i] || u[i] != u[i] ? u[i] : v[i]"),
     "minimum": (np.minimum, "u[i] < v[i] || u[i] != u[i] ? u[i] : v[i]"),
+    **{
+        name: (function, f"u[i] {sign} v[i] ? 1.0f : 0.0f")
+        for name, function, sign in (
+            ("eq", np.equal, "=="),
+            ("ne", np.not_equal, "!="),
+            ("lt", np.less, "<"),
+            ("le", np.less_equal, "<="),
+            ("gt", np.greater, ">"),
+            ("ge", np.greater_equal, ">="),
+        )
+    },
+    "logical_and": (np.logical_and, "u[i] != 0.0f && v[i] != 0.0f ? 1.0f : 0.0f"),
+    "logical_or": (np.logical_or, "u[i] != 0.0f || v[i] != 0.0f ? 1.0f : 0.0f"),
+    "logical_xor": (np.logical_xor, "(u[i] != 0.0f) != (v[i] != 0.0f) ? 1.0f : 0.0f"),
 }
 
 
@@ -75,7 +92,7 @@ class Joined:
         """Values, of the shape of each operand."""
         x, other = (*xs, self.constant)[:2]
         with np.errstate(all="ignore"):
-            return np.asarray(JOINS[self.name][0](x, other))
+            return np.asarray(JOINS[self.name][0](x, other), dtype=xs[0].dtype)
 
     def write(self, program: Program, *xs: Vector) -> Vector:
         """Add the call."""

@@ -67,7 +67,7 @@ class Network:
         one = each_input(x, lambda part: part[:1])
         program = _exported(module, one)
         weights = {**program.constants, **weights_of(module)}
-        reading = Reading(weights, _shapes(program, one, weights))
+        reading = Reading(weights, *_forms(program, one, weights))
         parts = list(one.values()) if isinstance(one, dict) else [one]
         for k, (number, part) in enumerate(zip(program.inputs, parts, strict=True)):
             places = np.arange(part.numel()).reshape(part.shape)
@@ -176,14 +176,17 @@ def _exported(module: nn.Module, x: Tensor | dict[str, Tensor]) -> Operators:
         ) from error
 
 
-def _shapes(
+def _forms(
     program: Operators, x: Tensor | dict[str, Tensor], weights: dict[str, Tensor]
-) -> dict[int, tuple[int, ...]]:
-    """Shapes of the values of one sample; of several tensors that of the first."""
+) -> tuple[dict[int, tuple[int, ...]], dict[int, torch.dtype]]:
+    """Shapes and dtypes of the values of one sample; of several tensors those of the first."""
     wanted = [operation.value for operation in program.operations]
     with torch.inference_mode():
         values = program.run(program.known(x), wanted, weights=weights)
-    return {number: tuple(_first(value).shape) for number, value in values.items()}
+    first = {number: _first(value) for number, value in {**program.known(x), **values}.items()}
+    tensors = {number: value for number, value in first.items() if isinstance(value, Tensor)}
+    shapes = {number: tuple(value.shape) for number, value in tensors.items()}
+    return shapes, {number: value.dtype for number, value in tensors.items()}
 
 
 def _first(value: Any) -> Any:

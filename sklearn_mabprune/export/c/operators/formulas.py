@@ -45,7 +45,9 @@ def layer_of(operation: Operation) -> nn.Module:
     return LAYERS[operation.packet](*operation.args[1:], **operation.kwargs).eval()
 
 
-def _formula(expression: str, function: Callable[..., Tensor]) -> Callable[..., Each]:
+def _formula(
+    expression: str, function: Callable[..., Tensor], jumps: bool = False
+) -> Callable[..., Each]:
     """From the numbers among an operator's arguments to its node."""
 
     def made(*numbers: float) -> Each:
@@ -56,7 +58,7 @@ def _formula(expression: str, function: Callable[..., Tensor]) -> Callable[..., 
             program.call(elementwise("each", text, tuple(_LIBRARY.findall(text))), x.size, x, y)
             return y
 
-        return Each(lambda x: function(x, *numbers), write)
+        return Each(lambda x: function(x, *numbers).to(x.dtype), write, jumps=jumps)
 
     return made
 
@@ -80,4 +82,13 @@ FORMULAS: dict[str, Callable[..., Each]] = {
     "reciprocal": _formula("1.0f / v", torch.reciprocal),
     "sin": _formula("sinf(v)", torch.sin),
     "cos": _formula("cosf(v)", torch.cos),
+    # True is 1, false is 0.
+    "eq": _formula("v == {0} ? 1.0f : 0.0f", torch.eq, jumps=True),
+    "ne": _formula("v != {0} ? 1.0f : 0.0f", torch.ne, jumps=True),
+    "lt": _formula("v < {0} ? 1.0f : 0.0f", torch.lt, jumps=True),
+    "le": _formula("v <= {0} ? 1.0f : 0.0f", torch.le, jumps=True),
+    "gt": _formula("v > {0} ? 1.0f : 0.0f", torch.gt, jumps=True),
+    "ge": _formula("v >= {0} ? 1.0f : 0.0f", torch.ge, jumps=True),
+    "logical_not": _formula("v == 0.0f ? 1.0f : 0.0f", torch.logical_not, jumps=True),
+    "trunc": _formula("truncf(v)", torch.trunc, jumps=True),
 }

@@ -200,8 +200,9 @@ def _rectifies(step: Step) -> bool:
 
 def _each(found: _Quantising, step: Step) -> bool:
     node: Each = step.node  # type: ignore[assignment]
-    if not node.rectifies and step.reads[0].value not in found.units:
-        # Numbers that a step has just returned: integers would only be rounded.
+    if node.jumps or (not node.rectifies and step.reads[0].value not in found.units):
+        # A table has no jumps; and of numbers that a step has just returned, integers would only
+        # be rounded.
         return False
     read = found.as_integers(step.reads[0])
     unit = found.units[step.reads[0].value]

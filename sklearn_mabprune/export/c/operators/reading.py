@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ....exceptions import UnsupportedModuleError
@@ -28,6 +29,8 @@ class Reading:
         Parameters, buffers and constants.
     shapes : dict of int to tuple of int
         Of the values of one sample, by number.
+    dtypes : dict of int to torch.dtype
+        Of the same, and of the inputs.
 
     Attributes
     ----------
@@ -38,6 +41,7 @@ class Reading:
 
     weights: dict[str, Tensor]
     shapes: Mapping[int, tuple[int, ...]]
+    dtypes: Mapping[int, torch.dtype]
     steps: list[Step] = field(default_factory=list)
     values: dict[int, Any] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ....exceptions import UnsupportedModuleError
 from ....graph.program import Operation
-from . import attention, functions, moves, recurrent, sums
+from . import attention, bags, choices, functions, moves, recurrent, sums
 from .formulas import FORMULAS, LAYERS
 from .reading import Reading
 
@@ -45,9 +45,18 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(LAYERS, functions.each),
     **dict.fromkeys(
         ("dropout", "feature_dropout", "alpha_dropout", "contiguous", "clone", "detach", "alias",
-         "to", "_to_copy", "type_as", "lift_fresh_copy", "float"),
+         "lift_fresh_copy"),
         moves.same,
     ),
+    **dict.fromkeys(("to", "_to_copy", "type_as", "float"), choices.converted),
+    **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or",
+                     "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor",
+                     "__and__", "__or__", "__xor__"),
+                    choices.pair),
+    **dict.fromkeys(("logical_not", "bitwise_not"), choices.negated),
+    "masked_fill": choices.filled,
+    "where": choices.where,
+    **dict.fromkeys(("embedding_bag", "_embedding_bag"), bags.embedding_bag),
     **dict.fromkeys(
         ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "permute", "transpose", "t",
          "numpy_T", "mT", "movedim", "swapaxes", "squeeze", "unsqueeze", "expand", "expand_as",
@@ -75,7 +84,8 @@ RULES: dict[str, Rule] = {
     "rms_norm": functions.rms_norm,
     **dict.fromkeys(("clamp", "clip"), functions.clamp),
     "prelu": functions.prelu,
-    **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), functions.joined),
+    **dict.fromkeys(("add", "mul"), choices.pair),
+    **dict.fromkeys(("sub", "div", "maximum", "minimum"), functions.joined),
     "softmax": partial(functions.whole, "softmax"),
     "log_softmax": partial(functions.whole, "log_softmax"),
     **dict.fromkeys(("lstm_steps", "gru_steps", "rnn_tanh_steps", "rnn_relu_steps"),
