@@ -25,14 +25,12 @@ from ..training.nets import MLPNetClassifier
 from ..training.scoring import classification_scores
 from ..training.teacher_targets import ClassTargets, LabelTargets, Targets
 from ..utils.compat import StrOptions
-from ..utils.method_names import with_names_of_its_own
 from .base import BaseMABPruned
 from .docstrings import documented
 from .parameters import CONSTRAINTS, check_class_weights
 from .plan import Task
 
 
-@with_names_of_its_own
 @documented
 class MABPrunedClassifier(ClassifierMixin, BaseMABPruned):
     """Neural network classifier, pruned by multi-armed bandits.

@@ -7,14 +7,12 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from ..utils.method_names import with_names_of_its_own
 from .base_cv import BudgetSearchMixin, of_best
 from .classifier import MABPrunedClassifier
 from .docstrings import documented
 from .regressor import MABPrunedRegressor
 
 
-@with_names_of_its_own
 @documented
 class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
     """Pruned classifier with the budget chosen by cross-validation.
@@ -125,7 +123,6 @@ class MABPrunedClassifierCV(BudgetSearchMixin, ClassifierMixin, BaseEstimator):
         return self._best().predict_log_proba(X)
 
 
-@with_names_of_its_own
 @documented
 class MABPrunedRegressorCV(BudgetSearchMixin, RegressorMixin, BaseEstimator):
     """Pruned regressor with the budget chosen by cross-validation.

@@ -17,13 +17,11 @@ from ..data.targets import check_squares, complete, without_dates
 from ..training.nets import MLPNetRegressor
 from ..training.scoring import regression_scores
 from ..training.teacher_targets import Targets, ValueTargets
-from ..utils.method_names import with_names_of_its_own
 from .base import BaseMABPruned
 from .docstrings import documented
 from .plan import Task
 
 
-@with_names_of_its_own
 @documented
 class MABPrunedRegressor(RegressorMixin, BaseMABPruned):
     """Neural network regressor, pruned by multi-armed bandits.

@@ -15,8 +15,6 @@ from ..data.targets import mean_and_scale
 from ..graph.kinds.registry import kind_of, layers_of
 from ..utils.compat import uncompiled
 from ..utils.docstrings import documented_by
-from ..utils.method_names import with_names_of_its_own
-from ..utils.words import counted
 from .auto_size import SelfSizing
 from .mlp import MLP
 from .net_inputs import read_features
@@ -67,7 +65,6 @@ _ENTRIES = {
 }
 
 
-@with_names_of_its_own
 @documented_by(_ENTRIES)
 class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
     """Multilayer perceptron classifier that sizes itself from the data.
@@ -149,7 +146,7 @@ class MLPNetClassifier(SelfSizing, NeuralNetClassifier):
             )
         bad = values[(values < 0) | (values >= (n_classes or np.inf))]
         if bad.size:
-            count = f", and the net has {counted(n_classes, 'output')}" if n_classes else ""
+            count = f", and the net has {n_classes} outputs" if n_classes else ""
             raise ValueError(
                 f"y contains the class index {bad[0]}{count}. Class indices count from 0; to train "
                 f"on some of the classes first, name all of them: {name}(classes=[0, 1, 2])."
@@ -203,7 +200,6 @@ def _is_multilabel(y: Any) -> bool:
     return getattr(y, "ndim", 1) == 2 and y.shape[1] > 1
 
 
-@with_names_of_its_own
 @documented_by(_ENTRIES)
 class MLPNetRegressor(SelfSizing, NeuralNetRegressor):
     """Multilayer perceptron regressor that sizes itself from the data.
