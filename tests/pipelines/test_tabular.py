@@ -95,7 +95,7 @@ def test_a_table_of_everything_is_learnt_from():
     assert model.score(X[:480], y[:480]) > 0.8
     assert model[-1].n_features_in_ < 120
     # Rows and columns that fit has not seen the like of.
-    new = X[480:].assign(text="violet", category="z", many="id -1", count=10**6, gaps=np.nan)
+    new = X[480:].assign(text="violet", category="z", count=10**6, gaps=np.nan)
     with pytest.warns(
         PruningWarning, match="No category is known from fit in column 'text' .*column 'category'"
     ):
