@@ -167,10 +167,22 @@ def _kind_of_strings(
     if is_silent or n_numeric < 0.8 * (n_numeric + n_others):
         return ColumnKind(False)
     also = f", others: {_some(not_numbers)}" if not_numbers else ""
-    unclear = "" if found.is_certain else f", {found.numbers[0]!r} has two readings"
     return ColumnKind(
-        False, doubt=f"{name!r} ({n_numeric:,} of {n_cells:,} values are numbers{also}{unclear})"
+        False,
+        doubt=f"{name!r} ({n_numeric:,} of {n_cells:,} values are numbers{also}"
+        f"{_readings(name, found)})",
     )
+
+
+def _readings(name: Any, found: NumberStrings) -> str:
+    """How commas are to be read, and by which call; `to_numeric` would read none of them."""
+    example = next((value for value in found.numbers if "," in value), "")
+    if not example or found.style == "decimal points":
+        return "" if found.is_certain else f", {found.numbers[0]!r} has two readings"
+    without, points = (f"X[{name!r}].str.replace(',', {by!r})" for by in ("", "."))
+    if not found.is_certain:
+        return f", {example!r} has two readings: {without} if commas group digits, else {points}"
+    return f": {points if found.style == 'decimal commas' else without}"
 
 
 def warn_of_doubts(kinds: Iterable[ColumnKind]) -> None:
@@ -178,9 +190,9 @@ def warn_of_doubts(kinds: Iterable[ColumnKind]) -> None:
     doubts = [kind.doubt for kind in kinds if kind.doubt]
     if doubts:
         warnings.warn(
-            f"Columns are encoded as categories that may be numbers: {'; '.join(doubts)}. Convert "
-            "columns of numbers: pandas.to_numeric(X[name], errors='coerce') reads all other "
-            "values as missing. Convert codes of categories with X[name].astype('category').",
+            f"Columns are encoded as categories that may be numbers: {'; '.join(doubts)}. Then "
+            "pandas.to_numeric(X[name], errors='coerce') makes numbers of them, and of all other "
+            "values missing ones. Convert codes of categories with X[name].astype('category').",
             PruningWarning,
             stacklevel=4,
         )

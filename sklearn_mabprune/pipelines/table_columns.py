@@ -17,6 +17,7 @@ from ..data.table import Column, Table
 from ..exceptions import PruningWarning
 from ..utils.columns import as_objects, has_numeric_dtype
 from ..utils.compat import num_samples, output_container, set_output_container
+from .far_values import warn_of_far_values
 from .kinds import (
     MISSING,
     ColumnKind,
@@ -124,6 +125,7 @@ class TableColumns(ColumnTransformer):
         warn_of_doubts(self.kinds_.values())
         warn_of_identifiers(self.kinds_.values())
         table, categories = self._read(X, columns)
+        warn_of_far_values(self._numbers(table))
         # All are unknown in new samples.
         self.all_differ_ = [n for n, found in categories.items() if len(found) == num_samples(X)]
         threshold = self.get_params(deep=False)["sparse_threshold"]
@@ -241,6 +243,15 @@ class TableColumns(ColumnTransformer):
         for k, values in enumerate(read.values()):
             table[:, k] = values
         return table, categories
+
+    def _numbers(self, table: Any) -> dict[Any, Any]:
+        """The columns of numbers of a table that was read."""
+        is_frame = hasattr(table, "columns")
+        return {
+            name: table[str(name)] if is_frame else table[:, k]
+            for k, (name, kind) in enumerate(self.kinds_.items())
+            if kind.is_number
+        }
 
     def _warn_of_unknown(self, categories: dict[Any, list[str]]) -> None:
         """Warn of columns without any known category."""
