@@ -29,6 +29,8 @@ class Data:
         Samples that an epoch of training draws at random; None: each sample once.
     table : Table or None
         The columns that the features were encoded from, where they are known.
+    groups : ndarray of int, shape (n_samples,), or None
+        Groups that the user named: folds do not divide them.
     """
 
     x: Any
@@ -37,14 +39,15 @@ class Data:
     n_outputs: int
     per_epoch: int | None = None
     table: Table | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     @property
     def encoded(self) -> Data:
-        """The same without the table: what a network is trained on."""
-        return replace(self, table=None)
+        """The same without table and groups: what a network is trained on."""
+        return replace(self, table=None, groups=None)
 
     @property
     def bare(self) -> Data:
@@ -55,7 +58,9 @@ class Data:
         """These samples only, in this order."""
         weights = None if self.weights is None else self.weights[index]
         table = None if self.table is None else self.table.at(index)
-        return Data(self.x[index], self.y[index], weights, self.n_outputs, table=table)
+        groups = None if self.groups is None else self.groups[index]
+        samples = self.x[index], self.y[index], weights, self.n_outputs
+        return Data(*samples, table=table, groups=groups)
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,15 @@ class Column:
         Those of a column of categories, by code; None for numbers.
     cells : Series of pandas or ndarray of shape (n_categories,), or None
         A cell of each category, by code, as the user's table has it.
+    identifies : bool
+        Whether nearly each sample has a category of its own: a teacher that was not written for the
+        column does not see it.
     """
 
     name: Any
     categories: tuple[str, ...] | None = None
     cells: Any = field(default=None, compare=False)
+    identifies: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ class Table:
 
     @property
     def names_of_categories(self) -> list[str]:
-        """Names of the columns of categories."""
-        return [str(c.name) for c in self.columns if c.categories is not None]
+        """Names of the columns of categories, without identifiers."""
+        return [str(c.name) for c in self.columns if c.categories is not None and not c.identifies]
 
     def seen(self, as_given: bool = False) -> Any:
         """Samples as a teacher sees them.
@@ -86,8 +90,13 @@ class Table:
         DataFrame or ndarray of shape (n_samples, n_columns)
             Numbers as floats.
         """
+        if not as_given:
+            kept = [k for k, column in enumerate(self.columns) if not column.identifies]
+            columns = tuple(self.columns[k] for k in kept)
+            some = replace(self, values=self.values[:, kept], columns=columns)
+            return some._frame(some.names)
         frame = self._frame(self.names)
-        if not (as_given and self.names_of_categories):
+        if all(column.categories is None for column in self.columns):
             return frame
         pandas = frames("The teacher of a table with categories")
         for column, codes in zip(self.columns, self.values.T, strict=True):
@@ -106,7 +115,7 @@ class Table:
         return np.asarray(found, dtype=like.dtype)
 
     def _frame(self, names: list[Any]) -> Any:
-        if not self.named and not self.names_of_categories:
+        if not self.named and all(column.categories is None for column in self.columns):
             return self.values
         pandas = frames("The teacher of a table with categories")
         cells = {

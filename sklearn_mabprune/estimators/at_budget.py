@@ -38,6 +38,7 @@ from .fitting import naming_large_features, prune, tell_late
 from .layers import names_of
 from .parameters import resolve_policy
 from .plan import Pruned
+from .reading import Given, read
 from .teaching import Classroom, taught
 
 # Largest number of values in the batch that networks are timed on: text data has many features.
@@ -55,6 +56,7 @@ class ResizingMixin:
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
+        groups: Any = None,
     ) -> Any:
         """A new fitted estimator of another size, without the initial training.
 
@@ -78,6 +80,8 @@ class ResizingMixin:
             The validation samples of fit, if it had any.
         y_val : array-like of shape (n_validation,) or (n_validation, n_outputs), optional
             Targets of the validation samples.
+        groups : array-like of shape (n_samples,), optional
+            The groups of fit, if it had any.
 
         Returns
         -------
@@ -121,13 +125,15 @@ class ResizingMixin:
             )
         new = clone(self).set_params(pruning_budget=budget)
         new._validate_params()
+        given = Given(X, y, sample_weight, X_val, y_val, groups)
         if X is not None and y is not None:
-            return _with_data(self, new, X, y, sample_weight, X_val, y_val)
-        if any(given is not None for given in (X, y, sample_weight, X_val, y_val)):
-            missing = " and ".join(n for n, given in {"X": X, "y": y}.items() if given is None)
+            return _with_data(self, new, given)
+        if any(part is not None for part in vars(given).values()):
+            missing = " and ".join(n for n, part in {"X": X, "y": y}.items() if part is None)
             raise ValueError(
                 f"at_budget was given a part of the data, without {missing}. Pass X and y together "
-                "(and sample_weight, X_val and y_val as in fit), or no data for a kept network."
+                "(and sample_weight, X_val, y_val and groups as in fit), or no data for a kept "
+                "network."
             )
         with own_settings():
             return _without_data(self, new)
@@ -136,20 +142,18 @@ class ResizingMixin:
 # ------------------------------------------------------------------------------- with data
 
 
-def _with_data(
-    old: Any, new: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any
-) -> Any:
+def _with_data(old: Any, new: Any, given: Given) -> Any:
     """`new`, fitted from the unpruned network of `old`."""
     path, resume = old.pruning_path_, old.pruning_path_.resume
     with Interruptions() as interruptions, own_settings():
         with interruptions.raised():
             chooser = resolve_policy(new.policy)
             seeds = resume.seeds if resume else tuple(draw_seeds(new.random_state, 5))
-            if not is_named(X):
-                check_n_features(old, X, reset=False)
-                check_feature_names(old, X, reset=False)
+            if not is_named(given.X):
+                check_n_features(old, given.X, reset=False)
+                check_feature_names(old, given.X, reset=False)
             with new.seeing(old._table_source):
-                task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
+                task, held_out = read(new, given, seeds[0])
             _check_inputs(old, new)
         original = network_from(path.networks[0], old.estimator_.device)
         with torch.no_grad():
@@ -165,7 +169,7 @@ def _with_data(
                 arrays, device = resume.peers if resume else [], old.estimator_.device
                 peers = tuple(network_from(each, device) for each in arrays)
                 room = replace(room, known=old.pruning_report_.teacher, networks=peers)
-                task = taught(replace(room, trained=True, apart=X_val is not None))
+                task = taught(replace(room, trained=True, apart=given.X_val is not None))
             plan = new._plan(chooser, net, seeds, progress, interruptions)
             walked = _known(path) if resume and resume.fits(plan.options, chooser) else None
             pruned = prune(net, original, task, plan, old.pruning_report_.seconds_training, walked)

@@ -14,13 +14,11 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..ablation.loss_models import check_drawn
-from ..data.features import read_table, read_validation, stacked
+from ..data.features import read_table
 from ..data.losses import check_criterion
 from ..data.plain_samples import plain_samples
 from ..data.samples import Data
 from ..data.sparse import outputs_of
-from ..data.splitting import Split, content_split
-from ..data.targets import scaled_weights
 from ..exceptions import PruningWarning
 from ..export.mixin import Exports
 from ..graph.graph import Graph
@@ -37,7 +35,7 @@ from ..training.predicting import few_outputs, network_outputs
 from ..training.rebuilding import copy_of_net
 from ..training.scoring import check_score
 from ..training.teacher_targets import Targets
-from ..utils.compat import check_sample_weight, fit_context, uncompiled
+from ..utils.compat import fit_context, uncompiled
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
@@ -60,6 +58,7 @@ from .parameters import (
 )
 from .pickling import Pickles
 from .plan import Pruned, PruningPlan, Task
+from .reading import Given, read
 from .seeing import SeesTables
 from .sizes import with_sizes
 from .teaching import Classroom, taught, trained
@@ -109,6 +108,7 @@ class BaseMABPruned(
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
+        groups: Any = None,
     ) -> Any:
         """Fit the network: train, prune, fine-tune.
 
@@ -128,6 +128,9 @@ class BaseMABPruned(
             Validation samples; without them `validation_fraction` of X is held out.
         y_val : array-like of shape (n_validation,) or (n_validation, n_outputs), optional
             Targets of the validation samples.
+        groups : array-like of shape (n_samples,), optional
+            Group of each sample of X, such as its patient: a group is never divided, neither
+            between training and validation nor between the folds of a teacher.
 
         Returns
         -------
@@ -161,7 +164,8 @@ class BaseMABPruned(
                 if not frozen:
                     check_net(net)
                 seeds = draw_seeds(self.random_state, 5)
-                task, held_out = new._read(X, y, sample_weight, X_val, y_val, seeds[0])
+                given = Given(X, y, sample_weight, X_val, y_val, groups)
+                task, held_out = read(new, given, seeds[0])
             other = None if frozen else inputs_to_try(net, task.data)
             stages = ["inputs"] * (other is not None)
             stages += ["teacher", "comparison"] * (self.teacher is not None)
@@ -194,54 +198,6 @@ class BaseMABPruned(
         return tags
 
     # ----------------------------------------------------------------- steps of fit
-
-    def _read(
-        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, seed: int
-    ) -> tuple[Task, float]:
-        """Validated training and validation data, and the fraction of samples held out."""
-        if (X_val is None) != (y_val is None):
-            raise ValueError(
-                f"{'X_val' if y_val is None else 'y_val'} was given without "
-                f"{'y_val' if y_val is None else 'X_val'}: pass both or neither."
-            )
-        X, y = self._validate_training(X, y)
-        table = self._table_of(X)
-        weights = None
-        if sample_weight is not None:
-            weights = check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
-            counted = weights > 0
-            X, y, weights = X[counted], y[counted], scaled_weights(weights[counted])
-        if table is not None and sample_weight is not None:
-            table = table.at(counted)
-        codes = self._encode(y)
-        weights = self._weigh(codes, weights)
-        if X_val is None:
-            split = content_split(X, codes, self.validation_fraction, seed)
-        else:
-            X_val = read_validation(self, X_val, y_val, self._takes_any_shape())
-            y_val = self._encode_validation(y_val)
-            if y_val.shape[1:] != codes.shape[1:]:
-                raise ValueError(
-                    f"y_val has {counted(y_val.shape[1], 'target')}, y has {codes.shape[1]}. "
-                    "Pass y_val with the targets of y."
-                )
-            first = len(codes)
-            X, codes = stacked(X, X_val), np.concatenate([codes, y_val])
-            if weights is not None:
-                weights = np.concatenate([weights, np.ones(len(y_val))])
-            split = Split(np.arange(first), np.arange(first, len(codes)), 0.0)
-
-        def side(index: NDArray[np.intp]) -> Data:
-            samples = X[index], codes[index], _unit_mean(weights, index)
-            return Data(*samples, n_outputs=self._count_outputs(codes))
-
-        data = side(split.train)
-        if table is not None:
-            data = replace(data, table=table.at(split.train))
-        task = self._make_task(data, side(split.validation))
-        return replace(task, names=getattr(self, "feature_names_in_", None)), split.share
 
     def _check_start(self, net: Any, graph: Graph, task: Task) -> None:
         """Refuse invalid budgets and scorings before the training."""
@@ -387,13 +343,3 @@ class BaseMABPruned(
 
     def _check_frozen(self, net: Any) -> None:
         """Refuse a net that was trained on other targets; the default accepts every net."""
-
-
-def _unit_mean(
-    weights: NDArray[np.float64] | None, index: NDArray[np.intp]
-) -> NDArray[np.float64] | None:
-    """Weights of these samples, scaled to mean 1; None if all are equal."""
-    if weights is None:
-        return None
-    some = weights[index]
-    return None if np.ptp(some) == 0 else some / some.mean()

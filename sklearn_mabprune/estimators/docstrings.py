@@ -151,11 +151,11 @@ _PARAMETERS = {
         teacher_cv : int, splitter or "unseen", default=5
             Folds in which the teacher labels training samples that it was not fitted on;
             copies of a sample are in one fold.  For samples ordered by time pass a splitter,
-            such as TimeSeriesSplit; samples that it never tests keep their targets.  For groups
-            of samples pass PredefinedSplit, and other groups as `X_val`: a splitter that asks
-            for groups, such as GroupKFold, is given groups of copies of a sample.  "unseen"
-            says that a FrozenEstimator was fitted on other samples than X; without it a
-            frozen teacher labels synthetic samples only.
+            such as TimeSeriesSplit; samples that it never tests keep their targets.  `groups` of
+            ``fit`` are in one fold each; without them a splitter that asks for groups, such as
+            GroupKFold, is given groups of copies of a sample.  "unseen" says that a
+            FrozenEstimator was fitted on other samples than X; without it a frozen teacher
+            labels synthetic samples only.
         """,
     "teacher_weight": """
         teacher_weight : float in [0, 1] or "auto", default="auto"
@@ -178,8 +178,8 @@ _PARAMETERS = {
     "validation_fraction": """
         validation_fraction : float in (0, 1), default=0.1
             Fraction of the samples held out for early stopping, scores and tolerance,
-            chosen by their content, so that copies of a sample are on the same side.
-            Ignored with `X_val`.
+            chosen by their content, so that copies of a sample are on the same side; with
+            `groups` whole groups.  Ignored with `X_val`.
         """,
     "tolerance": """
         tolerance : float, default=0.02

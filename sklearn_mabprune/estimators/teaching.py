@@ -202,9 +202,9 @@ def _peers(room: Classroom, lessons: Lessons) -> Peers | None:
     """
     folds, given = folds_of_peers(lessons), room.model.teacher_weight
     if room.known is not None:
-        if not room.networks:
+        if len(room.networks) != len(folds):  # none were kept, or the samples are others
             return None
-        return Peers(room.net, room.networks, folds)
+        return Peers(room.net, room.networks, folds) if folds else None
     if not (folds and isinstance(given, str)) or room.trained:
         return None
     return trained_peers(room, folds)

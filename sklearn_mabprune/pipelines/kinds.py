@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -22,13 +22,18 @@ from ..utils.columns import (
     is_number,
 )
 from ..utils.words import counted
-from .number_strings import NumberStrings, are_dates, is_mark, parse, sort_strings
+from .number_strings import NumberStrings, are_dates, is_mark, parse, sort_strings, unit_of
 
 #: Category of missing values.
 MISSING = "missing"
 
 # Strings of at most so many distinct numbers may be codes of categories.
 _FEW = 20
+
+# Of fewer values it is not known whether they are identifiers.
+_LEAST_VALUES = 20
+# Fraction of values that occur once: by Good and Turing as many of new ones are unknown.
+_UNKNOWN = 0.95
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,14 @@ class ColumnKind:
         How numbers in strings are written.
     doubt : str
         What speaks for numbers in a column of categories; empty if nothing does.
+    identifier : str
+        Why the column is left out: nearly each sample has a value of its own.  Empty if not.
     """
 
     is_number: bool
     style: str = "decimal points"
     doubt: str = ""
+    identifier: str = ""
 
 
 def kind_of(name: Any, column: Any) -> ColumnKind:
@@ -79,6 +87,17 @@ def kind_of(name: Any, column: Any) -> ColumnKind:
     strings = [value for value in values if isinstance(value, str)]
     if strings and len(strings) == len(values) and are_dates(strings):
         raise ValueError(_dates(name, f" as strings such as {strings[0]!r}"))
+    kind = _kind_of_objects(name, column, (values, codes), strings)
+    if kind.is_number or kind.doubt:
+        return kind
+    return replace(kind, identifier=_identifier(name, values, codes))
+
+
+def _kind_of_objects(
+    name: Any, column: Any, found: tuple[list[Any], NDArray[np.intp]], strings: list[str]
+) -> ColumnKind:
+    """Kind of a column of objects, from its distinct values and codes."""
+    values, codes = found
     if str(column.dtype).lower().startswith(("category", "categorical", "enum")):
         return ColumnKind(False)
     n_numbers = sum(map(is_number, values))
@@ -90,6 +109,18 @@ def kind_of(name: Any, column: Any) -> ColumnKind:
     if not strings:
         return ColumnKind(True)
     return _kind_of_strings(name, sort_strings(strings), n_numbers, _counts(values, codes))
+
+
+def _identifier(name: Any, values: list[Any], codes: NDArray[np.intp]) -> str:
+    """A column of identifiers in words; empty for others."""
+    counts = np.bincount(codes[codes >= 0], minlength=1)
+    n_values, n_single = int(counts.sum()), int((counts == 1).sum())
+    if n_values < _LEAST_VALUES or n_single < _UNKNOWN * n_values:
+        return ""
+    n_missing = len(codes) - n_values
+    missing = f", {n_missing:,} are missing" if n_missing else ""
+    shown = repr(values[0])[:30]
+    return f"{name!r} ({n_single:,} of {n_values:,} values, such as {shown}, occur once{missing})"
 
 
 def _counts(values: list[Any], codes: NDArray[np.intp]) -> dict[Any, int]:
@@ -114,6 +145,13 @@ def _kind_of_strings(
         Number of cells of each distinct value.
     """
     n_distinct = n_numbers + len(found.numbers)
+    unit = unit_of(found.others) if len(found.others) > max(_FEW, n_distinct) else ""
+    if unit:
+        return ColumnKind(
+            False,
+            doubt=f"{name!r} (numbers with {unit!r}, such as {found.others[0]!r}: remove it, with "
+            f"X[{name!r}].str.replace({unit!r}, '', regex=False))",
+        )
     if n_distinct == 0 or found.are_codes:
         return ColumnKind(False)
     is_number_like = n_numbers > 0 or (
@@ -130,10 +168,22 @@ def _kind_of_strings(
     if is_silent or n_numeric < 0.8 * (n_numeric + n_others):
         return ColumnKind(False)
     also = f", others: {_some(not_numbers)}" if not_numbers else ""
-    unclear = "" if found.is_certain else f", {found.numbers[0]!r} has two readings"
     return ColumnKind(
-        False, doubt=f"{name!r} ({n_numeric:,} of {n_cells:,} values are numbers{also}{unclear})"
+        False,
+        doubt=f"{name!r} ({n_numeric:,} of {n_cells:,} values are numbers{also}"
+        f"{_readings(name, found)})",
     )
+
+
+def _readings(name: Any, found: NumberStrings) -> str:
+    """How commas are to be read, and by which call; `to_numeric` would read none of them."""
+    example = next((value for value in found.numbers if "," in value), "")
+    if not example or found.style == "decimal points":
+        return "" if found.is_certain else f", {found.numbers[0]!r} has two readings"
+    without, points = (f"X[{name!r}].str.replace(',', {by!r})" for by in ("", "."))
+    if not found.is_certain:
+        return f", {example!r} has two readings: {without} if commas group digits, else {points}"
+    return f": {points if found.style == 'decimal commas' else without}"
 
 
 def warn_of_doubts(kinds: Iterable[ColumnKind]) -> None:
@@ -141,12 +191,39 @@ def warn_of_doubts(kinds: Iterable[ColumnKind]) -> None:
     doubts = [kind.doubt for kind in kinds if kind.doubt]
     if doubts:
         warnings.warn(
-            f"Columns are encoded as categories that may be numbers: {'; '.join(doubts)}. Convert "
-            "columns of numbers: pandas.to_numeric(X[name], errors='coerce') reads all other "
-            "values as missing. Convert codes of categories with X[name].astype('category').",
+            f"Columns are encoded as categories that may be numbers: {'; '.join(doubts)}. Then "
+            "pandas.to_numeric(X[name], errors='coerce') makes numbers of them, and of all other "
+            "values missing ones. Convert codes of categories with X[name].astype('category').",
             PruningWarning,
             stacklevel=4,
         )
+
+
+def warn_of_identifiers(kinds: Iterable[ColumnKind]) -> None:
+    """Warn once of all columns that are left out, as identifiers are.
+
+    Raises
+    ------
+    ValueError
+        If there are no others.
+    """
+    kinds = list(kinds)
+    found = [kind.identifier for kind in kinds if kind.identifier]
+    if not found:
+        return
+    what = f"in which nearly all values occur once: {'; '.join(found)}"
+    way_out = (
+        "Of names and texts make features, such as a length, the first letters, whether there is a "
+        "value, or words (TfidfVectorizer)."
+    )
+    if len(found) == len(kinds):
+        raise ValueError(f"X has only columns {what}. Nothing is known of new values. {way_out}")
+    warnings.warn(
+        f"Columns are left out {what}. They are identifiers: nothing is known of new values. Drop "
+        f"them before fit. {way_out}",
+        PruningWarning,
+        stacklevel=4,
+    )
 
 
 def read_numbers(name: Any, column: Any, style: str) -> Any:

@@ -40,6 +40,13 @@ _DELETED: dict[str, Any] = {
     _THOUSANDS: str.maketrans("", "", ", \u00a0\u202f'\u2019"),
 }
 
+# A number with a unit before or after it: "12%", "$1,234.50", "EUR 3", "80 kg".
+_CURRENCY = "[$\u20ac\u00a3\u00a5\u20b9]"
+_WITH_UNIT = re.compile(
+    rf"[+-]?(?:({_CURRENCY}) ?|([A-Z]{{3}}) )?[+-]?\d[\d.,' \u00a0\u202f\u2019]*?"
+    rf"(?: ?(%|\u2030|\u00b0[CF]?|{_CURRENCY}|[A-Za-z]{{1,4}}[23]?))?"
+)
+
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[ap]m)?"
 _DATE = re.compile(
@@ -129,6 +136,13 @@ def parse(value: str, style: str = _PLAIN) -> float:
     if not _PATTERNS[style].fullmatch(value):
         raise ValueError(f"{value!r} is not a number")
     return float(value.translate(_DELETED[style]))
+
+
+def unit_of(strings: Sequence[str]) -> str:
+    """The unit that nine in ten strings have beside a number; empty if there is none."""
+    found = [match for value in strings if (match := _WITH_UNIT.fullmatch(value.strip()))]
+    units = {unit for match in found for unit in match.groups() if unit}
+    return units.pop() if len(units) == 1 and 10 * len(found) >= 9 * len(strings) else ""
 
 
 def are_dates(strings: Sequence[str]) -> bool:

@@ -114,5 +114,6 @@ def _names_by_step(table: TableColumns) -> dict[str, list[Any]]:
     """Names of the columns of numbers and of categories, in the order of the steps."""
     names: dict[str, list[Any]] = {"numbers": [], "categories": []}
     for name, kind in table.kinds_.items():
-        names["numbers" if kind.is_number else "categories"].append(name)
+        if not kind.identifier:
+            names["numbers" if kind.is_number else "categories"].append(name)
     return {step: found for step, found in names.items() if found}

@@ -18,7 +18,16 @@ from ..exceptions import PruningWarning
 from ..utils.columns import as_objects, has_numeric_dtype
 from ..utils.compat import num_samples, output_container, set_output_container
 from ..utils.words import counted
-from .kinds import MISSING, ColumnKind, kind_of, read_categories, read_numbers, warn_of_doubts
+from .far_values import warn_of_far_values
+from .kinds import (
+    MISSING,
+    ColumnKind,
+    kind_of,
+    read_categories,
+    read_numbers,
+    warn_of_doubts,
+    warn_of_identifiers,
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +44,17 @@ class ColumnSelector:
 
     def __call__(self, X: Any) -> list[Any]:
         """Names of the selected columns of a DataFrame, or their indices in an array."""
+        names = list(X.columns) if hasattr(X, "columns") else list(range(X.shape[1]))
+        return [name for name in names if self._selects(X, name)]
+
+    def _selects(self, X: Any, name: Any) -> bool:
         if hasattr(X, "columns"):
-            is_number = {name: has_numeric_dtype(X[name]) for name in X.columns}
+            is_number = has_numeric_dtype(X[name])
+            is_left_out = str(X[name].dtype).lower().startswith("bool")
         else:
             # In an array of objects all cells of a column are of one class.
-            is_number = {k: not isinstance(X[0, k], str) for k in range(X.shape[1])}
-        return [name for name, found in is_number.items() if found == self.numbers]
+            is_number, is_left_out = not isinstance(X[0, name], str), X[0, name] is False
+        return is_number == self.numbers and not is_left_out
 
 
 class CategoryEncoder(OneHotEncoder):
@@ -54,8 +68,9 @@ class TableColumns(ColumnTransformer):
     """ColumnTransformer that reads the columns first: names, numbers, categories, missing values.
 
     Columns of numbers become floats with NaN for missing values, all others strings, in which
-    missing values are "missing".  Columns are found by name in ``transform``, whatever their
-    order and the type of their names; integer names are names, not positions.
+    missing values are "missing"; identifiers become False, and no step gets them.  Columns are
+    found by name in ``transform``, whatever their order and the type of their names; integer names
+    are names, not positions.
 
     Attributes
     ----------
@@ -63,8 +78,9 @@ class TableColumns(ColumnTransformer):
         Name of each column (index, if ``fit`` was given an array): its :class:`ColumnKind`.
     container_ : type or None
         Class of the DataFrame that ``fit`` was given; None for an array.
-    identifiers_ : list
-        Names of the columns in which each sample had a category of its own.
+    all_differ_ : list
+        Names of the columns of categories in which each sample had one of its own; of few samples,
+        since those of many are identifiers.
     """
 
     def set_output(self, *, transform: str | None = None) -> TableColumns:
@@ -100,16 +116,19 @@ class TableColumns(ColumnTransformer):
         TypeError
             If X is a dictionary.
         ValueError
-            If X is not two-dimensional or is sparse, if names of columns are not distinct, or
-            if a column contains dates, infinite numbers, or cells that hold several values.
+            If X is not two-dimensional or is sparse, if names of columns are not distinct, if
+            a column contains dates, infinite numbers, or cells that hold several values, or if all
+            columns are identifiers.
         """
         columns = _columns(X)
         self.container_ = type(X) if hasattr(X, "columns") else None
         self.kinds_ = {name: kind_of(name, column) for name, column in columns.items()}
         warn_of_doubts(self.kinds_.values())
+        warn_of_identifiers(self.kinds_.values())
         table, categories = self._read(X, columns)
-        # Identifiers: all are unknown in new samples.
-        self.identifiers_ = [n for n, found in categories.items() if len(found) == num_samples(X)]
+        warn_of_far_values(self._numbers(table))
+        # All are unknown in new samples.
+        self.all_differ_ = [n for n, found in categories.items() if len(found) == num_samples(X)]
         threshold = self.get_params(deep=False)["sparse_threshold"]
         try:
             if output_container(self) != "default":
@@ -169,22 +188,24 @@ class TableColumns(ColumnTransformer):
                 categories, first, codes = found
                 read.append(codes.astype(np.float64))
                 given = cells.iloc[first] if hasattr(cells, "iloc") else as_objects(cells)[first]
-                columns.append(Column(name, tuple(categories.tolist()), given))
+                identifies = bool(kind.identifier)
+                columns.append(Column(name, tuple(categories.tolist()), given, identifies))
         values = np.column_stack(read)
         return Table(values, tuple(columns), self.container_ is not None, encode)
 
     def _aligned(self, X: Any) -> dict[Any, Any]:
-        """The columns that ``fit`` has seen, in its order."""
+        """The columns that ``fit`` has seen, in its order; None for identifiers that X lacks."""
         columns, known = _columns(X), list(self.kinds_)
-        if columns.keys() >= set(known):
-            return {name: columns[name] for name in known}
+        needed = [name for name in known if not self.kinds_[name].identifier]
+        if columns.keys() >= set(needed):
+            return {name: columns.get(name) for name in known}
         # Names 0, 1, ... are the indices of an array.
         is_array = list(columns) == list(range(len(columns)))
         by_string = {str(name): column for name, column in columns.items()}
         numbered = set(map(str, known)) == set(map(str, range(len(known))))
         # A file makes strings of names that are numbers.
-        if (numbered or not is_array) and by_string.keys() >= set(map(str, known)):
-            return {name: by_string[str(name)] for name in known}
+        if (numbered or not is_array) and by_string.keys() >= set(map(str, needed)):
+            return {name: by_string.get(str(name)) for name in known}
         unnamed = numbered and isinstance(known[0], int)
         if unnamed and not is_array and len(known) == len(columns):
             return dict(zip(known, columns.values(), strict=True))  # fitted without names
@@ -195,7 +216,7 @@ class TableColumns(ColumnTransformer):
                 f"fit has seen {counted(len(known), 'column')}: {', '.join(map(repr, known[:5]))}"
                 f"{', ...' if len(known) > 5 else ''}. Pass X in the format of fit."
             )
-        missing = [name for name in known if str(name) not in by_string]
+        missing = [name for name in needed if str(name) not in by_string]
         raise ValueError(
             f"columns are missing: {', '.join(map(repr, missing))}. Pass X with all columns that "
             "fit has seen."
@@ -207,7 +228,9 @@ class TableColumns(ColumnTransformer):
         read = {}
         for name, column in columns.items():
             kind: ColumnKind = self.kinds_[name]
-            if kind.is_number:
+            if kind.identifier:
+                read[name] = np.zeros(num_samples(X), dtype=bool)
+            elif kind.is_number:
                 read[name] = read_numbers(name, column, kind.style)
             else:
                 read[name], categories[name] = read_categories(name, column)
@@ -223,16 +246,27 @@ class TableColumns(ColumnTransformer):
             table[:, k] = values
         return table, categories
 
+    def _numbers(self, table: Any) -> dict[Any, Any]:
+        """The columns of numbers of a table that was read."""
+        is_frame = hasattr(table, "columns")
+        return {
+            name: table[str(name)] if is_frame else table[:, k]
+            for k, (name, kind) in enumerate(self.kinds_.items())
+            if kind.is_number
+        }
+
     def _warn_of_unknown(self, categories: dict[Any, list[str]]) -> None:
         """Warn of columns without any known category."""
         encoder = self.named_transformers_.get("categories")
         if not hasattr(encoder, "categories_"):
             return
-        names = [name for name, kind in self.kinds_.items() if not kind.is_number]
+        names = [
+            name for name, kind in self.kinds_.items() if not (kind.is_number or kind.identifier)
+        ]
         unknown = []
         for name, known in zip(names, encoder.categories_, strict=True):
             found = categories[name]
-            if not found or name in self.identifiers_ or known.tolist() == [MISSING]:
+            if not found or name in self.all_differ_ or known.tolist() == [MISSING]:
                 continue
             if not set(known.tolist()).intersection(found):
                 now, then = (

@@ -32,6 +32,9 @@ def make_tabular_pipeline(estimator: Any, *, max_categories: int = 64) -> Tabula
     unknown in ``fit`` are encoded as infrequent, or as all zeros if the column has no infrequent
     categories; a warning names a column of which no category is known.
 
+    Identifiers, of which at least 95 % occur once, are left out, since nothing is known of new
+    ones; a warning names them.
+
     A teacher (`teacher` of :class:`MABPrunedClassifier`) sees the columns as they were read, before
     they are scaled and encoded: numbers with NaN for missing values, all others as pandas
     categories.  What cannot be fitted on them is fitted on the encoded features.

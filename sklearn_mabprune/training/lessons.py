@@ -15,6 +15,7 @@ from ..data.blocks import ColumnBlocks
 from ..data.folds import Fold, content_folds, groups_of
 from ..data.samples import Data
 from ..data.synthetic import synthetic_samples
+from ..data.user_groups import group_folds
 from ..utils.memory import no_memory, out_of_memory
 from .splitters import folds_of_splitter
 from .teacher import Teacher
@@ -119,7 +120,7 @@ def out_of_fold(
         if cv != UNSEEN:
             return Lessons(total, None, (), 0, teacher.model, teacher)
         labels = _asked(teacher, teacher.model, data, "on the training samples")
-        unseen = tuple(_folds(_FOLDS, data, seed))
+        unseen = tuple(_folds_of_networks(data, seed))
         return _calibrated(Lessons(labels, None, unseen, 0, teacher.model, teacher), data)
     total = np.zeros((len(data), teacher.targets.n_outputs))
     times = np.zeros(len(data), dtype=np.intp)
@@ -262,17 +263,33 @@ def _calibrated(lessons: Lessons, data: Data) -> Lessons:
 
 
 def _folds(cv: Any, data: Data, seed: int) -> list[Fold]:
-    """Folds of the training samples, in which copies are not divided."""
-    if isinstance(cv, Integral):
-        n_folds, n_units = int(cv), len(np.unique(groups_of(data.x, data.y, seed)))
-        if n_units < n_folds:
-            raise ValueError(
-                f"teacher_cv={cv} folds need as many distinct training samples, X has {n_units}: "
-                "copies of a sample are in one fold. Pass more samples, a smaller teacher_cv, or "
-                "teacher=None."
-            )
-        return list(content_folds(data.x, data.y, n_folds, seed))
-    return folds_of_splitter(cv, data, seed)
+    """Folds of the training samples, in which neither copies nor groups are divided."""
+    if not isinstance(cv, Integral):
+        return folds_of_splitter(cv, data, seed)
+    n_folds, n_units = int(cv), _n_units(data, seed)
+    if n_units < n_folds:
+        units, why = "distinct training samples", "copies of a sample are"
+        if data.groups is not None:
+            units, why = "groups of training samples", "samples of a group are"
+        raise ValueError(
+            f"teacher_cv={cv} folds need as many {units}, X has {n_units}: {why} in one fold. Pass "
+            "more samples, a smaller teacher_cv, or teacher=None."
+        )
+    if data.groups is not None:
+        return group_folds(data.groups, data.y, n_folds)
+    return list(content_folds(data.x, data.y, n_folds, seed))
+
+
+def _folds_of_networks(data: Data, seed: int) -> list[Fold]:
+    """Folds where the teacher needs none; none where there are too few samples or groups."""
+    n_folds = min(_FOLDS, _n_units(data, seed))
+    return _folds(n_folds, data, seed) if n_folds > 1 else []
+
+
+def _n_units(data: Data, seed: int) -> int:
+    """Number of groups, or of distinct samples."""
+    groups = groups_of(data.x, data.y, seed) if data.groups is None else data.groups
+    return len(np.unique(groups))
 
 
 def _exchanged(

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..data.samples import Data
 from ..data.splitting import units_of_samples
@@ -28,7 +30,7 @@ class PairedLosses:
         Weighted mean losses.
     error : float
         Standard error of their difference, which is paired; NaN for one sample.  Copies of a
-        sample are one.
+        sample, and the samples of a group, are one.
     """
 
     default: float
@@ -60,7 +62,7 @@ def paired_losses(default: Any, tried: Any, validation: Data) -> PairedLosses:
     weights = samples_of(default, validation).weights
     weights = weights / weights.sum()
     apart, whole = first - second, weights
-    units = torch.as_tensor(units_of_samples(validation.x, validation.y), device=apart.device)
+    units = torch.as_tensor(_units(validation), device=apart.device)
     if int(units.max()) + 1 < len(units):
         apart, weights = (
             torch.zeros_like(apart).index_add_(0, units, each) for each in (weights * apart, whole)
@@ -71,3 +73,10 @@ def paired_losses(default: Any, tried: Any, validation: Data) -> PairedLosses:
     left = 1 - float(weights.square().sum())
     error = math.sqrt(spread / left) if len(apart) > 1 else math.nan
     return PairedLosses(float(first @ whole), float(second @ whole), error)
+
+
+def _units(validation: Data) -> NDArray[np.intp]:
+    """The group of each sample, or the samples of which it is a copy."""
+    if validation.groups is None:
+        return units_of_samples(validation.x, validation.y)
+    return np.unique(validation.groups, return_inverse=True)[1]

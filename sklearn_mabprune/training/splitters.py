@@ -11,13 +11,14 @@ from sklearn.model_selection import PredefinedSplit
 
 from ..data.folds import Fold, groups_of
 from ..data.samples import Data
+from ..exceptions import PruningWarning
 from ..utils.words import counted
 
 
 def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
     """Training and test samples of each fold.
 
-    A splitter that asks for groups is given groups of copies of a sample.
+    A splitter that asks for groups is given the user's, or else groups of copies of a sample.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
     name = " ".join(repr(cv).split())
     name = f"teacher_cv={name}" if len(name) <= 100 else f"teacher_cv={name[:97]}..."
     y = data.y if data.y.ndim == 1 or data.y.shape[1] > 1 else data.y[:, 0]
-    groups = groups_of(data.x, data.y, seed)
+    groups = groups_of(data.x, data.y, seed) if data.groups is None else data.groups
     with warnings.catch_warnings():
         # Splitters that know no groups say so.
         warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
@@ -50,7 +51,7 @@ def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
         except ValueError as error:
             raise ValueError(
                 f"{name} cannot divide the {counted(len(data), 'training sample')}, "
-                f"{len(np.unique(groups))} of them distinct: {error} Pass fewer folds, another "
+                f"{_counted(groups, data.groups is None)}: {error} Pass fewer folds, another "
                 "splitter, more samples, or teacher=None."
             ) from error
     if not given:
@@ -64,7 +65,29 @@ def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
                 "A teacher must not label samples that it was fitted on: pass a splitter whose "
                 "parts are disjoint."
             )
+    if data.groups is not None:
+        _warn_of_divided(name, folds, data.groups)
     return folds
+
+
+def _counted(groups: NDArray[np.intp], are_copies: bool) -> str:
+    """The number of groups, for messages."""
+    n_groups = len(np.unique(groups))
+    return f"{n_groups} of them distinct" if are_copies else f"of {n_groups} groups"
+
+
+def _warn_of_divided(name: str, folds: list[Fold], groups: NDArray[np.intp]) -> None:
+    """Warn of groups that the folds divide all the same, as those of a splitter without groups."""
+    divided = [np.intersect1d(groups[train], groups[test]) for train, test in folds]
+    n_divided = len(np.unique(np.concatenate(divided)))
+    if n_divided:
+        warnings.warn(
+            f"{name} divides {n_divided} of {len(np.unique(groups))} groups between samples that "
+            "the teacher is fitted on and samples that it labels. Pass a number of folds, or a "
+            "splitter that asks for groups, such as GroupKFold.",
+            PruningWarning,
+            stacklevel=2,
+        )
 
 
 def _indices(part: Any) -> NDArray[np.intp]:

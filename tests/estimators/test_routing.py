@@ -25,7 +25,7 @@ def routing():
 @pytest.mark.usefixtures("routing")
 def test_requests_are_those_of_fit_and_score():
     requests = classifier().get_metadata_routing()
-    assert set(requests.fit.requests) == {"sample_weight", "X_val", "y_val"}
+    assert set(requests.fit.requests) == {"sample_weight", "X_val", "y_val", "groups"}
     assert set(requests.score.requests) == {"sample_weight"}
     asked = classifier().set_fit_request(sample_weight=True, X_val="rows")
     assert clone(asked).get_metadata_routing().fit.requests["X_val"] == "rows"

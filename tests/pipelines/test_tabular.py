@@ -40,7 +40,7 @@ def frame(n_rows=90, seed=0):
             "category": pd.Categorical(rng.choice(["a", "b"], n_rows)),
             "truth": rng.random(n_rows) < 0.5,
             "maybe": pd.array(rng.random(n_rows) < 0.5, dtype="boolean"),
-            "many": [f"id {k}" for k in rng.permutation(n_rows)],
+            "many": [f"id {k // 2}" for k in rng.permutation(n_rows)],
             "one": "always",
             "mixed": rng.choice(np.array([1, "1.5", "x"], dtype=object), n_rows),
         }
@@ -88,23 +88,23 @@ def test_rare_categories_share_a_column_and_new_ones_join_them():
 
 
 def test_a_table_of_everything_is_learnt_from():
-    X, y = frame(300)
+    X, y = frame(600)
     net = small_classifier(max_epochs=40)
-    model = make_tabular_pipeline(classifier(net, pruning_budget=0.3)).fit(X[:240], y[:240])
-    assert model.score(X[240:], y[240:]) > 0.6
-    assert model.score(X[:240], y[:240]) > 0.8
+    model = make_tabular_pipeline(classifier(net, pruning_budget=0.3)).fit(X[:480], y[:480])
+    assert model.score(X[480:], y[480:]) > 0.6
+    assert model.score(X[:480], y[:480]) > 0.8
     assert model[-1].n_features_in_ < 120
     # Rows and columns that fit has not seen the like of.
-    new = X[240:].assign(text="violet", category="z", many="id -1", count=10**6, gaps=np.nan)
+    new = X[480:].assign(text="violet", category="z", count=10**6, gaps=np.nan)
     with pytest.warns(
         PruningWarning, match="No category is known from fit in column 'text' .*column 'category'"
     ):
         assert set(model.predict(new)) <= {"yes", "no"}
-    new.loc[240, ["text", "category"]] = ["red", "a"]
+    new.loc[480, ["text", "category"]] = ["red", "a"]
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict_proba(new), model.predict_proba(new))
     np.testing.assert_array_equal(
-        clone(model).fit(X[:240], y[:240]).predict_proba(X), model.predict_proba(X)
+        clone(model).fit(X[:480], y[:480]).predict_proba(X), model.predict_proba(X)
     )
 
 
