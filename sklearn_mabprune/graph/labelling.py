@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..utils.memory import out_of_memory
+from ..utils.randomness import global_generators
 from .labels import Labels
 from .operators.registry import labelled
 from .operators.step import Found, Step, no_unit
@@ -31,7 +33,11 @@ def _swapped(n_dims: int, one: int, other: int) -> tuple[int, ...]:
 
 
 def find_labels(
-    program: Program, x: Samples, weights: Mapping[str, Tensor], tied: Collection[str] = ()
+    program: Program,
+    x: Samples,
+    weights: Mapping[str, Tensor],
+    tied: Collection[str] = (),
+    training: Program | None = None,
 ) -> Found:
     """What goes together in a network, from a run on a few samples.
 
@@ -44,11 +50,40 @@ def find_labels(
         Parameters and buffers.
     tied : collection of str, optional
         Recurrent modules whose units of all layers and directions go together.
+    training : Program, optional
+        What runs in training mode.  Layers of it that the outputs do not follow from become
+        smaller with what they read or are added to.
     """
-    found = _walked(program, x, weights, Labels(), tied)
+
+    def walked(labels: Labels) -> Found:
+        found = _walked(program, x, weights, labels, tied)
+        if training is not None:
+            _walk_beside(training, x, weights, found)
+        return found
+
+    found = walked(Labels())
     # Elements of a head are one unit because of what comes later: again, with that known.
-    again = found.labels.again
-    return _walked(program, x, weights, again(), tied) if found.heads else found
+    return walked(found.labels.again()) if found.heads else found
+
+
+def _walk_beside(
+    training: Program, x: Samples, weights: Mapping[str, Tensor], found: Found
+) -> None:
+    """Unite what layers of a training program must have in common to fit together."""
+    # Batch norms change their statistics.
+    weights = {name: weight.clone() for name, weight in weights.items()}
+    device = next(iter(weights.values())).device
+    found.labels.pinning = False
+    try:
+        with global_generators(0, device):
+            other = _walked(training, x, weights, found.labels, found.tied, shapes_alone=True)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        return  # the comparison with the masked network tells what does not fit
+    finally:
+        found.labels.pinning = found.labels.merging = True
+    found.widths = {**other.widths, **found.widths}
 
 
 def _walked(
@@ -57,6 +92,7 @@ def _walked(
     weights: Mapping[str, Tensor],
     labels: Labels,
     tied: Collection[str],
+    shapes_alone: bool = False,
 ) -> Found:
     weights = {**program.constants, **weights}
     values: dict[int, Any] = dict(program.known(x))
@@ -66,6 +102,7 @@ def _walked(
     by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     views: dict[int, tuple[str, tuple[int, ...]]] = {}
     rows: dict[int, Any] = {}
+    made_of: dict[int, str] = {}
     last_read = {
         number: operation.value for operation in program.operations for number in operation.reads
     }
@@ -81,7 +118,14 @@ def _walked(
         part = _rows(operation, args, rows)
         if part is not None:
             rows[operation.value] = part
-        step = Step(found, operation, args, kwargs, result, labels_of, views, rows, by_sample)
+        step = Step(
+            found, operation, args, kwargs, result, labels_of, views, rows, by_sample, made_of
+        )
+        sources = [*operation.weights, *(made_of[k] for k in sorted(operation.reads & {*made_of}))]
+        if sources and operation.value not in by_sample:
+            made_of[operation.value] = sources[0]
+        # What mixes units takes any number of them, unless it has a weight for each.
+        labels.merging = not shapes_alone or bool(operation.weights)
         if isinstance(result, Tensor | tuple | list):
             labels_of[operation.value] = labelled(step)
         for number in operation.reads:

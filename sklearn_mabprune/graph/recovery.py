@@ -18,7 +18,7 @@ from .analysis import is_plain
 from .attention import with_prunable_attention, without_nested_tensors
 from .copies import uncompiled_copy
 from .decisions import answers_of
-from .exporting import exported_program, of_two_sizes
+from .exporting import exported_program, of_two_sizes, training_program
 from .graph import Graph
 from .members import means_members, with_members
 from .module_network import ModuleNetwork, weights_of
@@ -117,9 +117,10 @@ def recover_network(
     program = _program_of(readable, x, outputs)
     if outputs.dim() == 1:
         program = program.of_columns()
-    network = _verified_network(module, program, x, residual_streams, members)
+    training = _training_program(readable, program, x)
+    network = _verified_network(module, program, training, x, residual_streams, members)
     if or_named and not network.groups:
-        wider = _verified_network(module, program, x, True, True)
+        wider = _verified_network(module, program, training, x, True, True)
         if not wider.groups:
             raise nothing_to_remove(network, {**network.kept_whole, **wider.kept_whole})
         network = wider
@@ -129,18 +130,35 @@ def recover_network(
 
 
 def _verified_network(
-    module: nn.Module, program: Program, x: Samples, residual_streams: bool, members: bool
+    module: nn.Module,
+    program: Program,
+    training: Program | None,
+    x: Samples,
+    residual_streams: bool,
+    members: bool,
 ) -> ModuleNetwork:
     """The network of a module's program, with the groups that are removed rightly."""
     network = _with_even_layers(
         lambda tied: ModuleNetwork.of(
-            module, program, _first(x, 2), residual_streams=residual_streams, tied=tied
+            module,
+            program,
+            _first(x, 2),
+            residual_streams=residual_streams,
+            tied=tied,
+            training=training,
         ),
         x,
     )
     if members:
         network = with_members(network, x)
     return verified(network, x) if network.groups else network
+
+
+def _training_program(module: nn.Module, program: Program, x: Samples) -> Program | None:
+    """What runs in training mode, if parameters are not needed for the outputs; else None."""
+    needed = {name for operation in program.operations for name in operation.weights}
+    without = {name for name, _ in module.named_parameters()} - needed
+    return training_program(module, _first(x, 2)) if without else None
 
 
 def with_named_groups(

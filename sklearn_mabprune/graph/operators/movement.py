@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -35,10 +36,16 @@ def moved(step: Step) -> Any:
 
 def _note_fixed_sizes(step: Step, label: Any) -> None:
     """Sizes that are numbers in the user's code may fit the units that there are alone."""
+    if step.operation.packet == "slice" and step.result.shape == step.args[0].shape:
+        return  # x[:, index], or up to an end that smaller values have as well
     numbers = [part for part in leaves(step.operation.args[1:]) if type(part) is int and part > 1]
     if step.operation.packet in _SIZED and numbers and isinstance(label, Tensor):
-        ids = compact(label)[0].unique().numpy()
-        step.found.fixed.append((ids[ids > NO_UNIT], step.what, step.operation.module))
+        _note_fixed(step, label)
+
+
+def _note_fixed(step: Step, label: Tensor) -> None:
+    ids = compact(label)[0].unique().numpy()
+    step.found.fixed.append((ids[ids > NO_UNIT], step.what, step.operation.module))
 
 
 #: Operators with sizes among their arguments.
@@ -46,6 +53,15 @@ _SIZED = (
     "view", "_unsafe_view", "reshape", "unflatten", "expand", "split", "split_with_sizes", "slice",
     "narrow", "repeat",
 )  # fmt: skip
+
+
+@rule("col2im")
+def folded(step: Step) -> Any:
+    """Patches are added up where they lie: a channel has all places of them."""
+    label, kernel = step.given(0), step.args[2]
+    channels = label.unflatten(-2, (-1, math.prod(kernel)))
+    first = step.labels.merge(channels, [-2, -1], f"{step.what} mixes them")
+    return first.expand(*first.shape[:-2], *step.result.shape[-2:])
 
 
 @rule("roll")
@@ -117,6 +133,8 @@ def indexed(step: Step) -> Any:
     chosen = any(step.depends_on_input(index) for index in indices if index is not None)
     if chosen and any(varies(label, dim) for dim in dims):
         return step.pin_all(f"{step.what} chooses among its units")
+    if any(varies(label, dim) for dim in dims):
+        _note_fixed(step, label)
     return step.operation.operator(label, *step.args[1:], **step.kwargs)
 
 

@@ -59,6 +59,7 @@ def contracted(
         Of the result.
     """
     reason = f"{step.what} sums over products of two values"
+    labels = _without_single(step, labels, reason)
     found = []
     for place, own in enumerate(names):
         label, others = labels[place], names[1 - place]
@@ -73,6 +74,24 @@ def contracted(
         first = first.flatten(len(kept))[..., 0] if len(kept) < len(own) else first
         found.append(_placed(first, [result.index(own[dim]) for dim in kept], len(result)))
     return united(step.labels, found, shape, reason)
+
+
+def _without_single(step: Step, labels: Sequence[Tensor], reason: str) -> list[Tensor]:
+    """Labels of which one that is of a single unit is that of data: the other's units stay apart.
+
+    The weights of attention with one head, of pooling by attention or of a learned graph are one
+    unit, which cannot be removed.
+    """
+    single = [len(compact(label)[0].unique()) == 1 and _has_units(label) for label in labels]
+    if all(single):
+        return list(labels)
+    for label, alone in zip(labels, single, strict=True):
+        if alone:
+            step.labels.pin(label, reason)
+    return [
+        torch.full((1,) * label.dim(), NO_UNIT).expand(label.shape) if alone else label
+        for label, alone in zip(labels, single, strict=True)
+    ]
 
 
 def _placed(label: Tensor, places: Sequence[int], n_dims: int) -> Tensor:

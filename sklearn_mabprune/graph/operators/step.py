@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..labels import NO_UNIT, Labels, along, compact
-from ..program import Operation, Value, Weight
+from ..program import Operation, Value, Weight, leaves
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ class Found:
     #: By the value of a recurrent bias at all steps: its name, and the operation of the steps.
     biases: dict[int, str] = field(default_factory=dict)
     steps_of: dict[int, int] = field(default_factory=dict)
+    #: Why weights are kept whole that no rule reads, by the name of their module or their own.
+    whole: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Step:
         Values that are rows of a weight, how many that has, and which; of several parts a list.
     by_sample : collection of int
         Values that depend on the samples.
+    made_of : mapping of int to str
+        Of values that are computed from weights alone, the name of the first weight.
     """
 
     found: Found
@@ -110,6 +114,7 @@ class Step:
     views: Mapping[int, tuple[str, tuple[int, ...]]]
     rows: Mapping[int, Any]
     by_sample: Collection[int]
+    made_of: Mapping[int, str]
 
     @property
     def labels(self) -> Labels:
@@ -203,7 +208,22 @@ class Step:
         """All units that enter are pinned; the label of a result that has none."""
         for label in self.all_given():
             self.labels.pin(label, reason)
+        # What is computed of weights alone is named where samples meet it.
+        for weight in self._matrices() if self.operation.value in self.by_sample else ():
+            self.found.whole.setdefault(self.operation.module or weight, reason)
         return no_unit(self.result)
+
+    def _matrices(self) -> list[str]:
+        """Weights of several axes among the arguments; of computed ones the first they come of."""
+        found = []
+        given = [self.operation.args, self.operation.kwargs], [self.args, self.kwargs]
+        for reference, value in zip(*map(leaves, given), strict=True):
+            if isinstance(value, Tensor) and sum(size > 1 for size in value.shape) > 1:
+                if isinstance(reference, Weight):
+                    found.append(reference.name)
+                elif isinstance(reference, Value) and reference.number in self.made_of:
+                    found.append(self.made_of[reference.number])
+        return found
 
 
 def no_unit(value: Any) -> Any:
