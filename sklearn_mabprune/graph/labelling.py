@@ -38,6 +38,7 @@ def find_labels(
     weights: Mapping[str, Tensor],
     tied: Collection[str] = (),
     training: Program | None = None,
+    in_parts: Collection[str] = (),
 ) -> Found:
     """What goes together in a network, from a run on a few samples.
 
@@ -53,10 +54,12 @@ def find_labels(
     training : Program, optional
         What runs in training mode.  Layers of it that the outputs do not follow from become
         smaller with what they read or are added to.
+    in_parts : collection of str, optional
+        Operators that divide units into parts as wide as each other, by `Operation.what`.
     """
 
     def walked(labels: Labels) -> Found:
-        found = _walked(program, x, weights, labels, tied)
+        found = _walked(program, x, weights, Found(_n_samples(program, x), labels, tied, in_parts))
         if training is not None:
             _walk_beside(training, x, weights, found)
         return found
@@ -64,6 +67,10 @@ def find_labels(
     found = walked(Labels())
     # Elements of a head are one unit because of what comes later: again, with that known.
     return walked(found.labels.again()) if found.heads else found
+
+
+def _n_samples(program: Program, x: Samples) -> int:
+    return len(program.known(x)[program.inputs[0]])
 
 
 def _walk_beside(
@@ -76,7 +83,8 @@ def _walk_beside(
     found.labels.pinning = False
     try:
         with global_generators(0, device):
-            other = _walked(training, x, weights, found.labels, found.tied, shapes_alone=True)
+            own = Found(found.n_samples, found.labels, found.tied, found.in_parts)
+            other = _walked(training, x, weights, own, shapes_alone=True)
     except Exception as error:
         if out_of_memory(error):
             raise
@@ -90,15 +98,13 @@ def _walked(
     program: Program,
     x: Samples,
     weights: Mapping[str, Tensor],
-    labels: Labels,
-    tied: Collection[str],
+    found: Found,
     shapes_alone: bool = False,
 ) -> Found:
     weights = {**program.constants, **weights}
     values: dict[int, Any] = dict(program.known(x))
     labels_of: dict[int, Any] = {number: no_unit(value) for number, value in values.items()}
-    values[N_SAMPLES] = len(values[program.inputs[0]])
-    found = Found(values[N_SAMPLES], labels, tied)
+    values[N_SAMPLES] = found.n_samples
     by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     views: dict[int, tuple[str, tuple[int, ...]]] = {}
     rows: dict[int, Any] = {}
@@ -125,7 +131,7 @@ def _walked(
         if sources and operation.value not in by_sample:
             made_of[operation.value] = sources[0]
         # What mixes units takes any number of them, unless it has a weight for each.
-        labels.merging = not shapes_alone or bool(operation.weights)
+        found.labels.merging = not shapes_alone or bool(operation.weights)
         if isinstance(result, Tensor | tuple | list):
             labels_of[operation.value] = labelled(step)
         for number in operation.reads:

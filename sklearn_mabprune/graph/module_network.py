@@ -81,13 +81,14 @@ class ModuleNetwork:
         residual_streams: bool = False,
         tied: Collection[str] = (),
         training: Program | None = None,
+        in_parts: Collection[str] = (),
     ) -> ModuleNetwork:
         """The network of a module and its program, from samples that it takes.
 
         The module is neither copied nor checked; `recover_network` does that.
         """
         weights = weights_of(module)
-        found = find_labels(program, x, weights, tied, training)
+        found = find_labels(program, x, weights, tied, training, in_parts)
         groups, kept_whole = find_unit_groups(found, program, weights, residual_streams)
         parameters = [name for name, _ in module.named_parameters()]
         structure = Structure.of(groups, kept_whole, found, weights, parameters)

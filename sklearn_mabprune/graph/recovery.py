@@ -38,6 +38,8 @@ from .verification import called_eval, uneven_modules, verified
 #: Samples that a module is run on, and those that tell what in its program is their number.
 _N_SAMPLES = 9
 _TWO_SIZES = (5, 7)
+#: Operators that may divide units into parts of the same width.
+_DIVIDING = {"view", "_unsafe_view", "reshape", "unflatten", "channel_shuffle"}
 # Operators that put minus infinity where a user wants it.
 _FILLS = {"masked_fill", "where", "full", "full_like", "triu", "tril"}
 
@@ -138,20 +140,42 @@ def _verified_network(
     members: bool,
 ) -> ModuleNetwork:
     """The network of a module's program, with the groups that are removed rightly."""
-    network = _with_even_layers(
-        lambda tied: ModuleNetwork.of(
-            module,
-            program,
-            _first(x, 2),
-            residual_streams=residual_streams,
-            tied=tied,
-            training=training,
-        ),
-        x,
-    )
-    if members:
-        network = with_members(network, x)
-    return verified(network, x) if network.groups else network
+
+    def found(in_parts: Collection[str]) -> ModuleNetwork:
+        network = _with_even_layers(
+            lambda tied: ModuleNetwork.of(
+                module,
+                program,
+                _first(x, 2),
+                residual_streams=residual_streams,
+                tied=tied,
+                training=training,
+                in_parts=in_parts,
+            ),
+            x,
+        )
+        return with_members(network, x) if members else network
+
+    best, in_parts, known = None, set[str](), -1
+    # Channels that are shuffled can be removed at the same place of all parts.
+    while len(in_parts) > known:
+        known, before = len(in_parts), found(in_parts)
+        network = verified(before, x) if before.groups else before
+        if best is None or _n_slices(network) > _n_slices(best):
+            best = network
+        lost = [why for name, why in network.kept_whole.items() if name not in before.kept_whole]
+        in_parts |= {
+            operation.what
+            for operation in program.operations
+            if operation.packet in _DIVIDING and any(why.startswith(operation.what) for why in lost)
+        }
+    assert best is not None
+    return best
+
+
+def _n_slices(network: ModuleNetwork) -> int:
+    """Slices of weights that can be removed."""
+    return sum(places.size for group in network.groups for places in group.members.values())
 
 
 def _training_program(module: nn.Module, program: Program, x: Samples) -> Program | None:

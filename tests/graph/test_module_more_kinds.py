@@ -97,7 +97,16 @@ def folded(s, x):
     return s.d(F.relu(s.c(F.fold(h, (6, 6), 2, stride=1))).mean((2, 3)))
 
 
-def convs(n_inputs, n_outputs):
+def shuffled(s, x):
+    """Channels in two parts that are interleaved, as ShuffleNet has them."""
+    one, other = F.relu(s.a(x)).chunk(2, 1)
+    h = torch.cat([one, F.relu(s.b(other))], 1)
+    n, c, height, width = h.shape
+    h = h.view(n, 2, c // 2, height, width).transpose(1, 2).reshape(n, -1, height, width)
+    return s.d(F.relu(s.c(s.shuffle(h))).mean((2, 3)))
+
+
+def linears(n_inputs, n_outputs):
     return nn.ModuleList(lin(n_inputs, n_outputs) for _ in range(2))
 
 
@@ -113,7 +122,7 @@ FORMS = {
         (6,), {"b": 5},
     ),
     "block that nothing reads": (
-        lambda: Net(last_block, blocks=convs(6, 8), backs=convs(8, 6), skips=convs(8, 5),
+        lambda: Net(last_block, blocks=linears(6, 8), backs=linears(8, 6), skips=linears(8, 5),
                     c=head(5)),
         (6,), {"blocks.0": 8, "skips.0": 5, "blocks.1": 8},
     ),
@@ -141,6 +150,11 @@ FORMS = {
         lambda: Net(lambda s, x: s.c(F.relu(s.b(s.a(x), x))),
                     a=lin(6, 8), b=nn.Bilinear(8, 6, 5), c=head(5)),
         (6,), {"b": 5},
+    ),
+    "shuffled": (
+        lambda: Net(shuffled, a=nn.Conv2d(2, 12, 3), b=nn.Conv2d(6, 6, 1), c=nn.Conv2d(12, 5, 1),
+                    shuffle=nn.ChannelShuffle(2), d=head(5)),
+        (2, 6, 6), {"a": 3, "c": 5},
     ),
     "folded": (
         lambda: Net(folded, a=lin(8, 7), b=lin(7, 16), c=nn.Conv2d(4, 5, 3), d=head(5)),

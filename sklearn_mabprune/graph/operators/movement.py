@@ -29,6 +29,8 @@ def moved(step: Step) -> Any:
     if step.operation.packet == "getitem":
         return label[step.args[1]]
     _note_fixed_sizes(step, label)
+    if step.what in step.found.in_parts:
+        _keep_parts_alike(step, label)
     if isinstance(step.result, Tensor) and step.operation.packet in ("view", "_unsafe_view"):
         return label.reshape(step.result.shape)
     return step.operation.operator(label, *step.args[1:], **step.kwargs)
@@ -43,6 +45,19 @@ def _note_fixed_sizes(step: Step, label: Any) -> None:
         _note_fixed(step, label)
 
 
+def _keep_parts_alike(step: Step, label: Tensor) -> None:
+    """Parts into which a dimension is divided, as to shuffle channels, lose the same places."""
+    shape = step.result.shape
+    if step.operation.packet == "channel_shuffle":
+        shape = (*shape[:1], step.args[1], shape[1] // step.args[1], *shape[2:])
+    pairs = zip(label.shape, shape, strict=False)
+    dim = next((k for k, (before, after) in enumerate(pairs) if before != after), None)
+    if dim is None or len(shape) != label.dim() + 1 or not varies(label, dim):
+        return
+    if (*label.shape[:dim], *label.shape[dim + 1 :]) == (*shape[:dim], *shape[dim + 2 :]):
+        step.labels.merge(label.reshape(shape), [dim], f"{step.what} divides them")
+
+
 def _note_fixed(step: Step, label: Tensor) -> None:
     ids = compact(label)[0].unique().numpy()
     step.found.fixed.append((ids[ids > NO_UNIT], step.what, step.operation.module))
@@ -51,7 +66,7 @@ def _note_fixed(step: Step, label: Tensor) -> None:
 #: Operators with sizes among their arguments.
 _SIZED = (
     "view", "_unsafe_view", "reshape", "unflatten", "expand", "split", "split_with_sizes", "slice",
-    "narrow", "repeat",
+    "narrow", "repeat", "channel_shuffle",
 )  # fmt: skip
 
 
