@@ -156,20 +156,21 @@ def _verified_network(
         )
         return with_members(network, x) if members else network
 
-    best, in_parts, known = None, set[str](), -1
+    def compared(in_parts: Collection[str]) -> tuple[ModuleNetwork, list[str]]:
+        before = found(in_parts)
+        after = verified(before, x) if before.groups else before
+        return after, [
+            why for name, why in after.kept_whole.items() if name not in before.kept_whole
+        ]
+
+    best, lost = compared(())
+    dividing = {o.what for o in program.operations if o.packet in _DIVIDING}
+    named = {what for what in dividing if any(why.startswith(what) for why in lost)}
     # Channels that are shuffled can be removed at the same place of all parts.
-    while len(in_parts) > known:
-        known, before = len(in_parts), found(in_parts)
-        network = verified(before, x) if before.groups else before
-        if best is None or _n_slices(network) > _n_slices(best):
-            best = network
-        lost = [why for name, why in network.kept_whole.items() if name not in before.kept_whole]
-        in_parts |= {
-            operation.what
-            for operation in program.operations
-            if operation.packet in _DIVIDING and any(why.startswith(operation.what) for why in lost)
-        }
-    assert best is not None
+    for in_parts in (named, dividing) if named else ():
+        if lost:
+            network, lost = compared(in_parts)
+            best = network if _n_slices(network) > _n_slices(best) else best
     return best
 
 
