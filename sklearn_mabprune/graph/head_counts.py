@@ -111,8 +111,9 @@ def width_counts(
         for number in {group_of[k] for k in ids.tolist() if k in group_of}:
             names[number][name] = None
     for group, own in zip(groups, names, strict=True):
-        for source in (*group.producers, *group.readers):
-            parts = source.module.split(".")
+        modules = [each.module for each in group.producers]
+        for path in (*modules, *(reader.module for reader in group.readers)):
+            parts = path.split(".")
             own |= {".".join(parts[:n]): None for n in reversed(range(len(parts)))}
     ways = {}
     for number, (group, own) in enumerate(zip(groups, names, strict=True)):
