@@ -221,4 +221,6 @@ class ModuleBlock:
 
 
 def _n_outputs(network: ModuleNetwork, reader: Reader) -> int:
+    if reader.outputs_axis < 0:
+        return 1
     return int(network.weights[reader.weight].shape[reader.outputs_axis])

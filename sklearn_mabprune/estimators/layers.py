@@ -9,11 +9,11 @@ from typing import Any
 from ..graph.members import MEMBERS
 from ..graph.module_network import ModuleNetwork
 from ..graph.recovery import nothing_to_remove, streams_of, with_named_groups
+from ..graph.unit_groups import layers_of
 from ..pruning.budget import Budget
 from ..pruning.selection import limits_of, matches, selected
 from ..training.conversion import few_samples
 from ..utils.compat import uncompiled
-from ..utils.words import counted
 
 _KINDS = ("heads", "channels", "neurons")
 
@@ -106,7 +106,7 @@ def _to_be_named(network: Any) -> dict[str, str]:
     """Why groups that have to be named are not pruned, and how they are."""
     return {
         group.name: (
-            f"residual stream: {counted(len(group.producers), 'producer')}"
+            f"residual stream of {layers_of(group.producers)}"
             if group.named_only == "streams"
             else "members of an ensemble"
         )

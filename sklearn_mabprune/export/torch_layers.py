@@ -175,7 +175,13 @@ def _of_form(net: Any, shape: Any, kind: str) -> NDArray[Any]:
     modules = net.module_.modules()
     codes = [part.num_embeddings for part in modules if hasattr(part, "num_embeddings")]
     largest = min([*codes, 2**31]) if codes else 1
-    return rng.integers(0, 2 if kind == "bool" else largest, size=shape).astype(kind)
+    found = rng.integers(0, 2 if kind == "bool" else largest, size=shape)
+    # No sample is masked as a whole, nor all padding: its softmax would be NaN.
+    if kind == "bool" and shape[-1] > 1:
+        found[..., :2] = 1, 0
+    elif largest > 1:
+        found[..., 0] = np.maximum(found[..., 0], 1)
+    return found.astype(kind)
 
 
 def precision(layers: list[nn.Module]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import re
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import UnsupportedModuleError
+from ..utils.memory import out_of_memory
 from .decisions import answered
 from .in_place import changed_input, changes_in_place, functional, in_place_of_others
 from .program import (
@@ -33,10 +35,28 @@ from .recurrent_program import with_steps
 from .source_lines import where, where_defined
 
 
+def training_program(module: nn.Module, x: Samples) -> Program | None:
+    """All that a module runs in training mode, from samples that it takes.
+
+    Layers that its outputs do not follow from are in it.  None if it cannot be read.
+    """
+    module = copy.deepcopy(module).train()
+    try:
+        return exported_program(module, x, whole=True)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        return None
+
+
 def exported_program(
-    module: nn.Module, x: Samples, any_number: bool = True, answers: list[Any] | None = None
+    module: nn.Module,
+    x: Samples,
+    any_number: bool = True,
+    answers: list[Any] | None = None,
+    whole: bool = False,
 ) -> Program:
-    """The program of a module in evaluation mode, from samples that it takes.
+    """The program of a module as its mode says, from samples that it takes.
 
     Parameters
     ----------
@@ -46,6 +66,8 @@ def exported_program(
         Whether the program is to take any number of samples.
     answers : list of bool, int or float, optional
         Numbers that ``forward`` makes of tensors, see :func:`answers_of`.
+    whole : bool, default=False
+        Whether operations that the outputs do not follow from are in it.
 
     Raises
     ------
@@ -71,7 +93,7 @@ def exported_program(
                 exported = exported.run_decompositions({})
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    return with_steps(_read(exported, module))
+    return with_steps(_read(exported, module, whole))
 
 
 @contextmanager
@@ -158,7 +180,7 @@ def _refuse_changed_inputs(exported: Any, module: nn.Module) -> None:
         )
 
 
-def _read(exported: Any, module: nn.Module) -> Program:
+def _read(exported: Any, module: nn.Module, whole: bool) -> Program:
     named: dict[int, str] = {}
     for kind in (module.named_parameters, module.named_buffers):
         for name, tensor in kind(remove_duplicate=False):
@@ -194,8 +216,10 @@ def _read(exported: Any, module: nn.Module) -> Program:
             operations.append(_operation(number, node, references))
             if changes_in_place(node):
                 references[node.args[0]] = Value(number)
-    # Without operations that nothing follows from, such as weights that attention returns.
-    return Program(needed(operations, frozenset(), [output]), inputs, output, constants)
+    if not whole:
+        # Without operations that nothing follows from, such as weights that attention returns.
+        operations = needed(operations, frozenset(), [output])
+    return Program(operations, inputs, output, constants)
 
 
 def _operation(number: int, node: Any, references: Mapping[Any, Any]) -> Operation:

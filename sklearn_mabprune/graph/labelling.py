@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..utils.memory import out_of_memory
+from ..utils.randomness import global_generators
 from .labels import Labels
 from .operators.registry import labelled
 from .operators.step import Found, Step, no_unit
@@ -31,7 +33,12 @@ def _swapped(n_dims: int, one: int, other: int) -> tuple[int, ...]:
 
 
 def find_labels(
-    program: Program, x: Samples, weights: Mapping[str, Tensor], tied: Collection[str] = ()
+    program: Program,
+    x: Samples,
+    weights: Mapping[str, Tensor],
+    tied: Collection[str] = (),
+    training: Program | None = None,
+    in_parts: Collection[str] = (),
 ) -> Found:
     """What goes together in a network, from a run on a few samples.
 
@@ -44,25 +51,60 @@ def find_labels(
         Parameters and buffers.
     tied : collection of str, optional
         Recurrent modules whose units of all layers and directions go together.
+    training : Program, optional
+        What runs in training mode.  Layers of it that the outputs do not follow from become
+        smaller with what they read or are added to.
+    in_parts : collection of str, optional
+        Operators that divide units into parts as wide as each other, by `Operation.what`.
     """
-    found = _walked(program, x, weights, Labels(), tied)
+
+    def walked(labels: Labels) -> Found:
+        found = _walked(program, x, weights, Found(_n_samples(program, x), labels, tied, in_parts))
+        if training is not None:
+            _walk_beside(training, x, weights, found)
+        return found
+
+    found = walked(Labels())
     # Elements of a head are one unit because of what comes later: again, with that known.
-    again = found.labels.again
-    return _walked(program, x, weights, again(), tied) if found.heads else found
+    return walked(found.labels.again()) if found.heads else found
+
+
+def _n_samples(program: Program, x: Samples) -> int:
+    return len(program.known(x)[program.inputs[0]])
+
+
+def _walk_beside(
+    training: Program, x: Samples, weights: Mapping[str, Tensor], found: Found
+) -> None:
+    """Unite what layers of a training program must have in common to fit together."""
+    # Batch norms change their statistics.
+    weights = {name: weight.clone() for name, weight in weights.items()}
+    device = next(iter(weights.values())).device
+    found.labels.pinning = False
+    try:
+        with global_generators(0, device):
+            own = Found(found.n_samples, found.labels, found.tied, found.in_parts)
+            other = _walked(training, x, weights, own, shapes_alone=True)
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        return  # the comparison with the masked network tells what does not fit
+    finally:
+        found.labels.pinning = found.labels.merging = True
+    found.widths = {**other.widths, **found.widths}
 
 
 def _walked(
     program: Program,
     x: Samples,
     weights: Mapping[str, Tensor],
-    labels: Labels,
-    tied: Collection[str],
+    found: Found,
+    shapes_alone: bool = False,
 ) -> Found:
     weights = {**program.constants, **weights}
     values: dict[int, Any] = dict(program.known(x))
     labels_of: dict[int, Any] = {number: no_unit(value) for number, value in values.items()}
-    values[N_SAMPLES] = len(values[program.inputs[0]])
-    found = Found(values[N_SAMPLES], labels, tied)
+    values[N_SAMPLES] = found.n_samples
     by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     views: dict[int, tuple[str, tuple[int, ...]]] = {}
     rows: dict[int, Any] = {}
@@ -82,6 +124,8 @@ def _walked(
         if part is not None:
             rows[operation.value] = part
         step = Step(found, operation, args, kwargs, result, labels_of, views, rows, by_sample)
+        # What mixes units takes any number of them, unless it has a weight for each.
+        found.labels.merging = not shapes_alone or bool(operation.weights)
         if isinstance(result, Tensor | tuple | list):
             labels_of[operation.value] = labelled(step)
         for number in operation.reads:

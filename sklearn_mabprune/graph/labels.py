@@ -37,7 +37,11 @@ class Labels:
     ----------
     axes : dict of (str, int) to Tensor
         Ids of the slices of a weight along an axis.
+    pinning, merging : bool
+        Whether pins, and elements that an operator mixes, are noted.
     """
+
+    pinning = merging = True
 
     def __init__(self, known: Mapping[Axis, Tensor] | None = None) -> None:
         self.axes: dict[Axis, Tensor] = {}
@@ -97,7 +101,7 @@ class Labels:
         for dim in dims:
             first = first.narrow(dim, 0, 1)
         small, small_first = compact(label, first)
-        if small.shape != small_first.shape:
+        if small.shape != small_first.shape and self.merging:
             both_labels = torch.broadcast_tensors(small, small_first)
             pairs = torch.stack(both_labels).reshape(2, -1).numpy()
             pairs = np.unique(pairs, axis=1)
@@ -117,7 +121,7 @@ class Labels:
 
     def _pin(self, ids: NDArray[np.int64], reason: str) -> None:
         ids = ids[ids > NO_UNIT]
-        if len(ids):
+        if len(ids) and self.pinning:
             self._pins.append((ids, reason))
 
     def classes(self) -> tuple[NDArray[np.int64], dict[int, list[str]], dict[int, list[str]]]:

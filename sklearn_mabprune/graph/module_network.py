@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from .head_counts import head_counts
+from .head_counts import head_counts, width_counts
 from .labelling import find_labels
 from .labels import Axis
 from .layouts import layouts
@@ -81,13 +81,15 @@ class ModuleNetwork:
         *,
         residual_streams: bool = False,
         tied: Collection[str] = (),
+        training: Program | None = None,
+        in_parts: Collection[str] = (),
     ) -> ModuleNetwork:
         """The network of a module and its program, from samples that it takes.
 
         The module is neither copied nor checked; `recover_network` does that.
         """
         weights = weights_of(module)
-        found = find_labels(program, x, weights, tied)
+        found = find_labels(program, x, weights, tied, training, in_parts)
         groups, kept_whole = find_unit_groups(found, program, weights, residual_streams)
         parameters = [name for name, _ in module.named_parameters()]
         others = whole_weights(found, program, weights, parameters)
@@ -95,12 +97,11 @@ class ModuleNetwork:
         others = {name: why for name, why in others.items() if name not in going}
         kept_whole = {**others, **kept_whole}
         structure = Structure.of(groups, kept_whole, found, weights, parameters)
-        if found.heads:
-            classes = found.labels.classes()[0]
-            unit_of = group_of_classes(groups, found, classes)
-            group_of = {k: unit_of[c] for k, c in enumerate(classes.tolist()) if c in unit_of}
-            counts = head_counts(module, found, groups, group_of)
-            structure = replace(structure, counts=counts)
+        classes = found.labels.classes()[0]
+        unit_of = group_of_classes(groups, found, classes)
+        group_of = {k: unit_of[c] for k, c in enumerate(classes.tolist()) if c in unit_of}
+        given = module, found, groups, group_of
+        structure = replace(structure, counts={**width_counts(*given), **head_counts(*given)})
         return cls(module, program, structure, weights)
 
     @property
@@ -149,7 +150,9 @@ class ModuleNetwork:
         return self if self.small is None else self.with_weights({})
 
     def outputs_left(self, weight: str, axis: int) -> NDArray[np.intp]:
-        """Places along an axis of a weight that values still have."""
+        """Places along an axis of a weight that values still have; of no axis one place."""
+        if axis < 0:
+            return np.arange(1)
         gone = self.removed().get((weight, axis)) if self.small is not None else None
         return self._left(weight, axis, np.empty(0, int) if gone is None else gone)
 

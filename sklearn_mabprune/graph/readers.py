@@ -33,7 +33,8 @@ class Reader:
     weight, bias : str
         Names; an empty bias: there is none, or it is computed.
     inputs, outputs_axis : int
-        Axes of the weight along which the units lie that it reads and that it returns.
+        Axes of the weight along which the units lie that it reads and that it returns; -1: it
+        returns one.
     columns : ndarray of shape (n_units, n_columns_per_unit)
         The units' columns of `matrix` and of the patches.
     runs, gradient : int
@@ -155,6 +156,16 @@ class LinearReader(Reader):
         return rows[0].reshape(-1, *shape[1:])
 
 
+class VectorReader(LinearReader):
+    """A product with a weight (in,) along the last dimension: one output, without a dimension."""
+
+    def _view(self, weight: Tensor, block: int) -> Tensor:
+        return weight[None]
+
+    def _rows(self, value: Tensor) -> Tensor:
+        return super()._rows(value[..., None])
+
+
 @dataclass(frozen=True)
 class ConvReader(Reader):
     """A convolution with a weight (out, in / groups, ...).
@@ -199,8 +210,7 @@ class ConvReader(Reader):
         n_channels = x.shape[1] // self.blocks
         x = x[:, block * n_channels : (block + 1) * n_channels]
         x = self._spread(x)
-        pads = [size for pair in reversed(self.padding) for size in pair]
-        x = torch.nn.functional.pad(x, pads)
+        x = torch.nn.functional.pad(x, [size for pair in self.padding[::-1] for size in pair])
         for dim, size in enumerate(self.kernel):
             reach = self.dilation[dim] * (size - 1) + 1
             x = x.unfold(2 + dim, reach, self._step(dim))[..., :: self.dilation[dim]]
@@ -336,8 +346,8 @@ def reader_of(
     }
     if "conv" in operation.packet:
         return _conv_reader(operation, shape, places, known)
-    if len(shape) == 2:
-        return LinearReader(**known, columns=places)
+    if len(shape) < 3:
+        return (LinearReader if len(shape) == 2 else VectorReader)(**known, columns=places)
     batch = [axis for axis in range(len(shape)) if axis not in (source.inputs, source.outputs)]
     order = (*batch, source.inputs, source.outputs)
     blocks = math.prod(shape[axis] for axis in batch)
@@ -356,10 +366,7 @@ def _conv_reader(
     given = dict(zip(names, operation.args, strict=False)) | operation.kwargs
     transposed = transposed or bool(given.get("transposed"))
     kernel, n_dims = tuple(shape[2:]), len(shape) - 2
-    stride, dilation = (
-        _each(given.get("stride", 1), n_dims),
-        _each(given.get("dilation", 1), n_dims),
-    )
+    stride, dilation = (_each(given.get(name, 1), n_dims) for name in ("stride", "dilation"))
     groups, taps = int(given.get("groups", 1)), math.prod(kernel)
     reach = [each * (size - 1) for each, size in zip(dilation, kernel, strict=True)]
     padding = _padding(given.get("padding", 0), reach)
@@ -387,8 +394,7 @@ def _each(given: Any, n_dims: int) -> tuple[int, ...]:
 
 
 def _padding(given: Any, reach: list[int]) -> tuple[tuple[int, int], ...]:
-    if given == "valid":
-        given = 0
+    given = 0 if given == "valid" else given
     if given == "same":
         return tuple((size // 2, size - size // 2) for size in reach)
     return tuple((size, size) for size in _each(given, len(reach)))

@@ -18,7 +18,7 @@ from .analysis import is_plain
 from .attention import with_prunable_attention, without_nested_tensors
 from .copies import uncompiled_copy
 from .decisions import answers_of
-from .exporting import exported_program, of_two_sizes
+from .exporting import exported_program, of_two_sizes, training_program
 from .graph import Graph
 from .members import means_members, with_members
 from .module_network import ModuleNetwork, weights_of
@@ -38,6 +38,8 @@ from .verification import called_eval, uneven_modules, verified
 #: Samples that a module is run on, and those that tell what in its program is their number.
 _N_SAMPLES = 9
 _TWO_SIZES = (5, 7)
+#: Operators that may divide units into parts of the same width.
+_DIVIDING = {"view", "_unsafe_view", "reshape", "unflatten", "channel_shuffle"}
 # Operators that put minus infinity where a user wants it.
 _FILLS = {"masked_fill", "where", "full", "full_like", "triu", "tril"}
 
@@ -117,9 +119,10 @@ def recover_network(
     program = _program_of(readable, x, outputs)
     if outputs.dim() == 1:
         program = program.of_columns()
-    network = _verified_network(module, program, x, residual_streams, members)
+    training = _training_program(readable, program, x)
+    network = _verified_network(module, program, training, x, residual_streams, members)
     if or_named and not network.groups:
-        wider = _verified_network(module, program, x, True, True)
+        wider = _verified_network(module, program, training, x, True, True)
         if not wider.groups:
             raise nothing_to_remove(network, {**network.kept_whole, **wider.kept_whole})
         network = wider
@@ -129,18 +132,58 @@ def recover_network(
 
 
 def _verified_network(
-    module: nn.Module, program: Program, x: Samples, residual_streams: bool, members: bool
+    module: nn.Module,
+    program: Program,
+    training: Program | None,
+    x: Samples,
+    residual_streams: bool,
+    members: bool,
 ) -> ModuleNetwork:
     """The network of a module's program, with the groups that are removed rightly."""
-    network = _with_even_layers(
-        lambda tied: ModuleNetwork.of(
-            module, program, _first(x, 2), residual_streams=residual_streams, tied=tied
-        ),
-        x,
-    )
-    if members:
-        network = with_members(network, x)
-    return verified(network, x) if network.groups else network
+
+    def found(in_parts: Collection[str]) -> ModuleNetwork:
+        network = _with_even_layers(
+            lambda tied: ModuleNetwork.of(
+                module,
+                program,
+                _first(x, 2),
+                residual_streams=residual_streams,
+                tied=tied,
+                training=training,
+                in_parts=in_parts,
+            ),
+            x,
+        )
+        return with_members(network, x) if members else network
+
+    def compared(in_parts: Collection[str]) -> tuple[ModuleNetwork, list[str]]:
+        before = found(in_parts)
+        after = verified(before, x) if before.groups else before
+        return after, [
+            why for name, why in after.kept_whole.items() if name not in before.kept_whole
+        ]
+
+    best, lost = compared(())
+    dividing = {o.what for o in program.operations if o.packet in _DIVIDING}
+    named = {what for what in dividing if any(why.startswith(what) for why in lost)}
+    # Channels that are shuffled can be removed at the same place of all parts.
+    for in_parts in (named, dividing) if named else ():
+        if lost:
+            network, lost = compared(in_parts)
+            best = network if _n_slices(network) > _n_slices(best) else best
+    return best
+
+
+def _n_slices(network: ModuleNetwork) -> int:
+    """Slices of weights that can be removed."""
+    return sum(places.size for group in network.groups for places in group.members.values())
+
+
+def _training_program(module: nn.Module, program: Program, x: Samples) -> Program | None:
+    """What runs in training mode, if parameters are not needed for the outputs; else None."""
+    needed = {name for operation in program.operations for name in operation.weights}
+    without = {name for name, _ in module.named_parameters()} - needed
+    return training_program(module, _first(x, 2)) if without else None
 
 
 def with_named_groups(

@@ -71,7 +71,7 @@ class Structure:
     fixed_sizes : dict of int to str
         Operators of fixed sizes that units of a group go through, by the group's number.
     counts : dict of int to tuple of tuple
-        Attributes that may count the heads of a group, as `widths`, by the group's number: the
+        Attributes that may count the units of a group, as `widths`, by the group's number: the
         first of several ways counts.
     with_states : frozenset of str
         Recurrent modules that are given initial states.
@@ -162,11 +162,11 @@ class Structure:
 
     @property
     def attributes(self) -> Widths:
-        """Attributes of modules that count units, those of heads included."""
+        """Attributes of modules that count units, the user's own included."""
         return (*self.widths, *(width for ways in self.counts.values() for width in ways[0]))
 
     def other_counts(self, number: int) -> Structure | None:
-        """The structure with the next way to count the heads of a group; None: there is none."""
+        """The structure with the next way to count the units of a group; None: there is none."""
         ways = self.counts.get(number, ())
         return replace(self, counts={**self.counts, number: ways[1:]}) if len(ways) > 1 else None
 

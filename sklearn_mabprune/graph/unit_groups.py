@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..utils.words import counted
 from .labels import Axis
 from .operators.step import Found, Source
 from .program import Operation, Program
@@ -85,7 +84,7 @@ def find_unit_groups(
         pinned, reasons = walk.pinned_reasons(numbers), walk.reasons(numbers, readers)
         stream, is_stream = [], walk.is_stream(numbers, readers)
         if is_stream and not residual_streams:
-            stream = [f"residual stream: {counted(len(producers), 'producer')}"]
+            stream = [f"residual stream of {layers_of(producers)}"]
         if pinned or reasons or stream:
             _note(kept_whole, name, [*stream, *(pinned or reasons)])
         if reasons or stream or len(free) < 2:
@@ -133,10 +132,10 @@ class _Walk:
         readers = [source for source in readers if source.runs < 0]
         if not readers and not self.pinned_reasons(numbers):
             return ["nothing reads them"]
-        if len(numbers) < 2 and self.are_heads(numbers):
-            return ["is one head"]
         if len(numbers) < 2:
             merged = [reason for number in numbers for reason in self.merged.get(number, [])]
+            if self.are_heads(numbers):
+                return [": ".join(["is one head", *merged[:1]])]
             return merged or ["is one unit"]
         return [] if readers else ["nothing else reads them"]
 
@@ -229,6 +228,12 @@ def shared_path(modules: Iterable[str]) -> str:
             break
         parts.append(names[0])
     return ".".join(parts)
+
+
+def layers_of(producers: Sequence[Source]) -> str:
+    """How many layers produce units, each counted once however often it runs."""
+    number = len({(source.module, source.weight) for source in producers})
+    return f"{number} layer{'s' if number > 1 else ''}"
 
 
 def _distinct(name: str, taken: list[str]) -> str:

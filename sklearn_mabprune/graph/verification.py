@@ -55,7 +55,7 @@ def verified(network: ModuleNetwork, x: Samples) -> ModuleNetwork:
     structure = network.structure
 
     def other_counts(number: int) -> bool:
-        """Take the next way to count the heads of a group."""
+        """Take the next way to count the units of a group."""
         found = trial.network.structure.other_counts(number)
         if found is not None:
             trial.network = trial.network.with_structure(found)

@@ -48,6 +48,7 @@ def whole_weights(
     made = {
         number
         for source in found.sources
+        if source.outputs >= 0
         for number in classes[found.labels.axes[source.weight, source.outputs].numpy()].tolist()
     }
     # Such as those of a depthwise convolution, whose channels are those of another layer.

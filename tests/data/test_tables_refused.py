@@ -215,7 +215,7 @@ def test_validation_rows_that_cannot_be_used(table, message):
 
 def test_validation_targets_of_another_number():
     rows, y = values_table(n_targets=2)
-    refused(regressor(), "y_val has 1 targets, y has 2", rows, y, X_val=rows, y_val=y[:, 0])
+    refused(regressor(), "y_val has 1 target, y has 2", rows, y, X_val=rows, y_val=y[:, 0])
 
 
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])

@@ -177,7 +177,7 @@ def test_a_network_with_nothing_but_a_stream(layers):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({}, """'c1': residual stream: 2 producers; pass layers="streams" to prune it"""),
+        ({}, """'c1': residual stream of 2 layers; pass layers="streams" to prune it"""),
         ({"layers": "c*"}, "the pattern 'c*', which is none of this network's groups of units. "
          "There are 'c1' (8 streams)"),
         ({"layers": "streams", "pruning_budget": 9}, "9 of 8 units with layers=['streams']"),

@@ -170,6 +170,29 @@ def test_inputs_in_onnx_may_have_names_that_torch_gives_to_values():
         np.testing.assert_allclose(found, model.predict_proba(X), atol=allowed)
 
 
+class Masked(nn.Module):
+    """Words whose mask is an input: a text that is masked as a whole has no output."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.scores = nn.Embedding(7, 5, padding_idx=0), nn.Linear(5, 1)
+        self.hidden, self.last = nn.Linear(5, 8), nn.Linear(8, 3)
+
+    def forward(self, tokens, mask):
+        h = self.words(tokens)
+        weights = self.scores(h).squeeze(-1).masked_fill(~mask, float("-inf")).softmax(-1)
+        return self.last(torch.relu(self.hidden((weights[..., None] * h).sum(1))))
+
+
+def test_samples_that_compare_onnx_are_not_masked_as_a_whole():
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    tokens = np.random.default_rng(0).integers(1, 7, (60, 3))
+    X = {"tokens": tokens, "mask": tokens > tokens.min(1, keepdims=True) - 1}
+    model = MABPrunedClassifier(net_of(Masked, max_epochs=2), **QUICK).fit(X, tokens[:, 0] % 3)
+    assert [part.name for part in model.to_onnx().graph.input] == ["tokens", "mask"]
+
+
 def test_inputs_in_onnx_that_are_named_like_an_output_are_refused():
     pytest.importorskip("onnxscript")
     model, _ = fitted_by_name(Labelled, "label")

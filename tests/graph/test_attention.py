@@ -88,8 +88,8 @@ def test_heads_are_removed_in_all_places(networks, kind):
             "view .* in OneNumber.forward .* has fixed sizes, or sizes that follow from others: "
             "read the number of heads and the width of each from two attributes",
         ),
-        ("one head", "'attention.0.qkv': is one head"),
-        ("mean of heads", "'attention.qkv': matmul of 'attention' in MeanOfHeads.forward"),
+        ("one head", "'attention.0.qkv': view of 'attention.0' in Fused.forward"),
+        ("mean of heads", "'attention.qkv': view of 'attention' in MeanOfHeads.forward"),
     ],
 )
 def test_heads_that_cannot_be_fewer_stay(kind, reason):

@@ -66,10 +66,6 @@ KINDS = {
         lambda: Net(lambda s, x: torch.einsum("bi,ij->bj", x, s.w), w=weight(6, 12)),
         (6,), "w", "einsum in Net.forward .* sums over products",
     ),
-    "bilinear": (
-        lambda: Net(lambda s, x: s.pair(x[:, :3], x[:, 3:]), pair=nn.Bilinear(3, 3, 12)),
-        (6,), "pair", UNKNOWN.format("bilinear of 'pair'"),
-    ),
     "depthwise": (
         lambda: Net(nn.Sequential(nn.Conv1d(6, 12, 3, groups=6), nn.AdaptiveAvgPool1d(1),
                                   nn.Flatten())),

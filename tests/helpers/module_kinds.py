@@ -279,7 +279,7 @@ KINDS = {
     "bilinear": (
         lambda: Net(lambda s, x: s.d(F.relu(s.c(s.b(s.a(x), x)))),
                     a=lin(6, 8), b=nn.Bilinear(8, 6, 5), c=lin(5, 4), d=head(4)),
-        (6,), {"c": 4},
+        (6,), {"b": 5, "c": 4},
     ),
     "subclasses and own activations": (
         lambda: Net(lambda s, x: s.c(s.f(s.b(s.f(s.a(x))))),

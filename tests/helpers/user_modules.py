@@ -113,6 +113,21 @@ class Folded(nn.Module):
         return self.last(h.reshape(x.size(0), -1))
 
 
+class Additive(nn.Module):
+    """Steps weighted by a product with a vector, in training with a second head."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.key = nn.Linear(3, 6), nn.Linear(6, 5)
+        self.query, self.out = nn.Parameter(torch.randn(5)), nn.Linear(6, 3)
+        self.second = nn.Linear(6, 3)
+
+    def forward(self, x):
+        h = torch.relu(self.enter(x))
+        y = torch.einsum("bt,btc->bc", (torch.tanh(self.key(h)) @ self.query).softmax(1), h)
+        return self.out(y) + 0.1 * self.second(y) if self.training else self.out(y)
+
+
 #: How to make a module, the shape of a sample, and the sizes of its groups by name.
 MODULES = {
     "functional": (FunctionalMLP, (6,), {"first": 10, "second": 8}),
@@ -122,6 +137,7 @@ MODULES = {
     "gates": (Gated, (6,), {"both": 10, "out": 8, "gate": 7}),
     "concatenation": (Concat, (6,), {"left": 5, "right": 7}),
     "folded": (Folded, (4, 6), {"first": 7, "second": 5, "conv": 5, "conv2": 4}),
+    "additive": (Additive, (4, 3), {"enter": 6, "key": 5}),
     "recurrent": (Recurrent, (4, 3), {"lstm.l0": 5, "lstm.l0_reverse": 5, "gru": 6}),
 }
 

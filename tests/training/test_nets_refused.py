@@ -109,7 +109,7 @@ class Forward(nn.Module):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (Forward("skip"), "no units that can be removed. 'first': residual stream: 2 producers"),
+        (Forward("skip"), "no units that can be removed. 'first': residual stream of 2 layers"),
         (Forward("two outputs"), r"Forward.forward .*must return one tensor .*got a tuple of 2"),
         (nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 3)),
          "no units that can be removed. '0': layer_norm of '1' normalises over them"),

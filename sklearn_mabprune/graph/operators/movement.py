@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ def moved(step: Step) -> Any:
     if step.operation.packet == "getitem":
         return label[step.args[1]]
     _note_fixed_sizes(step, label)
+    if step.what in step.found.in_parts:
+        _keep_parts_alike(step, label)
     if isinstance(step.result, Tensor) and step.operation.packet in ("view", "_unsafe_view"):
         return label.reshape(step.result.shape)
     return step.operation.operator(label, *step.args[1:], **step.kwargs)
@@ -35,17 +38,45 @@ def moved(step: Step) -> Any:
 
 def _note_fixed_sizes(step: Step, label: Any) -> None:
     """Sizes that are numbers in the user's code may fit the units that there are alone."""
+    if step.operation.packet == "slice" and step.result.shape == step.args[0].shape:
+        return  # x[:, index], or up to an end that smaller values have as well
     numbers = [part for part in leaves(step.operation.args[1:]) if type(part) is int and part > 1]
     if step.operation.packet in _SIZED and numbers and isinstance(label, Tensor):
-        ids = compact(label)[0].unique().numpy()
-        step.found.fixed.append((ids[ids > NO_UNIT], step.what, step.operation.module))
+        _note_fixed(step, label)
+
+
+def _keep_parts_alike(step: Step, label: Tensor) -> None:
+    """Parts into which a dimension is divided, as to shuffle channels, lose the same places."""
+    shape = step.result.shape
+    if step.operation.packet == "channel_shuffle":
+        shape = (*shape[:1], step.args[1], shape[1] // step.args[1], *shape[2:])
+    pairs = zip(label.shape, shape, strict=False)
+    dim = next((k for k, (before, after) in enumerate(pairs) if before != after), None)
+    if dim is None or len(shape) != label.dim() + 1 or not varies(label, dim):
+        return
+    if (*label.shape[:dim], *label.shape[dim + 1 :]) == (*shape[:dim], *shape[dim + 2 :]):
+        step.labels.merge(label.reshape(shape), [dim], f"{step.what} divides them")
+
+
+def _note_fixed(step: Step, label: Tensor) -> None:
+    ids = compact(label)[0].unique().numpy()
+    step.found.fixed.append((ids[ids > NO_UNIT], step.what, step.operation.module))
 
 
 #: Operators with sizes among their arguments.
 _SIZED = (
     "view", "_unsafe_view", "reshape", "unflatten", "expand", "split", "split_with_sizes", "slice",
-    "narrow", "repeat",
+    "narrow", "repeat", "channel_shuffle",
 )  # fmt: skip
+
+
+@rule("col2im")
+def folded(step: Step) -> Any:
+    """Patches are added up where they lie: a channel has all places of them."""
+    label, kernel = step.given(0), step.args[2]
+    channels = label.unflatten(-2, (-1, math.prod(kernel)))
+    first = step.labels.merge(channels, [-2, -1], f"{step.what} mixes them")
+    return first.expand(*first.shape[:-2], *step.result.shape[-2:])
 
 
 @rule("roll")
@@ -117,6 +148,8 @@ def indexed(step: Step) -> Any:
     chosen = any(step.depends_on_input(index) for index in indices if index is not None)
     if chosen and any(varies(label, dim) for dim in dims):
         return step.pin_all(f"{step.what} chooses among its units")
+    if any(varies(label, dim) for dim in dims):
+        _note_fixed(step, label)
     return step.operation.operator(label, *step.args[1:], **step.kwargs)
 
 

@@ -21,7 +21,7 @@ def product_of_values(step: Step, left: int, right: int) -> Tensor:
     ]
     wanted = [*_batch(step.result.dim()), "i", "j"]
     label = contracted(step, (one, other), names, wanted, step.result.shape)
-    if _has_units(one) and _has_units(other):
+    if _are_heads((one, other)):
         note_heads(step, label, one.shape, other.shape)
     return label
 
@@ -59,6 +59,7 @@ def contracted(
         Of the result.
     """
     reason = f"{step.what} sums over products of two values"
+    labels = _without_single(step, labels, reason)
     found = []
     for place, own in enumerate(names):
         label, others = labels[place], names[1 - place]
@@ -73,6 +74,35 @@ def contracted(
         first = first.flatten(len(kept))[..., 0] if len(kept) < len(own) else first
         found.append(_placed(first, [result.index(own[dim]) for dim in kept], len(result)))
     return united(step.labels, found, shape, reason)
+
+
+def _are_heads(labels: Sequence[Tensor]) -> bool:
+    """Whether a product of values is of heads: of units of both, or of one unit of both."""
+    single = [_is_single(label) for label in labels]
+    return all(map(_has_units, labels)) and (all(single) or not any(single))
+
+
+def _is_single(label: Tensor) -> bool:
+    """Whether all elements belong to one unit."""
+    return len(compact(label)[0].unique()) == 1 and _has_units(label)
+
+
+def _without_single(step: Step, labels: Sequence[Tensor], reason: str) -> list[Tensor]:
+    """Labels of which one that is of a single unit is that of data: the other's units stay apart.
+
+    The weights of attention with one head, of pooling by attention or of a learned graph are one
+    unit, which cannot be removed.
+    """
+    single = [_is_single(label) for label in labels]
+    if all(single):
+        return list(labels)
+    for label, alone in zip(labels, single, strict=True):
+        if alone:
+            step.labels.pin(label, reason)
+    return [
+        torch.full((1,) * label.dim(), NO_UNIT).expand(label.shape) if alone else label
+        for label, alone in zip(labels, single, strict=True)
+    ]
 
 
 def _placed(label: Tensor, places: Sequence[int], n_dims: int) -> Tensor:
@@ -113,7 +143,8 @@ def attention(step: Step) -> Tensor:
     scores = step.labels.merge(scores, [-1], f"{step.what} mixes them").expand(shape)
     names = [*batch, "i", "j"], [*batch, "j", "d"]
     label = contracted(step, (scores, value), names, [*batch, "i", "d"], step.result.shape)
-    note_heads(step, label, *shapes)
+    if _are_heads((scores, value)):
+        note_heads(step, label, *shapes)
     return label
 
 
@@ -126,6 +157,6 @@ def einsum(step: Step) -> Tensor:
     if len(names) != 2 or "." in letters or not arrow or any(weights):
         return step.pin_all(f"{step.what} sums over products")  # type: ignore[no-any-return]
     label = contracted(step, labels, names, result, step.result.shape)
-    if all(_has_units(each) for each in labels):
+    if _are_heads(labels):
         note_heads(step, label, *(each.shape for each in step.args[1]))
     return label

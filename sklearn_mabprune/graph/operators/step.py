@@ -52,11 +52,13 @@ class Found:
     """What a walk over all operations has found, on so many samples.
 
     `tied`: recurrent modules whose units of all layers and directions are to go together.
+    `in_parts`: operators, by `Operation.what`, that divide units into parts as wide as each other.
     """
 
     n_samples: int
     labels: Labels
     tied: Collection[str] = ()
+    in_parts: Collection[str] = ()
     sources: list[Source] = field(default_factory=list)
     #: Ids of the units that an attribute of a module counts, such as ("conv1", "out_channels").
     widths: dict[tuple[str, str], Tensor] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..labels import along, united
 from .products import product_of_values
-from .step import READS_DATA, Source, Step, read, rule
+from .step import READS_DATA, Source, Step, no_unit, read, rule
 
 
 def _computed(step: Step, place: int = 1) -> Any:
@@ -148,9 +148,22 @@ def product(step: Step) -> Any:
         plain = step.plain(weight)
         if plain is not None and step.args[weight].dim() >= 2 and step.args[value].dim() >= 2:
             return _with_weight(step, plain, weight, value, has_bias)
+    vector = step.plain(right)
+    by_sample = step.depends_on_input(step.reference(left))
+    if vector is not None and step.args[right].dim() == 1 and by_sample and not has_bias:
+        return _with_vector(step, vector[0])
     if has_bias or min(step.args[left].dim(), step.args[right].dim()) < 2:
         return step.pin_all(f"{step.what} sums over products of two values")
     return product_of_values(step, left, right)
+
+
+def _with_vector(step: Step, name: str) -> Any:
+    """A weighted sum of units by a weight of one axis."""
+    read(step, step.given(0), -1, name, 0)
+    positions = step.result.numel() / step.found.n_samples
+    _note(step, Source(step.operation.value, step.operation.module, name, "", -1, 0,
+                       step.number(0)), positions)  # fmt: skip
+    return no_unit(step.result)
 
 
 def _with_weight(
@@ -174,6 +187,25 @@ def _with_weight(
     _note(step, Source(step.operation.value, step.operation.module, name, bias, axes[outer],
                        axes[inner], step.number(value)), positions)  # fmt: skip
     return result
+
+
+@rule("bilinear")
+def bilinear(step: Step) -> Any:
+    """Weight (out, one, other): returns units; those of the two values are read in products."""
+    plain = step.plain(2)
+    if plain is None:
+        return _computed(step, 2)
+    for place in (0, 1):
+        step.labels.pin(step.given(place), f"{step.what} reads them in products of two values")
+    ids = step.ids(plain[0], 0, step.args[2].shape[0])
+    bias = _bias(step, 3, ids)
+    step.width("out_features", ids)
+    step.found.sources.append(
+        Source(step.operation.value, step.operation.module, plain[0], bias, 0)
+    )
+    positions = step.result.numel() / step.found.n_samples / step.args[2].shape[0]
+    step.found.positions.append((plain[0], positions))
+    return along(ids, step.result.shape, -1)
 
 
 @rule("embedding", "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only")
