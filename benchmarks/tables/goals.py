@@ -83,9 +83,10 @@ class Rows:
         one, two = self.of.get(first, {}), self.of.get(second, {})
         found: dict[str, list[float]] = {}
         for key in one.keys() & two.keys():
-            found.setdefault(key[0], []).append(float(one[key][column]) / float(two[key][other]))
-        values = np.array([np.median(each) for each in found.values()])
-        return values[np.isfinite(values)]
+            ratio = float(one[key][column]) / float(two[key][other])
+            if np.isfinite(ratio):  # not all fits were timed
+                found.setdefault(key[0], []).append(ratio)
+        return np.array([np.median(each) for each in found.values()])
 
 
 def _of(pairs: list[Pair], task: str) -> np.ndarray:

@@ -96,7 +96,7 @@ def _teacher(table: Rows) -> Iterator[str]:
             sum(sign * pair.mean > max(pair.error, 1e-9) for pair in pairs) for sign in (1, -1)
         )
         seconds = [
-            np.median([float(r["seconds"]) for (n, _), r in table.of[key].items() if n in names])
+            np.nanmedian([float(r["seconds"]) for (n, _), r in table.of[key].items() if n in names])
             for key in (alone, with_it)
         ]
         ratio = np.median(table.ratios(with_it, "seconds", alone, "seconds"))
