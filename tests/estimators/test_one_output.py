@@ -147,7 +147,7 @@ REFUSED = {
     "other loss": (
         net_of(Chain),
         2,
-        r"1 outputs, y needs 2.*One output for two classes needs criterion=nn.BCEWithLogitsLoss",
+        r"1 output, y needs 2.*One output for two classes needs criterion=nn.BCEWithLogitsLoss",
     ),
     "threshold": (
         binary(Chain, threshold=0.3),

@@ -290,7 +290,7 @@ def test_frozen_teachers_and_user_validation_samples():
 
 def test_a_trained_net_is_fine_tuned_on_the_labels():
     X, y = classes_table(400)
-    net = FrozenEstimator(small_classifier(max_epochs=40).fit(X, y))
+    net = FrozenEstimator(small_classifier(max_epochs=40, random_state=0).fit(X, y))
     with pytest.warns(PruningWarning, match="trained net"):
         alone = classifier(net, pruning_budget=0.8).fit(X, y)
     with pytest.warns(PruningWarning, match="trained net"):

@@ -23,7 +23,7 @@ def prepare(X):
 @pytest.mark.parametrize(
     "form", [pd.DataFrame, pl.DataFrame, lambda X: np.column_stack([*X.values()])]
 )
-@pytest.mark.parametrize("far", [1e9, -1e15, 1e200])
+@pytest.mark.parametrize("far", [1e9, -1e15, 1e100])
 def test_columns_with_far_values_are_named(form, far):
     values = NUMBERS.copy()
     values[7] = far

@@ -199,7 +199,7 @@ def test_frozen_teachers_of_the_frame_and_of_the_features():
     renamed = X.rename(columns={"size": "width"})
     with pytest.raises(ValueError, match=r"fitted on the columns .*width.*, X has .*size"):
         pipeline(FrozenEstimator(make_tabular_pipeline(trees).fit(renamed, y))).fit(X, y)
-    with pytest.raises(ValueError, match="fitted on 1 features, X has 7 in 3 columns"):
+    with pytest.raises(ValueError, match="fitted on 1 feature, X has 7 in 3 columns"):
         pipeline(FrozenEstimator(clone(trees).fit(X[["age"]], y))).fit(X, y)
 
 

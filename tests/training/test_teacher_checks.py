@@ -112,5 +112,5 @@ def test_answers_of_other_shapes_are_refused():
     fitted = teacher.fit(X, X[:, :2], None, 0)
     assert teacher.labels(fitted, X).shape == (60, 2)
     one = DecisionTreeRegressor().fit(X, Y)
-    with pytest.raises(ValueError, match="predict returned 1 values for 2 targets"):
+    with pytest.raises(ValueError, match="predict returned 1 value for 2 targets"):
         teacher.labels(one, X)
