@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 
 from benchmarks.networks import catalogue, images, random_graphs
@@ -38,6 +39,19 @@ def test_rows_say_that_no_network_is_wrong_and_nothing_is_measured_twice():
     assert not [row for row in rows_of("random_graphs.csv") if row["result"] in random_graphs.BAD]
     keys = [tuple(row[name] for name in images.KEYS) for row in rows_of("images.csv")]
     assert len(keys) == len(set(keys))
+
+
+def test_images_split_anew_are_the_same_images():
+    given = np.arange(12)[:, None], np.arange(12, 16)[:, None], np.arange(12), np.arange(12, 16)
+    given = *given[:2], given[2] % 2, given[3] % 2
+    tested = set()
+    for seed in range(3):
+        X, X_test, y, y_test = images.split_anew(given, seed)
+        assert (len(X), len(X_test)) == (12, 4)
+        assert sorted([*X[:, 0], *X_test[:, 0]]) == list(range(16))
+        np.testing.assert_array_equal([*X[:, 0] % 2, *X_test[:, 0] % 2], [*y, *y_test])
+        tested.add(tuple(sorted(X_test[:, 0])))
+    assert len(tested) == 3
 
 
 def test_a_page_without_the_marks_is_refused():
