@@ -177,7 +177,7 @@ def _with_data(old: Any, new: Any, given: Given) -> Any:
     tell_late(new, interruptions)
     if not np.isclose(pruned.path.loss[0], path.loss[0], rtol=1e-4):
         warnings.warn(
-            "X and y are not those of fit, or in another order: pruning started anew on them. If "
+            "X, y or groups are not those of fit, or in another order: pruning started anew. If "
             "the network was trained on samples that are now held out for validation, validation "
             "scores are optimistic. Pass the data of fit, in the same order.",
             PruningWarning,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
@@ -34,6 +34,8 @@ _FEW = 20
 _LEAST_VALUES = 20
 # Fraction of values that occur once: by Good and Turing as many of new ones are unknown.
 _UNKNOWN = 0.95
+# Most characters of a value in a message.
+_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,23 @@ def _kind_of_objects(
 
 def _identifier(name: Any, values: list[Any], codes: NDArray[np.intp]) -> str:
     """A column of identifiers in words; empty for others."""
-    counts = np.bincount(codes[codes >= 0], minlength=1)
-    n_values, n_single = int(counts.sum()), int((counts == 1).sum())
-    if n_values < _LEAST_VALUES or n_single < _UNKNOWN * n_values:
+    counts = np.bincount(codes[codes >= 0], minlength=1).tolist()
+    if not _nearly_all_once(counts):
         return ""
-    n_missing = len(codes) - n_values
+    n_values, n_missing = sum(counts), len(codes) - sum(counts)
     missing = f", {n_missing:,} are missing" if n_missing else ""
-    shown = repr(values[0])[:30]
-    return f"{name!r} ({n_single:,} of {n_values:,} values, such as {shown}, occur once{missing})"
+    text = str(values[0])
+    shown = repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}...")
+    return (
+        f"{name!r} ({counts.count(1):,} of {n_values:,} values, such as {shown}, occur once"
+        f"{missing})"
+    )
+
+
+def _nearly_all_once(counts: Collection[int]) -> bool:
+    """Whether new samples have other values, from the number of cells of each value."""
+    n_values = sum(counts)
+    return n_values >= _LEAST_VALUES and list(counts).count(1) >= _UNKNOWN * n_values
 
 
 def _counts(values: list[Any], codes: NDArray[np.intp]) -> dict[Any, int]:
@@ -155,11 +166,12 @@ def _kind_of_strings(
     if n_distinct == 0 or found.are_codes:
         return ColumnKind(False)
     is_number_like = n_numbers > 0 or (
-        n_distinct > _FEW and (found.have_fractions or bool(found.marks))
+        n_distinct > _FEW
+        and (found.have_fractions or bool(found.marks) or _nearly_all_once(counts.values()))
     )
     if not found.others and found.is_certain and is_number_like:
         return ColumnKind(True, found.style)
-    # Strings of integers are codes: whoever reads a file gets integers from it.
+    # Strings of integers that occur again are codes: whoever reads a file gets integers from it.
     is_silent = not (n_numbers or found.marks or found.others) and found.style == "decimal points"
     n_cells = sum(counts.values())
     not_numbers = [*found.others, *found.marks]

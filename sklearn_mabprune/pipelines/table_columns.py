@@ -179,6 +179,8 @@ class TableColumns(ColumnTransformer):
         read, columns = [], []
         for name, cells in self._aligned(X).items():
             kind: ColumnKind = self.kinds_[name]
+            if cells is None:  # identifiers that X lacks
+                cells = np.full(num_samples(X), None, dtype=object)
             if kind.is_number:
                 read.append(np.asarray(read_numbers(name, cells, kind.style), dtype=np.float64))
                 columns.append(Column(name))

@@ -103,7 +103,7 @@ def test_names_of_features():
 
 def test_other_rows_are_said_to_be_others(trained):
     model, X, y = trained
-    with pytest.warns(PruningWarning, match="X and y are not those of fit"):
+    with pytest.warns(PruningWarning, match="X, y or groups are not those of fit"):
         found = model.at_budget(0.8, X[:90], y[:90])
     assert sum(found.hidden_layer_sizes_) == 4
     assert found.score(X, y) >= 0

@@ -86,7 +86,6 @@ def test_other_columns_are_no_identifiers(values):
         IDS[:88] + IDS[:2],
         pd.Categorical(IDS),
         [f"{k:05d}" for k in range(N)],
-        [str(k) for k in range(N)],
         [f"The order number {k} was late." for k in range(N)],
     ],
 )
@@ -188,3 +187,34 @@ def test_names_with_numbers_have_no_units(write):
 
 def test_few_numbers_with_units_are_categories():
     prepare(PLAIN.assign(c=["36 months", "60 months"] * 45, d=["10%", "20%", "30%"] * 30))
+
+
+@pytest.mark.parametrize(
+    "change", [lambda v: v, lambda v: f"-{v}", lambda v: None if v == "852117" else v]
+)
+def test_strings_of_whole_numbers_that_differ_are_numbers(change):
+    values = [change(str(k)) for k in (852117, *RNG.choice(10**6, 199, replace=False))]
+    prepare = make_tabular_pipeline(LogisticRegression())[:-1]
+    X = pd.DataFrame({"income": pd.Series(values, dtype=object)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = prepare.fit_transform(X)
+    expected = pd.to_numeric(X["income"])
+    assert np.corrcoef(found[:, 0], expected.fillna(expected.median()))[0, 1] > 0.999
+
+
+def test_another_size_of_a_taught_pipeline_needs_no_identifiers():
+    X = pd.DataFrame(RNG.normal(size=(120, 2)), columns=["a", "b"])
+    y = (X["a"] > 0).astype(int)
+    named = X.assign(name=[f"u{k}" for k in range(120)])
+    taught = make_tabular_pipeline(classifier(teacher="auto", teacher_weight=0.5))
+    with pytest.warns(PruningWarning, match="'name'"):
+        taught.fit(named, y)
+    without, with_it = (taught.at_budget(0.3, table, y) for table in (X, named))
+    np.testing.assert_array_equal(without.predict_proba(X), with_it.predict_proba(named))
+
+
+def test_long_values_are_shown_in_part():
+    X = pd.DataFrame({"a": RNG.normal(size=60), "id": [f"{k:040d}-" for k in range(60)]})
+    with pytest.warns(PruningWarning, match=r"such as '0{27}\.\.\.', occur once"):
+        make_tabular_pipeline(LogisticRegression())[:-1].fit(X)
