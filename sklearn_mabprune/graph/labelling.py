@@ -105,7 +105,6 @@ def _walked(
     values: dict[int, Any] = dict(program.known(x))
     labels_of: dict[int, Any] = {number: no_unit(value) for number, value in values.items()}
     values[N_SAMPLES] = found.n_samples
-    by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     views: dict[int, tuple[str, tuple[int, ...]]] = {}
     rows: dict[int, Any] = {}
     last_read = {
@@ -123,7 +122,9 @@ def _walked(
         part = _rows(operation, args, rows)
         if part is not None:
             rows[operation.value] = part
-        step = Step(found, operation, args, kwargs, result, labels_of, views, rows, by_sample)
+        step = Step(
+            found, operation, args, kwargs, result, labels_of, views, rows, program.by_sample
+        )
         # What mixes units takes any number of them, unless it has a weight for each.
         found.labels.merging = not shapes_alone or bool(operation.weights)
         if isinstance(result, Tensor | tuple | list):

@@ -268,6 +268,11 @@ class Program:
         return tuple(found)
 
     @cached_property
+    def by_sample(self) -> frozenset[int]:
+        """Values that depend on the samples."""
+        return frozenset({*self.inputs, *(o.value for o in self.downstream(self.inputs))})
+
+    @cached_property
     def convolves(self) -> bool:
         """Whether a convolution is among the operations."""
         return any("conv" in operation.packet for operation in self.operations)

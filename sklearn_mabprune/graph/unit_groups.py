@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..utils.words import counted
 from .labels import Axis
 from .operators.step import Found, Source
 from .program import Operation, Program
@@ -232,8 +233,7 @@ def shared_path(modules: Iterable[str]) -> str:
 
 def layers_of(producers: Sequence[Source]) -> str:
     """How many layers produce units, each counted once however often it runs."""
-    number = len({(source.module, source.weight) for source in producers})
-    return f"{number} layer{'s' if number > 1 else ''}"
+    return counted(len({(source.module, source.weight) for source in producers}), "layer")
 
 
 def _distinct(name: str, taken: list[str]) -> str:

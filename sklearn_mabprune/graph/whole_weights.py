@@ -56,12 +56,11 @@ def whole_weights(
     for (name, _), ids in found.labels.axes.items():
         numbers.setdefault(name, set()).update(classes[ids.numpy()].tolist())
     known |= {name for name, own in numbers.items() if not made.isdisjoint(own)}
-    by_sample = {*program.inputs, *(o.value for o in program.downstream(program.inputs))}
     reasons: dict[str, str] = {}
     for name in parameters:
         if name in known or sum(size > 1 for size in weights[name].shape) < 2:
             continue
-        reader = _reader(name, program, by_sample)
+        reader = _reader(name, program)
         if reader is not None:
             said = [why for number in numbers.get(name, ()) for why in pinned.get(number, ())]
             if name not in reader.weights:
@@ -71,7 +70,7 @@ def whole_weights(
     return reasons
 
 
-def _reader(name: str, program: Program, by_sample: set[int]) -> Operation | None:
+def _reader(name: str, program: Program) -> Operation | None:
     """The first operation that joins a weight, or what is computed of it, with the samples.
 
     None if there is none, or if it treats each element by itself or normalises.
@@ -80,7 +79,7 @@ def _reader(name: str, program: Program, by_sample: set[int]) -> Operation | Non
     for operation in program.operations:
         if name not in operation.weights and computed.isdisjoint(operation.reads):
             continue
-        if operation.value not in by_sample:
+        if operation.value not in program.by_sample:
             computed.add(operation.value)
             continue
         pointwise = torch.Tag.pointwise in getattr(operation.operator, "tags", ())

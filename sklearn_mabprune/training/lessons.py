@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from ..data.blocks import ColumnBlocks
-from ..data.folds import Fold, content_folds, groups_of
+from ..data.folds import Fold, content_folds
 from ..data.samples import Data
 from ..data.synthetic import synthetic_samples
 from ..data.user_groups import group_folds
 from ..utils.memory import no_memory, out_of_memory
-from .splitters import folds_of_splitter
+from .splitters import folds_of_splitter, undivided
 from .teacher import Teacher
 from .teacher_fits import is_constant
 from .teacher_targets import Floats, Targets
@@ -288,8 +288,7 @@ def _folds_of_networks(data: Data, seed: int) -> list[Fold]:
 
 def _n_units(data: Data, seed: int) -> int:
     """Number of groups, or of distinct samples."""
-    groups = groups_of(data.x, data.y, seed) if data.groups is None else data.groups
-    return len(np.unique(groups))
+    return len(np.unique(undivided(data, seed)))
 
 
 def _exchanged(

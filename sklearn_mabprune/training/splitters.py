@@ -15,6 +15,11 @@ from ..exceptions import PruningWarning
 from ..utils.words import counted
 
 
+def undivided(data: Data, seed: int) -> NDArray[np.intp]:
+    """Groups of samples that folds do not divide: the user's, or else copies of a sample."""
+    return groups_of(data.x, data.y, seed) if data.groups is None else data.groups
+
+
 def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
     """Training and test samples of each fold.
 
@@ -42,7 +47,7 @@ def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
     name = " ".join(repr(cv).split())
     name = f"teacher_cv={name}" if len(name) <= 100 else f"teacher_cv={name[:97]}..."
     y = data.y if data.y.ndim == 1 or data.y.shape[1] > 1 else data.y[:, 0]
-    groups = groups_of(data.x, data.y, seed) if data.groups is None else data.groups
+    groups = undivided(data, seed)
     with warnings.catch_warnings():
         # Splitters that know no groups say so.
         warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
@@ -73,7 +78,7 @@ def folds_of_splitter(cv: Any, data: Data, seed: int) -> list[Fold]:
 def _counted(groups: NDArray[np.intp], are_copies: bool) -> str:
     """The number of groups, for messages."""
     n_groups = len(np.unique(groups))
-    return f"{n_groups} of them distinct" if are_copies else f"of {n_groups} groups"
+    return f"{n_groups} of them distinct" if are_copies else f"of {counted(n_groups, 'group')}"
 
 
 def _warn_of_divided(name: str, folds: list[Fold], groups: NDArray[np.intp]) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from sklearn.base import BaseEstimator, RegressorMixin, clone
+from noting import Noting, model
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit, cross_validate
-from user_nets import regressor, small_regressor
 
 from sklearn_mabprune import PruningWarning, make_tabular_pipeline
 from sklearn_mabprune.estimators import teaching
@@ -28,29 +28,10 @@ X = np.column_stack([PATIENT, RNG.normal(size=(120, 2))])
 Y = X[:, 1] + RNG.normal(size=20)[PATIENT]
 
 
-class Noting(RegressorMixin, BaseEstimator):
-    """A regressor that notes which groups it was fitted on, and which it was asked for."""
-
-    asked: list[tuple[set[float], set[float]]] = []
-
-    def fit(self, X, y):
-        self.seen_ = set(np.asarray(X)[:, 0].tolist())
-        return self
-
-    def predict(self, X):
-        self.asked.append((self.seen_, set(np.asarray(X)[:, 0].tolist())))
-        return np.zeros(len(X))
-
-
 @pytest.fixture
 def asked():
     Noting.asked.clear()
     return Noting.asked
-
-
-def model(**params):
-    net = small_regressor(max_epochs=2)
-    return regressor(net, **{"teacher": Noting(), "n_synthetic": 0, **params})
 
 
 def divided(pairs):

@@ -8,27 +8,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from loss_nets import Chain, Skip
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 from user_nets import classes_table, classifier, regressor, unit_values_table
 
 from sklearn_mabprune import ModelFileError, UnsupportedModuleError, load
 from sklearn_mabprune.export.files.container import read_file, write_file
-
-
-class Chain(nn.Sequential):
-    def __init__(self, n_outputs=3):
-        super().__init__(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, n_outputs))
-
-
-class Skip(nn.Module):
-    def __init__(self, n_outputs=3):
-        super().__init__()
-        self.wide, self.short = nn.Linear(6, 8), nn.Linear(6, n_outputs)
-        self.last = nn.Linear(8, n_outputs)
-
-    def forward(self, x):
-        return self.last(torch.tanh(self.wide(x))) + self.short(x)
 
 
 class Learned(nn.Module):

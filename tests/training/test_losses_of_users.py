@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from builders import ablations_of, block_of, generator, make_graph, make_samples
+from loss_nets import Chain, Skip
 from refusals import Untrained, refused
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
@@ -18,21 +19,6 @@ from user_nets import classes_table, classifier, regressor, unit_values_table
 from sklearn_mabprune import MABPrunedClassifier
 from sklearn_mabprune.ablation.estimates import estimate
 from sklearn_mabprune.data.losses import SampleLoss
-
-
-class Chain(nn.Sequential):
-    def __init__(self, n_outputs=3):
-        super().__init__(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, n_outputs))
-
-
-class Skip(nn.Module):
-    def __init__(self, n_outputs=3):
-        super().__init__()
-        self.wide, self.short = nn.Linear(6, 12), nn.Linear(6, n_outputs)
-        self.last = nn.Linear(12, n_outputs)
-
-    def forward(self, x):
-        return self.last(torch.tanh(self.wide(x))) + self.short(x)
 
 
 class Focal(nn.Module):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin
+from noting import Noting, model
 from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, PredefinedSplit
-from user_nets import regressor, small_regressor
 
 from sklearn_mabprune import make_tabular_pipeline
 from sklearn_mabprune.data.samples import Data
@@ -32,29 +31,10 @@ LEFT, HELD = PATIENT < 8, PATIENT >= 8
 FOLDS = PATIENT[LEFT] % 4
 
 
-class Noting(RegressorMixin, BaseEstimator):
-    """A regressor that notes which groups it was fitted on, and which it was asked for."""
-
-    asked: list[tuple[set[float], set[float]]] = []
-
-    def fit(self, X, y):
-        self.seen_ = set(np.asarray(X)[:, 0].tolist())
-        return self
-
-    def predict(self, X):
-        self.asked.append((self.seen_, set(np.asarray(X)[:, 0].tolist())))
-        return np.zeros(len(X))
-
-
 @pytest.fixture
 def asked():
     Noting.asked.clear()
     return Noting.asked
-
-
-def model(**params):
-    net = small_regressor(max_epochs=2)
-    return regressor(net, **{"teacher": Noting(), "n_synthetic": 0, **params})
 
 
 def test_no_group_is_labelled_by_a_teacher_that_saw_it(asked):
