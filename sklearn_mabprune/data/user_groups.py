@@ -35,7 +35,7 @@ def read_groups(groups: Any, n_samples: int) -> Groups:
     if shape != (n_samples,):
         raise ValueError(
             f"groups has shape {shape}, and X has {n_samples:,} samples. Pass the group of each "
-            "sample, such as X.pop('patient')."
+            "sample in one dimension, such as X.pop('patient')."
         )
     _, codes = distinct(column)
     missing = int((codes < 0).sum())
@@ -103,11 +103,11 @@ def group_split(groups: Groups, y: NDArray[Any] | None, fraction: float) -> Spli
         chosen[members[_nearest(sizes[members], fraction)]] = True
     left = counts[~chosen].sum(axis=0)
     if not chosen.any() or (left == 0).any():
-        why = "the training samples would lack a class" if chosen.any() else "training needs all"
-        raise ValueError(
-            f"groups: none of {len(sizes)} groups can be held out for validation, since {why}. "
-            "Pass X_val and y_val of other groups, or more groups."
-        )
+        what = f"none of {len(sizes)} groups can be held out for validation"
+        why = f"{what}: the training samples would lack a class"
+        if len(sizes) == 1:
+            why = "all samples are of one group, which cannot be divided for validation"
+        raise ValueError(f"groups: {why}. Pass X_val and y_val of other groups, or more groups.")
     valid = chosen[groups]
     return Split(np.flatnonzero(~valid), np.flatnonzero(valid), float(valid.mean()))
 

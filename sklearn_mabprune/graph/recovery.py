@@ -14,6 +14,7 @@ from ..exceptions import UnsupportedModuleError
 from ..utils.compat import uncompiled
 from ..utils.memory import out_of_memory
 from ..utils.modes import modes_kept
+from ..utils.randomness import global_generators
 from .analysis import is_plain
 from .attention import with_prunable_attention, without_nested_tensors
 from .copies import uncompiled_copy
@@ -22,12 +23,13 @@ from .exporting import exported_program, of_two_sizes, training_program
 from .graph import Graph
 from .members import means_members, with_members
 from .module_network import ModuleNetwork, weights_of
-from .program import Program, Samples, arguments, tensorwise
+from .program import Program, Samples, arguments, called, tensorwise
 from .refusals import (
     depends_on_number,
     failing,
     not_finite,
     not_readable,
+    other_form_in_training,
     outputs_of_other_form,
     refuse_compiled_code,
 )
@@ -115,6 +117,7 @@ def recover_network(
             setattr(part, "inplace", False)  # noqa: B010 - not an attribute of Module
     x = _first(x, _N_SAMPLES)
     outputs = _checked_outputs(module, x)
+    _check_training_outputs(module, x, outputs)
     readable = with_prunable_attention(copy.deepcopy(module))
     program = _program_of(readable, x, outputs)
     if outputs.dim() == 1:
@@ -263,6 +266,25 @@ def _checked_outputs(module: nn.Module, x: Samples) -> Tensor:
     if problem is not None:
         raise UnsupportedModuleError(problem)
     return outputs
+
+
+def _check_training_outputs(module: nn.Module, x: Samples, outputs: Tensor) -> None:
+    """Refuse a module that returns something of another form in training mode.
+
+    A forward that fails there is left to the training, which has the better message.
+    """
+    copied, device = copy.deepcopy(module), _tensors(x)[0].device
+    copied.train()
+    try:
+        with global_generators(0, device), torch.inference_mode(False), torch.no_grad():
+            trained = called(copied, copy.deepcopy(x))
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        return
+    problem = other_form_in_training(module, outputs, trained)
+    if problem is not None:
+        raise UnsupportedModuleError(problem)
 
 
 def _equal(one: Tensor, other: Any) -> bool:

@@ -170,13 +170,28 @@ def outputs_of_other_form(module: nn.Module, outputs: Any, n_samples: int) -> st
     """What is wrong with the form of a module's outputs; None: nothing."""
     if isinstance(outputs, torch.Tensor) and outputs.shape[:1] == (n_samples,):
         return None
-    got = type(outputs).__name__
-    if isinstance(outputs, torch.Tensor):
-        got = f"shape {tuple(outputs.shape)} for {counted(n_samples, 'sample')}"
-    elif isinstance(outputs, tuple | list):
-        got = f"a {got} of {len(outputs)}"
     return (
         f"{where_defined(module)} must return one tensor with an entry for each sample of "
-        f"X, got {got}. Put the parts together in forward (torch.cat), or return the one that is "
-        "predicted."
+        f"X, got {_form_of(outputs, n_samples)}. Put the parts together in forward (torch.cat), or "
+        "return the one that is predicted."
     )
+
+
+def other_form_in_training(module: nn.Module, outputs: torch.Tensor, trained: Any) -> str | None:
+    """What is wrong with the form of what a module returns in training mode; None: nothing."""
+    if isinstance(trained, torch.Tensor) and trained.shape == outputs.shape:
+        return None
+    n_samples = len(outputs)
+    return (
+        f"{where_defined(module)} returns {_form_of(trained, n_samples)} in training mode, and "
+        f"{_form_of(outputs, n_samples)} in evaluation mode. Fine-tuning trains what is predicted: "
+        "return that in both modes, and leave heads that only the training needs out of forward."
+    )
+
+
+def _form_of(outputs: Any, n_samples: int) -> str:
+    """The form of a module's outputs in words."""
+    if isinstance(outputs, torch.Tensor):
+        return f"a tensor of shape {tuple(outputs.shape)} for {counted(n_samples, 'sample')}"
+    got = type(outputs).__name__
+    return f"a {got} of {len(outputs)}" if isinstance(outputs, tuple | list) else got

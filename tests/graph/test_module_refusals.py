@@ -61,6 +61,20 @@ class TwoOutputs(Base):
         return self.last(h), h
 
 
+class AuxiliaryHead(Base):
+    """A head that training mode has besides."""
+
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        return (self.last(h), h) if self.training else self.last(h)
+
+
+class OtherColumns(Base):
+    def forward(self, x):
+        h = F.relu(self.first(x))
+        return torch.cat([self.last(h), h], 1) if self.training else self.last(h)
+
+
 class OneForAll(Base):
     def forward(self, x):
         return self.last(F.relu(self.first(x))).mean()
@@ -162,7 +176,9 @@ REFUSED = {
     ChangesView: rf"its input in place: mul_ in ChangesView.forward \({HERE}\). Copy it first",
     NotFinite: rf"infinity or NaN .* mode, first from log in NotFinite.forward \({HERE}\)",
     TwoOutputs: rf"TwoOutputs.forward \({HERE}\) must return one tensor .* got a tuple of 2",
-    OneForAll: r"must return one tensor .* got shape \(\) for 9 samples",
+    AuxiliaryHead: rf"AuxiliaryHead.forward \({HERE}\) returns a tuple of 2 in training mode, and a t",
+    OtherColumns: r"returns a tensor of shape \(9, \d+\) for 9 samples in training mode, and a tensor",
+    OneForAll: r"must return one tensor .* got a tensor of shape \(\) for 9 samples",
     Locked: r"Locked cannot be copied \(.*\), and only copies are cut. Keep what",
     Noisy: rf"Noisy.forward \({HERE}\) returns other outputs each time .* self.training",
     Counts: rf"Counts.forward \({HERE}\) changes its buffer 'count' in evaluation mode",
