@@ -131,8 +131,9 @@ class MLP(nn.Sequential):
             if not (kind_of(layer).produces or kind_of(layer).encodes):
                 continue
             for parameter in layer.parameters():
-                # Of the inputs of a layer, or of the bins of a feature.
-                bound = layer.weight.shape[-1] ** -0.5
+                # Of the inputs of a layer, or of the bins of a feature; of neither, where pruning
+                # has left none.
+                bound = max(layer.weight.shape[-1], 1) ** -0.5
                 drawn = torch.empty_like(parameter, dtype=torch.float64)
                 drawn.uniform_(-bound, bound, generator=generator)
                 with torch.no_grad():

@@ -10,12 +10,15 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from benchmarks.shared.compiling import Library
 from sklearn_mabprune import (
     MLP,
+    MABPrunedClassifier,
     MABPrunedRegressor,
     MLPNetClassifier,
     MLPNetRegressor,
@@ -197,6 +200,32 @@ def test_outputs_that_nothing_reads_are_removed():
             for network in (graph, smaller)
         )
     assert after <= (1 + 1e-4) * before
+
+
+def test_no_function_of_a_feature_may_be_left(tmp_path):
+    # What is to be known stands in the features of two values, which have no functions.
+    generator = np.random.default_rng(0)
+    X = np.hstack([generator.integers(0, 2, (300, 4)), generator.normal(size=(300, 3))])
+    y = X[:, 0] + X[:, 1] > 1
+    net = MLPNetClassifier(inputs="piecewise_linear", max_epochs=3)
+    with pytest.warns(ConvergenceWarning):
+        model = MABPrunedClassifier(net, random_state=0).fit(X, y)
+    stage = model.estimator_.module_[0]
+    assert (stage.n_passed, stage.weight.shape[0]) == (2, 0)
+    wanted = model.predict_proba(X)
+    with torch.no_grad():
+        found = model.to_torch()(torch.tensor(X)).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+    np.testing.assert_allclose(model.to_sklearn().predict_proba(X), wanted, rtol=1e-9)
+    model.to_onnx()  # compared with predict_proba by the export itself
+    model.to_c(tmp_path / "model.h")
+    C = Library(tmp_path, {"model": (tmp_path / "model.h").read_text()})
+    np.testing.assert_allclose(C.outputs("model", X), wanted, atol=1e-5)
+    model.save(tmp_path / "model")
+    for again in (load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
+        assert np.array_equal(again.predict_proba(X), wanted)
+    assert model.at_budget(0.25, X, y).score(X, y) >= 0.7
+    assert np.isfinite(model.estimator_.partial_fit(X, y).predict_proba(X)).all()
 
 
 def test_exports_contain_it(fitted, tmp_path):
