@@ -152,10 +152,13 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
     train, validation = np.flatnonzero(~valid), np.flatnonzero(valid)
     lacks = len(np.unique(labels[train])) < len(np.unique(labels))
     if min(len(train), len(validation)) < 2 or lacks:
+        n_classes = len(np.unique(labels))
+        of_classes = f" of {n_classes} classes" if n_classes > 1 else ""
         warnings.warn(
-            f"X has only {len(unique)} distinct samples, too few to hold out validation samples "
-            f"(validation_fraction={fraction}): all samples are used for training and validation, "
-            "so validation scores are optimistic. Pass X_val and y_val, or more samples.",
+            f"X has only {len(unique)} distinct samples{of_classes}, too few to hold out "
+            f"validation samples (validation_fraction={fraction}): all samples are used for "
+            "training and validation, so validation scores are optimistic. Pass X_val and y_val, "
+            "or more samples.",
             PruningWarning,
             stacklevel=2,
         )

@@ -267,7 +267,9 @@ def test_a_class_with_a_single_row_is_trained_on(copies):
     ],
 )
 def test_too_few_rows_serve_on_both_sides_with_a_warning(X, y, n_distinct):
-    message = rf"only {n_distinct} distinct samples, too few .*validation_fraction=0.1.* Pass X_val"
+    n_classes = 1 if y is None else len(np.unique(y))
+    distinct = f"{n_distinct} distinct samples" + (f" of {n_classes} classes" * (n_classes > 1))
+    message = rf"only {distinct}, too few .*validation_fraction=0.1.* Pass X_val"
     with pytest.warns(PruningWarning, match=message) as caught:
         split = content_split(X, y, 0.1, 0)
     assert len(caught) == 1
@@ -283,7 +285,7 @@ def test_a_class_that_training_would_lack_makes_all_rows_serve():
     held_out = content_split(X, np.zeros(20, dtype=int), 0.2, 0).validation
     assert len(held_out) == 4
     X, y = np.concatenate([X, X[held_out]]), np.repeat([0, 1], [20, 4])
-    with pytest.warns(PruningWarning, match="only 20 distinct samples, too few"):
+    with pytest.warns(PruningWarning, match="only 20 distinct samples of 2 classes, too few"):
         assert content_split(X, y, 0.2, 0).shared
 
 
