@@ -22,13 +22,12 @@ from benchmarks.shared.results import RESULTS, Results
 from benchmarks.tables import page
 from benchmarks.tables.goals import goals_of
 from benchmarks.tables.jobs import LIMIT, Cell, run
-from benchmarks.tables.measuring import row_of
+from benchmarks.tables.measuring import KEYS, row_of
 from benchmarks.tables.models import MODELS
 from benchmarks.tables.samples import MOST, names_of, seeds
 
 QUICK = ("ours", "ours alone", "hist gradient boosting", "linear")
 QUICK_SAMPLES = 1500
-KEYS = ("set", "seed", "model")
 
 
 def cells_of(args: argparse.Namespace) -> list[Cell]:

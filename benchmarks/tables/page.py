@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report.rank_tests import wilcoxon_holm
+from benchmarks.shared.pages import write_part
 from benchmarks.tables.goals import ALONE, BUDGET, LARGE, OURS, TREES, Goal, Row, Rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "boosted_trees.md"
@@ -23,6 +24,39 @@ def write(rows: Iterable[Row], goals: list[Goal], page: Path = PAGE) -> None:
     before, rest = text.split(_BEGIN)
     tables = "\n".join(lines_of(list(rows), goals))
     page.write_text(f"{before}{_BEGIN}\n\n{tables}\n{_END}{rest.split(_END)[1]}", "utf-8")
+
+
+def write_other(rows: Iterable[Row], page: Path = PAGE) -> None:
+    """Put the tables of other data sets into the page, between marks of their own."""
+    measured = [row for row in rows if not row["note"]]
+    table, models = Rows(measured), sorted({row["model"] for row in measured})
+    n_sets = len({row["set"] for row in measured})
+    lines = [f"{n_sets} data sets. Models: {', '.join(models)}.", ""]
+    for task in ("classification", "regression"):
+        lines += _models(table, task)
+    lines += _other_sets(table)
+    write_part(page, "other tables", lines)
+
+
+def _other_sets(table: Rows) -> Iterator[str]:
+    """Every other set: our score and the difference to trees, with and without teacher."""
+    yield "| set | samples | ours | trees | difference | without teacher | teacher's weight |"
+    yield "|---|---|---|---|---|---|---|"
+    ours = table.of.get((OURS, BUDGET), {})
+    alone = {p.name: p.mean for p in table.pairs((ALONE, BUDGET), (TREES, 0.0))}
+    for pair in sorted(table.pairs((OURS, BUDGET), (TREES, 0.0)), key=lambda p: -p.mean):
+        [row] = [row for (name, _), row in ours.items() if name == pair.name]
+        score, n_samples = 100 * float(row["score"]), int(row["n_train"]) + pair.n_test
+        without = f"{alone[pair.name]:+.2f}" if pair.name in alone else ""
+        yield (
+            f"| {pair.name} | {n_samples:,} | {score:.1f} | {score - pair.mean:.1f} "
+            f"| {pair.mean:+.2f} | {without} | {float(row['weight']):.2f} |"
+        )
+    yield (
+        "\nTable: data sets, one per row; training and test samples, accuracy or R2 x 100 of ours "
+        "(75 % removed, teacher) and of HistGradientBoosting, the difference of ours to it with "
+        "and without teacher, and the teacher's weight."
+    )
 
 
 def lines_of(rows: list[Row], goals: list[Goal]) -> Iterator[str]:

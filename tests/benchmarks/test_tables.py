@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import csv
 
 import numpy as np
 import pytest
 
-from benchmarks.tables import page
+from benchmarks.shared.results import RESULTS
+from benchmarks.tables import other_sets, page
 from benchmarks.tables.__main__ import cells_of
 from benchmarks.tables.goals import BUDGET, OURS, TREES, Rows, goals_of
 from benchmarks.tables.jobs import run
@@ -140,3 +142,22 @@ def test_the_page_is_filled_between_its_marks(tmp_path):
     assert "old" not in text
     assert text.count("| a | 2,000 | 85.0 | 75.0 | +10.00 ± 0.00 |") == 1
     assert "| hist gradient boosting | 2 | +10.00 | 2 / 0 / 0 |" in text
+
+
+def test_other_sets_have_a_part_of_their_own(tmp_path):
+    given = rows({"a": [0.9], "b": [0.5]}, {"a": [0.8], "b": [0.6]}, weight=0.5, n_train=4000)
+    file = tmp_path / "page.md"
+    file.write_text("# Title\n<!-- other tables -->\nold\n<!-- end of other tables -->\nEnd\n")
+    page.write_other(given, file)
+    text = file.read_text()
+    assert "old" not in text
+    assert "2 data sets. Models: hist gradient boosting, ours." in text
+    assert "| hist gradient boosting | 2 | +0.00 | 1 / 0 / 1 |" in text
+    assert "| a | 6,000 | 90.0 | 80.0 | +10.00 |  | 0.50 |" in text
+
+
+def test_other_sets_are_none_of_the_comparison():
+    names = [*other_sets.KEEL, *(f"{each[1]}_{each[2]}" for each in other_sets.R_TABLES)]
+    assert len(set(names)) == len(names) == 70
+    with (RESULTS / "tables.csv").open(newline="") as file:
+        assert not {row["set"] for row in csv.DictReader(file)} & set(names)
