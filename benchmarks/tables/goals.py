@@ -89,11 +89,11 @@ class Rows:
         return np.array([np.median(each) for each in found.values()])
 
 
-def _of(pairs: list[Pair], task: str) -> np.ndarray:
+def means_of(pairs: list[Pair], task: str) -> np.ndarray:
     return np.array([pair.mean for pair in pairs if pair.task == task])
 
 
-def _mean(text: str, values: np.ndarray, least: float, unit: str = "points") -> Goal:
+def mean_goal(text: str, values: np.ndarray, least: float, unit: str = "points") -> Goal:
     if not len(values):
         return Goal(text, "no rows", None)
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
@@ -124,20 +124,22 @@ def goals_of(rows: Iterable[Row]) -> Iterator[Goal]:
     for name in ("lightgbm", "catboost"):
         pairs = table.pairs(ours, (name, 0.0))
         for task in ("classification", "regression"):
-            yield _mean(f"{task}: mean no worse than {name}'s", _of(pairs, task), 0.0)
+            yield mean_goal(f"{task}: mean no worse than {name}'s", means_of(pairs, task), 0.0)
     pairs = table.pairs(("ours, catboost", BUDGET), ("catboost", 0.0))
     for task in ("classification", "regression"):
         text = f"{task}: with CatBoost as teacher within .2 of it"
-        yield _mean(text, _of(pairs, task), -0.2)
+        yield mean_goal(text, means_of(pairs, task), -0.2)
     yield from _beside_networks(table, ours)
     for budget, most in ((0.75, 0.2), (0.9, 0.7)):
         pairs = table.pairs((OURS, budget), (OURS, 0.0))
         values = np.array([pair.mean for pair in pairs])
-        yield _mean(f"removing {budget:.0%} costs at most {most} points", values, -most)
+        yield mean_goal(f"removing {budget:.0%} costs at most {most} points", values, -most)
     for column, text in (("log_loss", "log-loss"), ("calibration", "calibration error")):
         pairs = table.pairs(ours, (TREES, 0.0), column, factor=-1.0)
         values = np.array([pair.mean for pair in pairs])
-        yield _mean(f"{text} no worse than the trees'", values, 0.0, "(lower is better, shown > 0)")
+        yield mean_goal(
+            f"{text} no worse than the trees'", values, 0.0, "(lower is better, shown > 0)"
+        )
     yield from _in_use(table, ours)
 
 
@@ -146,11 +148,11 @@ def _beside_trees(table: Rows, ours: Key) -> Iterator[Goal]:
     for task, least, most in (("classification", 0.5, 1.0), ("regression", 1.5, 2.0)):
         some = [pair for pair in pairs if pair.task == task]
         text = f"{task}: mean at least {least} points above HistGradientBoosting"
-        yield _mean(text, _of(pairs, task), least)
+        yield mean_goal(text, means_of(pairs, task), least)
         if task == "regression":
             others = [pair for pair in some if pair.name != "kin8nm"]
-            yield _mean(f"{text}, without kin8nm", _of(others, task), least)
-        medians = _of(pairs, task)
+            yield mean_goal(f"{text}, without kin8nm", means_of(others, task), least)
+        medians = means_of(pairs, task)
         met = bool(np.median(medians) >= 0) if len(medians) else None
         figure = f"{np.median(medians):+.2f} points" if len(medians) else "no rows"
         yield Goal(f"{task}: median at least level with it", figure, met)
@@ -168,12 +170,12 @@ def _beside_trees(table: Rows, ours: Key) -> Iterator[Goal]:
 def _beside_networks(table: Rows, ours: Key) -> Iterator[Goal]:
     pairs = table.pairs(ours, ("realmlp", 0.0))
     for task in ("classification", "regression"):
-        yield _mean(f"{task}: mean no worse than RealMLP-TD-S", _of(pairs, task), 0.0)
+        yield mean_goal(f"{task}: mean no worse than RealMLP-TD-S", means_of(pairs, task), 0.0)
     ratio = table.ratios(("realmlp", 0.0), "seconds", ours, "seconds")
     yield _median("at most a third of its seconds", ratio, 3.0, "times as fast")
     pairs = table.pairs(ours, ("before", BUDGET))
     better = [pair.name for pair in pairs if pair.mean > pair.error]
-    figure = f"{len(better)} of {len(pairs)}"
+    figure = f"{len(better)} of {len(pairs)}" if pairs else "no rows"
     met = bool(len(better) >= 20 / 36 * len(pairs)) if pairs else None
     yield Goal("better than the former default on 20 of 36 sets", figure, met)
     large = [pair for pair in pairs if pair.n_test >= LARGE]
