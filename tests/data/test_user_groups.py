@@ -80,7 +80,7 @@ def test_a_large_group_is_not_held_out():
 @pytest.mark.parametrize(
     ("groups", "y", "why"),
     [
-        ([0, 0, 0, 0], [0, 1, 0, 1], "none of 1 groups .* training needs all"),
+        ([0, 0, 0, 0], [0, 1, 0, 1], "all samples are of one group, which"),
         ([0, 0, 1, 1], [0, 0, 1, 1], "none of 2 groups"),
         ([0, 0, 0, 1, 1, 1], [0, 0, 2, 0, 0, 1], "would lack a class"),
     ],
