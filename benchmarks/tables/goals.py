@@ -12,6 +12,8 @@ ALONE = "ours alone"
 #: Test samples from which on a single set counts.
 LARGE = 1000
 
+TASKS = ("classification", "regression")
+
 Row = dict[str, str]
 Key = tuple[str, float]
 
@@ -90,15 +92,24 @@ class Rows:
 
 
 def means_of(pairs: list[Pair], task: str) -> np.ndarray:
+    """Mean differences of the sets of a task."""
     return np.array([pair.mean for pair in pairs if pair.task == task])
 
 
-def mean_goal(text: str, values: np.ndarray, least: float, unit: str = "points") -> Goal:
+def mean_figure(values: np.ndarray, unit: str = "points") -> str:
+    """Mean over sets with its standard error, and median, in words."""
     if not len(values):
-        return Goal(text, "no rows", None)
+        return "no rows"
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    shown = f"{values.mean():+.2f} ± {error:.2f} {unit} (median {np.median(values):+.2f}, "
-    return Goal(text, f"{shown}{len(values)} sets)", bool(values.mean() >= least))
+    return (
+        f"{values.mean():+.2f} ± {error:.2f} {unit} (median {np.median(values):+.2f}, "
+        f"{len(values)} sets)"
+    )
+
+
+def _mean(text: str, values: np.ndarray, least: float, unit: str = "points") -> Goal:
+    met = bool(values.mean() >= least) if len(values) else None
+    return Goal(text, mean_figure(values, unit), met)
 
 
 def _every(text: str, wrong: list[str], n: int) -> Goal:
@@ -123,23 +134,21 @@ def goals_of(rows: Iterable[Row]) -> Iterator[Goal]:
     yield from _beside_trees(table, ours)
     for name in ("lightgbm", "catboost"):
         pairs = table.pairs(ours, (name, 0.0))
-        for task in ("classification", "regression"):
-            yield mean_goal(f"{task}: mean no worse than {name}'s", means_of(pairs, task), 0.0)
+        for task in TASKS:
+            yield _mean(f"{task}: mean no worse than {name}'s", means_of(pairs, task), 0.0)
     pairs = table.pairs(("ours, catboost", BUDGET), ("catboost", 0.0))
-    for task in ("classification", "regression"):
+    for task in TASKS:
         text = f"{task}: with CatBoost as teacher within .2 of it"
-        yield mean_goal(text, means_of(pairs, task), -0.2)
+        yield _mean(text, means_of(pairs, task), -0.2)
     yield from _beside_networks(table, ours)
     for budget, most in ((0.75, 0.2), (0.9, 0.7)):
         pairs = table.pairs((OURS, budget), (OURS, 0.0))
         values = np.array([pair.mean for pair in pairs])
-        yield mean_goal(f"removing {budget:.0%} costs at most {most} points", values, -most)
+        yield _mean(f"removing {budget:.0%} costs at most {most} points", values, -most)
     for column, text in (("log_loss", "log-loss"), ("calibration", "calibration error")):
         pairs = table.pairs(ours, (TREES, 0.0), column, factor=-1.0)
         values = np.array([pair.mean for pair in pairs])
-        yield mean_goal(
-            f"{text} no worse than the trees'", values, 0.0, "(lower is better, shown > 0)"
-        )
+        yield _mean(f"{text} no worse than the trees'", values, 0.0, "(lower is better, shown > 0)")
     yield from _in_use(table, ours)
 
 
@@ -148,10 +157,10 @@ def _beside_trees(table: Rows, ours: Key) -> Iterator[Goal]:
     for task, least, most in (("classification", 0.5, 1.0), ("regression", 1.5, 2.0)):
         some = [pair for pair in pairs if pair.task == task]
         text = f"{task}: mean at least {least} points above HistGradientBoosting"
-        yield mean_goal(text, means_of(pairs, task), least)
+        yield _mean(text, means_of(pairs, task), least)
         if task == "regression":
             others = [pair for pair in some if pair.name != "kin8nm"]
-            yield mean_goal(f"{text}, without kin8nm", means_of(others, task), least)
+            yield _mean(f"{text}, without kin8nm", means_of(others, task), least)
         medians = means_of(pairs, task)
         met = bool(np.median(medians) >= 0) if len(medians) else None
         figure = f"{np.median(medians):+.2f} points" if len(medians) else "no rows"
@@ -169,8 +178,8 @@ def _beside_trees(table: Rows, ours: Key) -> Iterator[Goal]:
 
 def _beside_networks(table: Rows, ours: Key) -> Iterator[Goal]:
     pairs = table.pairs(ours, ("realmlp", 0.0))
-    for task in ("classification", "regression"):
-        yield mean_goal(f"{task}: mean no worse than RealMLP-TD-S", means_of(pairs, task), 0.0)
+    for task in TASKS:
+        yield _mean(f"{task}: mean no worse than RealMLP-TD-S", means_of(pairs, task), 0.0)
     ratio = table.ratios(("realmlp", 0.0), "seconds", ours, "seconds")
     yield _median("at most a third of its seconds", ratio, 3.0, "times as fast")
     pairs = table.pairs(ours, ("before", BUDGET))

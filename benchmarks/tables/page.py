@@ -15,17 +15,16 @@ from benchmarks.tables.goals import (
     BUDGET,
     LARGE,
     OURS,
+    TASKS,
     TREES,
     Goal,
     Row,
     Rows,
-    mean_goal,
+    mean_figure,
     means_of,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "boosted_trees.md"
-_BEGIN, _END = "<!-- begin of the tables -->", "<!-- end of the tables -->"
-TASKS = ("classification", "regression")
 #: Differences of so many points are ties.
 TIE = 0.5
 _MARKS = {True: "yes", False: "**no**", None: "not measured"}
@@ -33,10 +32,7 @@ _MARKS = {True: "yes", False: "**no**", None: "not measured"}
 
 def write(rows: Iterable[Row], goals: list[Goal], page: Path = PAGE) -> None:
     """Put the tables between the two marks of the page."""
-    text = page.read_text("utf-8")
-    before, rest = text.split(_BEGIN)
-    tables = "\n".join(lines_of(list(rows), goals))
-    page.write_text(f"{before}{_BEGIN}\n\n{tables}\n{_END}{rest.split(_END)[1]}", "utf-8")
+    write_part(page, "tables", list(lines_of(list(rows), goals)))
 
 
 def write_other(rows: Iterable[Row], page: Path = PAGE) -> None:
@@ -46,9 +42,9 @@ def write_other(rows: Iterable[Row], page: Path = PAGE) -> None:
     n_sets = len({row["set"] for row in measured})
     lines = [f"{n_sets} data sets. Models: {', '.join(models)}.", ""]
     lines += ["| 75 % removed, beside HistGradientBoosting | difference |", "|---|---|"]
-    for (name, removed), task in product(((OURS, BUDGET), (ALONE, BUDGET)), TASKS):
-        pairs = table.pairs((name, removed), (TREES, 0.0))
-        lines.append(f"| {name}, {task} | {mean_goal('', means_of(pairs, task), 0.0).figure} |")
+    for name, task in product((OURS, ALONE), TASKS):
+        pairs = table.pairs((name, BUDGET), (TREES, 0.0))
+        lines.append(f"| {name}, {task} | {mean_figure(means_of(pairs, task))} |")
     lines.append(
         "\nTable: mean differences ± standard error over data sets, one model and task per row.\n"
     )

@@ -150,9 +150,9 @@ def content_split(X: Any, y: NDArray[Any] | None, fraction: float, seed: int) ->
     valid = chosen[units.where]
     _give_back(valid, where, units.single)
     train, validation = np.flatnonzero(~valid), np.flatnonzero(valid)
-    lacks = len(np.unique(labels[train])) < len(np.unique(labels))
+    n_classes = len(np.unique(labels))
+    lacks = len(np.unique(labels[train])) < n_classes
     if min(len(train), len(validation)) < 2 or lacks:
-        n_classes = len(np.unique(labels))
         of_classes = f" of {n_classes} classes" if n_classes > 1 else ""
         warnings.warn(
             f"X has only {len(unique)} distinct samples{of_classes}, too few to hold out "

@@ -103,8 +103,10 @@ def group_split(groups: Groups, y: NDArray[Any] | None, fraction: float) -> Spli
         chosen[members[_nearest(sizes[members], fraction)]] = True
     left = counts[~chosen].sum(axis=0)
     if not chosen.any() or (left == 0).any():
-        what = f"none of {len(sizes)} groups can be held out for validation"
-        why = f"{what}: the training samples would lack a class"
+        why = (
+            f"none of {len(sizes)} groups can be held out for validation: the training samples "
+            "would lack a class"
+        )
         if len(sizes) == 1:
             why = "all samples are of one group, which cannot be divided for validation"
         raise ValueError(f"groups: {why}. Pass X_val and y_val of other groups, or more groups.")

@@ -276,7 +276,7 @@ def _check_training_outputs(module: nn.Module, x: Samples, outputs: Tensor) -> N
     copied, device = copy.deepcopy(module), _tensors(x)[0].device
     copied.train()
     try:
-        with global_generators(0, device), torch.inference_mode(False), torch.no_grad():
+        with global_generators(0, device), torch.inference_mode(False), torch.enable_grad():
             trained = called(copied, copy.deepcopy(x))
     except Exception as error:
         if out_of_memory(error):

@@ -172,7 +172,7 @@ def outputs_of_other_form(module: nn.Module, outputs: Any, n_samples: int) -> st
         return None
     return (
         f"{where_defined(module)} must return one tensor with an entry for each sample of "
-        f"X, got {_form_of(outputs, n_samples)}. Put the parts together in forward (torch.cat), or "
+        f"X, got {form_of(outputs, n_samples)}. Put the parts together in forward (torch.cat), or "
         "return the one that is predicted."
     )
 
@@ -183,13 +183,13 @@ def other_form_in_training(module: nn.Module, outputs: torch.Tensor, trained: An
         return None
     n_samples = len(outputs)
     return (
-        f"{where_defined(module)} returns {_form_of(trained, n_samples)} in training mode, and "
-        f"{_form_of(outputs, n_samples)} in evaluation mode. Fine-tuning trains what is predicted: "
+        f"{where_defined(module)} returns {form_of(trained, n_samples)} in training mode, and "
+        f"{form_of(outputs, n_samples)} in evaluation mode. Fine-tuning trains what is predicted: "
         "return that in both modes, and leave heads that only the training needs out of forward."
     )
 
 
-def _form_of(outputs: Any, n_samples: int) -> str:
+def form_of(outputs: Any, n_samples: int) -> str:
     """The form of a module's outputs in words."""
     if isinstance(outputs, torch.Tensor):
         return f"a tensor of shape {tuple(outputs.shape)} for {counted(n_samples, 'sample')}"

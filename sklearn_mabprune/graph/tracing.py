@@ -24,6 +24,7 @@ from .analysis import Recorder, changed, is_plain, orphans
 from .copies import copy_of
 from .graph import Graph
 from .kinds.registry import BY_NAME, kind_of
+from .refusals import form_of
 
 _WAY_OUT = (
     "Supported is a chain of Linear, element-wise activations, Dropout and BatchNorm1d, ending "
@@ -119,12 +120,9 @@ def _trace(module: nn.Module, x: Tensor, names: dict[nn.Module, str]) -> tuple[l
     with torch.no_grad():
         calls, outputs, after = _run(module, x, names)
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != x.shape[:1]:
-        got = type(outputs).__name__
-        if isinstance(outputs, Tensor):
-            got = f"shape {tuple(outputs.shape)} for {counted(len(x), 'sample')}"
         raise UnsupportedModuleError(
             f"{type(module).__name__}.forward must return one tensor with a row for each sample "
-            f"of X, got {got}. {_WAY_OUT}"
+            f"of X, got {form_of(outputs, len(x))}. {_WAY_OUT}"
         )
     _check_order(calls)
     _check_handed_over(x, calls, outputs, after)

@@ -133,7 +133,7 @@ def test_what_fails_is_told_and_does_not_stop_the_others():
 def test_the_page_is_filled_between_its_marks(tmp_path):
     given = rows({"a": [0.9, 0.8], "b": [0.5]}, {"a": [0.8, 0.7], "b": [0.4]}, weight=0.5)
     file = tmp_path / "page.md"
-    file.write_text("# Title\n<!-- begin of the tables -->\nold\n<!-- end of the tables -->\nEnd\n")
+    file.write_text("# Title\n<!-- tables -->\nold\n<!-- end of tables -->\nEnd\n")
     for _ in range(2):
         page.write(given, list(goals_of(given)), file)
     text = file.read_text()

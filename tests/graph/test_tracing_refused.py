@@ -158,7 +158,7 @@ REFUSED = {
     "reused linear": (ReusedLinear, r"Layer 'second' \(Linear\) is used more than once"),
     "reused norm": (ReusedNorm, r"Layer 'norm' \(BatchNorm1d\) is used more than once"),
     "units in another order": (Reshaped, "Between 'act' and 'last'.* a reshape"),
-    "tuple output": (TupleOutput, "TupleOutput.forward must return one tensor .* got tuple"),
+    "tuple output": (TupleOutput, "TupleOutput.forward must return one tensor .* got a tuple of 2"),
     "functional linear": (FunctionalLinear, "has 1 Linear layers; pruning needs a hidden layer"),
     "a parameter beside the layers": (Scaled, "Between 'last' and 'the output'"),
     "one linear only": (sequential(linear(6, 3, 0), nn.Softmax(dim=-1)), "has 1 Linear layers"),
@@ -184,7 +184,7 @@ REFUSED = {
     ),
     "outputs of all samples in one": (
         sequential(linear(6, 4, 0), nn.ReLU(), linear(4, 3, 1), nn.Flatten(0)),
-        r"a row for each sample of X, got shape \(30,\) for 10 samples",
+        r"a row for each sample of X, got a tensor of shape \(30,\) for 10 samples",
     ),
 }
 
