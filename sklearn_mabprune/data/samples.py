@@ -45,6 +45,11 @@ class Data:
         return len(self.y)
 
     @property
+    def n_bytes(self) -> int:
+        """Bytes of the features; of sparse ones, those of their values."""
+        return int(self.x.data.nbytes)
+
+    @property
     def encoded(self) -> Data:
         """The same without table and groups: what a network is trained on."""
         return replace(self, table=None, groups=None)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ..data.folds import Fold
 from ..data.samples import Data
 from ..training.auto_size import SelfSizing
+from ..training.beside import trained_beside
 from ..training.conversion import samples_of
 from ..training.fine_tuning import validation_loss
 from ..training.initial import WATCHING, train
@@ -18,6 +21,7 @@ from ..training.lessons import Lessons, blended
 from ..training.predicting import network_outputs
 from ..training.teacher_targets import Floats
 from ..utils.compat import uncompiled
+from ..utils.side_by_side import Turn
 from .caching import cached
 from .plan import Task
 
@@ -112,7 +116,8 @@ def trained_peers(room: Any, folds: tuple[Fold, ...]) -> Peers:
     """
     data, room = room.task.data, replace(room, net=_hurried(room.net))
     with room.progress.stage("comparison", len(folds) * room.net.max_epochs, "epochs"):
-        found = [trained_alone(room, data.at(fitted)) for fitted, _ in folds]
+        calls = [partial(_trained_on_fold, room, fitted) for fitted, _ in folds]
+        found = trained_beside(room.net, calls, data, room.interruptions, room.model.memory)
     networks = tuple(network for _, network in found)
     loss = float(np.mean([loss_of(net, room.task) for net, _ in found]))
     return Peers(found[0][0], networks, folds, loss)
@@ -130,18 +135,23 @@ def loss_of(net: Any, task: Task) -> float:
     return validation_loss(uncompiled(net.module_), samples_of(net, task.validation))
 
 
-def trained_alone(room: Any, fitted: Data) -> tuple[Any, Any]:
+def _trained_on_fold(room: Any, fitted: NDArray[np.intp], turn: Turn) -> tuple[Any, Any]:
+    return trained_alone(room, room.task.data.at(fitted), turn)
+
+
+def trained_alone(room: Any, fitted: Data, turn: Turn | None = None) -> tuple[Any, Any]:
     """A net that is trained on some of the samples without the teacher, and its network.
 
     Sizes and scales are those of all samples.
     """
+    turn = Turn(room.interruptions) if turn is None else turn
     found: tuple[Any, Any] = cached(room.model.memory, train, WATCHING)(
         room.net,
         room.task.data.encoded,
         room.task.validation,
         room.seed,
-        on_epoch=lambda net: room.progress.advance(),
-        interruptions=room.interruptions,
+        on_epoch=lambda net: turn.step(room.progress.advance),
+        interruptions=turn.interruptions,
         taught=replace(fitted.encoded, y=room.targets.soft(fitted.y)),
     )
     return found

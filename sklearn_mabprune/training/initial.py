@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +37,6 @@ from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions, UserInterrupt
 from ..utils.modes import modes_kept
 from ..utils.progress import is_open
-from ..utils.randomness import global_generators
 from ..utils.words import counted
 from .auto_size import SelfSizing
 from .conversion import (
@@ -50,9 +49,9 @@ from .conversion import (
     with_weights,
 )
 from .loss_checks import check_losses
-from .mlp import MLP
 from .optimizers import learning_rate, renew_optimizer
 from .outside_module import batches_of_training, check_batch_statistics
+from .own_draws import seeded
 from .weighted_loss import WeightedLossMixin
 
 #: Arguments of `train` that watch a training, and do not change its result.
@@ -118,10 +117,7 @@ def train(
     if ours:
         net.set_params(random_state=seed)
         net.size_from(with_weights(data.x, data), data.y)
-    # A net of ours without Dropout draws from its own generators alone.
-    alone = ours and net.module is MLP
-    alone = alone and not getattr(net, "module__dropout", net.input_stage_ is not None)
-    with nullcontext() if alone else global_generators(seed, net.device):
+    with seeded(net, seed) as epochs:
         net.initialize()
         note_inputs(net, data)
         dtype = dtype_of(net.module_)
@@ -138,7 +134,7 @@ def train(
         held_out = dataset_of(
             features_of(net, validation), training_targets(net, validation.y, dtype)
         )
-        with _soft_labels(net, taught):
+        with epochs(), _soft_labels(net, taught):
             _train_epochs(net, x, y, held_out, on_epoch, interruptions or Interruptions())
     # The last step may have diverged.
     if not all(bool(torch.isfinite(p).all()) for p in net.module_.parameters()):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from interrupting import ctrl_c
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import TimeSeriesSplit
@@ -19,6 +22,8 @@ from user_nets import (
     values_table,
 )
 
+import sklearn_mabprune.estimators.initial as initial
+import sklearn_mabprune.estimators.peers as peers_of
 import sklearn_mabprune.estimators.teaching as teaching
 from sklearn_mabprune import MLPNetRegressor, PruningWarning, load
 from sklearn_mabprune.data.samples import Data
@@ -27,6 +32,7 @@ from sklearn_mabprune.training.lessons import Lessons, blended, mixed, out_of_fo
 from sklearn_mabprune.training.teacher import resolve_teacher
 from sklearn_mabprune.training.teacher_targets import ValueTargets
 from sklearn_mabprune.training.teacher_weight import Comparison
+from sklearn_mabprune.utils.progress import Progress
 
 TREE = DecisionTreeClassifier(max_depth=4)
 
@@ -173,3 +179,62 @@ def test_time_ordered_folds_in_a_fit():
     # Three of the four folds have at least half of the samples of the last one.
     assert 0 < report.n_compared < 0.7 * 300
     assert report.n_networks in (0, 3)
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_networks_that_do_not_depend_on_each_other_are_trained_at_the_same_time(monkeypatch):
+    """Those of both inputs and of all folds; the fit is that of one thread but for rounding."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    model = classifier(small_classifier(module__dropout=0.2), teacher=TREE, teacher_cv=4)
+    places = []
+
+    def noting(train):
+        def noted(*args, **kwargs):
+            places.append((train.__module__, threading.get_ident(), torch.get_num_threads()))
+            return train(*args, **kwargs)
+
+        return noted
+
+    for module in (initial, peers_of):
+        monkeypatch.setattr(module, "train", noting(module.train))
+    report = clone(model).fit(X, y).pruning_report_
+    beside = [place for place in places if place[1] != threading.get_ident()]
+    assert len(beside) == 2 + 4
+    assert {n_threads for *_, n_threads in beside} == {1}
+    torch.set_num_threads(1)
+    alone = model.fit(X, y).pruning_report_
+    assert alone.teacher.network_loss == pytest.approx(report.teacher.network_loss, rel=1e-6)
+    assert alone.inputs.loss_tried == pytest.approx(report.inputs.loss_tried, rel=1e-6)
+
+
+@pytest.mark.usefixtures("two_threads", "sigint")
+@pytest.mark.parametrize("stage", ["inputs", "comparison"])
+def test_ctrl_c_in_trainings_at_the_same_time_leaves_nothing_fitted(stage, monkeypatch):
+    X, y = classes_table(400)
+    advance, pressed = Progress.advance, []
+
+    def pressing(progress, *args):
+        advance(progress, *args)
+        if progress._name == stage and not pressed:
+            pressed.append(threading.current_thread() is threading.main_thread())
+            ctrl_c()
+
+    monkeypatch.setattr(Progress, "advance", pressing)
+    model = classifier(small_classifier(max_epochs=10_000, patience=10_000), teacher=TREE)
+    if stage == "comparison":
+        model.set_params(estimator__n_functions=3)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert pressed == [False]
+    assert not [each for each in vars(model) if each.endswith("_")]
+    assert torch.get_num_threads() == 2
