@@ -46,6 +46,14 @@ def pytest_pyfunc_call(pyfuncitem):
 
 
 @pytest.fixture
+def torch_threads():
+    """Sets the number of torch's threads for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def sigint():
     """A shell starts background jobs, which a test run may be, with the signal ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -21,11 +21,9 @@ from sklearn_mabprune.ablation import fused
 
 
 @pytest.fixture(params=[1, 3], ids=("one thread", "three threads"))
-def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+def threads(request, torch_threads):
+    torch_threads(request.param)
+    return request.param
 
 
 @pytest.fixture

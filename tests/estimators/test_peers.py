@@ -182,11 +182,8 @@ def test_time_ordered_folds_in_a_fit():
 
 
 @pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+def two_threads(torch_threads):
+    torch_threads(2)
 
 
 @pytest.mark.usefixtures("two_threads")
