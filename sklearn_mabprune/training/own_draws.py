@@ -33,7 +33,7 @@ def draws_apart(net: Any) -> bool:
         and all(f"{part.__module__}.".startswith(_SILENT) for part in made)
         and net.iterator_train is TensorBatches
         and net.iterator_valid is TensorBatches
-        and not net.callbacks
+        and not (net.callbacks or net.compile)
     )
 
 

@@ -59,6 +59,7 @@ OTHERS = {
     "loss": lambda: small_classifier(criterion=OwnLoss, **DROPPED),
     "loss, made": lambda: small_classifier(criterion=OwnLoss(), **DROPPED),
     "optimizer": lambda: small_classifier(optimizer=OwnAdam, **DROPPED),
+    "compiled": lambda: small_classifier(compile=True, **DROPPED),
     "plain": plain_classifier,
 }
 
