@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 from .interruptions import Interruptions, UserInterrupt
 from .progress import is_open
@@ -93,16 +95,20 @@ def side_by_side(
     if n < 2 or not threads or not is_open(sys.stdout):
         return [call(Turn(interruptions)) for call in calls]
     stop, lock = threading.Event(), threading.Lock()
-    pool = ThreadPoolExecutor(n, "training", torch.set_num_threads, (max(1, n_threads // n),))
+    # Of a thread alone: `torch.set_num_threads` would set the number of other fits as well.
+    limit = partial(ThreadpoolController().limit, limits=n_threads // n, user_api="openmp")
+    pool = ThreadPoolExecutor(n, "training")
     try:
         with interruptions.raised():
-            found = [pool.submit(_run, call, Turn(Interruptions(), stop, lock)) for call in calls]
+            turns = [Turn(Interruptions(), stop, lock) for _ in calls]
+            found = [
+                pool.submit(_run, call, turn, limit)
+                for call, turn in zip(calls, turns, strict=True)
+            ]
             return [_result(each) for each in found]
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
-        # For threads that are started later, and for libraries that have one number for all.
-        torch.set_num_threads(n_threads)
 
 
 def _result(future: Future[Found]) -> Found:
@@ -112,6 +118,8 @@ def _result(future: Future[Found]) -> Found:
     return future.result()
 
 
-def _run(call: Callable[[Turn], Found], turn: Turn) -> Found:
-    with own_settings():
+def _run(call: Callable[[Turn], Found], turn: Turn, limit: Callable[[], Any]) -> Found:
+    # At its first use torch sets the number of a new thread.
+    torch.get_num_threads()
+    with limit(), own_settings():
         return call(turn)

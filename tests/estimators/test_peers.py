@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import SimpleNamespace
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -212,6 +213,22 @@ def test_networks_that_do_not_depend_on_each_other_are_trained_at_the_same_time(
     alone = model.fit(X, y).pruning_report_
     assert alone.teacher.network_loss == pytest.approx(report.teacher.network_loss, rel=1e-6)
     assert alone.inputs.loss_tried == pytest.approx(report.inputs.loss_tried, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
+def test_fits_in_threads_are_those_one_after_the_other():
+    X, y = classes_table(400)
+    net = small_classifier(module__dropout=0.2, max_epochs=4, inputs="piecewise_linear")
+
+    def predictions(seed):
+        model = classifier(net, teacher=TREE, teacher_cv=3, random_state=seed).fit(X, y)
+        return model.predict_proba(X)
+
+    expected = [predictions(seed) for seed in range(3)]
+    fits = (joblib.delayed(predictions)(seed) for seed in range(3))
+    found = joblib.Parallel(n_jobs=3, backend="threading")(fits)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.usefixtures("two_threads", "sigint")

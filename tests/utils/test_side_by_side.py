@@ -42,11 +42,20 @@ def test_calls_share_the_threads_of_torch(n_calls, n_threads):
     assert threading.get_ident() not in idents
     assert set(counts) == {n_threads}
     assert torch.get_num_threads() == 4
+
+
+def test_other_threads_keep_theirs():
+    """Also those that begin in the meantime, such as another fit."""
     known = []
-    thread = threading.Thread(target=lambda: known.append(torch.get_num_threads()))
-    thread.start()
-    thread.join()
-    assert known == [4]
+
+    def beginning(turn):
+        thread = threading.Thread(target=lambda: known.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+
+    side_by_side([beginning, place, place], Interruptions())
+    beginning(None)
+    assert known == [4, 4]
 
 
 @pytest.mark.parametrize(
