@@ -159,22 +159,30 @@ def _verified_network(
         )
         return with_members(network, x) if members else network
 
-    def compared(in_parts: Collection[str]) -> tuple[ModuleNetwork, list[str]]:
-        before = found(in_parts)
+    def compared(before: ModuleNetwork) -> tuple[ModuleNetwork, list[str]]:
         after = verified(before, x) if before.groups else before
         return after, [
             why for name, why in after.kept_whole.items() if name not in before.kept_whole
         ]
 
-    best, lost = compared(())
+    tried = [found(())]
+    best, lost = compared(tried[0])
     dividing = {o.what for o in program.operations if o.packet in _DIVIDING}
     named = {what for what in dividing if any(why.startswith(what) for why in lost)}
     # Channels that are shuffled can be removed at the same place of all parts.
     for in_parts in (named, dividing) if named else ():
-        if lost:
-            network, lost = compared(in_parts)
+        other = found(in_parts) if lost else tried[0]
+        if not any(_same_groups(other, network) for network in tried):
+            tried.append(other)
+            network, lost = compared(other)
             best = network if _n_slices(network) > _n_slices(best) else best
     return best
+
+
+def _same_groups(one: ModuleNetwork, other: ModuleNetwork) -> bool:
+    """Whether the groups of two networks of a module have the same places of all weights."""
+    pairs = zip(one.groups, other.groups, strict=False)
+    return len(one.groups) == len(other.groups) and all(a.same_places(b) for a, b in pairs)
 
 
 def _n_slices(network: ModuleNetwork) -> int:

@@ -47,6 +47,12 @@ class UnitGroup:
     unit_kind: str
     named_only: str = ""
 
+    def same_places(self, other: UnitGroup) -> bool:
+        """Whether the units of another group have the same places of the same weights."""
+        return self.members.keys() == other.members.keys() and all(
+            np.array_equal(places, other.members[axis]) for axis, places in self.members.items()
+        )
+
 
 def find_unit_groups(
     found: Found,

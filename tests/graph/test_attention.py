@@ -19,6 +19,7 @@ from sklearn_mabprune.ablation.module_activations import ModuleActivations
 from sklearn_mabprune.data.losses import SampleLoss
 from sklearn_mabprune.data.samples import Samples
 from sklearn_mabprune.exceptions import UnsupportedModuleError
+from sklearn_mabprune.graph import recovery
 from sklearn_mabprune.graph.attention import PrunedMultiheadAttention
 from sklearn_mabprune.graph.recovery import recover_network
 from sklearn_mabprune.graph.verification import difference
@@ -95,6 +96,17 @@ def test_heads_are_removed_in_all_places(networks, kind):
 def test_heads_that_cannot_be_fewer_stay(kind, reason):
     with pytest.raises(UnsupportedModuleError, match=reason):
         recover_network(ATTENTION[kind][0](), samples(dtype=torch.float32))
+
+
+def test_groups_that_are_the_same_another_way_are_compared_once(monkeypatch):
+    """Comparisons of a large network take minutes, and heads in one part have no other places."""
+    compared, verified = [], recovery.verified
+    monkeypatch.setattr(
+        recovery, "verified", lambda *args: compared.append(args) or verified(*args)
+    )
+    with pytest.raises(UnsupportedModuleError, match="fixed sizes"):
+        recover_network(ATTENTION["one number"][0](), samples(dtype=torch.float32))
+    assert len(compared) == 1
 
 
 def test_attributes_and_repr_say_how_many_heads_are_left(networks):
