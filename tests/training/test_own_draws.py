@@ -115,7 +115,10 @@ def test_trainings_at_the_same_time_are_those_one_after_the_other(dropout):
     net, places = small_classifier(module__dropout=dropout, max_epochs=8), set()
     data, validation = sides()
 
+    together = threading.Barrier(2, timeout=60)
+
     def call(seed, turn):
+        together.wait()
         places.add(threading.get_ident())
         found, _ = train(net, data, validation, seed, interruptions=turn.interruptions)
         return state(found)
