@@ -54,6 +54,11 @@ def torch_threads():
 
 
 @pytest.fixture
+def two_threads(torch_threads):
+    torch_threads(2)
+
+
+@pytest.fixture
 def sigint():
     """A shell starts background jobs, which a test run may be, with the signal ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

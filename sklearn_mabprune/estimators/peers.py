@@ -139,12 +139,11 @@ def _trained_on_fold(room: Any, fitted: NDArray[np.intp], turn: Turn) -> tuple[A
     return trained_alone(room, room.task.data.at(fitted), turn)
 
 
-def trained_alone(room: Any, fitted: Data, turn: Turn | None = None) -> tuple[Any, Any]:
+def trained_alone(room: Any, fitted: Data, turn: Turn) -> tuple[Any, Any]:
     """A net that is trained on some of the samples without the teacher, and its network.
 
     Sizes and scales are those of all samples.
     """
-    turn = Turn(room.interruptions) if turn is None else turn
     found: tuple[Any, Any] = cached(room.model.memory, train, WATCHING)(
         room.net,
         room.task.data.encoded,

@@ -34,6 +34,7 @@ from ..utils.compat import uncompiled
 from ..utils.interruptions import Interruptions
 from ..utils.progress import Progress
 from ..utils.randomness import draw_seeds
+from ..utils.side_by_side import Turn
 from .caching import cached
 from .peers import Peers, folds_of_peers, loss_of, trained_alone, trained_peers
 from .plan import Task, Teaching
@@ -227,7 +228,7 @@ def _compared(room: Classroom, lessons: Lessons, own: Floats | None) -> tuple[Co
         unseen, labels = room.task.validation, teacher.labels(teacher.model, room.task.validation.x)
         if isinstance(room.model.teacher_weight, str) and not room.trained:
             with room.progress.stage("comparison", room.net.max_epochs, "epochs"):
-                net, network = trained_alone(room, room.task.data)
+                net, network = trained_alone(room, room.task.data, Turn(room.interruptions))
             outputs = network_outputs(net, network.forward, unseen.x).astype(np.float64)
             loss = loss_of(net, room.task)
     else:

@@ -171,7 +171,9 @@ def _verified_network(
     named = {what for what in dividing if any(why.startswith(what) for why in lost)}
     # Channels that are shuffled can be removed at the same place of all parts.
     for in_parts in (named, dividing) if named else ():
-        other = found(in_parts) if lost else tried[0]
+        if not lost:
+            break
+        other = found(in_parts)
         if not any(_same_groups(other, network) for network in tried):
             tried.append(other)
             network, lost = compared(other)

@@ -100,11 +100,7 @@ def side_by_side(
     pool = ThreadPoolExecutor(n, "training")
     try:
         with interruptions.raised():
-            turns = [Turn(Interruptions(), stop, lock) for _ in calls]
-            found = [
-                pool.submit(_run, call, turn, limit)
-                for call, turn in zip(calls, turns, strict=True)
-            ]
+            found = [pool.submit(_run, call, stop, lock, limit) for call in calls]
             return [_result(each) for each in found]
     finally:
         stop.set()
@@ -118,8 +114,10 @@ def _result(future: Future[Found]) -> Found:
     return future.result()
 
 
-def _run(call: Callable[[Turn], Found], turn: Turn, limit: Callable[[], Any]) -> Found:
+def _run(
+    call: Callable[[Turn], Found], stop: threading.Event, lock: Any, limit: Callable[[], Any]
+) -> Found:
     # At its first use torch sets the number of a new thread.
     torch.get_num_threads()
     with limit(), own_settings():
-        return call(turn)
+        return call(Turn(Interruptions(), stop, lock))

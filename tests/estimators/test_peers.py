@@ -182,11 +182,6 @@ def test_time_ordered_folds_in_a_fit():
     assert report.n_networks in (0, 3)
 
 
-@pytest.fixture
-def two_threads(torch_threads):
-    torch_threads(2)
-
-
 @pytest.mark.usefixtures("two_threads")
 def test_networks_that_do_not_depend_on_each_other_are_trained_at_the_same_time(monkeypatch):
     """Those of both inputs and of all folds; the fit is that of one thread but for rounding."""
